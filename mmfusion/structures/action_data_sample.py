@@ -1,0 +1,23 @@
+"""What travels beside the inputs: labels, scores and where a sample came from."""
+
+from mmengine.structures import BaseDataElement
+
+
+class ActionDataSample(BaseDataElement):
+    """Labels and scores of one clip.
+
+    Data fields are named by task (``action``, ``verb``, ``noun``...): ``gt_<task>`` is a
+    0-d int64 tensor, ``score_<task>`` a (k,) tensor of probabilities that sum to 1.
+    ``metainfo`` holds ``sample_id`` (str) and what the pipeline wants to hand on.
+
+    Example:
+        >>> import torch
+        >>> sample = ActionDataSample(metainfo=dict(sample_id="P01_11_0"))
+        >>> sample.gt_verb = torch.tensor(3)
+        >>> sample.tasks()
+        ['verb']
+    """
+
+    def tasks(self) -> list[str]:
+        """The tasks that have a label, sorted."""
+        return sorted(key[3:] for key in self.keys() if key.startswith("gt_"))
