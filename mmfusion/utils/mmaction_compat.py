@@ -20,10 +20,10 @@ def mend_mmaction() -> None:
     """
     if f"{_DRN}.drn" in sys.modules:
         return
+    # mmcv-lite has no compiled ops, says so on import, and nothing here uses them
+    warnings.filterwarnings("ignore", "Fail to import ``MultiScaleDeformableAttention``")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # mmcv-lite warns about its missing ops
-            from mmaction.utils import dependency
+        from mmaction.utils import dependency
     except ImportError as error:
         raise ImportError(
             f"mmfusion's registries extend MMAction2's, which does not import ({error})."
