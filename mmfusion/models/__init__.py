@@ -1,1 +1,33 @@
-"""To be filled."""
+"""Models: encoders, fusion necks, heads, losses and the recognizer."""
+
+from mmfusion.models.backbones import MMActionBackbone, VideoMamba
+from mmfusion.models.heads import ClassificationHead
+from mmfusion.models.losses import CrossEntropyLoss
+from mmfusion.models.necks import (
+    AverageMix,
+    CLSMixFusion,
+    ContextMix,
+    NaiveMix,
+    WeightedMix,
+)
+from mmfusion.models.pretrained import CheckpointMismatchError, Pretrained
+from mmfusion.models.recognizers import MultiModalPreprocessor, MultiModalRecognizer
+from mmfusion.models.skeleton_encoders import MMActionSkeleton, SkeletonMamba
+
+__all__ = [
+    "AverageMix",
+    "CLSMixFusion",
+    "CheckpointMismatchError",
+    "ClassificationHead",
+    "ContextMix",
+    "CrossEntropyLoss",
+    "MMActionBackbone",
+    "MMActionSkeleton",
+    "MultiModalPreprocessor",
+    "MultiModalRecognizer",
+    "NaiveMix",
+    "Pretrained",
+    "SkeletonMamba",
+    "VideoMamba",
+    "WeightedMix",
+]

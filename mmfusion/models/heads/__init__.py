@@ -1,1 +1,5 @@
-"""To be filled."""
+"""Heads: the fused vector in, logits out."""
+
+from mmfusion.models.heads.classification_head import ClassificationHead
+
+__all__ = ["ClassificationHead"]

@@ -1,1 +1,5 @@
-"""To be filled."""
+"""Losses."""
+
+from mmfusion.models.losses.cross_entropy_loss import CrossEntropyLoss
+
+__all__ = ["CrossEntropyLoss"]

@@ -1,0 +1,132 @@
+"""VideoMamba: one bidirectional scan over all space-time tokens of a clip.
+
+Shapes: b clips, t frames, h w pixels, p patches per frame, l = t p tokens, d channels.
+"""
+
+import torch
+from mmengine.model import BaseModule, ModuleList
+from torch import Tensor, nn
+
+from mmfusion.models.layers import build_blocks, forward_blocks, init_vision_mamba
+from mmfusion.registry import MODELS
+from mmfusion.structures import TokenFeatures
+
+# widths and depths of the published weights; paper A's 198 and 386 are misprints
+ARCHITECTURES = {
+    "nano": dict(embed_dims=64, depth=4),
+    "tiny": dict(embed_dims=192, depth=24),
+    "small": dict(embed_dims=384, depth=24),
+    "middle": dict(embed_dims=576, depth=32),
+}
+
+
+class PatchEmbed(BaseModule):
+    """Cut a clip into patches of ``tubelet_size`` frames: (b, 3, t, h, w) -> tokens."""
+
+    def __init__(self, embed_dims: int, patch_size: int, tubelet_size: int) -> None:
+        super().__init__()
+        size = (tubelet_size, patch_size, patch_size)
+        self.proj = nn.Conv3d(3, embed_dims, kernel_size=size, stride=size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, 3, t, h, w) -> (b, t', p, d), patches row by row."""
+        return self.proj(x).flatten(3).permute(0, 2, 3, 1)  # (b, t', p, d)
+
+
+@MODELS.register_module()
+class VideoMamba(BaseModule):
+    """VideoMamba (Li et al., ECCV 2024) with the published parameter names.
+
+    Tokens are ordered frame by frame, then row by row; one CLS token stands in front.
+    Positions in a frame are shared by all frames and the CLS token has one of its own;
+    positions in time belong to patch tokens only.
+
+    Args:
+        arch: ``tiny``, ``small``, ``middle`` (published), or ``nano`` for CPUs.
+        img_size: side of the square input in pixels. patch_size: side of a patch.
+        num_frames: frames of a clip. tubelet_size: frames of a patch.
+        drop_rate: dropout on the tokens. drop_path_rate: of the last block.
+        divide_out: halve the sum of the directions (Vim's weights).
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads weights.
+
+    Example:
+        >>> import torch
+        >>> model = VideoMamba(arch="nano", img_size=32, patch_size=16, num_frames=2)
+        >>> model(torch.randn(1, 3, 2, 32, 32)).tokens.shape
+        torch.Size([1, 8, 64])
+    """
+
+    def __init__(
+        self,
+        arch: str = "tiny",
+        *,
+        img_size: int = 224,
+        patch_size: int = 16,
+        num_frames: int = 8,
+        tubelet_size: int = 1,
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        divide_out: bool = False,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if arch not in ARCHITECTURES:
+            raise ValueError(f"arch is {arch!r}, expected one of {list(ARCHITECTURES)}")
+        if img_size % patch_size or num_frames % tubelet_size:
+            raise ValueError(
+                f"img_size={img_size} must be a multiple of patch_size={patch_size},"
+                f" num_frames={num_frames} of tubelet_size={tubelet_size}"
+            )
+        self.embed_dims: int = ARCHITECTURES[arch]["embed_dims"]
+        self.depth: int = ARCHITECTURES[arch]["depth"]
+        self.input_shape = (3, num_frames, img_size, img_size)
+        patches = (img_size // patch_size) ** 2
+        self.patch_embed = PatchEmbed(self.embed_dims, patch_size, tubelet_size)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + patches, self.embed_dims))
+        self.temporal_pos_embedding = nn.Parameter(
+            torch.zeros(1, num_frames // tubelet_size, self.embed_dims)
+        )
+        self.pos_drop = nn.Dropout(drop_rate)
+        blocks, self.drop_path = build_blocks(
+            self.embed_dims,
+            self.depth,
+            bidirectional=True,
+            drop_path_rate=drop_path_rate,
+            divide_out=divide_out,
+        )
+        self.layers = ModuleList(blocks)
+        self.norm_f = nn.RMSNorm(self.embed_dims, eps=1e-5)
+        self._reset_parameters()
+
+    def _reset_parameters(self) -> None:
+        init_vision_mamba(self, self.depth)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> TokenFeatures:
+        """Encode clips.
+
+        Args:
+            x: (b, 3, t, h, w), normalised. mask: (b, t) bool, False for a frame that is
+                not there; None means that all are.
+
+        Returns:
+            tokens (b, t' p, d), cls (b, d), mask (b, t' p) or None.
+
+        Raises:
+            ValueError: x has another size than the model was built for.
+        """
+        if tuple(x.shape[1:]) != self.input_shape:
+            raise ValueError(
+                f"video has shape {tuple(x.shape)}, expected (b, *{self.input_shape})"
+            )
+        x = self.patch_embed(x)  # (b, t', p, d)
+        batch, times, patches, _ = x.shape
+        x = x + self.pos_embed[:, None, 1:] + self.temporal_pos_embedding[:, :, None]
+        cls = (self.cls_token + self.pos_embed[:, :1]).expand(batch, -1, -1)
+        x = torch.cat([cls, x.flatten(1, 2)], dim=1)  # (b, 1 + t' p, d)
+        x = forward_blocks(self.pos_drop(x), self.layers, self.norm_f, self.drop_path)
+        if mask is not None:
+            tubes = mask.unflatten(1, (times, -1)).any(-1)  # (b, t')
+            mask = tubes.repeat_interleave(patches, dim=1)  # (b, t' p)
+        return TokenFeatures(tokens=x[:, 1:], cls=x[:, 0], mask=mask)

@@ -1,0 +1,42 @@
+"""From the fused vector to logits."""
+
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmfusion.registry import MODELS
+
+
+@MODELS.register_module()
+class ClassificationHead(BaseModule):
+    """Dropout and one linear layer.
+
+    Args:
+        num_classes: k. in_dims: d, width of the fused vector.
+        drop_rate: dropout before the layer, in [0, 1).
+        loss: config of the loss; cross entropy if None.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_dims: int,
+        *,
+        drop_rate: float = 0.0,
+        loss: dict | None = None,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.num_classes = num_classes
+        self.dropout = nn.Dropout(drop_rate)
+        self.fc = nn.Linear(in_dims, num_classes)
+        nn.init.trunc_normal_(self.fc.weight, std=0.02)
+        nn.init.zeros_(self.fc.bias)
+        self.criterion = MODELS.build(loss or dict(type="mmfusion.CrossEntropyLoss"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, d) -> logits (b, k)."""
+        return self.fc(self.dropout(x))
+
+    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Logits (b, k) and labels (b,) -> scalar."""
+        return self.criterion(logits, target)

@@ -1,0 +1,224 @@
+"""The Mamba block, in one direction or in both, with the published parameter names.
+
+Shapes: b batch, l tokens, d d_model, e = expand * d inner channels, n state, r dt_rank.
+"""
+
+import math
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn.bricks import DropPath
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmfusion.ops import ScanInputs, bidirectional_scan, causal_conv1d, selective_scan
+
+_DT_RANGE = (1e-3, 1e-1)  # what softplus(dt bias) is drawn from, log-uniformly
+_DT_FLOOR = 1e-4
+
+
+class MambaMixer(BaseModule):
+    """A selective state space layer over tokens (Gu and Dao, 2023, figure 3).
+
+    With ``bidirectional`` it is VideoMamba's: one in_proj and out_proj serve both
+    directions, each direction has its own convolution, x_proj, dt_proj, A and D, and
+    the two results are summed before the gate's product reaches out_proj. Parameters
+    of the second direction bear the published suffix ``_b``.
+
+    Args:
+        d_model: channels of a token. d_state: size n of the state per channel.
+        d_conv: width of the causal convolution. expand: e = expand * d_model.
+        dt_rank: rank of delta's projection; None means ceil(d_model / 16).
+        bidirectional: whether to read the tokens from both ends.
+        divide_out: halve the sum of the two directions, as Vim does.
+
+    Example:
+        >>> import torch
+        >>> MambaMixer(16, bidirectional=True)(torch.randn(2, 5, 16)).shape
+        torch.Size([2, 5, 16])
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        *,
+        d_state: int = 16,
+        d_conv: int = 4,
+        expand: int = 2,
+        dt_rank: int | None = None,
+        bidirectional: bool = False,
+        divide_out: bool = False,
+    ) -> None:
+        super().__init__()
+        self.d_inner = expand * d_model
+        self.d_state = d_state
+        self.dt_rank = dt_rank or math.ceil(d_model / 16)
+        self.bidirectional = bidirectional
+        self.divide_out = divide_out
+        self.in_proj = nn.Linear(d_model, 2 * self.d_inner, bias=False)
+        self.out_proj = nn.Linear(self.d_inner, d_model, bias=False)
+        for suffix in self._suffixes():
+            self._add_direction(suffix, d_conv)
+
+    def _suffixes(self) -> tuple[str, ...]:
+        return ("", "_b") if self.bidirectional else ("",)
+
+    def _add_direction(self, suffix: str, d_conv: int) -> None:
+        inner, rank, states = self.d_inner, self.dt_rank, self.d_state
+        conv1d = nn.Conv1d(inner, inner, d_conv, groups=inner)
+        setattr(self, f"conv1d{suffix}", conv1d)
+        x_proj = nn.Linear(inner, rank + 2 * states, bias=False)
+        setattr(self, f"x_proj{suffix}", x_proj)
+        dt_proj = nn.Linear(rank, inner)
+        init_dt_proj(dt_proj)
+        setattr(self, f"dt_proj{suffix}", dt_proj)
+        # S4D-real: A = -(1..n) for every channel
+        A = torch.arange(1.0, states + 1).repeat(inner, 1)  # (e, n)
+        name = f"A{suffix}_log"
+        setattr(self, name, nn.Parameter(A.log()))
+        setattr(self, f"D{suffix}", nn.Parameter(torch.ones(inner)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix tokens.
+
+        Args:
+            x: (b, l, d).
+
+        Returns:
+            (b, l, d).
+        """
+        inputs, z = self.in_proj(x).chunk(2, dim=-1)  # (b, l, e) each
+        forward = self._scan_inputs(inputs, "")
+        if self.bidirectional:
+            backward = self._scan_inputs(inputs, "_b")
+            y = bidirectional_scan(forward, backward, z, delta_softplus=True)
+            if self.divide_out:
+                y = y / 2
+        else:
+            u, delta, A, B, C, D, delta_bias = forward
+            y = selective_scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus=True)
+        return self.out_proj(y)
+
+    def _scan_inputs(self, inputs: Tensor, suffix: str) -> ScanInputs:
+        """(b, l, e) -> what one direction's scan reads."""
+        conv1d = getattr(self, f"conv1d{suffix}")
+        u = causal_conv1d(
+            inputs, conv1d.weight.squeeze(1), conv1d.bias, "silu", reverse=suffix != ""
+        )
+        dt_B_C = getattr(self, f"x_proj{suffix}")(u)  # (b, l, r + 2n)
+        dt, B, C = dt_B_C.split([self.dt_rank, self.d_state, self.d_state], dim=-1)
+        dt_proj = getattr(self, f"dt_proj{suffix}")
+        delta = F.linear(dt, dt_proj.weight)  # (b, l, e); its bias goes to the scan
+        A = -torch.exp(getattr(self, f"A{suffix}_log").float())  # (e, n)
+        D = getattr(self, f"D{suffix}").float()
+        return ScanInputs(u, delta, A, B, C, D, dt_proj.bias.float())
+
+
+def init_dt_proj(dt_proj: nn.Linear) -> None:
+    """Mamba's start of delta: softplus(bias) log-uniform in [0.001, 0.1]."""
+    bound = dt_proj.in_features**-0.5
+    nn.init.uniform_(dt_proj.weight, -bound, bound)
+    low, high = (math.log(value) for value in _DT_RANGE)
+    dt = torch.exp(torch.empty(dt_proj.out_features).uniform_(low, high))
+    dt = dt.clamp(min=_DT_FLOOR)
+    with torch.no_grad():
+        dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # softplus inverted
+
+
+class MambaBlock(BaseModule):
+    """Add, norm, mix: a Mamba block in the order of the published code.
+
+    It carries (hidden, residual) so that the sum stays in float32 and the next block
+    starts with the add. ``drop_path`` acts on the incoming hidden.
+
+    Args:
+        mixer: the layer over tokens. d_model: channels. drop_path_rate: in [0, 1).
+    """
+
+    def __init__(self, mixer: nn.Module, d_model: int, drop_path_rate: float = 0.0):
+        super().__init__()
+        self.mixer = mixer
+        self.norm = nn.RMSNorm(d_model, eps=1e-5)
+        self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
+
+    def forward(self, hidden: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(b, l, d) hidden and residual (None before the first block) -> the same."""
+        residual = add_residual(self.drop_path(hidden), residual)
+        hidden = self.norm(residual).to(hidden.dtype)
+        return self.mixer(hidden), residual
+
+
+def add_residual(hidden: Tensor, residual: Tensor | None) -> Tensor:
+    """The running sum, (b, l, d), kept in at least float32."""
+    hidden = hidden if hidden.dtype == torch.float64 else hidden.float()
+    return hidden if residual is None else hidden + residual
+
+
+def forward_blocks(
+    x: Tensor, blocks: Iterable[nn.Module], norm: nn.Module, drop_path: nn.Module
+) -> Tensor:
+    """Run (b, l, d) through blocks, the last add and the final norm: (b, l, d)."""
+    hidden, residual = x, None
+    for block in blocks:
+        hidden, residual = block(hidden, residual)
+    residual = add_residual(drop_path(hidden), residual)
+    return norm(residual).to(x.dtype)
+
+
+def build_blocks(
+    d_model: int,
+    depth: int,
+    *,
+    bidirectional: bool,
+    drop_path_rate: float = 0.0,
+    divide_out: bool = False,
+    d_state: int = 16,
+    d_conv: int = 4,
+    expand: int = 2,
+) -> tuple[list[MambaBlock], nn.Module]:
+    """``depth`` Mamba blocks and the drop path of the last add.
+
+    Rates grow linearly to ``drop_path_rate``; the published list starts with two zeros
+    because the first block has no branch before it.
+    """
+    rates = [0.0, *torch.linspace(0, drop_path_rate, depth).tolist()]
+    blocks = []
+    for index in range(depth):
+        mixer = MambaMixer(
+            d_model,
+            d_state=d_state,
+            d_conv=d_conv,
+            expand=expand,
+            bidirectional=bidirectional,
+            divide_out=divide_out,
+        )
+        blocks.append(MambaBlock(mixer, d_model, rates[index]))
+    last = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
+    return blocks, last
+
+
+def init_vision_mamba(module: nn.Module, depth: int, reset_dt: bool = True) -> None:
+    """VideoMamba's initialisation of its blocks and projections.
+
+    Every Linear weight is drawn from a normal of 0.02 and its bias is zeroed; out_proj
+    is drawn from its usual range, divided by sqrt(depth).
+
+    Args:
+        module: what holds the blocks. depth: its number of blocks.
+        reset_dt: whether dt_proj is reset too, so that delta starts at softplus(0) =
+            0.69, a memory of a few tokens. The published code does so; without it
+            Mamba's own range of 0.001 to 0.1 stays.
+    """
+    for name, child in module.named_modules():
+        if isinstance(child, nn.Linear):
+            if "dt_proj" in name and not reset_dt:
+                continue
+            if name.endswith("out_proj"):
+                nn.init.kaiming_uniform_(child.weight, a=math.sqrt(5))
+                with torch.no_grad():
+                    child.weight /= math.sqrt(depth)
+                continue
+            nn.init.trunc_normal_(child.weight, std=0.02)
+            if child.bias is not None:
+                nn.init.zeros_(child.bias)

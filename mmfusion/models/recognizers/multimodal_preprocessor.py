@@ -1,0 +1,42 @@
+"""What happens to a batch before the model: the device, and video to floats."""
+
+from collections.abc import Sequence
+
+import torch
+from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
+
+from mmfusion.registry import MODELS
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
+
+@MODELS.register_module()
+class MultiModalPreprocessor(BaseDataPreprocessor):
+    """Move a batch to the model's device and normalise its video.
+
+    Args:
+        mean, std: of the three RGB channels, on the scale 0..255; ImageNet's.
+    """
+
+    def __init__(
+        self,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+    ) -> None:
+        super().__init__()
+        shape = (3, 1, 1, 1)
+        self.register_buffer("mean", torch.tensor(mean).view(shape), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(shape), persistent=False)
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Video (b, v, 3, t, h, w) uint8 -> normalised float32; the rest as it is."""
+        data = self.cast_data(data)
+        video: Tensor | None = data["inputs"].get("video")
+        if video is None:
+            return data
+        if video.dtype != torch.uint8:
+            raise ValueError(f"video has dtype {video.dtype}, expected torch.uint8")
+        video = (video.float() - self.mean) / self.std
+        return {**data, "inputs": {**data["inputs"], "video": video}}

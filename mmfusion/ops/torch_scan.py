@@ -1,0 +1,141 @@
+"""The selective scan in plain PyTorch: bulk work by chunks, one fused step per token.
+
+Only the recurrence itself runs token by token, as an in-place ``addcmul``; exponentials
+and sums over the state are done for a whole chunk at once. Memory grows with the chunk,
+not with l x d x n: the backward keeps one state per chunk and recomputes the rest.
+
+Shapes: s scans done together (directions, groups), b batch, l tokens, d channels,
+n state, k tokens of one chunk.
+"""
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+_CHUNK_ELEMENTS = 1 << 19  # state elements of a chunk: what stays in the cache
+_CHUNK_LIMITS = (8, 128)  # tokens
+
+
+def chunked_scan(
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, initial_state: Tensor
+) -> tuple[Tensor, Tensor]:
+    """s independent selective scans over the same length, in one pass.
+
+    Args:
+        u: (s, b, l, d). delta: (s, b, l, d), positive. A: (s, d, n).
+        B: (s, b, l, n). C: (s, b, l, n). initial_state: (s, b, d, n).
+
+    Returns:
+        y (s, b, l, d) and the last state (s, b, d, n), differentiable once in all
+        arguments.
+    """
+    return _ChunkedScan.apply(u, delta, A, B, C, initial_state)
+
+
+def _chunk_length(num_scans: int, batch: int, channels: int, num_states: int) -> int:
+    tokens = _CHUNK_ELEMENTS // max(1, num_scans * batch * channels * num_states)
+    return max(_CHUNK_LIMITS[0], min(_CHUNK_LIMITS[1], tokens))
+
+
+def _time_first(x: Tensor, start: int, stop: int) -> Tensor:
+    """(s, b, l, c) -> (k, s, b, c), contiguous."""
+    return x[:, :, start:stop].permute(2, 0, 1, 3).contiguous()
+
+
+class _ChunkedScan(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, u, delta, A, B, C, initial_state):
+        length = u.shape[2]
+        chunk = _chunk_length(*u.shape[:2], u.shape[3], A.shape[-1])
+        y = torch.empty_like(u, memory_format=torch.contiguous_format)
+        state, boundaries = initial_state, []
+        for start in range(0, length, chunk):
+            stop = min(start + chunk, length)
+            boundaries.append(state)
+            _, states = _states_of_chunk(u, delta, A, B, state, start, stop)
+            state = states[-1].clone()
+            C_c = _time_first(C, start, stop)  # (k, s, b, n)
+            y_c = torch.matmul(states, C_c.unsqueeze(-1)).squeeze(-1)  # (k, s, b, d)
+            y[:, :, start:stop] = y_c.permute(1, 2, 0, 3)
+        ctx.save_for_backward(u, delta, A, B, C, *boundaries)
+        ctx.chunk = chunk
+        return y, state
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_y, grad_last):
+        u, delta, A, B, C, *boundaries = ctx.saved_tensors
+        grads = tuple(
+            torch.empty_like(x, memory_format=torch.contiguous_format)
+            for x in (u, delta, B, C)
+        )
+        grad_A = torch.zeros_like(A)
+        carry = grad_last  # the gradient that reaches the last state of a chunk
+        for index in reversed(range(len(boundaries))):
+            start = index * ctx.chunk
+            stop = min(start + ctx.chunk, u.shape[2])
+            carry = _backward_of_chunk(
+                (u, delta, A, B, C), boundaries[index], grad_y, carry, grads, grad_A,
+                start, stop,
+            )  # fmt: skip
+        grad_u, grad_delta, grad_B, grad_C = grads
+        return grad_u, grad_delta, grad_A, grad_B, grad_C, carry
+
+
+def _states_of_chunk(
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, state: Tensor, start: int, stop: int
+) -> tuple[Tensor, Tensor]:
+    """The decay exp(delta A) and the states, each (k, s, b, d, n), of one chunk."""
+    delta_c = _time_first(delta, start, stop)  # (k, s, b, d)
+    decay = (delta_c.unsqueeze(-1) * A.unsqueeze(1)).exp_()  # (k, s, b, d, n)
+    inputs = (delta_c * _time_first(u, start, stop)).unsqueeze(-1)
+    states = inputs * _time_first(B, start, stop).unsqueeze(-2)  # (k, s, b, d, n)
+    for decay_t, state_t in zip(decay.unbind(0), states.unbind(0), strict=True):
+        state = state_t.addcmul_(decay_t, state)
+    return decay, states
+
+
+def _backward_of_chunk(
+    inputs: tuple[Tensor, ...],
+    state: Tensor,
+    grad_y: Tensor,
+    carry: Tensor,
+    grads: tuple[Tensor, ...],
+    grad_A: Tensor,
+    start: int,
+    stop: int,
+) -> Tensor:
+    """Fill the gradients of one chunk; give the gradient of the state before it.
+
+    With g_t the gradient of h_t:  g_t = C_t dy_t + exp(delta_{t+1} A) g_{t+1}.
+    """
+    u, delta, A, B, C = inputs
+    grad_u, grad_delta, grad_B, grad_C = grads
+    decay, states = _states_of_chunk(u, delta, A, B, state, start, stop)
+    dy = _time_first(grad_y, start, stop)  # (k, s, b, d)
+    g = dy.unsqueeze(-1) * _time_first(C, start, stop).unsqueeze(-2)  # (k, s, b, d, n)
+    g[-1] += carry
+    decays, gs = decay.unbind(0), g.unbind(0)
+    for t in range(len(gs) - 2, -1, -1):
+        gs[t].addcmul_(decays[t + 1], gs[t + 1])
+    carry = decays[0] * gs[0]
+
+    delta_c, u_c = _time_first(delta, start, stop), _time_first(u, start, stop)
+    B_c = _time_first(B, start, stop)
+    grad_C[:, :, start:stop] = _over_channels(dy, states)
+    grad_B[:, :, start:stop] = _over_channels(delta_c * u_c, g)
+    grad_input = torch.matmul(g, B_c.unsqueeze(-1)).squeeze(-1)  # d(delta u): (k,s,b,d)
+    # d(delta A) = g * decay * previous state, in place of the decay
+    decay[0].mul_(state)
+    decay[1:].mul_(states[:-1])
+    grad_exponent = decay.mul_(g)  # (k, s, b, d, n)
+    through_A = torch.einsum("ksbdn,sdn->ksbd", grad_exponent, A)
+    grad_A += torch.einsum("ksbdn,ksbd->sdn", grad_exponent, delta_c)
+    grad_u[:, :, start:stop] = (grad_input * delta_c).permute(1, 2, 0, 3)
+    grad_delta[:, :, start:stop] = (grad_input * u_c + through_A).permute(1, 2, 0, 3)
+    return carry
+
+
+def _over_channels(weights: Tensor, states: Tensor) -> Tensor:
+    """(k, s, b, d) and (k, s, b, d, n) -> (s, b, k, n), summed over channels."""
+    return torch.matmul(weights.unsqueeze(-2), states).squeeze(-2).permute(1, 2, 0, 3)
