@@ -127,6 +127,19 @@ def classes() -> dict[str, list[str]]:
     }
 
 
+METAINFO: dict[str, Any] = {
+    "version": 1,
+    "dataset": "h2o",
+    "classes": classes(),
+    "skeleton": {
+        "layout": "openpose21",
+        "hands": ["left", "right"],
+        "unit": "m",
+        "frame": "camera",
+    },
+}
+
+
 def labels_of(action: int) -> dict[str, int]:
     """Labels of the three tasks for a 0-based action number, 0..35."""
     verb, noun = ACTIONS[action]

@@ -1,0 +1,161 @@
+"""What the converters in ``tools/data`` share: the report, the paths, the workers.
+
+Silent, like the rest of the package: the tools print what these functions return.
+"""
+
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any, TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+_SHOWN = 5  # names given as examples in the report; the log has them all
+
+
+@dataclass
+class ConversionReport:
+    """Everything a converter found, before it writes anything.
+
+    Args:
+        dataset: its name.
+        classes: class names of the task ``action``.
+        records: annotation records of the clips that are kept.
+        dropped: (clip, reason) of those that are not.
+        clamped: clips whose end lay beyond the files that exist.
+        missing_frames: by sequence, how many frames of its clips have no file.
+        valid: by hand, (frames in which it is valid, frames); of whole sequences.
+        faults: files that cannot be read, with the reason.
+        notes: further lines for the reader.
+    """
+
+    dataset: str
+    classes: Sequence[str]
+    records: list[dict[str, Any]] = field(default_factory=list)
+    dropped: list[tuple[str, str]] = field(default_factory=list)
+    clamped: list[str] = field(default_factory=list)
+    missing_frames: dict[str, int] = field(default_factory=dict)
+    valid: dict[str, tuple[int, int]] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def text(self, *, every: bool = False) -> str:
+        """The report as lines; with ``every``, all names instead of a few."""
+        shown = None if every else _SHOWN
+        reasons = Counter(reason for _, reason in self.dropped)
+        lines = [f"{self.dataset}: {len(self.records)} clips", ""]
+        lines += _table(self._split_rows())
+        lines += ["", "clips per class"] + _table(self._class_rows())
+        missing = [f"{name} {n}" for name, n in self.missing_frames.items()]
+        total = sum(self.missing_frames.values())
+        lines += ["", f"frames without a file: {total}{_names(missing, shown)}"]
+        for hand, (valid, frames) in self.valid.items():
+            share = f"{100 * valid / frames:.2f} %" if frames else "none"
+            lines.append(f"hand valid, {hand}: {share} of {frames} frames")
+        lines.append(f"clamped ends: {len(self.clamped)}{_names(self.clamped, shown)}")
+        lines.append(f"dropped clips: {len(self.dropped)}")
+        for reason, count in reasons.most_common():
+            clips = [clip for clip, why in self.dropped if why == reason]
+            lines.append(f"  {count} {reason}{_names(clips, shown)}")
+        lines.append(f"faulty files: {len(self.faults)}")
+        lines += [f"  {fault}" for fault in self.faults[:shown]]
+        return "\n".join(lines + self.notes)
+
+    def _split_rows(self) -> list[list[str]]:
+        """Per split: clips, sequences, frames, length in frames, labelled clips."""
+        rows = [["split", "clips", "sequences", "frames", "min/median/max", "labelled"]]
+        for split in _splits(self.records):
+            records = [r for r in self.records if r["split"] == split]
+            lengths = [r["end_frame"] - r["start_frame"] + 1 for r in records]
+            rows.append(
+                [
+                    split,
+                    str(len(records)),
+                    str(len({r["group"] for r in records})),
+                    str(sum(lengths)),
+                    f"{min(lengths)}/{median(lengths):g}/{max(lengths)}",
+                    str(sum(bool(r["label"]) for r in records)),
+                ]
+            )
+        return rows
+
+    def _class_rows(self) -> list[list[str]]:
+        """Per class of the task ``action``: clips in every split."""
+        splits = _splits(self.records)
+        counts = Counter(
+            (r["split"], r["label"]["action"]) for r in self.records if r["label"]
+        )
+        rows = [["class", *splits]]
+        for number, name in enumerate(self.classes):
+            rows.append([name, *(str(counts[split, number]) for split in splits)])
+        return rows
+
+
+def _splits(records: Iterable[dict[str, Any]]) -> list[str]:
+    """Splits that occur, the usual ones first and in their usual order."""
+    order = {"train": 0, "val": 1, "test": 2}
+    found = {record["split"] for record in records}
+    return sorted(found, key=lambda split: (order.get(split, 3), split))
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as aligned text: the first column to the left, the others to the right."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _names(names: Sequence[str], shown: int | None) -> str:
+    """`` (a, b, ... )`` for a line of the report; nothing without names."""
+    if not names:
+        return ""
+    more = ", ..." if shown is not None and len(names) > shown else ""
+    return f" ({', '.join(names[:shown])}{more})"
+
+
+def data_root_of(root: Path, out: Path) -> Path:
+    """The folder to give as ``data_root``: the nearest that holds both.
+
+    Paths of an annotation are relative to one folder and never leave it.
+    """
+    return Path(os.path.commonpath([os.path.abspath(root), os.path.abspath(out)]))
+
+
+def relative_to(data_root: Path, path: Path) -> str:
+    """``path`` relative to the data root, with forward slashes; links are kept."""
+    return Path(os.path.abspath(path)).relative_to(data_root).as_posix()
+
+
+def link_roots_of(data_root: Path, folders: Iterable[Path]) -> list[str]:
+    """Where symbolic links lead out of the data root, to give as ``link_roots``."""
+    real_root = data_root.resolve()
+    real = [folder.resolve() for folder in folders]
+    outside = [folder for folder in real if not folder.is_relative_to(real_root)]
+    return [os.path.commonpath(outside)] if outside else []
+
+
+def run_tasks(
+    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int
+) -> Iterator[Result]:
+    """``function`` of every task, in their order, by ``workers`` processes.
+
+    With 0 or 1 workers everything runs in this process. Processes are spawned, so that
+    the same code runs on every platform; function and tasks must be picklable.
+    """
+    if workers < 2 or len(tasks) < 2:
+        yield from map(function, tasks)
+        return
+    context = multiprocessing.get_context("spawn")
+    size = max(1, min(16, len(tasks) // (workers * 4)))
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from pool.map(function, tasks, chunksize=size)

@@ -1,0 +1,255 @@
+"""Turn the published H2O layout into one annotation file and skeleton caches.
+
+    python tools/data/h2o/prepare.py --root data/h2o --dry-run
+    python tools/data/h2o/prepare.py --root data/h2o --workers 4
+
+Prints the report first; with ``--dry-run`` that is all. Else it writes, under --out:
+``annotation.json``, ``skeleton/<sequence>.npz`` (text files read once, complete ones
+kept when the command is run again) and ``prepare.log`` with every name in the report.
+"""
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from mmfusion.datasets import h2o_layout as h2o
+from mmfusion.datasets.annotation import write_annotation
+from mmfusion.datasets.conversion import (
+    ConversionReport,
+    data_root_of,
+    link_roots_of,
+    relative_to,
+    run_tasks,
+)
+from mmfusion.datasets.skeleton_cache import read_valid, write_skeleton_cache
+from mmfusion.utils.paths import write_atomic
+
+
+class Scan(NamedTuple):
+    """What there is of one sequence; ``fault`` says why it cannot be used."""
+
+    files: h2o.H2OSequence | None
+    valid: np.ndarray | None
+    cached: bool
+    fault: str | None
+    missing: bool
+
+
+def scan(name: str, root: Path, caches: Path, frames: str, overwrite: bool) -> Scan:
+    """List the files of a sequence and read its hands, from the cache if there is one.
+
+    A sequence that is not there is told apart from a file that is wrong.
+    """
+    try:
+        files = h2o.scan_sequence(root, name, frames)
+    except FileNotFoundError as error:
+        return Scan(None, None, False, str(error), True)
+    except (ValueError, OSError) as error:
+        return Scan(None, None, False, str(error), False)
+    if files.poses is None:
+        return Scan(files, None, False, None, False)
+    path = caches / h2o.skeleton_name(name)
+    valid = None if overwrite else read_valid(path, name, files.poses.ids)
+    if valid is not None:
+        return Scan(files, valid, True, None, False)
+    try:
+        return Scan(files, h2o.read_skeleton(files.poses)[1], False, None, False)
+    except (ValueError, OSError) as error:
+        return Scan(files, None, False, str(error), False)
+
+
+def write_cache(task: tuple[h2o.H2OSequence, Path]) -> None:
+    """Read the hand poses of one sequence and write its cache."""
+    files, path = task
+    if files.poses is None:
+        return
+    keypoint, valid = h2o.read_skeleton(files.poses)
+    write_skeleton_cache(
+        path,
+        keypoint=keypoint,
+        valid=valid,
+        frame_id=files.poses.ids,
+        fps=h2o.FPS,
+        sequence=files.name,
+    )
+
+
+def make_report(
+    clips: dict[str, list[h2o.H2OClip]],
+    scans: dict[str, Scan],
+    data_root: Path,
+    caches: Path,
+) -> ConversionReport:
+    """Records of the clips that can be used, and the reason for each that cannot."""
+    report = ConversionReport("h2o", h2o.METAINFO["classes"]["action"])
+    for split, rows in clips.items():
+        for clip in rows:
+            _add_clip(report, clip, split, scans[clip.sequence], data_root, caches)
+    _count_sequences(report, clips, scans)
+    return report
+
+
+def _add_clip(
+    report: ConversionReport,
+    clip: h2o.H2OClip,
+    split: str,
+    found: Scan,
+    data_root: Path,
+    caches: Path,
+) -> None:
+    name = f"{clip.sequence}#{clip.row}"
+    if found.files is None or found.fault is not None:
+        reason = "sequence is not there" if found.missing else "faulty file in sequence"
+        report.dropped.append((name, reason))
+        return
+    images = found.files.frames
+    record = h2o.make_record(
+        clip,
+        split,
+        found.files,
+        frame_dir=relative_to(data_root, images.folder) if images else None,
+        skeleton_file=_cache_of(found.files, data_root, caches),
+    )
+    if record is None:
+        report.dropped.append((name, "no frame of it exists"))
+        return
+    if record["end_frame"] < clip.end:
+        report.clamped.append(f"{name} {clip.end} -> {record['end_frame']}")
+    report.records.append(record)
+
+
+def _cache_of(files: h2o.H2OSequence, data_root: Path, caches: Path) -> str | None:
+    if files.poses is None:
+        return None
+    return relative_to(data_root, caches / h2o.skeleton_name(files.name))
+
+
+def _count_sequences(
+    report: ConversionReport,
+    clips: dict[str, list[h2o.H2OClip]],
+    scans: dict[str, Scan],
+) -> None:
+    """Frames without a file, valid hands, faults, and what kinds of files there are."""
+    expected = {c.sequence: c.last_frame + 1 for rows in clips.values() for c in rows}
+    valid = [found.valid for found in scans.values() if found.valid is not None]
+    masks = np.concatenate(valid) if valid else np.zeros((0, h2o.NUM_HANDS), bool)
+    for place, hand in enumerate(h2o.METAINFO["skeleton"]["hands"]):
+        report.valid[hand] = (int(masks[:, place].sum()), len(masks))
+    kinds: dict[str, int] = {}
+    for name, found in scans.items():
+        if found.fault is not None and not found.missing:
+            report.faults.append(found.fault)
+        if found.files is None:
+            continue
+        for files in (found.files.frames, found.files.poses):
+            kind = "none" if files is None else f"{files.folder.name}/*{files.suffix}"
+            kinds[kind] = kinds.get(kind, 0) + 1
+            holes = 0 if files is None else _holes(files.ids, expected[name])
+            if holes:
+                report.missing_frames[f"{name} {files.folder.name}"] = holes
+    count = ", ".join(f"{n} x {kind}" for kind, n in sorted(kinds.items()))
+    cached = sum(found.cached for found in scans.values())
+    report.notes += [f"streams: {count}", f"skeleton caches at hand: {cached}"]
+
+
+def _holes(ids: np.ndarray, expected: int) -> int:
+    """How many of the numbers 0..expected-1 are not in ``ids``."""
+    return expected - int((ids < expected).sum())
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--root", type=Path, required=True, help="the H2O folder")
+    parser.add_argument("--out", type=Path, help="default: ROOT/mmfusion")
+    parser.add_argument("--dry-run", action="store_true", help="report, write nothing")
+    parser.add_argument("--workers", type=int, default=0, help="processes")
+    parser.add_argument(
+        "--splits", nargs="+", choices=h2o.SPLITS, default=list(h2o.SPLITS)
+    )
+    parser.add_argument(
+        "--frames", choices=("auto", *h2o.FRAME_FOLDERS), default="auto"
+    )
+    parser.add_argument(
+        "--drop-faulty",
+        action="store_true",
+        help="write although files are faulty, without the clips of their sequences",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="write complete caches again, too"
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    console = Console()
+    root, out = args.root, args.out or args.root / "mmfusion"
+    if not root.is_dir():
+        raise FileNotFoundError(f"--root {root} is not a folder")
+    clips = {
+        split: h2o.read_action_file(h2o.find_action_file(root, split))
+        for split in args.splits
+    }
+    names = sorted({clip.sequence for rows in clips.values() for clip in rows})
+    caches, data_root = out / "skeleton", data_root_of(root, out)
+    job = partial(
+        scan, root=root, caches=caches, frames=args.frames, overwrite=args.overwrite
+    )
+    jobs = run_tasks(job, names, args.workers)
+    found = list(track(jobs, "scan", len(names), console=console))
+    scans = dict(zip(names, found, strict=True))
+    if all(one.missing for one in found):
+        raise FileNotFoundError(f"no sequence under {root}: {found[0].fault}")
+    report = make_report(clips, scans, data_root, caches)
+    console.print(report.text(), highlight=False, markup=False, soft_wrap=True)
+    if args.dry_run:
+        return 0
+    if report.faults and not args.drop_faulty:
+        console.print(
+            "nothing written: mend the faulty files, or use --drop-faulty to go on"
+            " without their sequences"
+        )
+        return 1
+    used = {record["group"] for record in report.records}
+    tasks = [
+        (one.files, caches / h2o.skeleton_name(name))
+        for name, one in scans.items()
+        if name in used and one.valid is not None and not one.cached
+    ]
+    jobs = run_tasks(write_cache, tasks, args.workers)
+    for _ in track(jobs, "skeletons", len(tasks), console=console):
+        pass
+    links = link_roots_of(data_root, _folders(scans))
+    hint = f"data_root={str(data_root)!r}" + (f", link_roots={links}" if links else "")
+    write_annotation(out / "annotation.json", h2o.METAINFO, report.records)
+    command = " ".join(["prepare.py", *(sys.argv[1:] if argv is None else argv)])
+    log = f"{command}\nin a config: {hint}\n{report.text(every=True)}\n"
+    write_atomic(str(out / "prepare.log"), log.encode())
+    console.print(
+        f"wrote {out / 'annotation.json'}; in a config: {hint}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    return 0
+
+
+def _folders(scans: dict[str, Scan]) -> list[Path]:
+    """Folders of the images in use."""
+    files = [found.files for found in scans.values() if found.files is not None]
+    return [one.frames.folder for one in files if one.frames is not None]
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f"error: {error}")
