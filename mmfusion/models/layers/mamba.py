@@ -182,7 +182,8 @@ def build_blocks(
     Rates grow linearly to ``drop_path_rate``; the published list starts with two zeros
     because the first block has no branch before it.
     """
-    rates = [0.0, *torch.linspace(0, drop_path_rate, depth).tolist()]
+    step = drop_path_rate / max(1, depth - 1)
+    rates = [0.0, *(step * index for index in range(depth))]
     blocks = []
     for index in range(depth):
         mixer = MambaMixer(

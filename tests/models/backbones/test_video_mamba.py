@@ -1,0 +1,83 @@
+import pytest
+import torch
+
+from mmfusion.models import VideoMamba
+
+SIZES = {"tiny": 6_956_544, "small": 25_414_656, "middle": 73_645_056}
+
+
+@pytest.fixture
+def model():
+    return VideoMamba(arch="nano", img_size=32, num_frames=4).eval()
+
+
+@pytest.mark.parametrize("arch", SIZES)
+def test_published_sizes(arch):
+    with torch.device("meta"):
+        model = VideoMamba(arch=arch)
+    assert sum(p.numel() for p in model.parameters()) == SIZES[arch]
+
+
+def test_published_keys_and_shapes():
+    with torch.device("meta"):
+        state = VideoMamba(arch="tiny").state_dict()
+    expected = {
+        "cls_token": (1, 1, 192),
+        "pos_embed": (1, 197, 192),
+        "temporal_pos_embedding": (1, 8, 192),
+        "patch_embed.proj.weight": (192, 3, 1, 16, 16),
+        "layers.23.mixer.A_b_log": (384, 16),
+        "layers.23.mixer.D_b": (384,),
+        "layers.0.mixer.conv1d_b.weight": (384, 1, 4),
+        "layers.0.mixer.x_proj_b.weight": (44, 384),
+        "layers.0.mixer.dt_proj.bias": (384,),
+        "layers.0.mixer.in_proj.weight": (768, 192),
+        "layers.0.norm.weight": (192,),
+        "norm_f.weight": (192,),
+    }
+    assert {key: tuple(state[key].shape) for key in expected} == expected
+    assert len(state) == 6 + 24 * 17
+
+
+def test_shapes_and_mask(model):
+    mask = torch.tensor([[True, True, True, False], [False] * 4])
+    out = model(torch.randn(2, 3, 4, 32, 32), mask)
+    assert out.tokens.shape == (2, 16, 64) and out.cls.shape == (2, 64)
+    assert out.mask.sum(1).tolist() == [12, 0]
+
+
+def test_the_last_frame_reaches_the_first_token(model):
+    clip = torch.randn(1, 3, 4, 32, 32)
+    changed = clip.clone()
+    changed[:, :, -1] += 1
+    before, after = model(clip), model(changed)
+    assert not torch.equal(before.tokens[:, 0], after.tokens[:, 0])
+    assert not torch.equal(before.cls, after.cls)
+
+
+def test_positions_by_hand(model):
+    """Tokens are frame by frame; time is added to patches, never to the CLS token."""
+    model.layers, model.norm_f = torch.nn.ModuleList(), torch.nn.Identity()
+    with torch.no_grad():
+        model.patch_embed.proj.weight.zero_()
+        model.patch_embed.proj.bias.zero_()
+        model.temporal_pos_embedding.copy_(torch.arange(4.0).view(1, 4, 1).expand(1, 4, 64))
+        model.pos_embed.copy_(10 * torch.arange(5.0).view(1, 5, 1).expand(1, 5, 64))
+    out = model(torch.zeros(1, 3, 4, 32, 32))
+    assert out.cls[0, 0] == 0
+    assert out.tokens[0, :6, 0].tolist() == [10, 20, 30, 40, 11, 21]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [dict(arch="huge"), dict(img_size=30), dict(num_frames=3, tubelet_size=2)],
+    ids=["arch", "image", "tubelet"],
+)
+def test_wrong_arguments_raise(options):
+    with pytest.raises(ValueError, match="expected one of|must be a multiple"):
+        VideoMamba(**{"arch": "nano", **options})
+
+
+def test_wrong_clip_raises(model):
+    with pytest.raises(ValueError, match=r"\(1, 3, 5, 32, 32\)"):
+        model(torch.randn(1, 3, 5, 32, 32))
