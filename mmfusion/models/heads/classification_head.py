@@ -31,7 +31,7 @@ class ClassificationHead(BaseModule):
         self.fc = nn.Linear(in_dims, num_classes)
         nn.init.trunc_normal_(self.fc.weight, std=0.02)
         nn.init.zeros_(self.fc.bias)
-        self.criterion = MODELS.build(loss or dict(type="mmfusion.CrossEntropyLoss"))
+        self.criterion = MODELS.build(loss or dict(type="CrossEntropyLoss"))
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, d) -> logits (b, k)."""

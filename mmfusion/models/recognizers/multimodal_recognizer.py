@@ -45,9 +45,8 @@ class MultiModalRecognizer(BaseModel):
         data_preprocessor: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        super().__init__(
-            data_preprocessor or dict(type="mmfusion.MultiModalPreprocessor"), init_cfg
-        )
+        preprocessor = data_preprocessor or dict(type="MultiModalPreprocessor")
+        super().__init__(MODELS.build(preprocessor), init_cfg)
         if not encoders or (neck is None and len(encoders) > 1):
             raise ValueError(
                 f"encoders are {sorted(encoders)} and neck is {neck}: expected one"

@@ -61,7 +61,9 @@ def test_positions_by_hand(model):
     with torch.no_grad():
         model.patch_embed.proj.weight.zero_()
         model.patch_embed.proj.bias.zero_()
-        model.temporal_pos_embedding.copy_(torch.arange(4.0).view(1, 4, 1).expand(1, 4, 64))
+        model.temporal_pos_embedding.copy_(
+            torch.arange(4.0).view(1, 4, 1).expand(1, 4, 64)
+        )
         model.pos_embed.copy_(10 * torch.arange(5.0).view(1, 5, 1).expand(1, 5, 64))
     out = model(torch.zeros(1, 3, 4, 32, 32))
     assert out.cls[0, 0] == 0

@@ -8,7 +8,9 @@ def build(**options):
     return SkeletonMamba(arch="nano", **{"num_frames": 6, **options}).eval()
 
 
-@pytest.mark.parametrize(("tokens", "count"), [("frame", 6), ("hand", 12), ("joint", 252)])
+@pytest.mark.parametrize(
+    ("tokens", "count"), [("frame", 6), ("hand", 12), ("joint", 252)]
+)
 def test_what_becomes_a_token(tokens, count):
     out = build(tokens=tokens)(torch.randn(2, 6, 42, 3))
     assert out.tokens.shape == (2, count, 64) and out.cls.shape == (2, 64)

@@ -1,0 +1,109 @@
+import pytest
+import torch
+
+from mmfusion.models import MultiModalRecognizer
+from mmfusion.structures import ActionDataSample
+
+VIDEO = dict(type="VideoMamba", arch="nano", img_size=32, num_frames=2)
+SKELETON = dict(type="SkeletonMamba", arch="nano", num_frames=4)
+HEAD = dict(type="ClassificationHead", num_classes=5, in_dims=64)
+NECK = dict(type="CLSMixFusion", mix=dict(type="AverageMix"), embed_dims=64)
+
+
+def build(streams=("video", "skeleton"), **options):
+    encoders = {"video": VIDEO, "skeleton": SKELETON}
+    config = dict(
+        encoders={name: encoders[name] for name in streams},
+        neck=NECK if len(streams) > 1 else None,
+        heads={"action": HEAD},
+    )
+    torch.manual_seed(0)
+    return MultiModalRecognizer(**{**config, **options})
+
+
+def make_batch(batch=3, views=1):
+    inputs = {
+        "video": torch.randint(0, 255, (batch, views, 3, 2, 32, 32)).to(torch.uint8),
+        "skeleton": torch.randn(batch, views, 4, 42, 3),
+        "skeleton_mask": torch.rand(batch, views, 4, 42) > 0.2,
+    }
+    samples = [ActionDataSample(metainfo=dict(sample_id=str(i))) for i in range(batch)]
+    for index, sample in enumerate(samples):
+        sample.gt_action = torch.tensor(index)
+    return dict(inputs=inputs, data_samples=samples)
+
+
+def forward(model, batch, mode):
+    return model(**model.data_preprocessor(batch), mode=mode)
+
+
+@pytest.mark.parametrize("streams", [("video",), ("skeleton",), ("video", "skeleton")])
+def test_loss_and_every_gradient(streams):
+    model = build(streams)
+    losses = forward(model, make_batch(), "loss")
+    assert set(losses) == {"loss_action", "acc_action"}
+    losses["loss_action"].backward()
+    zero = [n for n, p in model.named_parameters() if not p.grad.abs().any()]
+    # the CLS token in front is the first that the forward scan of the last block reads,
+    # so that block's forward A cannot matter to it: a property of VideoMamba
+    unread = {f"encoders.{name}.layers.3.mixer.A_log" for name in streams}
+    assert set(zero) == (unread if len(streams) == 1 else set())
+
+
+def test_scores_are_the_mean_over_views():
+    model, batch = build().eval(), make_batch(views=3)
+    logits = forward(model, batch, "tensor")["action"]  # (9, 5)
+    samples = forward(model, batch, "predict")
+    expected = logits.softmax(-1).view(3, 3, 5).mean(1)
+    for sample, score in zip(samples, expected, strict=True):
+        torch.testing.assert_close(sample.score_action, score)
+
+
+def test_one_view_of_a_stream_serves_all():
+    model, batch = build().eval(), make_batch(views=2)
+    for name in ("skeleton", "skeleton_mask"):
+        batch["inputs"][name] = batch["inputs"][name][:, :1]
+    assert forward(model, batch, "tensor")["action"].shape == (6, 5)
+
+
+def test_frozen_encoder_is_left_alone():
+    model = build(frozen=["video"]).train()
+    assert not model.encoders["video"].training and model.encoders["skeleton"].training
+    forward(model, make_batch(), "loss")["loss_action"].backward()
+    assert all(p.grad is None for p in model.encoders["video"].parameters())
+
+
+def test_several_tasks():
+    heads = {"verb": HEAD, "noun": {**HEAD, "num_classes": 7}}
+    model, batch = build(heads=heads), make_batch()
+    for sample in batch["data_samples"]:
+        sample.gt_verb, sample.gt_noun = torch.tensor(1), torch.tensor(6)
+    losses = forward(model, batch, "loss")
+    assert {"loss_verb", "loss_noun"} <= set(losses)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(neck=None), "a neck that fuses"),
+        (dict(frozen=["audio"]), "audio"),
+    ],
+    ids=["neck", "frozen"],
+)
+def test_wrong_arguments_raise(options, message):
+    with pytest.raises(ValueError, match=message):
+        build(**options)
+
+
+def test_wrong_batches_raise():
+    model, batch = build(), make_batch()
+    batch["data_samples"][1].gt_action = torch.tensor(5)
+    with pytest.raises(ValueError, match=r"'1' has action label 5, expected 0..4"):
+        forward(model, batch, "loss")
+    del batch["inputs"]["skeleton"]
+    with pytest.raises(ValueError, match="PackInputs"):
+        forward(model, batch, "loss")
+    batch = make_batch()
+    batch["inputs"]["video"] = batch["inputs"]["video"].float()
+    with pytest.raises(ValueError, match="uint8"):
+        forward(model, batch, "loss")
