@@ -1,7 +1,14 @@
 """Datasets, the order of their samples, and the batches made of them."""
 
 from mmfusion.datasets.collate import fusion_collate
+from mmfusion.datasets.h2o import H2ODataset
 from mmfusion.datasets.multimodal_dataset import MultiModalDataset
 from mmfusion.datasets.sampler import SampleKey, SeededSampler
 
-__all__ = ["MultiModalDataset", "SampleKey", "SeededSampler", "fusion_collate"]
+__all__ = [
+    "H2ODataset",
+    "MultiModalDataset",
+    "SampleKey",
+    "SeededSampler",
+    "fusion_collate",
+]

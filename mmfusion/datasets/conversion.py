@@ -85,8 +85,8 @@ class ConversionReport:
         return rows
 
     def _class_rows(self) -> list[list[str]]:
-        """Per class of the task ``action``: clips in every split."""
-        splits = _splits(self.records)
+        """Per class of the task ``action``: clips in every split that has labels."""
+        splits = _splits(record for record in self.records if record["label"])
         counts = Counter(
             (r["split"], r["label"]["action"]) for r in self.records if r["label"]
         )

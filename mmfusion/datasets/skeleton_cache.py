@@ -78,7 +78,8 @@ def read_valid(path: Path, sequence: str, frame_id: np.ndarray) -> np.ndarray | 
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # np.load leaves a file that it opened itself open where it fails
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             if set(KEYS) - set(file.files) or str(file["sequence"]) != sequence:
                 return None
             fits = np.array_equal(file["frame_id"], frame_id)
