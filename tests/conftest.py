@@ -1,0 +1,33 @@
+"""What every test starts from."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+
+SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real data beside the repository, or where the environment says."""
+    folder = Path(os.environ.get("MMFUSION_SHARED_DATA", SHARED_DATA))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set MMFUSION_SHARED_DATA")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _mmfusion_scope() -> Iterator[None]:
+    """Bare type names mean mmfusion's, as in a run; no test leaves another scope."""
+    with DefaultScope.overwrite_default_scope("mmfusion"):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Sums have one order, and tests that run side by side do not crowd the cores."""
+    torch.set_num_threads(1)
