@@ -1,0 +1,216 @@
+"""Make a TinyEgo folder: in parallel, resumable, and the same bytes every time.
+
+A sequence is written beside its place and renamed into it, so one that is there is whole.
+The manifest comes last: a folder that has it is finished.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from .actions import ACTIONS
+from .ceilings import ceilings, designed_ceilings
+from .layout_h2o import H2OLayout
+from .plan import SPLITS, SequencePlan, WorldConfig, plan_world
+from .recording import Recording, Segment, record
+
+# the bytes of a world depend on this too: raise it when they change
+GENERATOR_VERSION = 1
+MANIFEST, CEILINGS = "manifest.json", "ceilings.json"
+UNFINISHED = ".tinyego/unfinished.json"
+
+LAYOUTS = {layout.name: layout for layout in (H2OLayout(),)}
+
+
+def generate(
+    out: Path,
+    layout: str,
+    config: WorldConfig,
+    *,
+    workers: int = 1,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Make the folder, or finish it, or find it finished.
+
+    Args:
+        out: the data root; new, empty, or an earlier (perhaps interrupted) result.
+        layout: a key of LAYOUTS.
+        config: the world.
+        workers: processes; the bytes do not depend on it.
+        on_progress: called with sequences done and sequences in all.
+
+    Returns:
+        The manifest: parameters, counts and ceilings.
+
+    Raises:
+        ValueError: the folder holds something else, or a world of other parameters.
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout is {layout!r}; expected one of {sorted(LAYOUTS)}")
+    if workers < 1:
+        raise ValueError(f"workers is {workers}; expected 1 or more")
+    parameters = {
+        "generator": "tinyego",
+        "version": GENERATOR_VERSION,
+        "layout": layout,
+        **asdict(config),
+    }
+    plans = plan_world(config)
+    finished = _claim(out, parameters)
+    folders = [out / LAYOUTS[layout].sequence_folder(plan) for plan in plans]
+    if finished is not None and all(folder.is_dir() for folder in folders):
+        return finished
+    for done, _ in enumerate(_make_sequences(out, layout, config, plans, workers), 1):
+        if on_progress is not None:
+            on_progress(done, len(plans))
+    return _finish(out, layout, config, plans, parameters)
+
+
+def _claim(out: Path, parameters: dict[str, Any]) -> dict[str, Any] | None:
+    """Make the folder ours; return its manifest when it was finished before."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in (MANIFEST, UNFINISHED):
+        if not (out / name).is_file():
+            continue
+        found = json.loads((out / name).read_text())
+        differs = [
+            f"{key} {found['parameters'].get(key)} (wanted {value})"
+            for key, value in parameters.items()
+            if found["parameters"].get(key) != value
+        ]
+        if differs:
+            raise ValueError(
+                f"{out} already holds a TinyEgo with other parameters: "
+                f"{', '.join(differs)}; choose another folder or remove this one"
+            )
+        return found if name == MANIFEST else None
+    if any(out.iterdir()):
+        raise ValueError(
+            f"{out} is not empty and holds no TinyEgo ({MANIFEST} or {UNFINISHED}); "
+            "choose a new or empty folder"
+        )
+    _write_json(out / UNFINISHED, {"parameters": parameters})
+    return None
+
+
+def _make_sequences(
+    out: Path,
+    layout: str,
+    config: WorldConfig,
+    plans: list[SequencePlan],
+    workers: int,
+) -> Iterator[None]:
+    jobs: Iterable = [(out, layout, config, plan) for plan in plans]
+    if workers == 1:
+        yield from map(_make_sequence, jobs)
+        return
+    # fork would copy a parent that may run threads (torch, a progress bar)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from pool.map(_make_sequence, jobs, chunksize=2)
+
+
+def _make_sequence(job: tuple[Path, str, WorldConfig, SequencePlan]) -> None:
+    out, layout, config, plan = job
+    writer = LAYOUTS[layout]
+    final = out / writer.sequence_folder(plan)
+    if final.exists():
+        return
+    partial = final.with_name(f".{final.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    with _one_thread():
+        recording = record(config, plan)
+    writer.write_sequence(partial, config, recording)
+    _write_json(out / _segments_file(plan), _describe(recording))
+    os.replace(partial, final)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """OpenCV's own threads only slow down images this small."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _finish(
+    out: Path,
+    layout: str,
+    config: WorldConfig,
+    plans: list[SequencePlan],
+    parameters: dict[str, Any],
+) -> dict[str, Any]:
+    described = [_read_segments(out, plan) for plan in plans]
+    segments = [segments for _, segments in described]
+    LAYOUTS[layout].write_index(out, config, list(zip(plans, segments, strict=True)))
+    counts = {split: {"sequences": 0, "clips": 0, "frames": 0} for split in SPLITS}
+    for plan, (num_frames, found) in zip(plans, described, strict=True):
+        counts[plan.split]["sequences"] += 1
+        counts[plan.split]["clips"] += len(found)
+        counts[plan.split]["frames"] += num_frames
+    bounds = {
+        split: {
+            "num_clips": counts[split]["clips"],
+            **_measured_ceilings(out, layout, split),
+        }
+        for split in ("val", "test")
+        if counts[split]["clips"]
+    }
+    _write_json(out / CEILINGS, {"unit": "percent, top-1", "splits": bounds})
+    manifest = {"parameters": parameters, "counts": counts, "ceilings": bounds}
+    _write_json(out / MANIFEST, manifest)
+    (out / UNFINISHED).unlink(missing_ok=True)
+    return manifest
+
+
+def _measured_ceilings(
+    out: Path, layout: str, split: str
+) -> dict[str, dict[str, float]]:
+    measured = ceilings(LAYOUTS[layout].read_contents(out, split))
+    for task, streams in designed_ceilings().items():
+        for stream, designed in streams.items():
+            if abs(measured[task][stream] - designed) > 1e-9:
+                raise RuntimeError(
+                    f"{out}, {split}: the files give {stream} a ceiling of "
+                    f"{measured[task][stream]:.2f} % for the {task}, the design "
+                    f"{designed:.2f} %: the files were changed, or are not twins"
+                )
+    return measured
+
+
+def _segments_file(plan: SequencePlan) -> Path:
+    return Path(".tinyego", "segments", f"{plan.split}_{plan.index:05d}.json")
+
+
+def _describe(recording: Recording) -> dict[str, Any]:
+    segments = [[s.action.index, s.start, s.end] for s in recording.segments]
+    return {"num_frames": len(recording.images), "segments": segments}
+
+
+def _read_segments(out: Path, plan: SequencePlan) -> tuple[int, list[Segment]]:
+    content = json.loads((out / _segments_file(plan)).read_text())
+    segments = [Segment(ACTIONS[a], s, e) for a, s, e in content["segments"]]
+    return content["num_frames"], segments
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write and rename, so that the file is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(partial, path)

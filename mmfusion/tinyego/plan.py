@@ -1,0 +1,146 @@
+"""Which clips TinyEgo consists of: splits, sequences, and the twin blocks of an evaluation.
+
+A training sequence holds clips of random actions, each a scene of its own. An evaluation
+sequence holds *twin blocks*: one scene acted out as every noun and as every verb of one
+look. Within a block, clips that a stream cannot tell apart are equal bit by bit in that
+stream, which is what makes the ceilings hold for the very files (see ceilings.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .actions import ACTIONS, VERBS, Action
+
+SPLITS = ("train", "val", "test")
+_SUBJECTS = {"train": (1, 2), "val": (3,), "test": (4,)}
+_AREAS = ("h1", "h2", "k1", "k2", "o1", "o2")
+_CLIPS_PER_TRAIN_SEQUENCE = 6
+
+
+@dataclass(frozen=True)
+class WorldConfig:
+    """Everything that decides TinyEgo's bytes.
+
+    Args:
+        seed: the world's seed.
+        num_train: clips in train; any number.
+        num_val: clips in val, a multiple of 12 (one twin block per look).
+        num_test: clips in test, a multiple of 12.
+        height: image height in pixels; the width follows as 16:9.
+    """
+
+    seed: int = 0
+    num_train: int = 576
+    num_val: int = 240
+    num_test: int = 24
+    height: int = 72
+
+    def __post_init__(self) -> None:
+        block = len(ACTIONS)
+        for name in ("num_val", "num_test"):
+            value = getattr(self, name)
+            if value < 0 or value % block:
+                raise ValueError(
+                    f"{name} is {value}; expected a multiple of {block}, so that every "
+                    "twin block is complete and the ceilings hold"
+                )
+        if self.num_train < 0:
+            raise ValueError(f"num_train is {self.num_train}; expected 0 or more")
+        if not 54 <= self.height <= 720:
+            raise ValueError(f"height is {self.height}; expected 54 to 720 pixels")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; expected 0 or more")
+
+    @property
+    def width(self) -> int:
+        return round(self.height * 16 / 9)
+
+
+@dataclass(frozen=True)
+class ClipPlan:
+    """One clip: an action, acted out in a scene of its sequence."""
+
+    action: Action
+    scene: int
+
+
+@dataclass(frozen=True)
+class SequencePlan:
+    """One recording: a subject at one workplace, and the clips in their order."""
+
+    split: str
+    index: int
+    subject: int
+    area: str
+    take: int
+    clips: tuple[ClipPlan, ...]
+
+    @property
+    def path(self) -> str:
+        """The name H2O's label files use, such as subject1/h1/0."""
+        return f"subject{self.subject}/{self.area}/{self.take}"
+
+
+def plan_world(config: WorldConfig) -> list[SequencePlan]:
+    """All sequences of all splits, in a fixed order."""
+    sequences = []
+    for split in SPLITS:
+        contents = (
+            _train_sequences(config)
+            if split == "train"
+            else _evaluation_sequences(config, split)
+        )
+        subjects = _SUBJECTS[split]
+        for index, clips in enumerate(contents):
+            turn = index // len(subjects)
+            sequences.append(
+                SequencePlan(
+                    split=split,
+                    index=index,
+                    subject=subjects[index % len(subjects)],
+                    area=_AREAS[turn % len(_AREAS)],
+                    take=turn // len(_AREAS),
+                    clips=tuple(clips),
+                )
+            )
+    return sequences
+
+
+def scene_rng(
+    config: WorldConfig, sequence: SequencePlan, *keys: int
+) -> np.random.Generator:
+    """An independent random stream for one purpose within one sequence."""
+    return np.random.default_rng(
+        [config.seed, SPLITS.index(sequence.split), sequence.index, *keys]
+    )
+
+
+def _train_sequences(config: WorldConfig) -> list[list[ClipPlan]]:
+    rounds = -(-config.num_train // len(ACTIONS))
+    rng = np.random.default_rng([config.seed, 101])
+    order = [ACTIONS[i] for _ in range(rounds) for i in rng.permutation(len(ACTIONS))]
+    order = order[: config.num_train]
+    step = _CLIPS_PER_TRAIN_SEQUENCE
+    return [
+        [ClipPlan(action, scene) for scene, action in enumerate(order[i : i + step])]
+        for i in range(0, len(order), step)
+    ]
+
+
+def _evaluation_sequences(config: WorldConfig, split: str) -> list[list[ClipPlan]]:
+    total = config.num_val if split == "val" else config.num_test
+    looks = list(dict.fromkeys(verb.look for verb in VERBS))
+    blocks = [
+        ClipPlan(action, scene)
+        for scene, look in enumerate(looks)
+        for action in ACTIONS
+        if action.verb.look == look
+    ]
+    rng = np.random.default_rng([config.seed, 102, SPLITS.index(split)])
+    return [
+        [blocks[i] for i in rng.permutation(len(blocks))]
+        for _ in range(total // len(blocks))
+    ]
