@@ -1,1 +1,22 @@
-"""To be filled."""
+"""Transforms, in the order in which a pipeline uses them."""
+
+from mmfusion.datasets.transforms.align_skeleton import AlignSkeleton, FlipSkeleton
+from mmfusion.datasets.transforms.decode_video import DecodeVideo
+from mmfusion.datasets.transforms.jitter_skeleton import JitterSkeleton
+from mmfusion.datasets.transforms.load_skeleton import LoadSkeleton
+from mmfusion.datasets.transforms.normalize_skeleton import NormalizeSkeleton
+from mmfusion.datasets.transforms.pack_inputs import PackInputs
+from mmfusion.datasets.transforms.project_skeleton import ProjectSkeleton
+from mmfusion.datasets.transforms.sample_times import SampleTimes
+
+__all__ = [
+    "AlignSkeleton",
+    "DecodeVideo",
+    "FlipSkeleton",
+    "JitterSkeleton",
+    "LoadSkeleton",
+    "NormalizeSkeleton",
+    "PackInputs",
+    "ProjectSkeleton",
+    "SampleTimes",
+]

@@ -1,0 +1,115 @@
+"""Joints follow what was done to the pictures: mirror and crop."""
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmfusion.registry import TRANSFORMS
+
+# how x is mirrored: in front of a camera (or a body) it changes its sign, in a picture
+# whose width is 1 it counts from the other side
+_MIRRORED_FRAMES = ("camera", "body", "image")
+
+
+@TRANSFORMS.register_module()
+class AlignSkeleton(BaseTransform):
+    """Apply the flip and the crop of MMAction2's image transforms to the joints.
+
+    Stands after ``mmaction.Resize``, ``RandomResizedCrop``, ``CenterCrop``, ``Flip``. A
+    horizontal flip mirrors x and swaps the hands, for a mirrored left hand is a right
+    hand. A crop moves joints given in image fractions; joints in metres stay, as a crop
+    does not move the hand.
+
+    Args:
+        mark_outside: joints that a crop leaves outside are marked as not valid.
+
+    Modified keys: joints, joints_valid. Reads flip, flip_direction, crop_quadruple.
+    """
+
+    def __init__(self, mark_outside: bool = False) -> None:
+        self.mark_outside = mark_outside
+
+    def transform(self, results: dict) -> dict:
+        if "joints" not in results:
+            return results
+        if results.get("joints_aligned"):
+            raise ValueError("AlignSkeleton: found twice in a pipeline; expected once")
+        results["joints_aligned"] = True
+        if results["joints_frame"] == "image":
+            self._crop(results)
+        if results.get("flip"):
+            if results.get("flip_direction") != "horizontal":
+                raise ValueError(
+                    f"flip_direction: got {results.get('flip_direction')!r}; expected"
+                    " 'horizontal': hands have no vertical mirror image"
+                )
+            mirror_hands(results)
+        return results
+
+    def _crop(self, results: dict) -> None:
+        crop = results.get("crop_quadruple")
+        if crop is None:
+            return
+        taken = results["num_clips"] * results["clip_len"]
+        if len(results["imgs"]) != taken:
+            raise ValueError(
+                f"imgs: got {len(results['imgs'])} frames after the crops; expected"
+                f" {taken}: several crops cannot share joints in image fractions"
+            )
+        x, y, width, height = np.asarray(crop, dtype=np.float64)
+        joints = results["joints"]
+        joints[..., 0] = (joints[..., 0] - x) / width
+        joints[..., 1] = (joints[..., 1] - y) / height
+        if self.mark_outside:
+            valid = results["joints_valid"]
+            valid = valid if valid.ndim == 3 else valid[..., None]
+            inside = ((joints[..., :2] >= 0) & (joints[..., :2] < 1)).all(axis=-1)
+            results["joints_valid"] = valid & inside
+
+
+@TRANSFORMS.register_module()
+class FlipSkeleton(BaseTransform):
+    """Mirror the skeleton of a pipeline without pictures, with a probability.
+
+    With pictures use ``mmaction.Flip`` and ``AlignSkeleton``: both must be mirrored or
+    none. Not for classes that tell left from right.
+
+    Args:
+        flip_prob: probability of a flip.
+    """
+
+    def __init__(self, flip_prob: float = 0.5) -> None:
+        if not 0 <= flip_prob <= 1:
+            raise ValueError(f"flip_prob: got {flip_prob}; expected 0 to 1")
+        self.flip_prob = flip_prob
+
+    def transform(self, results: dict) -> dict:
+        if "imgs" in results:
+            raise ValueError(
+                "FlipSkeleton would mirror the joints but not the pictures (imgs); use"
+                " mmaction.Flip and AlignSkeleton"
+            )
+        if "joints" in results and np.random.random() < self.flip_prob:
+            mirror_hands(results)
+        return results
+
+
+def mirror_hands(results: dict) -> None:
+    """Mirror x of ``joints`` and swap the two hands, also in ``joints_valid``.
+
+    Raises:
+        ValueError: not two hands, or a frame whose x axis has no fixed direction.
+    """
+    frame, joints = results["joints_frame"], results["joints"]  # (n, h, j, 3)
+    if joints.shape[1] != 2:
+        raise ValueError(
+            f"joints: got {joints.shape[1]} hands; expected 2, as a flip swaps them"
+        )
+    if frame not in _MIRRORED_FRAMES:
+        raise ValueError(
+            f"joints_frame: got {frame!r}; a flip expects one of {_MIRRORED_FRAMES},"
+            " where x points to the side"
+        )
+    joints = joints[:, ::-1].copy()
+    joints[..., 0] = (1 - joints[..., 0]) if frame == "image" else -joints[..., 0]
+    results["joints"] = joints
+    results["joints_valid"] = results["joints_valid"][:, ::-1].copy()

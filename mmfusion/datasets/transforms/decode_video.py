@@ -1,0 +1,81 @@
+"""Frames of a clip, from a video file or a folder of images."""
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmfusion.datasets.video_io import BACKENDS, VideoReader, open_frames, open_video
+from mmfusion.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class DecodeVideo(BaseTransform):
+    """Read the frames at ``times['video']``.
+
+    Args:
+        backend: ``decord`` or ``pyav`` are used or raise; ``auto`` tries decord first.
+        num_threads: threads of the decoder.
+        missing_size: (height, width) of the black frames that stand for the video of a
+            sample without one; None makes such a sample an error.
+
+    Required keys: times; video_path or frame_dir_path. Added keys: those that
+    MMAction2's image transforms work on, imgs (list of v t arrays (h, w, 3), uint8,
+    RGB), img_shape and original_shape (h, w), modality, num_clips (v), clip_len (t);
+    and, with ``missing_size``, frames_valid (v t,) bool, False where a frame lacks.
+    """
+
+    def __init__(
+        self,
+        backend: str = "auto",
+        num_threads: int = 1,
+        missing_size: tuple[int, int] | None = None,
+    ) -> None:
+        if backend not in BACKENDS:
+            raise ValueError(f"backend: got {backend!r}; expected one of {BACKENDS}")
+        self.backend = backend
+        self.num_threads = num_threads
+        self.missing_size = missing_size
+
+    def transform(self, results: dict) -> dict:
+        times = results["times"]
+        if "video" not in times:
+            raise ValueError(
+                f"times: got the streams {sorted(times)}; expected 'video': add it to"
+                " SampleTimes(num_frames=...)"
+            )
+        views, count = times["video"].shape
+        reader = self._open(results)
+        if reader is None:
+            black = (*self._missing_size(results), 3)
+            frames = [np.zeros(black, np.uint8) for _ in range(views * count)]
+        else:
+            frames = reader.frames_at(times["video"].reshape(-1))
+        if self.missing_size is not None:
+            results["frames_valid"] = np.full(views * count, reader is not None)
+        results["imgs"] = frames
+        results["original_shape"] = results["img_shape"] = frames[0].shape[:2]
+        results["modality"] = "RGB"
+        results["num_clips"], results["clip_len"] = views, count
+        return results
+
+    def _open(self, results: dict) -> VideoReader | None:
+        """A reader of the sample's frames, or None where it has no video."""
+        if results.get("video_path"):
+            return open_video(results["video_path"], self.backend, self.num_threads)
+        if not results.get("frame_dir_path"):
+            return None
+        return open_frames(
+            results["frame_dir_path"],
+            filename_tmpl=results.get("filename_tmpl") or "img_{:05d}.jpg",
+            start_index=results.get("start_index", 1),
+            total_frames=results.get("total_frames"),
+            fps=results.get("index_fps") or 30.0,
+            frame_ids=results.get("frame_ids"),
+        )
+
+    def _missing_size(self, results: dict) -> tuple[int, int]:
+        if self.missing_size is None:
+            raise ValueError(
+                f"sample {results.get('sample_id')!r} has no video; expected one: drop"
+                " such samples by the dataset's require=['video'], or set missing_size"
+            )
+        return self.missing_size

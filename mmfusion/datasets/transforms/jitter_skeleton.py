@@ -1,0 +1,86 @@
+"""Small random changes of a skeleton, for training."""
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmfusion.datasets.transforms.normalize_skeleton import valid_joints
+from mmfusion.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class JitterSkeleton(BaseTransform):
+    """Scale, turn, move and blur joints, and hide hands; one draw for a whole view.
+
+    Scaling and turning are about the centre of the seen joints of the view, so that
+    they mean the same in metres and in image fractions. Jitter in time belongs to
+    ``SampleTimes(mode='random', window=...)``, which all streams share.
+
+    Args:
+        scale: the view is scaled by a factor from 1 - scale to 1 + scale.
+        rotation: largest angle in degrees about each axis x, y, z; one number means
+            about z only, the roll of the camera.
+        translation: standard deviation of the shift of a view, in the joints' unit.
+        noise: standard deviation of each coordinate's noise, in the joints' unit.
+        drop_prob: probability that a hand is marked as not valid, frame by frame.
+
+    Modified keys: joints, joints_valid.
+    """
+
+    def __init__(
+        self,
+        scale: float = 0.0,
+        rotation: float | tuple[float, float, float] = 0.0,
+        translation: float = 0.0,
+        noise: float = 0.0,
+        drop_prob: float = 0.0,
+    ) -> None:
+        if not 0 <= scale < 1:
+            raise ValueError(f"scale: got {scale}; expected 0 <= scale < 1")
+        if not 0 <= drop_prob < 1:
+            raise ValueError(f"drop_prob: got {drop_prob}; expected 0 <= prob < 1")
+        if translation < 0 or noise < 0:
+            raise ValueError(
+                f"translation, noise: got {translation}, {noise}; expected 0 or more"
+            )
+        angles = rotation if isinstance(rotation, tuple | list) else (0, 0, rotation)
+        if len(angles) != 3 or min(angles) < 0:
+            raise ValueError(f"rotation: got {rotation}; expected one or three angles")
+        self.scale = scale
+        self.rotation = np.radians(np.asarray(angles, dtype=np.float64))
+        self.translation = translation
+        self.noise = noise
+        self.drop_prob = drop_prob
+
+    def transform(self, results: dict) -> dict:
+        if "joints" not in results:
+            return results
+        joints, valid = results["joints"], results["joints_valid"]
+        mask = valid_joints(joints, valid)
+        views = results["joints_views"]
+        parts = zip(np.split(joints, views), np.split(mask, views), strict=True)
+        moved = np.concatenate([self._jitter(view, seen) for view, seen in parts])
+        results["joints"] = moved.astype(np.float32)  # (v n, h, j, 3)
+        if self.drop_prob:
+            kept = np.random.random(joints.shape[:2]) >= self.drop_prob  # (v n, h)
+            results["joints_valid"] = valid & (
+                kept if valid.ndim == 2 else kept[..., None]
+            )
+        return results
+
+    def _jitter(self, joints: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """One view: joints (n, h, j, 3), mask (n, h, j)."""
+        centre = joints[mask].mean(axis=0) if mask.any() else np.zeros(3)
+        factor = 1 + self.scale * np.random.uniform(-1, 1)
+        turn = _rotation(self.rotation * np.random.uniform(-1, 1, 3))  # (3, 3)
+        shift = self.translation * np.random.standard_normal(3)
+        moved = (joints - centre) @ turn.T * factor + centre + shift
+        return moved + self.noise * np.random.standard_normal(joints.shape)
+
+
+def _rotation(angles: np.ndarray) -> np.ndarray:
+    """(3, 3): about x, then y, then z, angles (3,) in radians."""
+    (cx, cy, cz), (sx, sy, sz) = np.cos(angles), np.sin(angles)
+    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    return about_z @ about_y @ about_x

@@ -1,0 +1,286 @@
+"""Joints of a clip, from the skeleton file of its sequence."""
+
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmfusion.datasets.errors import SkeletonError
+from mmfusion.datasets.hand_layouts import LAYOUTS
+from mmfusion.registry import TRANSFORMS
+
+MAX_BYTES = 2 * 2**30  # of one file, unpacked: a zip may claim any size
+MAX_COORDINATE = 1e6  # metres, millimetres or pixels, nothing is further away
+MAX_GAP_SECONDS = 0.5  # joints of a moment further away are not this moment's
+_TIE = 1e-4  # frames; keeps rounding from choosing the frame before
+
+
+@dataclass(frozen=True)
+class SkeletonFile:
+    """The arrays of one sequence.
+
+    Attributes:
+        keypoint: (t, h, j, 3) float32, 0 where not valid.
+        valid: (t, h) or (t, h, j) bool.
+        frame_id: (t,) int64, ascending, frame numbers at ``index_fps``.
+        fps: frame numbers per second where the record says nothing else.
+        sequence: name of the sequence, or None.
+    """
+
+    keypoint: np.ndarray
+    valid: np.ndarray
+    frame_id: np.ndarray
+    fps: float
+    sequence: str | None
+
+
+@TRANSFORMS.register_module()
+class LoadSkeleton(BaseTransform):
+    """Take the joints nearest to ``times['skeleton']``.
+
+    A hand that is not seen keeps the place where it was seen last in the clip, before
+    its first sight that of the first one, and is marked as not valid; one that is never
+    seen in the clip is 0.
+
+    Args:
+        optional: a sample without skeleton gets zeros, none valid, instead of an error.
+
+    Required keys: times, skeleton_path or skeleton_data, ann_meta (its ``skeleton``
+    says layout, hands and frame), group, index_fps, start_sec, end_sec. Added keys:
+    joints (v n, h, j, 3) float32, joints_valid (v n, h) or (v n, h, j) bool,
+    joints_views (v), joints_frame, joints_layout, joints_hands.
+    """
+
+    def __init__(self, optional: bool = False) -> None:
+        self.optional = optional
+
+    def transform(self, results: dict) -> dict:
+        times = results["times"]
+        if "skeleton" not in times:
+            raise ValueError(
+                f"times: got the streams {sorted(times)}; expected 'skeleton': add it"
+                " to SampleTimes(num_frames=...)"
+            )
+        views, count = times["skeleton"].shape
+        meta = (results.get("ann_meta") or {}).get("skeleton") or {}
+        data = self._load(results, meta)
+        if data is None:
+            shape = (views * count, *self._shape_of(meta, results), 3)
+            joints, valid = np.zeros(shape, np.float32), np.zeros(shape[:2], bool)
+        else:
+            fps = float(results.get("index_fps") or data.fps)
+            joints, valid = take_joints(
+                data,
+                times["skeleton"].reshape(-1) * fps,
+                _clip_rows(data, results, fps),
+                max_gap=MAX_GAP_SECONDS * fps,
+            )
+        results["joints"], results["joints_valid"] = joints, valid
+        results["joints_views"] = views
+        results["joints_frame"] = meta.get("frame", "camera")
+        results["joints_layout"] = meta.get("layout")
+        results["joints_hands"] = list(meta.get("hands") or [])
+        return results
+
+    def _load(self, results: dict, meta: dict) -> SkeletonFile | None:
+        if results.get("skeleton_data") is not None:
+            name = f"sample {results.get('sample_id')!r}, in memory"
+            data = _from_arrays(name, results["skeleton_data"])
+        elif results.get("skeleton_path"):
+            name = results["skeleton_path"]
+            data = load_skeleton_file(name)
+        else:
+            return None
+        _check_shape(name, data.keypoint.shape, meta)
+        group = results.get("group")
+        if data.sequence is not None and group is not None and data.sequence != group:
+            reason = f"it belongs to sequence {data.sequence!r}; expected {group!r}"
+            raise SkeletonError(name, reason)
+        return data
+
+    def _shape_of(self, meta: dict, results: dict) -> tuple[int, int]:
+        """(h, j) of a sample that has no skeleton."""
+        if not self.optional:
+            raise ValueError(
+                f"sample {results.get('sample_id')!r} has no skeleton; expected one:"
+                " drop such samples by the dataset's require=['skeleton'], or set"
+                " optional=True"
+            )
+        hands, joints = expected_shape(meta)
+        if hands is None or joints is None:
+            raise ValueError(
+                "ann_meta: metainfo.skeleton must name hands and a known layout (or"
+                f" num_joints) for samples without a skeleton; got {meta}"
+            )
+        return hands, joints
+
+
+def expected_shape(meta: dict) -> tuple[int | None, int | None]:
+    """(h, j) that the annotation's ``metainfo.skeleton`` promises, or None."""
+    hands = len(meta["hands"]) if meta.get("hands") else None
+    layout = LAYOUTS.get(meta.get("layout", ""))
+    joints = layout.num_joints if layout else meta.get("num_joints")
+    return hands, joints
+
+
+def take_joints(
+    data: SkeletonFile, position: np.ndarray, rows: np.ndarray, max_gap: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Joints at ``position``, unseen ones held.
+
+    Args:
+        data: the sequence.
+        position: (n,) times in frame numbers; frame f covers [f, f + 1).
+        rows: (m,) the rows of ``data`` that belong to the clip, ascending.
+        max_gap: a row further away than this is not valid.
+
+    Returns:
+        joints (n, h, j, 3) and valid (n, h) or (n, h, j).
+    """
+    ids = data.frame_id[rows]
+    wanted = position - 0.5 + _TIE  # the frame whose middle is nearest covers the time
+    upper = np.clip(np.searchsorted(ids, wanted), 0, len(ids) - 1)
+    lower = np.maximum(upper - 1, 0)
+    nearer_lower = np.abs(wanted - ids[lower]) < np.abs(wanted - ids[upper])
+    nearest = np.where(nearer_lower, lower, upper)  # (n,)
+    near = np.abs(wanted - ids[nearest]) <= max(max_gap, 1.0)
+    seen = data.valid[rows]  # (m, h[, j])
+    source = _last_seen(seen)[nearest]  # (n, h[, j]), rows of the clip
+    valid = seen[nearest] & near.reshape(-1, *[1] * (seen.ndim - 1))
+    clip = data.keypoint[rows]  # (m, h, j, 3)
+    if seen.ndim == 2:
+        joints = clip[source, np.arange(clip.shape[1])]  # (n, h, j, 3)
+    else:
+        hands = np.arange(clip.shape[1])[:, None]
+        joints = clip[source, hands, np.arange(clip.shape[2])]
+    return joints.copy(), valid
+
+
+def _last_seen(seen: np.ndarray) -> np.ndarray:
+    """(m, ...): for each row the last row so far where seen, else the first one."""
+    rows = np.arange(len(seen)).reshape(-1, *[1] * (seen.ndim - 1))
+    last = np.maximum.accumulate(np.where(seen, rows, -1), axis=0)
+    return np.where(last < 0, seen.argmax(axis=0), last)
+
+
+def _clip_rows(data: SkeletonFile, results: dict, fps: float) -> np.ndarray:
+    """Rows of the clip's frames, (m,); the nearest row where none lies within."""
+    start, end = results.get("start_sec"), results.get("end_sec")
+    low = -np.inf if start is None else start * fps - 0.5
+    high = np.inf if end is None else end * fps - 0.5
+    rows = np.flatnonzero((data.frame_id >= low) & (data.frame_id < high))
+    if len(rows):
+        return rows
+    middle = (max(low, data.frame_id[0]) + min(high, data.frame_id[-1])) / 2
+    gaps = np.abs(data.frame_id - middle)
+    row = int(gaps.argmin())
+    outside = max(low - data.frame_id[row], data.frame_id[row] - high)
+    if outside > max(MAX_GAP_SECONDS * fps, 1.0):
+        name = results.get("skeleton_path") or f"sample {results.get('sample_id')!r}"
+        reason = (
+            f"it holds frames {data.frame_id[0]} to {data.frame_id[-1]}; the clip asks"
+            f" for {start} to {end} s at {fps} frames per second"
+        )
+        raise SkeletonError(name, reason)
+    return np.array([row])
+
+
+def load_skeleton_file(path: str) -> SkeletonFile:
+    """Read and check the npz of one sequence; the last 64 are remembered.
+
+    Raises:
+        SkeletonError: missing, not an npz, or not what it should hold.
+    """
+    try:
+        stat = os.stat(path)
+    except OSError as error:
+        raise SkeletonError(path, "the file does not exist") from error
+    return _load_file(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=64)
+def _load_file(path: str, mtime_ns: int, num_bytes: int) -> SkeletonFile:
+    """A changed file has another ``mtime_ns`` or ``num_bytes`` and is read anew."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(item.file_size for item in archive.infolist())
+        if size > MAX_BYTES:
+            raise SkeletonError(
+                path, f"{size} bytes unpacked; the limit is {MAX_BYTES}"
+            )
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except SkeletonError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = f"not a readable npz of plain arrays ({error})"
+        raise SkeletonError(path, reason) from error
+    return _from_arrays(path, arrays)
+
+
+def _from_arrays(name: str, arrays: dict) -> SkeletonFile:
+    """Check the arrays of a sequence; only ``keypoint`` is required."""
+    if "keypoint" not in arrays:
+        raise SkeletonError(name, f"it holds {sorted(arrays)}; expected 'keypoint'")
+    keypoint = np.asarray(arrays["keypoint"])
+    if keypoint.dtype.kind not in "fiu":
+        raise SkeletonError(name, f"keypoint is {keypoint.dtype}; expected numbers")
+    if keypoint.ndim != 4 or keypoint.shape[-1] != 3:
+        reason = (
+            f"keypoint has shape {keypoint.shape}; expected (t, h, j, 3): frames,"
+            " hands, joints (21 in a hand, 63 numbers), x y z"
+        )
+        raise SkeletonError(name, reason)
+    num = len(keypoint)
+    if num == 0:
+        raise SkeletonError(name, "it holds 0 frames")
+    valid = np.asarray(arrays.get("valid", np.ones(keypoint.shape[:2], bool)))
+    if valid.shape not in (keypoint.shape[:2], keypoint.shape[:3]):
+        reason = f"valid has shape {valid.shape}; expected {keypoint.shape[:2]}"
+        raise SkeletonError(name, reason)
+    valid = valid.astype(bool)
+    frame_id = np.asarray(arrays.get("frame_id", np.arange(num)))
+    if frame_id.shape != (num,) or (np.diff(frame_id) <= 0).any():
+        reason = f"frame_id {frame_id.shape} must be {num} ascending frame numbers"
+        raise SkeletonError(name, reason)
+    fps = float(arrays.get("fps", 30.0))
+    if not 0 < fps < 1e5:
+        raise SkeletonError(name, f"fps is {fps}; expected a positive number")
+    keypoint = _check_numbers(name, keypoint, valid)
+    sequence = str(arrays["sequence"]) if "sequence" in arrays else None
+    for array in (keypoint, valid, frame_id):
+        array.flags.writeable = False  # shared by every clip of the sequence
+    return SkeletonFile(keypoint, valid, frame_id.astype(np.int64), fps, sequence)
+
+
+def _check_numbers(name: str, keypoint: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """(t, h, j, 3) float32 with 0 where not valid; what is valid must be sound."""
+    mask = valid if valid.ndim == 3 else valid[..., None]  # (t, h, j or 1)
+    joints = np.where(mask[..., None], keypoint, 0).astype(np.float32)
+    sound = np.isfinite(joints) & (np.abs(joints) < MAX_COORDINATE)
+    if not sound.all():
+        frame, hand, joint, axis = np.argwhere(~sound)[0].tolist()
+        reason = (
+            f"row {frame}, hand {hand}, joint {joint}: {'xyz'[axis]} is"
+            f" {keypoint[frame, hand, joint, axis]}; expected a finite number below"
+            f" {MAX_COORDINATE:g}, or valid False"
+        )
+        raise SkeletonError(name, reason)
+    return joints
+
+
+def _check_shape(name: str, shape: tuple[int, ...], meta: dict) -> None:
+    hands, joints = expected_shape(meta)
+    if (hands is not None and shape[1] != hands) or (
+        joints is not None and shape[2] != joints
+    ):
+        expected = (
+            f"{hands or 'any'} hands {meta.get('hands') or ''} x"
+            f" {joints or 'any'} joints x 3 (layout {meta.get('layout')!r})"
+        )
+        reason = f"keypoint has {shape[1]} hands x {shape[2]} joints x 3"
+        raise SkeletonError(name, f"{reason}; expected {expected}")

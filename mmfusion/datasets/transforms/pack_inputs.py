@@ -1,0 +1,139 @@
+"""The end of every pipeline: tensors for the model, labels in a data sample."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+
+from mmfusion.datasets.transforms.normalize_skeleton import valid_joints
+from mmfusion.registry import TRANSFORMS
+from mmfusion.structures import ActionDataSample
+
+
+@TRANSFORMS.register_module()
+class PackInputs(BaseTransform):
+    """Pack the streams of a sample, its labels and its name.
+
+    ``video`` and ``skeleton`` come from the transforms of this package. Any other
+    stream is an array that some transform of the pipeline left under the stream's name,
+    first axis v, with ``<name>_mask`` beside it where it has a mask.
+
+    Args:
+        streams: the streams to pack, in the model's names.
+        meta_keys: further keys of the results that go into the data sample's metainfo.
+
+    Returns of ``transform``: ``inputs`` with video (v, 3, t, h, w) uint8, video_mask
+    (v, t) bool where ``DecodeVideo(missing_size=...)`` made one, skeleton (v, n, J, 3)
+    float32 and skeleton_mask (v, n, J) bool, where J counts the joints of all hands one
+    hand after the other; ``data_samples``, an ActionDataSample with ``gt_<task>`` and
+    ``sample_id``.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[str] = ("video", "skeleton"),
+        meta_keys: Sequence[str] = (),
+    ) -> None:
+        if isinstance(streams, str) or not streams:
+            raise ValueError(f"streams: got {streams!r}; expected a list of names")
+        self.streams = tuple(streams)
+        self.meta_keys = tuple(meta_keys)
+
+    def transform(self, results: dict) -> dict:
+        packers = {"video": _pack_video, "skeleton": _pack_skeleton}
+        inputs: dict[str, torch.Tensor] = {}
+        for stream in self.streams:
+            if stream in packers:
+                inputs.update(packers[stream](results))
+            else:
+                inputs.update(_pack_array(results, stream))
+        views = {name: len(value) for name, value in inputs.items()}
+        for name, value in inputs.items():
+            inputs[name] = _match_views(name, value, max(views.values()))
+        return {"inputs": inputs, "data_samples": self._data_sample(results)}
+
+    def _data_sample(self, results: dict) -> ActionDataSample:
+        meta = {key: results.get(key) for key in self.meta_keys}
+        sample = ActionDataSample(
+            metainfo={"sample_id": results.get("sample_id"), **meta}
+        )
+        for task, label in (results.get("label") or {}).items():
+            sample.set_field(torch.tensor(int(label)), f"gt_{task}")
+        return sample
+
+
+def _pack_video(results: dict) -> dict[str, torch.Tensor]:
+    frames = results.get("imgs")
+    if not frames:
+        raise _missing(results, "video", "imgs", "DecodeVideo")
+    count = results["clip_len"]
+    shapes = {frame.shape for frame in frames}
+    if len(shapes) > 1 or frames[0].dtype != np.uint8 or len(frames) % count:
+        raise ValueError(
+            f"imgs: got {len(frames)} frames, {frames[0].dtype}, of shapes {shapes};"
+            f" expected a multiple of {count}, uint8, all of one shape (h, w, 3)"
+        )
+    video = np.stack(frames).reshape(-1, count, *frames[0].shape)  # (v, t, h, w, 3)
+    video = np.ascontiguousarray(video.transpose(0, 4, 1, 2, 3))  # (v, 3, t, h, w)
+    mask = results.get("frames_valid")
+    if mask is None:
+        return {"video": torch.from_numpy(video)}
+    mask = np.resize(mask, (len(video), count))  # (v, t); several crops repeat it
+    video = video * mask[:, None, :, None, None]  # a jittered black frame is not black
+    return {"video": torch.from_numpy(video), "video_mask": torch.from_numpy(mask)}
+
+
+def _pack_skeleton(results: dict) -> dict[str, torch.Tensor]:
+    joints = results.get("joints")
+    if joints is None:
+        raise _missing(results, "skeleton", "joints", "LoadSkeleton")
+    views = results["joints_views"]
+    num, hands, per_hand, channels = joints.shape
+    shape = (views, num // views, hands * per_hand)
+    mask = valid_joints(joints, results["joints_valid"]).reshape(shape)  # (v, n, J)
+    joints = joints.astype(np.float32).reshape(*shape, channels)  # (v, n, J, 3)
+    if not np.isfinite(joints[mask]).all():
+        raise ValueError(
+            f"joints of sample {results.get('sample_id')!r}: a valid one is not finite;"
+            " look at the transforms after LoadSkeleton"
+        )
+    joints = np.where(mask[..., None], joints, np.nan_to_num(joints))
+    return {
+        "skeleton": torch.from_numpy(joints),
+        "skeleton_mask": torch.from_numpy(mask.copy()),
+    }
+
+
+def _pack_array(results: dict, stream: str) -> dict[str, torch.Tensor]:
+    """A stream of a user's own transform, or tokenised text."""
+    value = results.get(stream)
+    if not isinstance(value, np.ndarray | torch.Tensor):
+        raise ValueError(
+            f"streams: {stream!r} is {type(value).__name__} at the end of the pipeline;"
+            " expected an array (v, ...) that one of its transforms writes"
+        )
+    packed = {stream: torch.as_tensor(value)}
+    mask = results.get(f"{stream}_mask")
+    if mask is not None:
+        packed[f"{stream}_mask"] = torch.as_tensor(mask)
+    return packed
+
+
+def _match_views(name: str, value: torch.Tensor, views: int) -> torch.Tensor:
+    """(v, ...): a stream with fewer views is repeated, as crops share their moments.
+
+    One view is left alone: the model expands it (text).
+    """
+    if len(value) in (1, views):
+        return value
+    if views % len(value):
+        raise ValueError(f"{name}: got {len(value)} views; expected 1 or {views}")
+    return value.repeat(views // len(value), *[1] * (value.ndim - 1))
+
+
+def _missing(results: dict, stream: str, key: str, transform: str) -> ValueError:
+    return ValueError(
+        f"sample {results.get('sample_id')!r}: the pipeline left no {key!r}; expected"
+        f" {transform} before PackInputs for the stream {stream!r}"
+    )

@@ -1,0 +1,139 @@
+"""When to look: the times at which every stream of a clip is read."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmfusion.datasets.video_index import read_index
+from mmfusion.registry import TRANSFORMS
+
+MODES = ("random", "uniform")
+
+
+@TRANSFORMS.register_module()
+class SampleTimes(BaseTransform):
+    """Choose the times of all streams on one time warp.
+
+    The clip is cut into as many equal segments as the stream with the fewest frames has
+    frames; one time is taken in each. Streams with more frames follow the same warp
+    (piecewise linear through those times), so that frame and joints of one moment stay
+    together: equal counts give equal times.
+
+    Args:
+        num_frames: frames per stream and view, as ``dict(video=8, skeleton=32)``.
+        mode: ``random`` takes a uniform random time in each segment (training),
+            ``uniform`` the centres (testing).
+        num_views: v temporal views. In mode ``uniform`` view i takes the place
+            (i + 0.5) / v of each segment, in ``random`` each view draws anew.
+        window: smallest and largest fraction of the clip that a random view covers, at
+            a random place; (1, 1) is the whole clip. Only for mode ``random``.
+
+    Required keys: start_sec, end_sec (None: to the end of the source). Added keys:
+    times, a dict of float64 seconds (v, n) by stream.
+
+    Example:
+        >>> sampler = SampleTimes(num_frames=dict(video=2, skeleton=4), mode="uniform")
+        >>> times = sampler(dict(start_sec=1.0, end_sec=3.0))["times"]
+        >>> times["video"], times["skeleton"]
+        (array([[1.5, 2.5]]), array([[1.25, 1.75, 2.25, 2.75]]))
+    """
+
+    def __init__(
+        self,
+        num_frames: Mapping[str, int],
+        mode: str = "random",
+        num_views: int = 1,
+        window: tuple[float, float] = (1.0, 1.0),
+    ) -> None:
+        if not num_frames or min(num_frames.values()) < 1:
+            raise ValueError(
+                f"num_frames: got {dict(num_frames)}; expected 1 or more a stream"
+            )
+        if mode not in MODES:
+            raise ValueError(f"mode: got {mode!r}; expected one of {MODES}")
+        if num_views < 1:
+            raise ValueError(f"num_views: got {num_views}; expected 1 or more")
+        if len(window) != 2 or not 0 < window[0] <= window[1] <= 1:
+            raise ValueError(
+                f"window: got {window}; expected (low, high), 0 < low <= high <= 1"
+            )
+        if mode == "uniform" and tuple(window) != (1, 1):
+            raise ValueError(f"window: got {window}; mode 'uniform' takes (1, 1)")
+        self.num_frames = dict(num_frames)
+        self.mode = mode
+        self.num_views = num_views
+        self.window = tuple(window)
+
+    def transform(self, results: dict) -> dict:
+        start, end = clip_span(results)
+        num_segments = min(self.num_frames.values())
+        place = self._places(num_segments)  # (v, s), where in each segment
+        begin, length = self._windows()  # (v, 1) each
+        times = {}
+        for stream, count in self.num_frames.items():
+            warped = np.stack([_warp(row, count) for row in place])  # (v, n)
+            share = np.minimum(begin + length * warped, np.nextafter(1.0, 0.0))
+            times[stream] = start + (end - start) * share  # (v, n)
+        results["times"] = times
+        return results
+
+    def _places(self, num_segments: int) -> np.ndarray:
+        """(v, s) in [0, 1)."""
+        if self.mode == "random":
+            return np.random.random((self.num_views, num_segments))
+        views = (np.arange(self.num_views) + 0.5) / self.num_views
+        return np.repeat(views[:, None], num_segments, axis=1)
+
+    def _windows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Begin and length of each view's part of the clip, (v, 1), as fractions."""
+        low, high = self.window
+        if low == high == 1:
+            return np.zeros((self.num_views, 1)), np.ones((self.num_views, 1))
+        length = np.random.uniform(low, high, (self.num_views, 1))
+        return np.random.random((self.num_views, 1)) * (1 - length), length
+
+
+def _warp(place: np.ndarray, count: int) -> np.ndarray:
+    """``count`` times in [0, 1] on the warp that ``place`` (s,) defines.
+
+    The warp takes each segment's centre to the chosen place in it, 0 to 0, 1 to 1.
+    """
+    num = len(place)
+    centres = np.r_[0.0, (np.arange(num) + 0.5) / num, 1.0]
+    chosen = np.r_[0.0, (np.arange(num) + place) / num, 1.0]
+    return np.interp((np.arange(count) + 0.5) / count, centres, chosen)
+
+
+def clip_span(results: dict) -> tuple[float, float]:
+    """Start and end of a clip in seconds; an open end is the end of its source.
+
+    Raises:
+        ValueError: the clip is empty, or nothing says where it ends.
+    """
+    start = results.get("start_sec")
+    start = 0.0 if start is None else float(start)
+    end = results.get("end_sec")
+    end = _source_end(results) if end is None else float(end)
+    if not start < end:
+        raise ValueError(
+            f"sample {results.get('sample_id')!r}: start_sec {start} and end_sec {end};"
+            " expected a clip of more than zero seconds"
+        )
+    return start, end
+
+
+def _source_end(results: dict) -> float:
+    """Seconds at which the video, the frame folder or the skeleton ends."""
+    if results.get("video_path"):
+        return read_index(results["video_path"]).duration
+    fps = results.get("index_fps")
+    if results.get("total_frames") and fps:
+        return results["total_frames"] / fps
+    data = results.get("skeleton_data")
+    if data is not None:
+        return len(data["keypoint"]) / (fps or 1.0)
+    raise ValueError(
+        f"sample {results.get('sample_id')!r}: end_sec is missing, and there is neither"
+        " a video nor total_frames with index_fps to take it from"
+    )
