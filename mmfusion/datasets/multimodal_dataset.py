@@ -17,6 +17,7 @@ from mmfusion.datasets.error_policy import (
 )
 from mmfusion.datasets.errors import MediaError
 from mmfusion.datasets.mmaction_formats import read_mmaction
+from mmfusion.datasets.mmaction_pose import load_pose_file
 from mmfusion.datasets.record_store import RecordStore
 from mmfusion.datasets.sample_rng import sample_rng
 from mmfusion.datasets.sampler import SampleKey
@@ -248,6 +249,12 @@ class MultiModalDataset(Dataset):
             )
         results["sample_id"] = name
         results["skeleton_data"] = self._arrays.get(name)
+        if self.ann_format == "mmaction_pose" and results["skeleton_path"]:
+            results["skeleton_data"] = load_pose_file(
+                results["skeleton_path"],
+                results,
+                max_persons=self.ann_options.get("max_persons", 2),
+            )
         results["ann_meta"] = self._metainfo
         return results
 

@@ -15,7 +15,7 @@ from mmfusion.registry import DATA_SAMPLERS
 class SampleKey(NamedTuple):
     """What a sampler asks of a dataset; it fixes every random choice of the sample."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which no one needs
     epoch: int = 0
     seed: int = 0
 

@@ -12,8 +12,8 @@ import math
 import pickle
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class _Array:
             raise UnsafePickleError("an array's state is malformed")
         self._state = state[-4:]
 
-    def real(self, convert: "_Converter") -> np.ndarray:
+    def real(self, convert: Callable[[Any], Any]) -> np.ndarray:
         if self._state is None:
             raise UnsafePickleError("an array has no state")
         shape, dtype, fortran, data = self._state
@@ -74,7 +74,7 @@ class _Tensor:
     def __init__(self, value: Any) -> None:
         self._value = value
 
-    def real(self, convert: "_Converter") -> Any:
+    def real(self, convert: Callable[[Any], Any]) -> Any:
         return self._value
 
 
@@ -88,7 +88,11 @@ class _Storage:
 
 
 def _make_array(
-    data: Any, dtype: Any, shape: Any, order: str, convert: "_Converter"
+    data: Any,
+    dtype: Any,
+    shape: Any,
+    order: Literal["C", "F"],
+    convert: Callable[[Any], Any],
 ) -> np.ndarray:
     """An array of its own memory, after every claim about it is checked."""
     if isinstance(shape, int):
