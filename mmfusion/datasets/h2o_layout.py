@@ -20,7 +20,7 @@ Labels are 1..36 in the files (0 is background) and 0..35 here.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,13 @@ from typing import Any
 import numpy as np
 
 from mmfusion.datasets.errors import SkeletonError
+from mmfusion.datasets.frame_listing import (
+    IMAGE_SUFFIXES,
+    FrameListing,
+    image_size,
+    list_frames,
+    scale_camera,
+)
 
 FPS = 30.0
 SPLITS = ("train", "val", "test")
@@ -36,7 +43,6 @@ NUM_POSE_VALUES = NUM_HANDS * (1 + NUM_JOINTS * 3)
 NUM_MANO_VALUES = NUM_HANDS * (1 + 3 + 48 + 10)
 LABEL_FOLDERS = ("label_split", "action_labels", ".")
 FRAME_FOLDERS = ("rgb256", "rgb")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 OBJECTS = (
     "book",
@@ -91,15 +97,6 @@ class H2OClip:
     start: int
     end: int
     last_frame: int
-
-
-@dataclass(frozen=True, slots=True)
-class FrameListing:
-    """The numbered files of one folder: ``{number:06d}{suffix}``, sorted."""
-
-    folder: Path
-    suffix: str
-    ids: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,18 +251,6 @@ def stream_folder(cameras: Sequence[Path], name: str) -> Path | None:
     return None
 
 
-def list_frames(folder: Path, suffixes: Iterable[str]) -> FrameListing | None:
-    """The numbered files of ``folder`` with the commonest of ``suffixes``, or None."""
-    numbers: dict[str, list[int]] = {suffix: [] for suffix in suffixes}
-    for entry in folder.iterdir():
-        if entry.suffix in numbers and re.fullmatch(r"\d{6}", entry.stem):
-            numbers[entry.suffix].append(int(entry.stem))
-    suffix = max(numbers, key=lambda key: len(numbers[key]))
-    if not numbers[suffix]:
-        return None
-    return FrameListing(folder, suffix, np.array(sorted(numbers[suffix]), np.int64))
-
-
 def scan_sequence(root: Path, sequence: str, frames: str = "auto") -> H2OSequence:
     """List the files of a sequence; opens only the intrinsics and one image's header.
 
@@ -322,28 +307,6 @@ def read_intrinsics(path: Path) -> dict[str, float]:
         raise ValueError(f"{path}: {values.tolist()}, expected six positive numbers")
     names = ("fx", "fy", "cx", "cy", "width", "height")
     return dict(zip(names, (float(value) for value in values), strict=True))
-
-
-def image_size(images: FrameListing) -> tuple[int, int]:
-    """Width and height of the first image, from its header."""
-    from PIL import Image
-
-    with Image.open(images.folder / f"{images.ids[0]:06d}{images.suffix}") as image:
-        return image.size
-
-
-def scale_camera(camera: dict[str, float], size: tuple[int, int]) -> dict[str, float]:
-    """Intrinsics of the same camera for images resized to ``size`` (width, height)."""
-    scale_x = size[0] / camera["width"]
-    scale_y = size[1] / camera["height"]
-    return {
-        "fx": camera["fx"] * scale_x,
-        "fy": camera["fy"] * scale_y,
-        "cx": camera["cx"] * scale_x,
-        "cy": camera["cy"] * scale_y,
-        "width": float(size[0]),
-        "height": float(size[1]),
-    }
 
 
 def read_hand_pose(path: Path) -> tuple[np.ndarray, np.ndarray]:

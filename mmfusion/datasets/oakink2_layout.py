@@ -2,15 +2,15 @@
 
 What is read, under one root; ``<token>`` is the sequence with ``++`` for its slash::
 
-    split/{train,val,test}.txt                  or asset/split/: one sequence a line,
+    split/{train,val,test}.txt              or asset/split/: one sequence a line,
         scene_01__A001/seq__9e46184387ba83f60895__2023-04-27-18-43-58
-    program/program_info/<token>.json           {"(lh, rh)": {"primitive": ..., ...}}
-    program/desc_info/<token>.json              {"(lh, rh)": {"seg_desc": ...}}, optional
-    program/task_target.json                    {sequence: sentence}, optional
-    anno_preview/<token>.pkl                    cam_def {serial: name}, frame_id_list,
+    program/program_info/<token>.json       {"(lh, rh)": {"primitive": ..., ...}}
+    program/desc_info/<token>.json          {"(lh, rh)": {"seg_desc": ...}}; optional
+    program/task_target.json                {sequence: sentence}; optional
+    anno_preview/<token>.pkl                cam_def {serial: name}, frame_id_list,
         cam_intr[name][id] 3x3, cam_extr[name][id] 4x4 (world to camera),
         raw_mano[id]; a pickle with torch tensors, read without running anything in it
-    data/<token>/<serial>/<id:06d>.jpg          or .png, 848 x 480
+    data/<token>/<serial>/<id:06d>.jpg      or .png, 848 x 480
 
 A key is a Python tuple of two intervals (left hand, right hand), each ``(begin, end)``
 or None. Intervals are motion capture frames, 120 a second, the end excluded. Images
@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from mmfusion.datasets.errors import SkeletonError
-from mmfusion.datasets.h2o_layout import (
+from mmfusion.datasets.frame_listing import (
     IMAGE_SUFFIXES,
     FrameListing,
     image_size,
@@ -404,7 +404,7 @@ def read_view(path: Path) -> EgoView | None:
 
 
 def read_class_list(path: Path) -> list[str]:
-    """Class names, the first column of the ``classes.csv`` that the converter writes."""
+    """Class names, first column of the ``classes.csv`` that the converter writes."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     if not rows or not rows[0] or rows[0][0] != "class" or len(rows) < 2:
