@@ -26,16 +26,16 @@ class BadSample:
     """Report of one broken clip.
 
     Attributes:
-        index: its index in the dataset.
         sample_id: its id.
         reason: name of the error's class.
         message: text of the error, which names the file.
+        limit: how many distinct clips of its dataset may be broken.
     """
 
-    index: int
     sample_id: str
     reason: str
     message: str
+    limit: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,9 +116,9 @@ def attach_bad_samples(sample: dict, bad: list[BadSample]) -> None:
 
 
 def bad_samples_of(batch: Mapping) -> list[BadSample]:
-    """The reports that came with a collated batch."""
+    """The reports that came with a collated batch; none where it has no samples."""
     return [
         bad
-        for data_sample in batch["data_samples"]
+        for data_sample in batch.get("data_samples", ())
         for bad in data_sample.metainfo.get(BAD_SAMPLES, ())
     ]

@@ -199,32 +199,32 @@ class MultiModalDataset(Dataset):
         return results
 
     def _load_or_report(self, key: SampleKey) -> Any:
-        bad = []
+        bad: list[BadSample] = []
+        index = key.index
         for attempt in range(self.on_error.max_tries + 1):
             try:
-                sample = self._load(key)
+                sample = self._load(key._replace(index=index))
             except BROKEN_CLIP_ERRORS as error:
                 bad.append(
                     BadSample(
-                        key.index,
-                        self._records[key.index]["id"],
+                        self._records[index]["id"],
                         type(error).__name__,
                         str(error),
+                        self.on_error.limit(len(self)),
                     )
                 )
-                if self.on_error.policy == "skip":
-                    return bad[0]
-                other = substitute_index(
-                    len(self),
-                    index=bad[0].index,
-                    epoch=key.epoch,
-                    seed=key.seed,
-                    attempt=attempt,
-                )
-                key = key._replace(index=other)
             else:
                 attach_bad_samples(sample, bad)
                 return sample
+            if self.on_error.policy == "skip":
+                return bad[0]
+            index = substitute_index(
+                len(self),
+                index=key.index,
+                epoch=key.epoch,
+                seed=key.seed,
+                attempt=attempt,
+            )
         names = "\n  ".join(f"{item.sample_id}: {item.message}" for item in bad)
         raise MediaError(
             f"{bad[0].sample_id!r} and the {len(bad) - 1} clips tried in its place are"

@@ -43,7 +43,7 @@ class _Dtype:
         self._order = state[1]
 
     def real(self) -> np.dtype:
-        return np.dtype(self._text).newbyteorder(self._order)
+        return np.dtype(self._order + self._text)
 
 
 class _Array:

@@ -1,0 +1,149 @@
+"""Counts broken clips over all workers and ranks, and stops above the budget."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import all_gather, get_world_size, is_main_process
+from mmengine.hooks import Hook
+
+from mmfusion.datasets.error_policy import BadSample, bad_samples_of
+from mmfusion.registry import HOOKS
+from mmfusion.utils.paths import write_atomic
+
+
+class TooManyBadSamplesError(RuntimeError):
+    """More clips are broken than the dataset's ``on_error.max_bad`` allows."""
+
+
+@HOOKS.register_module()
+class BadSampleHook(Hook):
+    """Counts what the policy ``skip`` or ``replace`` of a dataset passed over.
+
+    A broken clip counts once, however often it is asked for. Each is logged with its
+    file when it is found, the counts by reason after each epoch, when they are also
+    written to ``bad_samples.json`` in the work folder. Every rank counts its own clips;
+    after an epoch, and for a checkpoint, all ranks put theirs together.
+
+    Args:
+        num_named: how many clips the error names.
+    """
+
+    priority = "VERY_HIGH"  # before anything else looks at the batch
+
+    def __init__(self, *, num_named: int = 20) -> None:
+        self.num_named = num_named
+        self.found: dict[str, dict[str, BadSample]] = {
+            "train": {},
+            "val": {},
+            "test": {},
+        }
+
+    def before_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        """Count the broken clips that a training batch reports."""
+        self._note(runner, "train", data_batch)
+
+    def before_val_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        """Count the broken clips that a validation batch reports."""
+        self._note(runner, "val", data_batch)
+
+    def before_test_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        """Count the broken clips that a test batch reports."""
+        self._note(runner, "test", data_batch)
+
+    def after_train_epoch(self, runner: Any) -> None:
+        """Put the ranks' counts together, check the budget, log."""
+        self._close(runner, "train")
+
+    def after_val_epoch(
+        self, runner: Any, metrics: dict[str, float] | None = None
+    ) -> None:
+        """As after a training epoch."""
+        self._close(runner, "val")
+
+    def after_test_epoch(
+        self, runner: Any, metrics: dict[str, float] | None = None
+    ) -> None:
+        """As after a training epoch."""
+        self._close(runner, "test")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Broken training clips of all ranks, in plain values; every rank calls it."""
+        self._merge_ranks("train")
+        return {"train": _to_plain(self.found["train"])}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from ``state_dict()``."""
+        self.found["train"] = _from_plain(state["train"])
+
+    def _note(self, runner: Any, phase: str, data_batch: Any) -> None:
+        found = self.found[phase]
+        for bad in bad_samples_of(data_batch):
+            if bad.sample_id not in found:
+                found[bad.sample_id] = bad
+                runner.logger.warning(
+                    f"broken clip {bad.sample_id!r} in {phase}, passed over"
+                    f" ({len(found)} so far, {bad.limit} allowed): {bad.message}"
+                )
+                self._check_budget(phase)
+
+    def _check_budget(self, phase: str) -> None:
+        found = self.found[phase]
+        if not found:
+            return
+        limit = min(bad.limit for bad in found.values())
+        if len(found) <= limit:
+            return
+        named = list(found.values())[: self.num_named]
+        lines = "\n".join(f"  {bad.sample_id}: {bad.message}" for bad in named)
+        raise TooManyBadSamplesError(
+            f"{len(found)} clips of the {phase} data are broken and on_error.max_bad"
+            f" allows {limit}; mend or remove them, or raise max_bad. The first"
+            f" {len(named)}:\n{lines}"
+        )
+
+    def _close(self, runner: Any, phase: str) -> None:
+        self._merge_ranks(phase)
+        self._check_budget(phase)
+        found = self.found[phase]
+        if not found or not is_main_process():
+            return
+        reasons = dict(Counter(bad.reason for bad in found.values()))
+        runner.logger.info(f"broken clips in {phase} so far: {len(found)}, {reasons}")
+        report = {name: _to_plain(kept) for name, kept in self.found.items() if kept}
+        text = json.dumps(report, indent=1, ensure_ascii=False)
+        write_atomic(str(Path(runner.work_dir) / "bad_samples.json"), text.encode())
+
+    def _merge_ranks(self, phase: str) -> None:
+        """Every rank gets what any rank found. JSON in tensors: no pickle travels."""
+        if get_world_size() == 1:
+            return
+        text = json.dumps(_to_plain(self.found[phase])).encode()
+        sizes = [int(size) for size in all_gather(torch.tensor([len(text)]))]
+        padded = torch.zeros(max(sizes), dtype=torch.uint8)
+        padded[: len(text)] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+        merged: dict[str, BadSample] = {}
+        for size, row in zip(sizes, all_gather(padded), strict=True):
+            rows = json.loads(bytes(row[:size].tolist()))
+            for name, bad in _from_plain(rows).items():
+                merged.setdefault(name, bad)
+        self.found[phase] = merged
+
+
+def _to_plain(found: Mapping[str, BadSample]) -> list[list]:
+    """Rows of (sample_id, reason, message, limit)."""
+    return [[b.sample_id, b.reason, b.message, b.limit] for b in found.values()]
+
+
+def _from_plain(rows: list[list]) -> dict[str, BadSample]:
+    """The inverse of ``_to_plain``."""
+    return {row[0]: BadSample(*row) for row in rows}
