@@ -1,6 +1,7 @@
 """Datasets, the order of their samples, and the batches made of them."""
 
 from mmfusion.datasets import transforms
+from mmfusion.datasets import transforms
 from mmfusion.datasets.collate import fusion_collate
 from mmfusion.datasets.h2o import H2ODataset
 from mmfusion.datasets.multimodal_dataset import MultiModalDataset
@@ -12,5 +13,6 @@ __all__ = [
     "SampleKey",
     "SeededSampler",
     "fusion_collate",
+    "transforms",
     "transforms",
 ]

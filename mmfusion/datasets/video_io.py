@@ -1,119 +1,33 @@
 """One door to video: ``open_video`` for files, ``open_frames`` for folders of images.
 
-A reader gives RGB frames by seconds or by index. Two decoders stand behind
-``open_video``: decord and PyAV; both honour rotation flags and choose frames by the
-table of :mod:`mmfusion.datasets.video_index`, hence give the same pictures.
+Two decoders stand behind ``open_video``, decord and PyAV. Both honour rotation flags
+and choose frames by the table of ``video_index.py``, hence give the same pictures.
 """
 
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import av
-import cv2
 import numpy as np
 from mmengine.logging import print_log
 
-from mmfusion.datasets.errors import (
-    FrameFolderError,
-    MediaError,
-    VideoDecodeError,
-)
+from mmfusion.datasets.errors import VideoDecodeError
+from mmfusion.datasets.frame_folder import open_frames
 from mmfusion.datasets.video_index import (
     VideoIndex,
     first_line,
     open_container,
     read_index,
 )
+from mmfusion.datasets.video_reader import VideoReader
+
+__all__ = ["BACKENDS", "VideoReader", "open_frames", "open_video"]
 
 BACKENDS = ("auto", "decord", "pyav")
 MAX_CLIP_BYTES = 8 * 2**30  # one call's decoded frames
-CLAMP_SECONDS = 0.5  # labels may end a few frames after the last one that exists
-_TIME_EPS = 1e-3  # Matroska rounds time stamps to milliseconds
 
 _reported: set[str] = set()
-
-
-class VideoReader(ABC):
-    """Frames of one clip's source by seconds or by index.
-
-    Attributes:
-        path: absolute path.
-        backend: ``decord``, ``pyav`` or ``cv2``.
-        times: (n,) seconds at which each frame appears, the first at 0.
-        duration: seconds, the last frame's display time included.
-    """
-
-    path: str
-    backend: str
-    times: np.ndarray
-    duration: float
-
-    @property
-    def num_frames(self) -> int:
-        return len(self.times)
-
-    @property
-    def fps(self) -> float:
-        """Frames per second on average."""
-        return self.num_frames / self.duration
-
-    def index_at(self, seconds: np.ndarray) -> np.ndarray:
-        """Indices (n,) of the frames shown at ``seconds`` (n,).
-
-        A time up to half a second beyond the end takes the last frame.
-
-        Raises:
-            MediaError: a time lies further outside.
-        """
-        seconds = np.asarray(seconds, dtype=np.float64).reshape(-1)
-        if len(seconds) == 0:
-            raise ValueError("seconds: got none; expected one or more")
-        low, high = seconds.min(), seconds.max()
-        if not (low >= -_TIME_EPS and high <= self.duration + CLAMP_SECONDS):
-            reason = (
-                f"the clip asks for {low:.3f} to {high:.3f} s;"
-                f" expected 0 to {self.duration:.3f} s"
-            )
-            raise self.broken(reason)
-        shown = np.searchsorted(self.times, seconds + _TIME_EPS, side="right") - 1
-        return np.clip(shown, 0, self.num_frames - 1)
-
-    def frames_at(self, seconds: np.ndarray) -> list[np.ndarray]:
-        """The frames shown at ``seconds`` (n,): n arrays (h, w, 3), uint8, RGB."""
-        return self.frames_at_index(self.index_at(seconds))
-
-    def frames_at_index(self, index: Sequence[int] | np.ndarray) -> list[np.ndarray]:
-        """Frames by number: n arrays (h, w, 3), uint8, RGB, each with its own memory.
-
-        Raises:
-            MediaError: a number out of range, or a frame that cannot be read.
-        """
-        index = np.asarray(index, dtype=np.int64).reshape(-1)
-        if len(index) and not 0 <= index.min() <= index.max() < self.num_frames:
-            reason = (
-                f"frames {index.min()} to {index.max()} asked;"
-                f" expected 0 to {self.num_frames - 1}"
-            )
-            raise self.broken(reason)
-        frames = self._read(np.unique(index))
-        # a later transform may write into a frame: a repeated one must be a copy
-        taken: set[int] = set()
-        out = []
-        for number in index.tolist():
-            frame = frames[number]
-            out.append(frame.copy() if number in taken else frame)
-            taken.add(number)
-        return out
-
-    def broken(self, reason: str) -> MediaError:
-        """The error that says that this file or folder cannot be used."""
-        return VideoDecodeError(self.path, self.backend, reason)
-
-    @abstractmethod
-    def _read(self, index: np.ndarray) -> dict[int, np.ndarray]:
-        """Read the frames of the sorted, unique ``index`` (n,)."""
 
 
 class _IndexedReader(VideoReader):
@@ -212,7 +126,9 @@ class PyAVReader(_IndexedReader):
                     frame = next(shown, None)
                     if frame is None:
                         self._raise_count(position + 1)
-                    position = number_of.get(frame.pts or 0, self.num_frames)
+                    position = self.num_frames
+                    if frame.pts is not None:
+                        position = number_of.get(frame.pts, self.num_frames)
                     if position > wanted:
                         raise _StampMismatch
                     if position == wanted:
@@ -303,124 +219,6 @@ def open_video(
         "pyav": PyAVReader,
     }
     return readers[backend](read_index(path), num_threads)
-
-
-class FrameFolderReader(VideoReader):
-    """A folder with one image file a frame; made by :func:`open_frames`."""
-
-    backend = "cv2"
-
-    def __init__(
-        self,
-        path: str,
-        filename_tmpl: str,
-        numbers: np.ndarray,
-        times: np.ndarray,
-        frame_seconds: float,
-    ) -> None:
-        self.path, self.times = path, times
-        self.duration = float(times[-1]) + frame_seconds
-        self._filename_tmpl = filename_tmpl
-        self._numbers = numbers
-
-    def _read(self, index: np.ndarray) -> dict[int, np.ndarray]:
-        frames: dict[int, np.ndarray] = {}
-        shape = None
-        for number in index.tolist():
-            frame = self._read_image(int(self._numbers[number]))
-            shape = shape or frame.shape
-            if frame.shape != shape:
-                reason = f"frame {number} is {frame.shape}; the clip began with {shape}"
-                raise self.broken(reason)
-            frames[number] = frame
-        return frames
-
-    def broken(self, reason: str) -> MediaError:
-        return FrameFolderError(self.path, reason)
-
-    def _read_image(self, file_number: int) -> np.ndarray:
-        """(h, w, 3) uint8 RGB of one file."""
-        name = self._filename_tmpl.format(file_number)
-        file = os.path.join(self.path, name)
-        if not os.path.isfile(file):
-            raise self.broken(f"frame file {name!r} does not exist")
-        try:
-            image = cv2.imread(file, cv2.IMREAD_COLOR)
-        except cv2.error as error:
-            raise FrameFolderError(file, first_line(error)) from error
-        if image is None:
-            raise FrameFolderError(file, "not a readable image")
-        return np.ascontiguousarray(image[..., ::-1])
-
-
-def open_frames(
-    path: str | os.PathLike,
-    filename_tmpl: str = "img_{:05d}.jpg",
-    start_index: int = 1,
-    total_frames: int | None = None,
-    fps: float = 30.0,
-    frame_ids: Sequence[int] | None = None,
-) -> VideoReader:
-    """Open a folder of images, one a frame.
-
-    Args:
-        path: the folder.
-        filename_tmpl: a format of one integer that gives a file name.
-        start_index: number of the first file.
-        total_frames: how many files there are; None counts those that fit the template.
-        fps: frames, or with ``frame_ids`` ids, per second.
-        frame_ids: the ids that exist, ascending, where not every one does; the file
-            number is the id plus ``start_index``.
-
-    Raises:
-        FrameFolderError: the folder is missing or holds no frame.
-    """
-    folder = os.path.abspath(os.fspath(path))
-    if not os.path.isdir(folder):
-        raise FrameFolderError(folder, "the frame folder does not exist")
-    example = _example_name(filename_tmpl, start_index)
-    if fps <= 0:
-        raise ValueError(f"fps: got {fps}; expected a positive number")
-    if frame_ids is not None:
-        ids = np.asarray(frame_ids, dtype=np.int64)
-        if ids.ndim != 1 or np.any(np.diff(ids) <= 0):
-            raise ValueError("frame_ids: expected ascending integers without repeats")
-    else:
-        if total_frames is None:
-            total_frames = _count_files(folder, filename_tmpl, start_index)
-        ids = np.arange(total_frames)
-    if len(ids) == 0:
-        reason = f"the folder has 0 frames; expected {example!r} and so on"
-        raise FrameFolderError(folder, reason)
-    # with gaps, a file is shown from half way to its neighbour: the nearest is taken
-    step = float(np.median(np.diff(ids))) if len(ids) > 1 else 1.0
-    middles = np.r_[ids[0], (ids[:-1] + ids[1:] + 1) / 2] if step > 1 else ids
-    return FrameFolderReader(
-        folder, filename_tmpl, ids + start_index, middles / fps, step / fps
-    )
-
-
-def _example_name(filename_tmpl: str, start_index: int) -> str:
-    """The first file's name; refuses a template that leaves the folder."""
-    try:
-        name = filename_tmpl.format(start_index)
-    except (ValueError, KeyError, IndexError, AttributeError) as error:
-        raise ValueError(
-            f"filename_tmpl: got {filename_tmpl!r}; expected a format of one integer,"
-            " as 'img_{:05d}.jpg'"
-        ) from error
-    if os.path.basename(name) != name or name in ("", ".", ".."):
-        raise ValueError(f"filename_tmpl: {filename_tmpl!r} must give a bare file name")
-    return name
-
-
-def _count_files(folder: str, filename_tmpl: str, start_index: int) -> int:
-    """Consecutive files from ``start_index`` on."""
-    names = set(os.listdir(folder))
-    count = 0
-    while filename_tmpl.format(start_index + count) in names:
-        count += 1
-    return count
 
 
 def _import_decord() -> Any:

@@ -1,5 +1,7 @@
 """Pictures to look at: projection, hands on frames, a clip as a video."""
 
 from mmfusion.datasets.camera import project
+from mmfusion.visualization.clip_video import render_prediction_clip, write_clip_video
+from mmfusion.visualization.hands import draw_hands
 
-__all__ = ["project"]
+__all__ = ["draw_hands", "project", "render_prediction_clip", "write_clip_video"]

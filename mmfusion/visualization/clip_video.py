@@ -1,0 +1,153 @@
+"""A clip as a video: hands on the frames, the scores beside them."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+from av.video.stream import VideoStream
+
+from mmfusion.visualization.hands import draw_hands
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_WHITE, _GREY, _DARK = (240, 240, 240), (120, 120, 120), (28, 28, 32)
+_GREEN, _BLUE = (80, 190, 100), (90, 140, 220)
+_MIN_HEIGHT = 240  # pixels; a smaller frame is enlarged, or its text would not be read
+
+
+def write_clip_video(
+    path: str | os.PathLike, frames: Sequence[np.ndarray], fps: float
+) -> None:
+    """Write frames as an mp4 (H.264 where PyAV has it, else MPEG-4).
+
+    The file is written beside ``path`` and then renamed: it is whole or not there.
+
+    Args:
+        path: file to write.
+        frames: n arrays (h, w, 3), uint8, RGB, all of one shape.
+        fps: frames per second.
+
+    Raises:
+        ValueError: no frames, frames of several shapes, or no positive rate.
+    """
+    shapes = {frame.shape for frame in frames}
+    if len(shapes) != 1 or fps <= 0:
+        raise ValueError(
+            f"frames, fps: got {len(frames)} frames of shapes {sorted(shapes)} at"
+            f" {fps}; expected one or more of one shape, at a positive rate"
+        )
+    path = os.path.abspath(os.fspath(path))
+    folder, name = os.path.split(path)
+    os.makedirs(folder, exist_ok=True)
+    handle, partial = tempfile.mkstemp(suffix=".mp4", prefix=f".{name}.", dir=folder)
+    os.close(handle)
+    try:
+        _encode(partial, frames, fps)
+        os.chmod(partial, 0o644)  # mkstemp makes it private
+        os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise
+
+
+def _encode(path: str, frames: Sequence[np.ndarray], fps: float) -> None:
+    height, width = frames[0].shape[:2]
+    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+    with av.open(path, "w", format="mp4") as container:
+        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
+        assert isinstance(stream, VideoStream)
+        # the common codecs want even sides
+        stream.width, stream.height = width - width % 2, height - height % 2
+        stream.pix_fmt = "yuv420p"
+        for image in frames:
+            even = np.ascontiguousarray(image[: stream.height, : stream.width])
+            frame = av.VideoFrame.from_ndarray(even, format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def render_prediction_clip(
+    frames: Sequence[np.ndarray],
+    joints2d: np.ndarray | None,
+    valid: np.ndarray | None,
+    top5: Sequence[tuple[str, float]],
+    truth: str | None,
+    layout: str = "openpose21",
+) -> list[np.ndarray]:
+    """Frames with the hands drawn and a panel of the best classes at their right.
+
+    Args:
+        frames: n arrays (h, w, 3), uint8, RGB.
+        joints2d: (n, hands, j, 2 or more) pixels of the frames; None draws no hands.
+        valid: (n, hands) or (n, hands, j) bool.
+        top5: (class name, probability in 0..1), best first.
+        truth: the right class's name, printed in green where it is listed.
+        layout: order of the joints.
+
+    Returns:
+        n arrays (H, W, 3), uint8, RGB, all of one even size.
+    """
+    height, width = frames[0].shape[:2]
+    factor = max(1, -(-_MIN_HEIGHT // height))
+    panel = _panel(height * factor, top5, truth)
+    out = []
+    for number, frame in enumerate(frames):
+        size = (width * factor, height * factor)
+        image = cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC)
+        if joints2d is not None and valid is not None:
+            # a pixel's centre moves with the enlargement
+            joints = (joints2d[number, ..., :2] + 0.5) * factor - 0.5
+            image = draw_hands(image, joints, valid[number], layout)
+        out.append(_even(np.concatenate([image, panel], axis=1)))
+    return out
+
+
+def _panel(
+    height: int, top5: Sequence[tuple[str, float]], truth: str | None
+) -> np.ndarray:
+    """(height, w, 3): truth on top, one line and one bar a class."""
+    unit = height / 14  # lines of text and bars fit whatever the height
+    scale = unit / 24
+    thickness = max(1, round(scale * 1.4))
+    titles = [f"truth: {truth}"] if truth is not None else []
+    labels = [f"{prob:4.0%}  {name}" for name, prob in top5]
+    widths = [
+        cv2.getTextSize(text, _FONT, scale, thickness)[0][0] for text in titles + labels
+    ]
+    width = round(max([8 * unit, *(text + 2 * unit for text in widths)]))
+    panel = np.full((height, width, 3), _DARK, np.uint8)
+    left, line = round(unit), 1.4 * unit
+    for text in titles:
+        _write(panel, text, (left, round(line)), scale, thickness, _WHITE)
+    line += 1.6 * unit
+    for (name, prob), text in zip(top5, labels, strict=True):
+        colour = _GREEN if name == truth else _BLUE
+        _write(panel, text, (left, round(line)), scale, thickness, _WHITE)
+        top, bottom = round(line + 0.35 * unit), round(line + 0.75 * unit)
+        right = width - left
+        cv2.rectangle(panel, (left, top), (right, bottom), _GREY, 1)
+        end = left + round(float(np.clip(prob, 0, 1)) * (right - left))
+        cv2.rectangle(panel, (left, top), (end, bottom), colour, cv2.FILLED)
+        line += 2.1 * unit
+    return panel
+
+
+def _write(
+    panel: np.ndarray,
+    text: str,
+    place: tuple[int, int],
+    scale: float,
+    thickness: int,
+    colour: tuple[int, int, int],
+) -> None:
+    # cv2's built-in font has ASCII only
+    plain = text.encode("ascii", "replace").decode()
+    cv2.putText(panel, plain, place, _FONT, scale, colour, thickness, cv2.LINE_AA)
+
+
+def _even(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    return image[: height - height % 2, : width - width % 2]

@@ -1,0 +1,74 @@
+"""Hands on a picture."""
+
+import cv2
+import numpy as np
+
+from mmfusion.datasets.hand_layouts import get_layout
+
+# RGB; blue and orange stay apart for every kind of colour vision
+HAND_COLOURS = ((60, 140, 255), (255, 140, 30))
+_SUBPIXEL_BITS = 4  # cv2 draws at 1/16 pixel with this shift
+
+
+def draw_hands(
+    image: np.ndarray,
+    joints2d: np.ndarray,
+    valid: np.ndarray,
+    layout: str = "openpose21",
+) -> np.ndarray:
+    """Draw hands as bones and joints, the first one blue and the second one orange.
+
+    Args:
+        image: (height, width, 3) uint8 RGB; not changed.
+        joints2d: (h, j, 2 or more) pixels, the first two coordinates are x and y.
+        valid: (h,) or (h, j) bool; what is not valid is not drawn.
+        layout: a key of ``LAYOUTS`` with j joints.
+
+    Returns:
+        A new (height, width, 3) uint8 RGB picture.
+
+    Raises:
+        ValueError: the shapes do not fit together.
+    """
+    order = get_layout(layout)
+    if joints2d.ndim != 3 or joints2d.shape[1] != order.num_joints:
+        raise ValueError(
+            f"joints2d: got shape {joints2d.shape}; layout {layout!r} expects"
+            f" (h, {order.num_joints}, 2)"
+        )
+    if valid.shape not in (joints2d.shape[:1], joints2d.shape[:2]):
+        raise ValueError(f"valid: got {valid.shape}; expected {joints2d.shape[:2]}")
+    canvas = np.ascontiguousarray(image).copy()
+    side = max(image.shape[:2])
+    thickness, radius = max(1, round(side / 600)), max(1, round(side / 400))
+    # far outside the picture cv2's integers would overflow
+    near = (np.abs(joints2d[..., :2]) < 8 * side).all(axis=-1)  # (h, j)
+    seen = near & (valid if valid.ndim == 2 else valid[:, None])
+    for hand, points in enumerate(joints2d[..., :2]):
+        colour = HAND_COLOURS[hand % len(HAND_COLOURS)]
+        fixed = np.where(seen[hand][:, None], points, 0) * 2**_SUBPIXEL_BITS
+        fixed = np.rint(fixed).astype(int)
+        for start, end in order.bones:
+            if seen[hand, start] and seen[hand, end]:
+                ends = tuple(fixed[start].tolist()), tuple(fixed[end].tolist())
+                cv2.line(canvas, *ends, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+        for joint in np.flatnonzero(seen[hand]):
+            _draw_joint(canvas, fixed[joint].tolist(), radius, colour)
+    return canvas
+
+
+def _draw_joint(
+    canvas: np.ndarray, point: list[int], radius: int, colour: tuple[int, int, int]
+) -> None:
+    """A dot with a dark rim, to be seen on skin; ``point`` in 1/16 pixels."""
+    x, y = point
+    for size, fill in ((radius + 1, (20, 20, 20)), (radius, colour)):
+        cv2.circle(
+            canvas,
+            (x, y),
+            size * 2**_SUBPIXEL_BITS,
+            fill,
+            cv2.FILLED,
+            cv2.LINE_AA,
+            _SUBPIXEL_BITS,
+        )
