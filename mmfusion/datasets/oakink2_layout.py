@@ -51,6 +51,7 @@ TRANSIENT = ("hold", "rearrange", "swap")
 UNKNOWN = "?(unk)"
 EGOCENTRIC = "egocentric"
 IMAGE_SIZE = (848, 480)
+CLASS_FILE = "classes.csv"
 
 _SEQUENCE = re.compile(r"[\w-]+/[\w-]+")
 _ANNO_KEYS = ("cam_def", "frame_id_list", "cam_intr", "cam_extr")
@@ -388,6 +389,16 @@ def make_record(
     if view.camera is not None:
         record["camera"] = view.camera
     return record
+
+
+def view_path(cache: Path, sequence: str) -> Path:
+    """Where the converter keeps the view of a sequence."""
+    return cache / "view" / f"{token_of(sequence)}.json"
+
+
+def skeleton_path(cache: Path, sequence: str) -> Path:
+    """Where the converter keeps the joints of a sequence."""
+    return cache / "skeleton" / f"{token_of(sequence)}.npz"
 
 
 def view_to_json(view: EgoView) -> bytes:

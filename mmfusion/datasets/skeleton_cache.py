@@ -70,10 +70,15 @@ def _check_arrays(
         raise ValueError(f"{sequence}: a joint of a valid hand is not finite")
 
 
-def read_valid(path: Path, sequence: str, frame_id: np.ndarray) -> np.ndarray | None:
-    """The mask (t, h) of a complete cache of these frames; None where it is not one.
+def read_valid(
+    path: Path, sequence: str, frame_id: np.ndarray | None = None
+) -> np.ndarray | None:
+    """The mask (t, h) of a complete cache; None means that it must be written (again).
 
-    What ``--resume`` of a converter asks: None means that the file must be written.
+    Args:
+        path: the cache.
+        sequence: whose it must be.
+        frame_id: (t,) frames that it must hold; None for any.
     """
     if not path.is_file():
         return None
@@ -82,8 +87,9 @@ def read_valid(path: Path, sequence: str, frame_id: np.ndarray) -> np.ndarray | 
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             if set(KEYS) - set(file.files) or str(file["sequence"]) != sequence:
                 return None
-            fits = np.array_equal(file["frame_id"], frame_id)
-            whole = file["keypoint"].shape[0] == len(frame_id)
+            found = file["frame_id"]
+            fits = frame_id is None or np.array_equal(found, frame_id)
+            whole = len(file["keypoint"]) == len(found)
             return file["valid"] if fits and whole else None
     except (OSError, ValueError, zipfile.BadZipFile, EOFError):
         return None

@@ -1,0 +1,356 @@
+"""Turn the published OakInk2 layout into one annotation file, caches and a class list.
+
+    python tools/data/oakink2/prepare.py --root data/oakink2 --joints DIR --dry-run
+    python tools/data/oakink2/prepare.py --root data/oakink2 --mano data/mano
+
+Joints are not published: ``--joints`` takes those computed elsewhere (one npz a
+sequence, see README.md), ``--mano`` computes them with manotorch and the licensed MANO
+model, and without either only the images are used.
+
+``--dry-run`` prints the report only. Else, under --out: ``view/<sequence>.json`` and
+``skeleton/<sequence>.npz`` (each pickle is read once; complete ones are kept when the
+command is run again), then ``classes.csv``, ``annotation.json`` and ``prepare.log``.
+"""
+
+import argparse
+import csv
+import io
+import sys
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from mmfusion.datasets import oakink2_layout as oakink2
+from mmfusion.datasets.annotation import write_annotation
+from mmfusion.datasets.conversion import (
+    ConversionReport,
+    data_root_of,
+    link_roots_of,
+    relative_to,
+    run_tasks,
+)
+from mmfusion.datasets.oakink2_mano import joints_of_hands, load_hand_models
+from mmfusion.datasets.skeleton_cache import read_valid, write_skeleton_cache
+from mmfusion.utils.paths import write_atomic
+
+HANDS = ("left", "right")
+
+
+class Job(NamedTuple):
+    """What every worker needs to know."""
+
+    root: Path
+    out: Path
+    data_root: Path
+    joints: Path | None
+    mano: Path | None
+    overwrite: bool
+    dry_run: bool
+
+
+class Scan(NamedTuple):
+    """What there is of one sequence; ``missing`` and ``fault`` say why not."""
+
+    view: oakink2.EgoView | None = None
+    valid: np.ndarray | None = None
+    primitives: list[oakink2.Primitive] | None = None
+    missing: str | None = None
+    fault: str | None = None
+    cached: bool = False
+
+
+def scan(sequence: str, job: Job) -> Scan:
+    """Read program, view and joints of a sequence, and cache what is slow to read."""
+    try:
+        primitives = oakink2.read_program(job.root / "program", sequence)
+    except FileNotFoundError:
+        return Scan(missing="program_info is not there")
+    except (ValueError, OSError) as error:
+        return Scan(fault=str(error))
+    if not any(oakink2.is_action(one) for one in primitives):
+        return Scan(primitives=primitives, missing="sequence has no action")
+    with_hands = job.joints is not None or job.mano is not None
+    if not job.overwrite:
+        view = oakink2.read_view(oakink2.view_path(job.out, sequence))
+        valid = read_valid(oakink2.skeleton_path(job.out, sequence), sequence)
+        if view is not None and (valid is not None or not with_hands):
+            return Scan(view, valid, primitives, cached=True)
+    path = job.root / "anno_preview" / f"{oakink2.token_of(sequence)}.pkl"
+    if not path.is_file():
+        return Scan(primitives=primitives, missing="anno_preview is not there")
+    try:
+        view, valid = read_pickle(sequence, path, job)
+    except (ValueError, OSError) as error:
+        return Scan(primitives=primitives, fault=f"{path.name}: {error}")
+    return Scan(view, valid, primitives)
+
+
+def read_pickle(
+    sequence: str, path: Path, job: Job
+) -> tuple[oakink2.EgoView, np.ndarray | None]:
+    """The view and the mask of the hands, both cached unless it is a dry run."""
+    anno = oakink2.read_annotation_pickle(path)
+    frames = oakink2.egocentric_frames(job.root, sequence, anno)
+    listed = {int(number) for number in anno["frame_id_list"]}
+    ids = [] if frames is None else frames.ids.tolist()
+    view = oakink2.EgoView(
+        sequence=sequence,
+        frame_dir=relative_to(job.data_root, frames.folder) if frames else None,
+        suffix=frames.suffix if frames else None,
+        frame_ids=ids,
+        num_missing=len(listed - set(ids)),
+        camera=oakink2.egocentric_camera(anno, frames),
+    )
+    hands = find_joints(sequence, anno, job)
+    if hands is not None:
+        hands = oakink2.to_camera(*hands, anno)
+    if not job.dry_run:
+        if hands is not None:
+            write_skeleton_cache(
+                oakink2.skeleton_path(job.out, sequence),
+                keypoint=hands[0],
+                valid=hands[1],
+                frame_id=hands[2],
+                fps=oakink2.FPS,
+                sequence=sequence,
+            )
+        write_atomic(
+            str(oakink2.view_path(job.out, sequence)), oakink2.view_to_json(view)
+        )
+    return view, None if hands is None else hands[1]
+
+
+def find_joints(
+    sequence: str, anno: dict, job: Job
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Joints (t, 2, 21, 3) in the world, valid (t, 2) and frame_id (t,), or None."""
+    if job.joints is not None:
+        path = job.joints / f"{oakink2.token_of(sequence)}.npz"
+        return oakink2.read_joints(path) if path.is_file() else None
+    if job.mano is None:
+        return None
+    if "raw_mano" not in anno:
+        raise ValueError("raw_mano is missing, which --mano needs")
+    ids = sorted(int(number) for number in anno["frame_id_list"])
+    return joints_of_hands(anno["raw_mano"], ids, load_hand_models(job.mano))
+
+
+def count_classes(
+    splits: dict[str, list[str]], scans: dict[str, Scan]
+) -> dict[str, Counter[str]]:
+    """By split, how many clips each class has."""
+    counts: dict[str, Counter[str]] = {split: Counter() for split in splits}
+    for split, names in splits.items():
+        for name in names:
+            for one in scans[name].primitives or []:
+                if scans[name].view is not None and oakink2.is_action(one):
+                    counts[split][one.name] += 1
+    return counts
+
+
+def make_report(
+    splits: dict[str, list[str]],
+    scans: dict[str, Scan],
+    classes: list[str],
+    job: Job,
+) -> ConversionReport:
+    """Records of the clips that can be used, and the reason for each that cannot."""
+    report = ConversionReport("oakink2", classes)
+    targets = oakink2.read_task_targets(job.root / "program")
+    for split, names in splits.items():
+        for name in names:
+            _add_sequence(report, split, name, scans[name], targets.get(name), job)
+    valid = [found.valid for found in scans.values() if found.valid is not None]
+    masks = np.concatenate(valid) if valid else np.zeros((0, len(HANDS)), bool)
+    for place, hand in enumerate(HANDS):
+        report.valid[hand] = (int(masks[:, place].sum()), len(masks))
+    report.faults = [found.fault for found in scans.values() if found.fault]
+    cached = sum(found.cached for found in scans.values())
+    views = sum(found.view is not None for found in scans.values())
+    report.notes += [
+        f"sequences with hands: {len(valid)} of {views}",
+        f"caches at hand: {cached}",
+    ]
+    return report
+
+
+def _add_sequence(
+    report: ConversionReport,
+    split: str,
+    name: str,
+    found: Scan,
+    target: str | None,
+    job: Job,
+) -> None:
+    if found.view is None and found.primitives is None:
+        why = found.missing or "faulty file in sequence"
+        report.dropped.append((name, f"sequence: {why}"))
+        return
+    if found.view is not None and found.view.frame_dir and found.view.num_missing:
+        report.missing_frames[name] = found.view.num_missing
+    skeleton = oakink2.skeleton_path(job.out, name)
+    file = None if found.valid is None else relative_to(job.data_root, skeleton)
+    for one in found.primitives or []:
+        clip = f"{name}#{one.number}"
+        reason = _why_dropped(one, found, report.classes)
+        if reason is not None or found.view is None:
+            report.dropped.append((clip, str(reason)))
+            continue
+        record = oakink2.make_record(
+            one,
+            split,
+            found.view,
+            classes=report.classes,
+            skeleton_file=file,
+            target=target,
+        )
+        if record is None:
+            report.dropped.append((clip, "no image of it exists"))
+            continue
+        if record["end_frame"] < one.end - 1:
+            report.clamped.append(f"{clip} {one.end - 1} -> {record['end_frame']}")
+        report.records.append(record)
+
+
+def _why_dropped(
+    primitive: oakink2.Primitive, found: Scan, classes: list[str]
+) -> str | None:
+    if not oakink2.is_action(primitive):
+        kind = "unknown" if primitive.name == oakink2.UNKNOWN else "transient"
+        return f"{kind} primitive {primitive.name!r}"
+    if found.view is None:
+        return found.missing or "faulty file in sequence"
+    if primitive.name not in classes:
+        return f"class {primitive.name!r} is below --min-count"
+    if found.view.frame_dir is None and found.valid is None:
+        return "sequence has neither images nor hands"
+    return None
+
+
+def class_table(classes: list[str], counts: dict[str, Counter[str]]) -> bytes:
+    """``classes.csv``: class, then its clips in every split."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["class", *counts])
+    for name in classes:
+        writer.writerow([name, *(counts[split][name] for split in counts)])
+    return text.getvalue().encode()
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--root", type=Path, required=True, help="the OakInk2 folder")
+    parser.add_argument("--out", type=Path, help="default: ROOT/mmfusion")
+    parser.add_argument("--dry-run", action="store_true", help="report, write nothing")
+    parser.add_argument("--workers", type=int, default=0, help="processes")
+    hands = parser.add_mutually_exclusive_group()
+    hands.add_argument("--joints", type=Path, help="folder of <token>.npz")
+    hands.add_argument("--mano", type=Path, help="folder with models/MANO_LEFT.pkl, ..")
+    parser.add_argument(
+        "--min-count", type=int, default=1, help="clips a class needs in train"
+    )
+    parser.add_argument(
+        "--drop-faulty",
+        action="store_true",
+        help="write although files are faulty, without the clips of their sequences",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="write complete caches again, too"
+    )
+    return parser.parse_args(argv)
+
+
+def check_roots(args: argparse.Namespace) -> None:
+    """Say by name what is missing before anything is read."""
+    for path in (args.root, args.root / "program" / "program_info", args.joints):
+        if path is not None and not path.is_dir():
+            raise FileNotFoundError(f"{path} is not a folder")
+    if not (args.root / "anno_preview").is_dir() and args.out is None:
+        raise FileNotFoundError(f"{args.root / 'anno_preview'} is not a folder")
+    if args.mano is not None:
+        load_hand_models(args.mano)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    console = Console()
+    check_roots(args)
+    root, out = args.root, args.out or args.root / "mmfusion"
+    job = Job(
+        root=root,
+        out=out,
+        data_root=data_root_of(root, out),
+        joints=args.joints,
+        mano=args.mano,
+        overwrite=args.overwrite,
+        dry_run=args.dry_run,
+    )
+    splits = {split: oakink2.read_split(root, split) for split in oakink2.SPLITS}
+    names = [name for some in splits.values() for name in some]
+    jobs = run_tasks(partial(scan, job=job), names, args.workers)
+    found = list(track(jobs, "scan", len(names), console=console))
+    scans = dict(zip(names, found, strict=True))
+    if all(one.view is None for one in found):
+        raise FileNotFoundError(
+            f"no sequence of {len(names)} in the splits can be used; the first:"
+            f" {names[0]}: {found[0].fault or found[0].missing}"
+        )
+    counts = count_classes(splits, scans)
+    classes = sorted(
+        name
+        for name in set().union(*counts.values())
+        if counts["train"][name] >= args.min_count
+    )
+    report = make_report(splits, scans, classes, job)
+    console.print(report.text(), highlight=False, markup=False, soft_wrap=True)
+    if args.dry_run:
+        return 0
+    if report.faults and not args.drop_faulty:
+        console.print(
+            "no annotation written: mend the faulty files, or use --drop-faulty to go"
+            " on without their sequences"
+        )
+        return 1
+    hint = write_results(report, classes, counts, job, argv)
+    console.print(
+        f"wrote {out / 'annotation.json'}; in a config: {hint}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    return 0
+
+
+def write_results(
+    report: ConversionReport,
+    classes: list[str],
+    counts: dict[str, Counter[str]],
+    job: Job,
+    argv: list[str] | None,
+) -> str:
+    """Write class list, annotation and log; return what a config must say."""
+    folders = {record["frame_dir"] for record in report.records} - {None}
+    links = link_roots_of(job.data_root, [job.data_root / one for one in folders])
+    hint = f"data_root={str(job.data_root)!r}"
+    hint += f", link_roots={links}" if links else ""
+    write_atomic(str(job.out / oakink2.CLASS_FILE), class_table(classes, counts))
+    metainfo = oakink2.metainfo(classes)
+    write_annotation(job.out / "annotation.json", metainfo, report.records)
+    command = " ".join(["prepare.py", *(sys.argv[1:] if argv is None else argv)])
+    log = f"{command}\nin a config: {hint}\n{report.text(every=True)}\n"
+    write_atomic(str(job.out / "prepare.log"), log.encode())
+    return hint
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (FileNotFoundError, ImportError, ValueError) as error:
+        sys.exit(f"error: {error}")
