@@ -1,1 +1,42 @@
-"""To be filled."""
+"""Running: the runner, its loop, hooks, checkpoints and the optimizer wrapper."""
+
+from mmfusion.engine.checkpoint import load_checked, save_atomic, state_dict_difference
+from mmfusion.engine.errors import (
+    CheckpointError,
+    ConfigError,
+    NonFiniteError,
+    TrainingStopped,
+    WorkDirError,
+)
+from mmfusion.engine.hooks import (
+    AtomicCheckpointHook,
+    EarlyStopHook,
+    GracefulStopHook,
+    ParamLogHook,
+    ProgressHook,
+)
+from mmfusion.engine.optimizers import (
+    FusionOptimWrapper,
+    GroupedOptimWrapperConstructor,
+)
+from mmfusion.engine.runner import FusionRunner, ResumableTrainLoop
+
+__all__ = [
+    "AtomicCheckpointHook",
+    "CheckpointError",
+    "ConfigError",
+    "EarlyStopHook",
+    "FusionOptimWrapper",
+    "FusionRunner",
+    "GracefulStopHook",
+    "GroupedOptimWrapperConstructor",
+    "NonFiniteError",
+    "ParamLogHook",
+    "ProgressHook",
+    "ResumableTrainLoop",
+    "TrainingStopped",
+    "WorkDirError",
+    "load_checked",
+    "save_atomic",
+    "state_dict_difference",
+]

@@ -1,1 +1,8 @@
-"""To be filled."""
+"""The optimizer wrapper and its constructor."""
+
+from mmfusion.engine.optimizers.fusion_optim_wrapper import FusionOptimWrapper
+from mmfusion.engine.optimizers.grouped_constructor import (
+    GroupedOptimWrapperConstructor,
+)
+
+__all__ = ["FusionOptimWrapper", "GroupedOptimWrapperConstructor"]

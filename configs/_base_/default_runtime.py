@@ -1,0 +1,51 @@
+"""What every run shares: checkpoints, stopping, logging, the seed.
+
+TensorBoard by one line in a config, after the bases:
+
+    visualizer.vis_backends.append(dict(type=TensorboardVisBackend))
+"""
+
+from mmengine.hooks import IterTimerHook, LoggerHook, ParamSchedulerHook
+from mmengine.hooks import DistSamplerSeedHook, RuntimeInfoHook
+from mmengine.runner import LogProcessor
+from mmengine.visualization import LocalVisBackend, TensorboardVisBackend, Visualizer
+
+from mmfusion.engine import (
+    AtomicCheckpointHook,
+    FusionRunner,
+    GracefulStopHook,
+    ParamLogHook,
+    ProgressHook,
+)
+
+default_scope = "mmfusion"
+runner_type = FusionRunner
+
+default_hooks = dict(
+    runtime_info=dict(type=RuntimeInfoHook),
+    timer=dict(type=IterTimerHook),
+    sampler_seed=dict(type=DistSamplerSeedHook),
+    params=dict(type=ParamLogHook),
+    logger=dict(type=LoggerHook, interval=20, ignore_last=False),
+    param_scheduler=dict(type=ParamSchedulerHook),
+    checkpoint=dict(
+        type=AtomicCheckpointHook,
+        interval=1,
+        max_keep_ckpts=2,
+        save_best="action/top1",
+        rule="greater",
+    ),
+    progress=dict(type=ProgressHook),
+    stop=dict(type=GracefulStopHook),
+)
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
+    dist_cfg=dict(backend="nccl"),
+)
+log_processor = dict(type=LogProcessor, window_size=20, by_epoch=True)
+visualizer = dict(type=Visualizer, vis_backends=[dict(type=LocalVisBackend)])
+log_level = "INFO"
+load_from = None
+resume = False
+randomness = dict(seed=0, diff_rank_seed=False, deterministic=False)

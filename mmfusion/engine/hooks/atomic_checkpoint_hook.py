@@ -1,0 +1,172 @@
+"""Save checkpoints, keep the newest and the best, and say when a run is finished."""
+
+import json
+import operator
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+
+from mmfusion.engine.checkpoint import write_text_atomic
+from mmfusion.engine.errors import CheckpointError
+from mmfusion.engine.work_dir import FINISHED, resumable_checkpoints
+from mmfusion.registry import HOOKS
+
+RULES = {"greater": operator.gt, "less": operator.lt}
+
+
+@HOOKS.register_module()
+class AtomicCheckpointHook(Hook):
+    """Writes ``epoch_N.pth``, ``iter_N.pth`` and ``best.pth`` into the work folder.
+
+    An older checkpoint is deleted only after the new one is in place, so that there is
+    a complete one at any moment. ``epoch_N.pth`` is written after the epoch and again
+    after its validation; a run that is stopped writes ``iter_N.pth``. ``best.pth`` has
+    the weights only (those of the EMA where there is one). ``last_checkpoint`` names
+    the newest file, and ``finished.json`` is the last thing that a complete run writes.
+
+    Args:
+        interval: epochs between two checkpoints; the last epoch is always saved.
+        iter_interval: also save every so many iterations; None does not.
+        max_keep_ckpts: resumable checkpoints to keep; -1 keeps all.
+        save_best: the metric of ``best.pth``; None writes none.
+        rule: ``'greater'`` or ``'less'``: which value of the metric is better.
+        on_save_error: ``'raise'``, or ``'continue'`` to log the error, go on training
+            and try again at the next checkpoint.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(
+        self,
+        *,
+        interval: int = 1,
+        iter_interval: int | None = None,
+        max_keep_ckpts: int = 2,
+        save_best: str | None = None,
+        rule: str = "greater",
+        on_save_error: str = "raise",
+    ) -> None:
+        if rule not in RULES:
+            raise ValueError(f"rule is {rule!r}, expected one of {list(RULES)}")
+        if on_save_error not in ("raise", "continue"):
+            raise ValueError(
+                f"on_save_error is {on_save_error!r}, expected 'raise' or 'continue'"
+            )
+        if interval < 1 or max_keep_ckpts == 0 or max_keep_ckpts < -1:
+            raise ValueError(
+                f"interval {interval} and max_keep_ckpts {max_keep_ckpts} must be at "
+                "least 1 (max_keep_ckpts may be -1: all)"
+            )
+        self.interval = interval
+        self.iter_interval = iter_interval
+        self.max_keep_ckpts = max_keep_ckpts
+        self.save_best = save_best
+        self.rule = rule
+        self.on_save_error = on_save_error
+        self.best: dict[str, Any] | None = None
+        self._metrics: dict[str, float] = {}
+        self._saved: dict[str, Any] | None = None  # the progress last written
+        self._kept: list[Path] = []
+        self._finished = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value so far and its epoch."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from ``state_dict()``."""
+        self.best = state["best"]
+
+    def before_train(self, runner: Any) -> None:
+        """Find the checkpoints of this run that are there already, oldest first."""
+        self._finished = False
+        found, broken = resumable_checkpoints(runner.work_dir)
+        self._kept = [*broken, *(path for path, _ in reversed(found))]
+
+    def after_val_epoch(
+        self, runner: Any, metrics: dict[str, float] | None = None
+    ) -> None:
+        """Remember what the validation measured."""
+        self._metrics = dict(metrics or {})
+
+    def on_save_point(self, runner: Any, kind: str) -> None:
+        """Save what is due after an iteration, an epoch or a validation."""
+        if kind == "val":
+            self._update_best(runner)
+        if kind == "iter":
+            if self.iter_interval and runner.iter % self.iter_interval == 0:
+                self._save(runner, f"iter_{runner.iter}.pth")
+        elif runner.epoch % self.interval == 0 or self._is_last(runner):
+            self._save(runner, f"epoch_{runner.epoch}.pth")
+
+    def on_stop(self, runner: Any) -> None:
+        """Save the step at which a run is stopped."""
+        if self._saved != runner.train_loop.progress():
+            self._save(runner, f"iter_{runner.iter}.pth")
+
+    def after_train(self, runner: Any) -> None:
+        """Save a run that was ended early between two intervals."""
+        if self._saved != runner.train_loop.progress():
+            self._save(runner, f"epoch_{runner.epoch}.pth")
+        self._finished = True
+
+    def after_run(self, runner: Any) -> None:
+        """Write ``finished.json``, after the loggers have closed."""
+        if self._finished and is_main_process():
+            done = {"epoch": runner.epoch, "iter": runner.iter, "best": self.best}
+            text = json.dumps(done, indent=2) + "\n"
+            write_text_atomic(Path(runner.work_dir) / FINISHED, text)
+
+    def _is_last(self, runner: Any) -> bool:
+        return runner.epoch >= runner.max_epochs or runner.train_loop.stop_training
+
+    def _update_best(self, runner: Any) -> None:
+        if self.save_best is None:
+            return
+        if self.save_best not in self._metrics:
+            raise ValueError(
+                f"save_best is {self.save_best!r}, the validation measured "
+                f"{sorted(self._metrics)}"
+            )
+        value = float(self._metrics[self.save_best])
+        if self.best is not None and not RULES[self.rule](value, self.best["value"]):
+            return
+        self.best = {"metric": self.save_best, "value": value, "epoch": runner.epoch}
+        self._write(runner, "best.pth", resumable=False)
+        runner.logger.info(
+            f"best {self.save_best} so far: {value:.4f}, epoch {runner.epoch}"
+        )
+
+    def _save(self, runner: Any, name: str) -> None:
+        """Write a resumable checkpoint, then drop those that are too many."""
+        if not self._write(runner, name, resumable=True):
+            return
+        self._saved = runner.train_loop.progress()
+        path = Path(runner.work_dir) / name
+        self._kept = [old for old in self._kept if old != path] + [path]
+        if not is_main_process():
+            return
+        write_text_atomic(Path(runner.work_dir) / "last_checkpoint", str(path))
+        if self.max_keep_ckpts > 0:
+            while len(self._kept) > self.max_keep_ckpts:
+                self._kept.pop(0).unlink(missing_ok=True)
+
+    def _write(self, runner: Any, name: str, *, resumable: bool) -> bool:
+        """Whether the file was written; what is not depends on ``on_save_error``."""
+        try:
+            runner.save_checkpoint(
+                runner.work_dir,
+                name,
+                save_optimizer=resumable,
+                save_param_scheduler=resumable,
+                meta={"best": self.best},
+            )
+        except CheckpointError as error:
+            if self.on_save_error == "raise":
+                raise
+            runner.logger.error(f"going on without a checkpoint: {error}")
+            return False
+        runner.logger.info(f"saved {name}")
+        return True

@@ -1,0 +1,119 @@
+"""An optimizer wrapper that steps on finite gradients only, in fp32 or bf16."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.optim import OptimWrapper
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from mmfusion.engine.errors import NonFiniteError
+from mmfusion.registry import OPTIM_WRAPPERS
+
+_DTYPES = {None: None, "float32": None, "bfloat16": torch.bfloat16}
+
+
+@OPTIM_WRAPPERS.register_module()
+class FusionOptimWrapper(OptimWrapper):
+    """MMEngine's wrapper, which never puts a NaN into the weights.
+
+    The loss is checked before ``backward`` and the norm of all gradients before
+    ``step``; either non-finite raises NonFiniteError with the weights untouched.
+    Accumulated gradients are applied at the end of every epoch, so that an epoch never
+    ends between two updates (MMEngine lets them cross it); the last, shorter group of
+    an epoch is averaged over its own length.
+
+    Args:
+        optimizer: the optimizer.
+        accumulative_counts: steps whose gradients are averaged into one update.
+        clip_grad: MMEngine's, for example ``dict(max_norm=1.0)``.
+        dtype: ``'bfloat16'`` runs the forward pass under autocast, on CPU and GPU; it
+            needs no loss scaling. None is fp32.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        accumulative_counts: int = 1,
+        clip_grad: dict | None = None,
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(optimizer, accumulative_counts, clip_grad)
+        if dtype not in _DTYPES:
+            raise ValueError(
+                f"optim_wrapper.dtype is {dtype!r}, expected one of {list(_DTYPES)} "
+                "(float16 would need loss scaling)"
+            )
+        self.dtype = _DTYPES[dtype]
+        self._epoch_length: int | None = None
+
+    def set_epoch_length(self, num_steps: int) -> None:
+        """Tell after how many steps gradients are applied in any case."""
+        self._epoch_length = num_steps
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """The forward pass: autocast, and no synchronizing before it is needed."""
+        device = next(model.parameters()).device.type
+        with super().optim_context(model):
+            if self.dtype is None:
+                yield
+            else:
+                with torch.autocast(device, dtype=self.dtype):
+                    yield
+
+    def update_params(
+        self,
+        loss: Tensor,
+        step_kwargs: dict | None = None,
+        zero_kwargs: dict | None = None,
+    ) -> None:
+        """Backward, and a step where one is due.
+
+        Args:
+            loss: 0-d.
+            step_kwargs: for ``optimizer.step``.
+            zero_kwargs: for ``optimizer.zero_grad``.
+        """
+        if not torch.isfinite(loss):
+            raise NonFiniteError(f"the loss is {loss.item()}")
+        super().update_params(loss, step_kwargs, zero_kwargs)
+
+    def step(self, **kwargs: Any) -> None:
+        """Clip and step, if all gradients are finite; arguments are the optimizer's."""
+        grads = [
+            parameter.grad
+            for group in self.optimizer.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        norm = torch.nn.utils.get_total_norm(grads)
+        if not torch.isfinite(norm):
+            raise NonFiniteError(f"the norm of the gradients is {norm.item()}")
+        super().step(**kwargs)
+
+    def _position(self) -> tuple[int, int]:
+        """Steps done in this epoch, and the epoch's length."""
+        length = self._epoch_length or self._max_counts
+        if length <= 0:
+            return self._inner_count, 2**62  # no end is known
+        return self._inner_count % length, length
+
+    def should_update(self) -> bool:
+        """Whether the step just done completes a group."""
+        done, _ = self._position()
+        return done % self._accumulative_counts == 0
+
+    def should_sync(self) -> bool:
+        """Whether the step to come completes a group."""
+        done, length = self._position()
+        return (done + 1) % self._accumulative_counts == 0 or done + 1 == length
+
+    def scale_loss(self, loss: Tensor) -> Tensor:
+        """``loss`` (0-d) divided by the length of its group of steps."""
+        done, length = self._position()
+        last = length % self._accumulative_counts
+        in_last = self._max_counts > 0 and done >= length - last
+        return loss / (last if in_last else self._accumulative_counts)

@@ -1,0 +1,432 @@
+"""MMEngine's Runner with checkpoints that are plain, atomic and complete."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.device import is_cuda_available
+from mmengine.dist import barrier, broadcast, is_distributed, is_main_process
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import DataLoader
+
+from mmfusion.engine.checkpoint import (
+    load_checked,
+    save_atomic,
+    state_dict_difference,
+    write_text_atomic,
+)
+from mmfusion.engine.config_check import check_num_classes, comparable_config
+from mmfusion.engine.errors import CheckpointError, ConfigError
+from mmfusion.engine.run_state import (
+    gather_rng_states,
+    hub_from_plain,
+    hub_to_plain,
+)
+from mmfusion.engine.work_dir import newest_checkpoint
+from mmfusion.registry import FUNCTION, RUNNERS
+
+FORMAT = 1
+
+
+@RUNNERS.register_module()
+class FusionRunner(Runner):
+    """MMEngine's Runner whose runs can be stopped anywhere and continued bitwise.
+
+    It differs in five things. Checkpoints hold tensors and plain values, are written
+    atomically, and hold all that a run needs to continue: weights, optimizer,
+    schedulers, position within the epoch, random states of every rank, message hub, and
+    the state of every hook that has ``state_dict``. They are loaded strictly. The seed
+    is 0 where none is given. Each dataloader draws its base seed from a generator of
+    its own, so that iterating over data never touches the global generator.
+    Distributed training works on CPUs (gloo).
+
+    Use ``FusionRunner.from_cfg(cfg)``; the arguments are MMEngine's.
+    """
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Start gloo first where there is no GPU: MMEngine's own way wants CUDA."""
+        if self.distributed and not is_distributed() and not is_cuda_available():
+            if self._launcher == "slurm":
+                _slurm_to_torchrun_env()
+            torch.distributed.init_process_group("gloo")
+        super().setup_env(env_cfg)
+
+    def set_randomness(
+        self,
+        seed: int | None = None,
+        diff_rank_seed: bool = False,
+        deterministic: bool = False,
+    ) -> None:
+        """MMEngine's, but no seed means 0: the same command twice is the same run."""
+        self._randomness_cfg = dict(self._randomness_cfg, seed=seed or 0)
+        super().set_randomness(seed or 0, diff_rank_seed, deterministic)
+
+    @property
+    def base_seed(self) -> int:
+        """The seed that all ranks share, whatever ``diff_rank_seed`` says."""
+        return self._randomness_cfg["seed"]
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """MMEngine's, but on a CPU without the device ids that DDP would refuse."""
+        if self.distributed and not is_cuda_available():
+            defaults = dict(
+                type="MMDistributedDataParallel",
+                device_ids=None,
+                broadcast_buffers=False,
+                find_unused_parameters=self.cfg.get("find_unused_parameters", False),
+            )
+            model_wrapper_cfg = {**defaults, **(model_wrapper_cfg or {})}
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    def register_default_hooks(self, hooks: dict | None = None) -> None:
+        """MMEngine's, with our checkpoint hook where the config names none."""
+        hooks = dict(hooks or {})
+        hooks.setdefault("checkpoint", dict(type="mmfusion.AtomicCheckpointHook"))
+        super().register_default_hooks(hooks)
+
+    def build_dataloader(  # type: ignore[override]
+        self,
+        dataloader: DataLoader | dict,
+        seed: int | None = None,
+        diff_rank_seed: bool = False,
+    ) -> DataLoader:
+        """MMEngine's; ranks share the order of samples, the loader has its own RNG.
+
+        ``diff_rank_seed`` is for the model: samplers of all ranks must agree.
+        """
+        if isinstance(dataloader, dict):
+            dataloader = _with_collate(dataloader)
+        loader = Runner.build_dataloader(dataloader, seed=self.base_seed)
+        if loader.generator is None:
+            loader.generator = torch.Generator()
+        loader.generator.manual_seed(self.base_seed)
+        loader.worker_init_fn = partial(_init_worker, inner=loader.worker_init_fn)
+        return loader
+
+    def build_train_loop(self, loop: Any) -> Any:
+        """MMEngine's, with our epoch loop where the config says ``by_epoch=True``.
+
+        The heads' classes are checked against the data.
+        """
+        if isinstance(loop, dict) and loop.get("by_epoch"):
+            loop = {key: value for key, value in loop.items() if key != "by_epoch"}
+            loop["type"] = "mmfusion.ResumableTrainLoop"
+        return self._checked(super().build_train_loop(loop))
+
+    def build_val_loop(self, loop: Any) -> Any:
+        """MMEngine's, after checking the heads' classes against the data."""
+        return self._checked(super().build_val_loop(loop))
+
+    def build_test_loop(self, loop: Any) -> Any:
+        """MMEngine's, after checking the heads' classes against the data."""
+        return self._checked(super().build_test_loop(loop))
+
+    def _checked(self, loop: Any) -> Any:
+        check_num_classes(self.bare_model, loop.dataloader.dataset)
+        return loop
+
+    @property
+    def exit_code(self) -> int:
+        """0, or what GracefulStopHook asks for after a stop."""
+        if not getattr(self._train_loop, "was_stopped", False):
+            return 0
+        return max([getattr(hook, "exit_code", 0) for hook in self.hooks], default=0)
+
+    @property
+    def bare_model(self) -> nn.Module:
+        """The model without its distributed wrapper."""
+        return self.model.module if is_model_wrapper(self.model) else self.model
+
+    def dump_config(self) -> None:
+        """Write the config into the work folder, or that of the log for a test."""
+        if is_main_process():
+            name = Path(self.cfg.filename or f"{self.timestamp}.py").name
+            folder = self.work_dir if self._train_loop is not None else self._log_dir
+            write_text_atomic(Path(folder) / name, self.cfg.dump() or "")
+
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: dict | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict | None = None,
+        by_epoch: bool = True,
+        backend_args: dict | None = None,
+    ) -> None:
+        """Write the whole state of the run to ``out_dir/filename``.
+
+        Every rank must call it: random states are gathered, the first rank writes, and
+        if that fails, all ranks raise.
+
+        Args:
+            out_dir: local folder.
+            filename: name in it.
+            file_client_args: refused; only local files can be renamed atomically.
+            save_optimizer: False leaves out all that only a resumed run needs.
+            save_param_scheduler: False leaves the schedulers out.
+            meta: more plain values for ``meta``; ``epoch`` and ``iter`` in it (as
+                MMEngine's CheckpointHook gives them) replace the loop's position.
+            by_epoch: not used; there for MMEngine's hooks.
+            backend_args: refused like ``file_client_args``.
+        """
+        if file_client_args is not None or backend_args is not None:
+            raise CheckpointError(
+                "checkpoints are written to local folders only, got "
+                f"file_client_args={file_client_args}, backend_args={backend_args}"
+            )
+        checkpoint = self._collect_state(save_optimizer, save_param_scheduler, meta)
+        self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
+        self._write_on_main(lambda: save_atomic(checkpoint, Path(out_dir) / filename))
+
+    def _collect_state(
+        self, save_optimizer: bool, save_param_scheduler: bool, meta: dict | None
+    ) -> dict[str, Any]:
+        """All that a checkpoint holds, still on the model's device."""
+        progress = _progress(self.train_loop, meta or {})
+        checkpoint: dict[str, Any] = {
+            "meta": {
+                **(meta or {}),
+                **progress,
+                "format": FORMAT,
+                "seed": self.base_seed,
+                "world_size": self.world_size,
+                "resumable": save_optimizer,
+                "saved_at": time.time_ns(),
+                "settings": json.dumps(comparable_config(self.cfg)),
+            },
+            "state_dict": dict(self.bare_model.state_dict()),
+        }
+        if not save_optimizer:
+            return checkpoint
+        checkpoint["optimizer"] = self.optim_wrapper.state_dict()
+        if save_param_scheduler and self.param_schedulers is not None:
+            checkpoint["param_schedulers"] = _map_schedulers(
+                self.param_schedulers, lambda scheduler: scheduler.state_dict()
+            )
+        checkpoint["message_hub"] = hub_to_plain(self.message_hub)
+        checkpoint["hooks"] = {
+            name: hook.state_dict() for name, hook in self._stateful_hooks().items()
+        }
+        checkpoint["rng"] = gather_rng_states()
+        return checkpoint
+
+    def _write_on_main(self, write: Callable[[], None]) -> None:
+        """Run ``write`` on the first rank; if it fails, every rank raises."""
+        error: Exception | None = None
+        if is_main_process():
+            try:
+                write()
+            except Exception as caught:
+                error = caught
+        failed = torch.tensor(int(error is not None))
+        if self.distributed:
+            broadcast(failed)
+        if error is not None:
+            raise error
+        if failed:
+            raise CheckpointError("the first rank could not write a checkpoint")
+
+    def _stateful_hooks(self) -> dict[str, Any]:
+        """Hooks that carry a state, by class name; twins are numbered."""
+        found: dict[str, Any] = {}
+        for hook in self.hooks:
+            if hasattr(hook, "state_dict") and hasattr(hook, "load_state_dict"):
+                name, count = type(hook).__name__, 1
+                while name in found:
+                    count += 1
+                    name = f"{type(hook).__name__}_{count}"
+                found[name] = hook
+        return found
+
+    def load_or_resume(self) -> None:
+        """Load or resume what the config asks for; a damaged file is passed over.
+
+        With ``resume=True`` and no ``load_from``, or ``resume='newest'``, the newest
+        checkpoint of the work folder that can be read is taken. Files but none
+        readable is an error: a run never starts again from nothing in silence.
+        """
+        if self._has_loaded:
+            return
+        path = self._load_from
+        if self._resume and (path is None or self._resume == "newest"):
+            path = newest_checkpoint(self.work_dir, self.logger)
+            if path is None:
+                self.logger.info(f"nothing to resume in {self.work_dir}")
+                return
+        if path is None:
+            return
+        barrier()  # no rank writes before all have chosen the same file
+        if self._resume:
+            self.resume(str(path))
+        else:
+            self.load_checkpoint(str(path))
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: str | Callable = "cpu",
+        strict: bool = True,
+        revise_keys: list = [],  # noqa: B006 (MMEngine's signature)
+    ) -> dict[str, Any]:
+        """Put the weights of a checkpoint into the model.
+
+        Args:
+            filename: local ``.pth`` or ``.safetensors``; a bare state dict is taken
+                as well.
+            map_location: device to read to.
+            strict: False allows missing and surplus keys, and logs them; another
+                shape is always an error.
+            revise_keys: refused; rename keys with a converter.
+
+        Returns:
+            The whole checkpoint.
+        """
+        if revise_keys:
+            raise CheckpointError(f"revise_keys is not supported, got {revise_keys}")
+        checkpoint = load_checked(filename, str(map_location))
+        if not isinstance(checkpoint.get("state_dict"), dict):
+            checkpoint = {"state_dict": checkpoint, "meta": {}}
+        self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
+        weights, own = checkpoint["state_dict"], self.bare_model.state_dict()
+        difference = state_dict_difference(own, weights)
+        if difference and (strict or "of another shape" in difference):
+            raise CheckpointError(
+                f"{filename} does not fit {type(self.bare_model).__name__}:\n"
+                f"{difference}"
+            )
+        if difference:
+            self.logger.warning(f"{filename} fits in part:\n{difference}")
+        self.bare_model.load_state_dict(weights, strict=strict)
+        self._has_loaded = True
+        self.logger.info(f"loaded the weights of {filename}")
+        return checkpoint
+
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: str | Callable = "cpu",
+    ) -> None:
+        """Continue the run that wrote ``filename``; the arguments are MMEngine's."""
+        checkpoint = self.load_checkpoint(filename, map_location)
+        meta = checkpoint["meta"]
+        if meta.get("format") != FORMAT or not meta.get("resumable"):
+            raise CheckpointError(
+                f"{filename} holds weights only; to start from them, use "
+                "load_from without resume"
+            )
+        self._check_same_world(meta)
+        _load_progress(self.train_loop, meta, checkpoint["rng"])
+        hub_from_plain(self.message_hub, checkpoint["message_hub"])
+        if resume_optimizer:
+            self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
+            self.optim_wrapper.load_state_dict(checkpoint["optimizer"])
+        if resume_param_scheduler and "param_schedulers" in checkpoint:
+            self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
+            _load_schedulers(self.param_schedulers, checkpoint["param_schedulers"])
+        for name, hook in self._stateful_hooks().items():
+            if name in checkpoint["hooks"]:
+                hook.load_state_dict(checkpoint["hooks"][name])
+        self.logger.info(
+            f"resumed {filename}: epoch {meta['epoch']}, iteration {meta['iter']}"
+        )
+
+    def _check_same_world(self, meta: dict[str, Any]) -> None:
+        if meta["world_size"] != self.world_size:
+            self.logger.warning(
+                f"resuming a run of {meta['world_size']} processes with "
+                f"{self.world_size}: it continues, not bitwise"
+            )
+        if meta["seed"] != self.base_seed:
+            self.logger.warning(
+                f"resuming a run of seed {meta['seed']} with seed {self.base_seed}"
+            )
+
+
+def _progress(loop: Any, meta: dict[str, Any]) -> dict[str, Any]:
+    """The loop's position, or the one that MMEngine's CheckpointHook states."""
+    if "iter" not in meta and hasattr(loop, "progress"):
+        return loop.progress()
+    epoch, iteration = meta.get("epoch", loop.epoch), meta.get("iter", loop.iter)
+    return {
+        "epoch": epoch,
+        "iter": iteration,
+        "batch": iteration - epoch * len(loop.dataloader),
+        "val_pending": False,
+        "stop_training": loop.stop_training,
+    }
+
+
+def _load_progress(loop: Any, meta: dict[str, Any], rng: list) -> None:
+    """Put the loop where ``meta`` says; MMEngine's own loops know only two numbers."""
+    if hasattr(loop, "load_progress"):
+        loop.load_progress(meta, rng)
+    else:
+        loop._epoch, loop._iter = meta["epoch"], meta["iter"]
+
+
+def _map_schedulers(schedulers: Any, function: Callable) -> Any:
+    """Apply to each scheduler of a list, or of a dict of lists."""
+    if isinstance(schedulers, dict):
+        return {
+            name: _map_schedulers(group, function) for name, group in schedulers.items()
+        }
+    return [function(scheduler) for scheduler in schedulers]
+
+
+def _load_schedulers(schedulers: Any, states: Any) -> None:
+    """The inverse of ``_map_schedulers(..., state_dict)``."""
+    if isinstance(schedulers, dict):
+        for key, item in schedulers.items():
+            _load_schedulers(item, states[key])
+        return
+    if len(schedulers) != len(states):
+        raise CheckpointError(
+            f"the checkpoint has {len(states)} schedulers, the config {len(schedulers)}"
+        )
+    for scheduler, state in zip(schedulers, states, strict=True):
+        scheduler.load_state_dict(state)
+
+
+def _with_collate(dataloader: dict) -> dict:
+    """The config with its collate function found by our names, which MMEngine's lookup
+    of functions does not see."""
+    collate = dataloader.get("collate_fn")
+    if not isinstance(collate, dict) or not isinstance(collate.get("type"), str):
+        return dataloader
+    function = FUNCTION.get(collate["type"])
+    if function is None:
+        raise ConfigError(f"collate_fn: no function named {collate['type']!r}")
+    return {**dataloader, "collate_fn": {**collate, "type": function}}
+
+
+def _init_worker(worker_id: int, inner: Callable | None) -> None:
+    """Move a loader's worker out of the process group of the run.
+
+    A signal to the group (Ctrl-C, a batch system) then reaches the run alone, which
+    stops gracefully and ends its workers itself.
+    """
+    os.setpgrp()
+    if inner is not None:
+        inner(worker_id)
+
+
+def _slurm_to_torchrun_env() -> None:
+    """Name the process group by slurm's variables, for gloo."""
+    env = os.environ
+    nodes = env["SLURM_NODELIST"].replace("[", ",").split(",")
+    env.setdefault("MASTER_ADDR", nodes[0] if len(nodes) == 1 else env["HOSTNAME"])
+    env.setdefault("MASTER_PORT", "29500")
+    env["RANK"] = env["SLURM_PROCID"]
+    env["WORLD_SIZE"] = env["SLURM_NTASKS"]
+    env["LOCAL_RANK"] = env["SLURM_LOCALID"]

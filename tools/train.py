@@ -1,0 +1,109 @@
+"""Train a model from a config; the same command continues a run that was stopped.
+
+    python tools/train.py configs/unimodal/videomamba_tiny_h2o.py
+
+The work folder tells what to do: empty, it trains; with a run of the same config and
+seed, it continues it bitwise; with a complete one, it says so and ends; with a run of
+another config, it stops and says what differs. Exit codes: 0 done or stopped by a
+signal with a checkpoint, 1 failed, 2 wrong config or command, 3 no checkpoint readable.
+"""
+
+import argparse
+import sys
+
+from mmengine.config import Config, DictAction
+
+from mmfusion.engine.errors import ConfigError
+from mmfusion.engine.launch import (
+    add_launcher_arguments,
+    fail_clearly,
+    prepare_config,
+    prepare_work_dir,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("config", help="config file")
+    add("--work-dir", help="where logs and checkpoints go; work_dirs/<config> if left")
+    add(
+        "--resume",
+        nargs="?",
+        const="auto",
+        help="continue from this checkpoint, or from the newest of the work folder, "
+        "even if the config has changed",
+    )
+    add("--amp", action="store_true", help="bf16 autocast")
+    add("--no-validate", action="store_true", help="do not validate while training")
+    add(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale the learning rate by batch size / auto_scale_lr.base_batch_size",
+    )
+    add("--seed", type=int, help="random seed; the config's if left")
+    add("--diff-rank-seed", action="store_true", help="another seed in each process")
+    add(
+        "--deterministic",
+        action="store_true",
+        help="refuse operations that are not deterministic",
+    )
+    add("--compile", action="store_true", help="torch.compile the training step")
+    add(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        help="change the config: key.key=value, lists as [a,b] or a,b",
+    )
+    add_launcher_arguments(parser)
+    return parser.parse_args()
+
+
+def merge_args(config: Config, args: argparse.Namespace) -> None:
+    """Put the options of the command line into the config."""
+    if args.no_validate:
+        config.val_cfg = config.val_dataloader = config.val_evaluator = None
+    if args.amp:
+        config.optim_wrapper.type = "mmfusion.FusionOptimWrapper"
+        config.optim_wrapper.dtype = "bfloat16"
+    if args.auto_scale_lr:
+        if not config.get("auto_scale_lr"):
+            raise ConfigError(
+                "--auto-scale-lr needs auto_scale_lr = dict(base_batch_size=...) in "
+                f"{args.config}"
+            )
+        config.auto_scale_lr.enable = True
+    if args.compile:
+        config.compile = True
+    randomness = dict(config.get("randomness") or {})
+    if args.seed is not None:
+        randomness["seed"] = args.seed
+    if args.diff_rank_seed:
+        randomness["diff_rank_seed"] = True
+    if args.deterministic:
+        randomness["deterministic"] = True
+    config.randomness = randomness
+
+
+def main() -> int:
+    args = parse_args()
+    with fail_clearly(args.debug) as failure:
+        config = prepare_config(args)
+        failure.config = config
+        merge_args(config, args)
+        if prepare_work_dir(config, args.resume):
+            return 0
+
+        from mmfusion.registry import RUNNERS
+
+        runner = RUNNERS.build(config)
+        runner.train()
+        return runner.exit_code
+    print(failure.message, file=sys.stderr)
+    return failure.code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
