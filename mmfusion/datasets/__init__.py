@@ -1,7 +1,6 @@
 """Datasets, the order of their samples, and the batches made of them."""
 
 from mmfusion.datasets import transforms
-from mmfusion.datasets import transforms
 from mmfusion.datasets.collate import fusion_collate
 from mmfusion.datasets.h2o import H2ODataset
 from mmfusion.datasets.multimodal_dataset import MultiModalDataset
@@ -13,6 +12,5 @@ __all__ = [
     "SampleKey",
     "SeededSampler",
     "fusion_collate",
-    "transforms",
     "transforms",
 ]

@@ -70,7 +70,7 @@ class NormalizeSkeleton(BaseTransform):
                 joints = joints - _first_wrist(joints, mask, wrist)
             if self.mode == "bone":
                 joints = joints / _bone_length(joints, mask, layout)
-        keep = mask if self.fill == "zero" else mask.any(axis=0)[None]  # (n or 1, h, j)
+        keep = mask if self.fill == "zero" else np.any(mask, axis=0, keepdims=True)
         return np.where(keep[..., None], np.multiply(joints, self.scale), 0)
 
     def _wrist(self, layout: str | None, num_joints: int) -> int:
