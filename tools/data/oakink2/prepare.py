@@ -140,17 +140,27 @@ def find_joints(
     return joints_of_hands(anno["raw_mano"], ids, load_hand_models(job.mano))
 
 
-def count_classes(
-    splits: dict[str, list[str]], scans: dict[str, Scan]
-) -> dict[str, Counter[str]]:
-    """By split, how many clips each class has."""
-    counts: dict[str, Counter[str]] = {split: Counter() for split in splits}
-    for split, names in splits.items():
-        for name in names:
-            for one in scans[name].primitives or []:
-                if scans[name].view is not None and oakink2.is_action(one):
-                    counts[split][one.name] += 1
-    return counts
+def choose_classes(
+    train: list[str], scans: dict[str, Scan], min_count: int
+) -> list[str]:
+    """Names with at least ``min_count`` training clips, sorted.
+
+    Raises:
+        ValueError: there is none.
+    """
+    counts = Counter(
+        one.name
+        for name in train
+        for one in scans[name].primitives or []
+        if scans[name].view is not None and oakink2.is_action(one)
+    )
+    classes = sorted(name for name, count in counts.items() if count >= min_count)
+    if not classes:
+        raise ValueError(
+            f"no class has {min_count} training clips; the most frequent:"
+            f" {counts.most_common(3)}"
+        )
+    return classes
 
 
 def make_report(
@@ -232,13 +242,15 @@ def _why_dropped(
     return None
 
 
-def class_table(classes: list[str], counts: dict[str, Counter[str]]) -> bytes:
+def class_table(report: ConversionReport) -> bytes:
     """``classes.csv``: class, then its clips in every split."""
+    counts = Counter((r["split"], r["label"]["action"]) for r in report.records)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["class", *counts])
-    for name in classes:
-        writer.writerow([name, *(counts[split][name] for split in counts)])
+    writer.writerow(["class", *oakink2.SPLITS])
+    for number, name in enumerate(report.classes):
+        row = [counts[split, number] for split in oakink2.SPLITS]
+        writer.writerow([name, *row])
     return text.getvalue().encode()
 
 
@@ -272,8 +284,9 @@ def check_roots(args: argparse.Namespace) -> None:
     for path in (args.root, args.root / "program" / "program_info", args.joints):
         if path is not None and not path.is_dir():
             raise FileNotFoundError(f"{path} is not a folder")
-    if not (args.root / "anno_preview").is_dir() and args.out is None:
-        raise FileNotFoundError(f"{args.root / 'anno_preview'} is not a folder")
+    pickles, views = args.root / "anno_preview", args.out / "view"
+    if not pickles.is_dir() and not views.is_dir():  # views of an earlier run do, too
+        raise FileNotFoundError(f"neither {pickles} nor {views} is a folder")
     if args.mano is not None:
         load_hand_models(args.mano)
 
@@ -281,8 +294,9 @@ def check_roots(args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     console = Console()
+    root = args.root
+    args.out = out = args.out or root / "mmfusion"
     check_roots(args)
-    root, out = args.root, args.out or args.root / "mmfusion"
     job = Job(
         root=root,
         out=out,
@@ -302,12 +316,7 @@ def main(argv: list[str] | None = None) -> int:
             f"no sequence of {len(names)} in the splits can be used; the first:"
             f" {names[0]}: {found[0].fault or found[0].missing}"
         )
-    counts = count_classes(splits, scans)
-    classes = sorted(
-        name
-        for name in set().union(*counts.values())
-        if counts["train"][name] >= args.min_count
-    )
+    classes = choose_classes(splits["train"], scans, args.min_count)
     report = make_report(splits, scans, classes, job)
     console.print(report.text(), highlight=False, markup=False, soft_wrap=True)
     if args.dry_run:
@@ -318,7 +327,7 @@ def main(argv: list[str] | None = None) -> int:
             " on without their sequences"
         )
         return 1
-    hint = write_results(report, classes, counts, job, argv)
+    hint = write_results(report, job, argv)
     console.print(
         f"wrote {out / 'annotation.json'}; in a config: {hint}",
         highlight=False,
@@ -328,20 +337,14 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def write_results(
-    report: ConversionReport,
-    classes: list[str],
-    counts: dict[str, Counter[str]],
-    job: Job,
-    argv: list[str] | None,
-) -> str:
+def write_results(report: ConversionReport, job: Job, argv: list[str] | None) -> str:
     """Write class list, annotation and log; return what a config must say."""
     folders = {record["frame_dir"] for record in report.records} - {None}
     links = link_roots_of(job.data_root, [job.data_root / one for one in folders])
     hint = f"data_root={str(job.data_root)!r}"
     hint += f", link_roots={links}" if links else ""
-    write_atomic(str(job.out / oakink2.CLASS_FILE), class_table(classes, counts))
-    metainfo = oakink2.metainfo(classes)
+    write_atomic(str(job.out / oakink2.CLASS_FILE), class_table(report))
+    metainfo = oakink2.metainfo(report.classes)
     write_annotation(job.out / "annotation.json", metainfo, report.records)
     command = " ".join(["prepare.py", *(sys.argv[1:] if argv is None else argv)])
     log = f"{command}\nin a config: {hint}\n{report.text(every=True)}\n"
