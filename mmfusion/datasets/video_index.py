@@ -21,6 +21,7 @@ _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,"
     "h264,hevc,m4v,gif,mxf,nut"
 )
+_DECORD_PREFIX = re.compile(r"\[\d\d:\d\d:\d\d\] \S+:\d+: ")
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]*:|://")
 
 
@@ -180,6 +181,9 @@ def _make_index(
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its type's name."""
-    lines = str(error).strip().splitlines()
+    """The first line of an error's message, or its type's name.
+
+    decord puts the time and its own source line before the reason; they are left out.
+    """
+    lines = _DECORD_PREFIX.sub("", str(error)).strip().splitlines()
     return lines[0] if lines else type(error).__name__
