@@ -1,8 +1,8 @@
 """The best accuracy that any model of one stream can reach, as a theorem about files.
 
-A deterministic model answers equal inputs equally. Group the clips by the bytes a stream
-gives it: of each group it can get right at most the commonest label. The sum over groups
-is a bound for that very evaluation set, not an expectation.
+A deterministic model answers equal inputs equally. Group the clips by the bytes that a
+stream gives it: of each group it can get right at most the commonest label. The sum
+over groups is a bound for that very evaluation set, not an expectation.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def ceilings(clips: Sequence[ClipContent]) -> dict[str, dict[str, float]]:
 
 
 def designed_ceilings() -> dict[str, dict[str, float]]:
-    """The same bounds from the design alone: a camera sees look and noun, hands the verb.
+    """The same bounds from the design: a camera sees look and noun, the hands the verb.
 
     With an even number of clips per class, `ceilings` of the files must agree.
     """

@@ -1,6 +1,6 @@
 """Make a TinyEgo folder: in parallel, resumable, and the same bytes every time.
 
-A sequence is written beside its place and renamed into it, so one that is there is whole.
+A sequence is written beside its place and renamed into it: one that is there is whole.
 The manifest comes last: a folder that has it is finished.
 """
 

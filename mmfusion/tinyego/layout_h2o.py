@@ -19,8 +19,10 @@ from .motion import LENS
 from .plan import SPLITS, SequencePlan, WorldConfig
 from .recording import Recording, Segment
 
-_COLUMNS = ("id", "path", "action_label", "start_act", "end_act")
-_COLUMNS += ("start_frame", "end_frame")
+_COLUMNS = (
+    *("id", "path", "action_label"),
+    *("start_act", "end_act", "start_frame", "end_frame"),
+)
 _ACTION_OF_ID = {action.h2o_id: action.index for action in ACTIONS}
 
 
@@ -94,7 +96,7 @@ class H2OLayout:
 
 def _rows(sequences: Sequence[tuple[SequencePlan, Sequence[Segment]]]) -> list[tuple]:
     ordered = sorted(sequences, key=lambda entry: entry[0].path)
-    rows = []
+    rows: list[tuple] = []
     for plan, segments in ordered:
         for segment in segments:
             span = (segment.start, segment.end, 0, segments[-1].end)

@@ -26,6 +26,9 @@ from .plan import ClipPlan, SequencePlan, WorldConfig, scene_rng
 LENS = Intrinsics(636.6593, 636.2520, 635.2839, 366.8740, 1280, 720)
 HAND_SIZES = {1: 0.94, 2: 1.05, 3: 1.00, 4: 0.97}
 SENSOR_NOISE = 0.001  # metres
+# odd: 2^k samples spread over a clip then never fall on the edge between two frames,
+# where rounding could pick different frames in two clips that are twins
+CLIP_LENGTHS = (15, 17, 19, 21)
 
 # purposes of the random streams of one scene
 MOTION, FINGERS, SENSOR, WORKPLACE, PAINT = range(5)
@@ -77,7 +80,7 @@ def simulate_clip(
 ) -> ClipMotion:
     """Act out one clip."""
     rng = scene_rng(config, sequence, clip.scene, MOTION)
-    num_frames = int(rng.integers(16, 25))
+    num_frames = int(rng.choice(CLIP_LENGTHS))
     if clip.action.verb.look == "twist":
         fingers = scene_rng(config, sequence, clip.scene, FINGERS)
         stage = _twist(rng, fingers, num_frames, clip.action.verb.name)
@@ -180,7 +183,7 @@ def _twist(
 def _hidden_fingers(
     rng: np.random.Generator, num_frames: int, verb: str
 ) -> tuple[Array, Array]:
-    """Flexion and spread of four fingers, (T, 4) each; closing runs opening backwards."""
+    """Flexion and spread of four fingers, (T, 4) each; to close is backwards."""
     u = np.linspace(0, 1, num_frames)
     start = rng.uniform(0.0, 0.25)
     swing = minimum_jerk((u - start) / rng.uniform(0.5, 0.75))[:, None]

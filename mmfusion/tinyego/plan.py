@@ -1,9 +1,9 @@
-"""Which clips TinyEgo consists of: splits, sequences, and the twin blocks of an evaluation.
+"""Which clips TinyEgo consists of: splits, sequences, and twin blocks to evaluate on.
 
-A training sequence holds clips of random actions, each a scene of its own. An evaluation
-sequence holds *twin blocks*: one scene acted out as every noun and as every verb of one
-look. Within a block, clips that a stream cannot tell apart are equal bit by bit in that
-stream, which is what makes the ceilings hold for the very files (see ceilings.py).
+A training sequence holds clips of random actions, each a scene of its own. An
+evaluation sequence holds *twin blocks*: one scene acted out as every noun and as every
+verb of one look. Within a block, clips that a stream cannot tell apart are equal bit by
+bit in that stream, which makes the ceilings hold for the very files (see ceilings.py).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class WorldConfig:
     """
 
     seed: int = 0
-    num_train: int = 576
+    num_train: int = 480
     num_val: int = 240
     num_test: int = 24
     height: int = 72

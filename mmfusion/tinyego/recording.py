@@ -60,13 +60,13 @@ def record(config: WorldConfig, sequence: SequencePlan) -> Recording:
         for frame in range(len(motion.valid)):
             images.append(_encode(renderer.draw(motion, boxes, frame)))
 
-    film(empty_moments(pauses, int(pauses.integers(2, 6))), ())
+    film(empty_moments(pauses, int(pauses.integers(1, 4))), ())
     for clip in sequence.clips:
         motion = simulate_clip(config, sequence, clip)
         start = len(images)
         film(motion, paint_object(config, sequence, clip))
         segments.append(Segment(clip.action, start, len(images) - 1))
-        film(empty_moments(pauses, int(pauses.integers(2, 6))), ())
+        film(empty_moments(pauses, int(pauses.integers(1, 4))), ())
     return Recording(
         plan=sequence,
         images=images,

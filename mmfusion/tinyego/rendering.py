@@ -12,18 +12,17 @@ import cv2
 import numpy as np
 
 from .geometry import Array, Intrinsics, rotation_matrices
-from .hands import NUM_JOINTS
+from .hands import NUM_JOINTS, RIGHT
 from .motion import LENS, ClipMotion
 from .plan import WorldConfig
 from .workplace import CORE, TABLE_LEFT, TABLE_NEAR, TEXEL, Box, Workplace
 
 FINGER_RADIUS = 0.0085  # metres
-_FOREARM_RADIUS = 0.030
 _OUTLINE = 0.6  # pixels at the default height of 72
 _SUBPIXEL_BITS = 6
 
-_BONES = [(0 if j % 4 == 1 else j - 1, j) for j in range(1, NUM_JOINTS)]
-_FINGER_BONES = [bone for bone in _BONES if bone[0] != 0]
+_HALF_TURN = np.linspace(0.5 * np.pi, 1.5 * np.pi, 8)
+_FINGER_BONES = np.array([(j - 1, j) for j in range(1, NUM_JOINTS) if j % 4 != 1])
 _PALM = [0, 1, 2, 5, 9, 13, 17]
 
 # joints that may differ between two verbs of one look
@@ -141,34 +140,40 @@ class Renderer:
         """Forearm, palm and finger bones of one hand, (21, 3) in the camera's frame."""
         pixels = self.lens.project(joints)  # (21, 2)
         skin, depth = self.workplace.skin, joints[:, 2]
-        elbow = joints[0] + np.array([0.10 if side else -0.10, 0.30, -0.12])
-        elbow[2] = max(elbow[2], 0.12)
-        scale = self.lens.fx
-        cuff = joints[0] + 0.12 * (elbow - joints[0])
-        arm = _capsule(
-            self.lens.project(cuff),
-            self.lens.project(elbow),
-            0.8 * _FOREARM_RADIUS * scale / cuff[2],
-            1.2 * _FOREARM_RADIUS * scale / elbow[2],
-        )
-        wrist_radius = 0.8 * _FOREARM_RADIUS * scale / depth[0]
-        wrist = _capsule(pixels[0], self.lens.project(cuff), wrist_radius, wrist_radius)
-        limb = [(wrist, _shade(skin, 0.8)), (arm, self.workplace.sleeve)]
-        layers = [_Layer(float(depth[0]) + 0.004, limb)]
         palm = _hull(pixels[_PALM])
         grown = palm.mean(0) + (palm - palm.mean(0)) * 1.12
-        palm_depth = float(depth[_PALM].mean())
-        layers.append(
-            _Layer(palm_depth, [(grown, _shade(skin, 0.55)), (palm, _shade(skin, 0.9))])
-        )
-        for start, end in _FINGER_BONES:
-            radius = FINGER_RADIUS * scale / depth[[start, end]]
-            wide = _capsule(pixels[start], pixels[end], *(radius + self._outline))
-            slim = _capsule(pixels[start], pixels[end], *radius)
-            tone = _shade(skin, 1.0 + 0.06 * ((end - 1) % 4 - 1))
-            depth_here = float(depth[[start, end]].mean())
-            layers.append(_Layer(depth_here, [(wide, _shade(skin, 0.5)), (slim, tone)]))
+        palm_polygons = [(grown, _shade(skin, 0.55)), (palm, _shade(skin, 0.9))]
+        layers = [
+            self._forearm_layer(joints[0], side),
+            _Layer(float(depth[_PALM].mean()), palm_polygons),
+        ]
+        start, end = _FINGER_BONES.T
+        radii = FINGER_RADIUS * self.lens.fx / depth
+        slim = _capsules(pixels[start], pixels[end], radii[start], radii[end])
+        radii = radii + self._outline
+        wide = _capsules(pixels[start], pixels[end], radii[start], radii[end])
+        rim = _shade(skin, 0.5)
+        middle = (depth[start] + depth[end]) / 2
+        for bone in range(len(_FINGER_BONES)):
+            tone = _shade(skin, 0.94 + 0.06 * (bone % 3))
+            polygons = [(wide[bone], rim), (slim[bone], tone)]
+            layers.append(_Layer(float(middle[bone]), polygons))
         return layers
+
+    def _forearm_layer(self, wrist: Array, side: int) -> _Layer:
+        """A bare wrist and a sleeve that leaves the image at the bottom."""
+        outwards = 0.10 if side == RIGHT else -0.10
+        elbow = wrist + np.array([outwards, 0.30, -0.12])
+        elbow[2] = max(elbow[2], 0.12)
+        cuff = wrist + 0.12 * (elbow - wrist)
+        points = np.stack((wrist, cuff, elbow))
+        pixels = self.lens.project(points)  # (3, 2)
+        radii = np.array([0.024, 0.024, 0.036]) * self.lens.fx / points[:, 2]
+        bare, sleeve = _capsules(pixels[:2], pixels[1:], radii[:2], radii[1:])
+        skin = _shade(self.workplace.skin, 0.8)
+        # just behind the palm
+        depth = float(wrist[2]) + 0.004
+        return _Layer(depth, [(bare, skin), (sleeve, self.workplace.sleeve)])
 
     def _expose(self, image: np.ndarray, frame: int) -> np.ndarray:
         """Light from one side, and grain that moves from frame to frame."""
@@ -200,14 +205,15 @@ def _hull(pixels: Array) -> Array:
     return cv2.convexHull(pixels.astype(np.float32))[:, 0].astype(np.float64)
 
 
-def _capsule(start: Array, end: Array, radius: float, end_radius: float) -> Array:
-    """Outline of a bone with round ends, (16, 2)."""
+def _capsules(start: Array, end: Array, radius: Array, end_radius: Array) -> Array:
+    """Outlines of n bones with round ends: points (n, 2), radii (n,) to (n, 16, 2)."""
     along = end - start
-    length = float(np.hypot(*along))
-    heading = np.arctan2(along[1], along[0]) if length > 1e-6 else 0.0
-    angle = heading + np.pi / 2 + np.linspace(0, np.pi, 8)
-    rim = np.stack((np.cos(angle), np.sin(angle)), axis=-1)
-    return _hull(np.concatenate((start + radius * rim, end - end_radius * rim)))
+    heading = np.arctan2(along[:, 1], along[:, 0])[:, None]
+    angle = heading + _HALF_TURN  # (n, 8)
+    rim = np.stack((np.cos(angle), np.sin(angle)), axis=-1)  # (n, 8, 2)
+    first = start[:, None] + radius[:, None, None] * rim
+    last = end[:, None] - end_radius[:, None, None] * rim
+    return np.concatenate((first, last), axis=1)
 
 
 def _shade(
