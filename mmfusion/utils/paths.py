@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 _MAX_PATH_BYTES = 4096  # Linux: PATH_MAX
 _MAX_NAME_BYTES = 255  # Linux: NAME_MAX
-# `http://`, `concat:`, `pipe:`, `data:`, `C:` ...: what FFmpeg or Windows understands
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+# `http://`, `concat:`, `subfile,,start,0:`, `C:` ...: what FFmpeg or Windows reads
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.,\-]*:")
 
 
 class UnsafePathError(ValueError):

@@ -1,0 +1,137 @@
+"""Hostile paths open nothing outside the root; files appear whole."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mmfusion.utils.paths import (
+    UnsafePathError,
+    resolve_inside,
+    unsafe_reason,
+    write_atomic,
+)
+
+HOSTILE = [
+    "",
+    None,
+    3,
+    b"a.mp4",
+    "..",
+    "../a.mp4",
+    "a/../../b.mp4",
+    "a/..",
+    "./../a",
+    "a//../b",
+    "..\\a.mp4",
+    "a\\..\\..\\b",
+    "/etc/passwd",
+    "//etc/passwd",
+    "/",
+    "\\\\server\\share",
+    "C:\\a.mp4",
+    "c:a.mp4",
+    "http://host/a.mp4",
+    "HTTP://host/a.mp4",
+    "https://host/a.mp4",
+    "rtmp://host/a",
+    "ftp://host/a",
+    "s3://bucket/a",
+    "file:a.mp4",
+    "file:///etc/passwd",
+    "FILE:a.mp4",
+    "concat:a.mp4|b.mp4",
+    "Concat:a.mp4",
+    "concatf:list",
+    "pipe:0",
+    "pipe:",
+    "data:video/mp4;base64,AAAA",
+    "crypto:a",
+    "cache:a",
+    "subfile,,start,0,end,9,,:../a",
+    "tcp:1.2.3.4",
+    "unix:/a",
+    "async:file:a",
+    "a\0.mp4",
+    "\0",
+    "a.mp4\n",
+    "a\r.mp4",
+    "a\x7f",
+    "a\x1b[2J",
+    "x" * 256,
+    "a/" + "x" * 300 + "/b",
+    "a/" * 3000 + "b",
+    "é" * 200,
+    "\ud800.mp4",
+]
+
+
+@pytest.mark.parametrize("path", HOSTILE, ids=lambda path: repr(path)[:24])
+def test_hostile_path_is_refused(tmp_path: Path, path: object) -> None:
+    with pytest.raises(UnsafePathError, match=r"video of record 'a' is .*; expected"):
+        resolve_inside(str(tmp_path), path, what="video of record 'a'")
+
+
+@pytest.mark.parametrize(
+    "path", ["a.mp4", "P01/videos/P01_11.MP4", "a b/ü.mp4", "x/00:10.mp4", "a..b/c"]
+)
+def test_plain_path_is_resolved(tmp_path: Path, path: str) -> None:
+    assert unsafe_reason(path) is None
+    assert resolve_inside(str(tmp_path), path) == str(tmp_path.resolve() / path)
+
+
+def test_link_out_is_refused_unless_named(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "root-of-others"
+    root.mkdir()
+    outside.mkdir()
+    (outside / "a.mp4").write_bytes(b"x")
+    (root / "link").symlink_to(outside)
+    (root / "inner").symlink_to(root)
+    with pytest.raises(UnsafePathError, match="link leads out"):
+        resolve_inside(str(root), "link/a.mp4")
+    found = resolve_inside(str(root), "link/a.mp4", link_roots=[str(outside)])
+    assert found == str(outside / "a.mp4")
+    assert resolve_inside(str(root), "inner/b") == str(root / "b")
+
+
+def test_root_may_be_a_link_itself(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "data").symlink_to(tmp_path / "real")
+    assert resolve_inside(str(tmp_path / "data"), "a") == str(tmp_path / "real" / "a")
+
+
+def test_write_atomic_replaces_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.json"
+    write_atomic(str(path), b"one")
+    write_atomic(str(path), b"two")
+    assert path.read_bytes() == b"two"
+    assert os.listdir(path.parent) == ["a.json"]
+
+
+def test_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    write_atomic(str(path), b"old")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomic(str(path), b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_data_is_synced_before_the_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (calls.append("sync"), fsync(fd)))
+    monkeypatch.setattr(
+        os, "replace", lambda a, b: (calls.append("rename"), replace(a, b))
+    )
+    write_atomic(str(tmp_path / "a"), b"x")
+    assert calls == ["sync", "rename", "sync"]
