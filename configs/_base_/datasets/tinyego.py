@@ -1,0 +1,73 @@
+"""TinyEgo in H2O's layout: 8 frames of 64 px and 16 frames of two hands.
+
+python tools/data/tinyego/generate.py --layout h2o --out data/tinyego
+python tools/data/h2o/prepare.py --root data/tinyego
+"""
+
+from mmfusion.datasets import H2ODataset, SeededSampler, fusion_collate
+from mmfusion.datasets.transforms import (
+    AlignSkeleton,
+    DecodeVideo,
+    JitterSkeleton,
+    LoadSkeleton,
+    NormalizeSkeleton,
+    PackInputs,
+    SampleTimes,
+)
+from mmfusion.evaluation import AccuracyMetric
+
+num_frames = dict(video=8, skeleton=16)
+
+train_pipeline = [
+    dict(type=SampleTimes, num_frames=num_frames, mode="random"),
+    dict(type=DecodeVideo),
+    dict(type=LoadSkeleton),
+    dict(type="mmaction.RandomResizedCrop", area_range=(0.7, 1.0)),
+    dict(type="mmaction.Resize", scale=(64, 64), keep_ratio=False),
+    dict(type=AlignSkeleton),
+    dict(type=NormalizeSkeleton, mode="wrist", scale=10.0),
+    dict(type=JitterSkeleton, scale=0.1, rotation=0.1, noise=0.01),
+    dict(type=PackInputs, streams=("video", "skeleton")),
+]
+val_pipeline = [
+    dict(type=SampleTimes, num_frames=num_frames, mode="uniform"),
+    dict(type=DecodeVideo),
+    dict(type=LoadSkeleton),
+    dict(type="mmaction.Resize", scale=(64, 64), keep_ratio=False),
+    dict(type=AlignSkeleton),
+    dict(type=NormalizeSkeleton, mode="wrist", scale=10.0),
+    dict(type=PackInputs, streams=("video", "skeleton")),
+]
+
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=1,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type=SeededSampler, shuffle=True),
+    collate_fn=dict(type=fusion_collate),
+    dataset=dict(
+        type=H2ODataset,
+        data_root="data/tinyego",
+        split="train",
+        pipeline=train_pipeline,
+        on_error=dict(policy="replace", max_bad=0.01),
+    ),
+)
+val_dataloader = dict(
+    batch_size=32,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type=SeededSampler, shuffle=False),
+    collate_fn=dict(type=fusion_collate),
+    dataset=dict(
+        type=H2ODataset,
+        data_root="data/tinyego",
+        split="val",
+        pipeline=val_pipeline,
+        test_mode=True,
+    ),
+)
+val_evaluator = dict(type=AccuracyMetric)
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator

@@ -1,0 +1,9 @@
+"""VideoMamba of 4 blocks on 8 frames of 64 px, for CPUs."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .video_mamba_tiny import *
+
+model.encoders.video.update(arch="nano", img_size=64, drop_path_rate=0.0)
+model.heads.action.in_dims = 64

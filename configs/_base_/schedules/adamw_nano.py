@@ -1,0 +1,11 @@
+"""The schedule of ``adamw_50e`` cut to 15 epochs for nano models trained from scratch."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .adamw_50e import *
+
+train_cfg.max_epochs = 15
+optim_wrapper.optimizer.lr = 2e-3
+param_scheduler[0].end = 2
+param_scheduler[1].update(T_max=13, begin=2, end=15)

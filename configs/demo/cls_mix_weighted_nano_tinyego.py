@@ -1,0 +1,18 @@
+"""CLS mix, weighted, nano, on TinyEgo.
+
+    python tools/train.py configs/demo/cls_mix_weighted_nano_tinyego.py
+
+No paper has this data set. Ours: README.md, "Results".
+"""
+
+from mmengine.config import read_base
+
+from mmfusion.models import WeightedMix
+
+with read_base():
+    from .._base_.datasets.tinyego import *
+    from .._base_.default_runtime import *
+    from .._base_.models.cls_mix_nano import *
+    from .._base_.schedules.adamw_nano import *
+
+model.neck.mix = dict(type=WeightedMix)

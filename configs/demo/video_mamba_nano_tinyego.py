@@ -1,0 +1,14 @@
+"""VideoMamba, RGB only, nano, on TinyEgo.
+
+    python tools/train.py configs/demo/video_mamba_nano_tinyego.py
+
+No paper has this data set. Ours: README.md, "Results".
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.datasets.tinyego_video import *
+    from .._base_.default_runtime import *
+    from .._base_.models.video_mamba_nano import *
+    from .._base_.schedules.adamw_nano import *

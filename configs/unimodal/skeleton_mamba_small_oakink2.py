@@ -1,0 +1,17 @@
+"""SkeletonMamba, hands only, Small, on OakInk2.
+
+    python tools/train.py configs/unimodal/skeleton_mamba_small_oakink2.py
+
+Paper A, table 2 (its text names H2O, its caption OakInk2): top-1 32.38.
+Ours: not yet run. Time and machine: not yet run.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.datasets.oakink2_skeleton import *
+    from .._base_.default_runtime import *
+    from .._base_.models.skeleton_mamba_small import *
+    from .._base_.schedules.adamw_50e import *
+
+model.heads.action.num_classes = 36

@@ -1,0 +1,15 @@
+"""SkeletonMamba, hands only, Tiny, on H2O.
+
+    python tools/train.py configs/unimodal/skeleton_mamba_tiny_h2o.py
+
+Paper A, table 2 (its text names H2O, its caption OakInk2): top-1 26.67.
+Ours: not yet run. Time and machine: not yet run.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.datasets.h2o_skeleton import *
+    from .._base_.default_runtime import *
+    from .._base_.models.skeleton_mamba_tiny import *
+    from .._base_.schedules.adamw_50e import *

@@ -1,0 +1,22 @@
+"""VideoMamba, RGB only, Tiny, on OakInk2.
+
+    python tools/train.py configs/unimodal/video_mamba_tiny_oakink2.py
+
+Paper A, table 2 (its text names H2O, its caption OakInk2): top-1 56.19.
+Ours: not yet run. Time and machine: not yet run.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.datasets.oakink2_video import *
+    from .._base_.default_runtime import *
+    from .._base_.models.video_mamba_tiny import *
+    from .._base_.schedules.adamw_50e import *
+
+model.encoders.video.init_cfg = dict(
+    type="Pretrained",
+    checkpoint="checkpoints/videomamba_t16_ssv2_f8_res224.pth",
+    ignore=("head.",),
+)
+model.heads.action.num_classes = 36
