@@ -1,0 +1,53 @@
+"""verify: pictures of hands over RGB, through the readers of training."""
+
+import cv2
+import numpy as np
+import pytest
+
+from mmfusion.visualization.hands import HAND_COLOURS
+from tests.h2o_files import write_h2o
+from tests.oakink2_files import write_oakink2
+from tools.data import verify
+from tools.data.h2o import prepare as prepare_h2o
+from tools.data.oakink2 import prepare as prepare_oakink2
+
+
+def run(root, out, *options: str) -> None:
+    annotation = str(root / "mmfusion/annotation.json")
+    verify.main([annotation, "--data-root", str(root), "--out", str(out), *options])
+
+
+def test_h2o_hands_are_drawn_where_the_camera_sees_them(tmp_path, capsys):
+    root = write_h2o(tmp_path / "h2o")
+    prepare_h2o.main(["--root", str(root)])
+    run(root, tmp_path / "out", "--split", "train", "--num", "2", "--frames", "2")
+    paths = sorted((tmp_path / "out").iterdir())
+    assert len(paths) == 2 and paths[0].suffix == ".png"
+    assert capsys.readouterr().out.count("100.0 % of valid joints inside") == 2
+    picture = cv2.imread(str(paths[0]))[..., ::-1].astype(int)
+    assert picture.shape == (51, 2 * 91, 3)
+    # the wrist is on the optical axis in x; the first frame lacks the right hand, the
+    # second one shows it, drawn over the left one
+    for left, colour in ((40, HAND_COLOURS[0]), (91 + 40, HAND_COLOURS[1])):
+        near = np.abs(picture[:, left : left + 10] - np.array(colour)).sum(-1)
+        assert near.min() < 60
+
+
+def test_oakink2_clips_are_drawn(tmp_path):
+    root = write_oakink2(tmp_path / "oakink2")
+    prepare_oakink2.main(["--root", str(root), "--joints", str(root / "joints")])
+    run(root, tmp_path / "out", "--num", "3")
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_same_seed_same_clips_and_broken_clip_is_named(tmp_path):
+    root = write_h2o(tmp_path / "h2o")
+    prepare_h2o.main(["--root", str(root)])
+    for name in ("one", "two"):
+        run(root, tmp_path / name, "--num", "3", "--seed", "5")
+    names = [sorted(p.name for p in (tmp_path / n).iterdir()) for n in ("one", "two")]
+    assert names[0] == names[1]
+    for path in (root / "subject4/o1/0/cam4/rgb256").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"subject4/o1/0/cam4/rgb256"):
+        run(root, tmp_path / "out", "--split", "test")

@@ -1,0 +1,112 @@
+"""Draw the hands over the images of random clips, one PNG a clip: look at them.
+
+    python tools/data/verify.py data/h2o/mmfusion/annotation.json \
+        --data-root data/h2o --out work_dirs/verify_h2o --num 8
+
+Every clip goes through the same readers as in training, so that a missing file, a
+wrong unit, a shifted frame number or swapped hands show here. The left hand is blue.
+Beside each file name stands how many of the clip's valid joints lie in the picture.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from mmfusion.datasets.multimodal_dataset import MultiModalDataset
+from mmfusion.visualization import draw_hands
+
+
+def build_pipeline(num_frames: int, frame: str | None) -> list[dict[str, Any]]:
+    """Read images and joints at the same times; camera joints become image joints."""
+    counts = {"video": num_frames, "skeleton": num_frames}
+    pipeline: list[dict[str, Any]] = [
+        {"type": "SampleTimes", "num_frames": counts, "mode": "uniform"},
+        {"type": "DecodeVideo"},
+        {"type": "LoadSkeleton"},
+    ]
+    return pipeline + ([{"type": "ProjectSkeleton"}] if frame == "camera" else [])
+
+
+def draw_clip(results: dict[str, Any], layout: str) -> tuple[np.ndarray, float]:
+    """Frames side by side with hands, (h, t w, 3) uint8 RGB, and the share inside."""
+    height, width = results["img_shape"]
+    joints = results["joints"][..., :2]  # (t, h, j, 2), fractions of the image
+    valid = results["joints_valid"]
+    valid = (
+        valid if valid.ndim == 3 else np.repeat(valid[..., None], joints.shape[2], 2)
+    )
+    inside = ((joints >= 0) & (joints < 1)).all(axis=-1) & valid  # (t, h, j)
+    share = float(inside.sum() / valid.sum()) if valid.any() else 0.0
+    pixels = joints * np.array([width, height])
+    drawn = [
+        draw_hands(image, pixels[place], valid[place], layout)
+        for place, image in enumerate(results["imgs"])
+    ]
+    return np.concatenate(drawn, axis=1), share
+
+
+def file_name(results: dict[str, Any], classes: dict[str, list[str]]) -> str:
+    """``subject1_h1_0_16__grab_book.png``: clip and label, without odd characters."""
+    task = next(iter(classes), None)
+    label = results["label"].get(task)
+    name = results["sample_id"] + ("" if label is None else f"__{classes[task][label]}")
+    return re.sub(r"[^\w.-]+", "_", name) + ".png"
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("annotation", type=Path)
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the PNGs")
+    parser.add_argument("--split", help="default: all")
+    parser.add_argument("--num", type=int, default=8, help="how many clips")
+    parser.add_argument("--frames", type=int, default=3, help="how many of a clip")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--link-roots", nargs="*", default=[])
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    console = Console()
+    options: dict[str, Any] = dict(
+        ann_file=str(args.annotation),
+        data_root=str(args.data_root),
+        split=args.split,
+        require=("video", "skeleton"),
+        test_mode=True,
+        link_roots=args.link_roots,
+    )
+    meta = MultiModalDataset(pipeline=[], **options).metainfo
+    skeleton = meta["skeleton"] or {}
+    pipeline = build_pipeline(args.frames, skeleton.get("frame", "camera"))
+    dataset = MultiModalDataset(pipeline=pipeline, **options)
+    generator = np.random.default_rng(args.seed)
+    chosen = generator.permutation(len(dataset))[: args.num]
+    args.out.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for index in track(np.sort(chosen).tolist(), "draw", console=console):
+        results = dataset[index]
+        picture, share = draw_clip(results, skeleton.get("layout", "openpose21"))
+        path = args.out / file_name(results, meta["classes"])
+        if not cv2.imwrite(str(path), picture[..., ::-1]):
+            raise OSError(f"{path} cannot be written")
+        lines.append(f"{path}: {100 * share:.1f} % of valid joints inside")
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
