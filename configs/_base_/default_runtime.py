@@ -12,6 +12,7 @@ from mmengine.visualization import LocalVisBackend, TensorboardVisBackend, Visua
 
 from mmfusion.engine import (
     AtomicCheckpointHook,
+    BadSampleHook,
     FusionRunner,
     GracefulStopHook,
     ParamLogHook,
@@ -25,6 +26,7 @@ default_hooks = dict(
     runtime_info=dict(type=RuntimeInfoHook),
     timer=dict(type=IterTimerHook),
     sampler_seed=dict(type=DistSamplerSeedHook),
+    bad_samples=dict(type=BadSampleHook),
     params=dict(type=ParamLogHook),
     logger=dict(type=LoggerHook, interval=20, ignore_last=False),
     param_scheduler=dict(type=ParamSchedulerHook),

@@ -10,10 +10,13 @@ from mmfusion.engine.errors import (
 )
 from mmfusion.engine.hooks import (
     AtomicCheckpointHook,
+    BadSampleHook,
     EarlyStopHook,
     GracefulStopHook,
     ParamLogHook,
+    PredictionDumpHook,
     ProgressHook,
+    ShowPredictionsHook,
 )
 from mmfusion.engine.optimizers import (
     FusionOptimWrapper,
@@ -23,6 +26,7 @@ from mmfusion.engine.runner import FusionRunner, ResumableTrainLoop
 
 __all__ = [
     "AtomicCheckpointHook",
+    "BadSampleHook",
     "CheckpointError",
     "ConfigError",
     "EarlyStopHook",
@@ -32,8 +36,10 @@ __all__ = [
     "GroupedOptimWrapperConstructor",
     "NonFiniteError",
     "ParamLogHook",
+    "PredictionDumpHook",
     "ProgressHook",
     "ResumableTrainLoop",
+    "ShowPredictionsHook",
     "TrainingStopped",
     "WorkDirError",
     "load_checked",

@@ -1,6 +1,6 @@
 """A run of three epochs of six steps over the toy parts."""
 
-custom_imports = dict(imports=["toy"], allow_failed_imports=False)
+custom_imports = dict(imports=["tests.engine.toy"], allow_failed_imports=False)
 default_scope = "mmfusion"
 _collate = dict(type="mmfusion.fusion_collate")
 

@@ -106,9 +106,21 @@ class ProgressHook(Hook):
     def after_val_epoch(
         self, runner: Any, metrics: dict[str, float] | None = None
     ) -> None:
-        """Keep the first metric beside the loss."""
+        """Keep the first metric beside the loss, and print all."""
         for name, value in list((metrics or {}).items())[:1]:
             self._score = f"  {name} {value:.2f}"
+        self._print(f"epoch {runner.epoch}", metrics)
+
+    def after_test_epoch(
+        self, runner: Any, metrics: dict[str, float] | None = None
+    ) -> None:
+        """Print what the test measured."""
+        self._print("test", metrics)
+
+    def _print(self, title: str, metrics: dict[str, float] | None) -> None:
+        if self._bars is not None:
+            values = (f"{name} {value:.2f}" for name, value in (metrics or {}).items())
+            self._bars.console.print(f"{title}: {'  '.join(values)}", highlight=False)
 
     def after_run(self, runner: Any) -> None:
         """Close the bars and let the log through again."""

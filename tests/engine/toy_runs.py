@@ -1,0 +1,96 @@
+"""Runs of the toy config inside the test's own process, and their comparison."""
+
+import itertools
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from mmfusion.engine import FusionRunner, load_checked
+from mmfusion.engine.launch import prepare_work_dir
+
+CONFIG = Path(__file__).parent / "toy_config.py"
+_count = itertools.count()
+
+
+def toy_config(work_dir, options=None):
+    """The toy config with dotted ``options`` merged in."""
+    config = Config.fromfile(CONFIG)
+    config.merge_from_dict(options or {})
+    config.work_dir = str(work_dir)
+    config.launcher = "none"
+    config.experiment_name = f"toy{next(_count)}"  # MMEngine shares objects by name
+    return config
+
+
+def run_toy(work_dir, options=None, resume=None):
+    """What ``tools/train.py`` does; None where nothing was to be done."""
+    config = toy_config(work_dir, options)
+    if prepare_work_dir(config, resume):
+        return None
+    runner = FusionRunner.from_cfg(config)
+    runner.train()
+    return runner
+
+
+def signal_at(stage, at):
+    """Options that make a run send itself SIGTERM."""
+    return {"custom_hooks.2": dict(type="SignalAt", stage=stage, at=at)}
+
+
+def with_signal(work_dir, stage, at, options=None):
+    """A run that is stopped at ``stage``; the hook is no part of its config."""
+    config = toy_config(work_dir, options)
+    prepare_work_dir(config, None)
+    runner = FusionRunner.from_cfg(config)
+    runner.register_hook(dict(type="SignalAt", stage=stage, at=at))
+    runner.train()
+    return runner
+
+
+def flatten(value, path=""):
+    """Every leaf of nested dicts, lists and tuples by its path."""
+    if isinstance(value, dict):
+        return {
+            k: v
+            for key in value
+            for k, v in flatten(value[key], f"{path}/{key}").items()
+        }
+    if isinstance(value, list | tuple):
+        return {
+            k: v
+            for i, x in enumerate(value)
+            for k, v in flatten(x, f"{path}/{i}").items()
+        }
+    return {path: value}
+
+
+STATE = (
+    "state_dict",
+    "ema_state_dict",
+    "optimizer",
+    "param_schedulers",
+    "rng",
+    "hooks",
+)
+
+
+def differences(first, second):
+    """Paths at which two checkpoint files differ in what a run's future depends on."""
+    a, b = load_checked(first), load_checked(second)
+    left = flatten({key: a.get(key) for key in STATE})
+    right = flatten({key: b.get(key) for key in STATE})
+    for key in ("epoch", "iter", "batch", "val_pending", "stop_training", "seed"):
+        left[key], right[key] = a["meta"][key], b["meta"][key]
+    assert len(left) > 60
+    return sorted(
+        path
+        for path in left.keys() | right.keys()
+        if path not in left or path not in right or not same(left[path], right[path])
+    )
+
+
+def same(left, right):
+    if isinstance(left, torch.Tensor):
+        return torch.equal(left, right)
+    return left == right

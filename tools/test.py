@@ -1,0 +1,90 @@
+"""Test a checkpoint: print its metrics, and write its predictions where asked.
+
+    python tools/test.py CONFIG work_dirs/NAME/best.pth --dump predictions.json
+
+Exit codes: 0 done, 2 wrong config or command, 3 checkpoint unreadable or not of this
+model.
+"""
+
+import argparse
+import sys
+
+from mmengine.config import Config, DictAction
+
+from mmfusion.engine.launch import (
+    add_launcher_arguments,
+    fail_clearly,
+    prepare_config,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("config", help="config file")
+    add("checkpoint", help=".pth or .safetensors")
+    add("--work-dir", help="where logs go; work_dirs/<config> if left")
+    add("--dump", help="write ids, labels and scores to this .json or .npz")
+    add("--show", action="store_true", help="show the clips in a window")
+    add("--show-dir", help="write the clips with their best classes to this folder")
+    add("--interval", type=int, default=1, help="show every so many samples")
+    add("--wait-time", type=float, default=2.0, help="seconds that a window stays")
+    add(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        help="change the config: key.key=value, lists as [a,b] or a,b",
+    )
+    add_launcher_arguments(parser)
+    return parser.parse_args()
+
+
+def merge_args(config: Config, args: argparse.Namespace) -> None:
+    """Put the options of the command line into the config; drop what trains."""
+    for key in (
+        "train_dataloader",
+        "train_cfg",
+        "optim_wrapper",
+        "param_scheduler",
+        "val_dataloader",
+        "val_cfg",
+        "val_evaluator",
+    ):
+        config[key] = None
+    config.resume = False
+    config.load_from = args.checkpoint
+    hooks = list(config.get("custom_hooks") or [])
+    if args.dump:
+        hooks.append(dict(type="mmfusion.PredictionDumpHook", path=args.dump))
+    if args.show or args.show_dir:
+        hooks.append(
+            dict(
+                type="mmfusion.ShowPredictionsHook",
+                show_dir=args.show_dir,
+                show=args.show,
+                interval=args.interval,
+                wait_time=args.wait_time,
+            )
+        )
+    config.custom_hooks = hooks
+
+
+def main() -> int:
+    args = parse_args()
+    with fail_clearly(args.debug) as failure:
+        config = prepare_config(args)
+        failure.config = config
+        merge_args(config, args)
+
+        from mmfusion.registry import RUNNERS
+
+        RUNNERS.build(config).test()
+        return 0
+    print(failure.message, file=sys.stderr)
+    return failure.code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
