@@ -1,0 +1,315 @@
+"""Accuracies, their intervals, and tests between models on the same clips.
+
+Pure functions on NumPy arrays: ``s`` seeds (trained models of one method), ``n`` clips,
+``k`` classes. ``correct`` arrays are 0 or 1. Accuracies, differences and intervals are
+percent or percentage points; p values are probabilities.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+__all__ = [
+    "Interval",
+    "accuracy_interval",
+    "difference_interval",
+    "holm_adjust",
+    "mcnemar_bounds",
+    "mcnemar_test",
+    "mean_class_accuracy",
+    "paired_permutation_test",
+    "smallest_difference",
+    "topk_correct",
+    "wilson_interval",
+]
+
+
+class Interval(NamedTuple):
+    """An estimate and the two ends of its confidence interval, in percent."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def topk_correct(scores: ArrayLike, labels: ArrayLike, k: int) -> NDArray[np.bool_]:
+    """Whether the label is among the k highest scores; ties count against it.
+
+    MMAction2's ``top_k_accuracy`` breaks ties by class index, so that a model with
+    constant scores looks right on one class, and gives no result per clip.
+
+    Args:
+        scores: (n, k).
+        labels: (n,) integers.
+        k: how many of the highest scores may hold the label.
+
+    Returns:
+        (n,) bool.
+    """
+    score = np.asarray(scores, dtype=np.float64)
+    label = np.asarray(labels)
+    _check_scores(score, label)
+    own = np.take_along_axis(score, label[:, None], axis=1)  # (n, 1)
+    not_below = (score >= own).sum(axis=1)  # (n,), the label itself included
+    return not_below <= k
+
+
+def mean_class_accuracy(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Mean over the classes that have clips of the top-1 accuracy in each, percent.
+
+    MMAction2's function of that name also averages over classes that were only
+    predicted, each as a zero, which makes small test sets look worse than they are.
+
+    Args:
+        scores: (n, k).
+        labels: (n,) integers.
+    """
+    label = np.asarray(labels)
+    correct = topk_correct(scores, label, 1)
+    per_class = [correct[label == c].mean() for c in np.unique(label)]
+    return 100.0 * float(np.mean(per_class))
+
+
+def wilson_interval(
+    num_correct: int, num_samples: int, *, confidence: float = 0.95
+) -> Interval:
+    """Accuracy of one model and its Wilson score interval."""
+    if not 0 <= num_correct <= num_samples or num_samples < 1:
+        raise ValueError(
+            "wilson_interval: expected 0 <= num_correct <= num_samples and at least "
+            f"one sample, got {num_correct} of {num_samples}"
+        )
+    result = stats.binomtest(num_correct, num_samples)
+    ends = result.proportion_ci(confidence, method="wilson")
+    mean = 100.0 * num_correct / num_samples
+    return Interval(mean, 100.0 * float(ends.low), 100.0 * float(ends.high))
+
+
+def accuracy_interval(correct: ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """Mean accuracy over seeds, with an interval over new seeds and new clips.
+
+    One seed gives the Wilson interval. For several, the variance of the mean is that
+    of :func:`difference_interval`; the interval is Wilson's with the number of clips
+    that a plain binomial of that variance would have, and Student's quantile.
+
+    Args:
+        correct: (s, n), the same clips in every row.
+    """
+    value = _seeds_by_clips(correct, "correct")
+    num_seeds, num_samples = value.shape
+    p = float(value.mean())
+    if num_seeds == 1:
+        return wilson_interval(int(value.sum()), num_samples, confidence=confidence)
+    variance, freedom = _variance_of_mean(value)
+    if variance == 0.0 or p in (0.0, 1.0):
+        size, quantile = float(num_samples), stats.norm.ppf(0.5 + confidence / 2)
+    else:
+        size = min(p * (1 - p) / variance, float(value.size))
+        quantile = stats.t.ppf(0.5 + confidence / 2, freedom)
+    shrink = 1 + quantile**2 / size
+    centre = (p + quantile**2 / (2 * size)) / shrink
+    half = np.sqrt(p * (1 - p) / size + quantile**2 / (4 * size**2))
+    half *= quantile / shrink
+    return Interval(
+        100.0 * p,
+        100.0 * max(0.0, float(centre - half)),
+        100.0 * min(1.0, float(centre + half)),
+    )
+
+
+def difference_interval(
+    correct_a: ArrayLike, correct_b: ArrayLike, *, confidence: float = 0.95
+) -> Interval:
+    """Accuracy of ``a`` minus that of ``b`` on the same clips, points, with interval.
+
+    Row r of both comes from seed r, as a fusion starts from the encoders of its seed.
+    The differences (s, n) are read as a two-way layout with random seeds and random
+    clips: the variance of their mean is estimated from the mean squares of rows,
+    columns and rest, its degrees of freedom by Satterthwaite. In simulations with
+    three seeds 94 to 98 % of such intervals held the truth, where a bootstrap over
+    seeds and clips fell to 83 % when seeds differed much: it cannot see more spread
+    than three seeds show. With one seed only the clips vary.
+
+    Args:
+        correct_a: (s, n).
+        correct_b: (s, n), the same seeds and clips in the same order.
+    """
+    a = _seeds_by_clips(correct_a, "correct_a")
+    b = _seeds_by_clips(correct_b, "correct_b")
+    _check_same_shape(a, b)
+    difference = a - b
+    mean = float(difference.mean())
+    variance, freedom = _variance_of_mean(difference)
+    half = float(np.sqrt(variance) * stats.t.ppf(0.5 + confidence / 2, freedom))
+    low, high = max(-1.0, mean - half), min(1.0, mean + half)
+    return Interval(100.0 * mean, 100.0 * low, 100.0 * high)
+
+
+def mcnemar_test(correct_a: ArrayLike, correct_b: ArrayLike) -> float:
+    """Exact McNemar test: two models on the same clips, two-sided p value.
+
+    Args:
+        correct_a: (n,).
+        correct_b: (n,).
+    """
+    a, b = np.asarray(correct_a, dtype=bool), np.asarray(correct_b, dtype=bool)
+    _check_same_shape(a, b)
+    return _mcnemar_p(int((a & ~b).sum()), int((b & ~a).sum()))
+
+
+def paired_permutation_test(
+    correct_a: ArrayLike,
+    correct_b: ArrayLike,
+    *,
+    num_resamples: int = 9999,
+    seed: int = 0,
+) -> float:
+    """Two-sided p value that two methods, averaged over their seeds, are equally good.
+
+    Under the null hypothesis the two may be exchanged within any clip. The trained
+    models are taken as given: the test speaks about new clips, not new seeds.
+
+    Args:
+        correct_a: (s, n).
+        correct_b: (s', n), the same clips in the same order.
+        num_resamples: random exchanges; all of them when there are no more.
+        seed: of the random exchanges.
+    """
+    a = _seeds_by_clips(correct_a, "correct_a").mean(axis=0)  # (n,)
+    b = _seeds_by_clips(correct_b, "correct_b").mean(axis=0)
+    _check_same_shape(a, b)
+    differs = a != b  # where both agree, an exchange changes nothing
+    if differs.sum() < 2:
+        return 1.0
+    result = stats.permutation_test(
+        (a[differs], b[differs]),
+        lambda x, y, axis: np.mean(x - y, axis=axis),
+        permutation_type="samples",
+        n_resamples=num_resamples,
+        batch=1000,
+        vectorized=True,
+        rng=np.random.default_rng(seed),
+    )
+    return float(result.pvalue)
+
+
+def holm_adjust(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Holm's adjustment of (m,) p values for m tests read together, (m,)."""
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    factor = np.arange(len(p), 0, -1)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factor), 1.0)
+    return adjusted
+
+
+def mcnemar_bounds(
+    num_correct_a: int, num_correct_b: int, num_samples: int
+) -> tuple[float, float]:
+    """Smallest and largest McNemar p value that two published accuracies allow.
+
+    Without the results per clip, only k correct of n are known: the two models may
+    disagree on as few clips as their counts differ by, or on as many as fit.
+    """
+    a, b, n = num_correct_a, num_correct_b, num_samples
+    if not (0 <= a <= n and 0 <= b <= n):
+        raise ValueError(f"mcnemar_bounds: {a} and {b} do not fit in {n} samples")
+    both_at_least = max(0, a + b - n)
+    return (
+        _mcnemar_p(abs(a - b), 0),
+        _mcnemar_p(a - both_at_least, b - both_at_least),
+    )
+
+
+def smallest_difference(
+    num_samples: int, *, num_disagreements: int | None = None, alpha: float = 0.05
+) -> float | None:
+    """Smallest difference, in points, that an exact McNemar test calls significant.
+
+    Args:
+        num_samples: clips that both models were tested on.
+        num_disagreements: clips on which exactly one of them is right. None takes the
+            most favourable case: one model is never right where the other is wrong.
+        alpha: significance level.
+
+    Returns:
+        Percentage points, or None where no result can be significant.
+    """
+    if num_disagreements is not None:
+        if not 0 <= num_disagreements <= num_samples:
+            raise ValueError(
+                f"smallest_difference: num_disagreements={num_disagreements}, expected "
+                f"0 to num_samples={num_samples}"
+            )
+        # d and the number of disagreements are both odd or both even
+        pairs = [
+            (d, (num_disagreements - d) // 2)
+            for d in range(num_disagreements % 2, num_disagreements + 1, 2)
+        ]
+    else:
+        pairs = [(d, 0) for d in range(num_samples + 1)]
+    for difference, worse in pairs:
+        if _mcnemar_p(worse + difference, worse) < alpha:
+            return 100.0 * difference / num_samples
+    return None
+
+
+def _mcnemar_p(only_a: int, only_b: int) -> float:
+    total = only_a + only_b
+    return float(stats.binomtest(only_a, total).pvalue) if total else 1.0
+
+
+def _variance_of_mean(value: NDArray[np.float64]) -> tuple[float, float]:
+    """Variance of the mean of (s, n) over new seeds and clips, degrees of freedom."""
+    s, n = value.shape
+    mean, clip_mean = value.mean(), value.mean(axis=0)
+    if s == 1:
+        return float(clip_mean.var(ddof=1)) / n if n > 1 else 0.0, max(n - 1.0, 1.0)
+    if n == 1:
+        return float(value.var(ddof=1)) / s, s - 1.0
+    seed_mean = value.mean(axis=1)
+    rest = value - seed_mean[:, None] - clip_mean + mean  # (s, n)
+    rest_freedom = (s - 1.0) * (n - 1.0)
+    # each is a mean square over s * n: what it adds to the variance of the mean
+    seeds = float(((seed_mean - mean) ** 2).sum() / (s - 1) / s)
+    clips = float(((clip_mean - mean) ** 2).sum() / (n - 1) / n)
+    both = float((rest**2).sum() / rest_freedom / (s * n))
+    if seeds <= both:  # no sign that seeds differ beyond their clips
+        return clips, n - 1.0
+    if clips <= both:
+        return seeds, s - 1.0
+    variance = seeds + clips - both
+    spread = seeds**2 / (s - 1) + clips**2 / (n - 1) + both**2 / rest_freedom
+    return variance, max(variance**2 / spread, 1.0)
+
+
+def _seeds_by_clips(correct: ArrayLike, name: str) -> NDArray[np.float64]:
+    value = np.asarray(correct, dtype=np.float64)
+    if value.ndim != 2 or value.size == 0:
+        raise ValueError(f"{name}: expected (seeds, clips), got shape {value.shape}")
+    return value
+
+
+def _check_same_shape(a: NDArray, b: NDArray) -> None:
+    if a.shape != b.shape:
+        raise ValueError(
+            f"the two models were not tested alike: {a.shape} against {b.shape}"
+        )
+
+
+def _check_scores(score: NDArray, label: NDArray) -> None:
+    if score.ndim != 2 or label.shape != score.shape[:1] or label.size == 0:
+        raise ValueError(
+            "expected scores (n, k) and labels (n,) of at least one clip, got "
+            f"{score.shape} and {label.shape}"
+        )
+    if not np.isfinite(score).all():
+        row = int(np.nonzero(~np.isfinite(score).all(axis=1))[0][0])
+        raise ValueError(f"scores: row {row} is not finite")
+    if label.min() < 0 or label.max() >= score.shape[1]:
+        raise ValueError(
+            f"labels: {label.min()} to {label.max()} do not fit scores of "
+            f"{score.shape[1]} classes"
+        )
