@@ -1,5 +1,5 @@
 """How good a model is, and whether another one is better."""
 
-from mmfusion.evaluation.metrics import AccuracyMetric, DumpPredictions
+from mmfusion.evaluation.metrics import AccuracyMetric
 
-__all__ = ["AccuracyMetric", "DumpPredictions"]
+__all__ = ["AccuracyMetric"]

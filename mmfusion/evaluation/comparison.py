@@ -1,0 +1,205 @@
+"""Methods side by side: the paper's columns, intervals, and tests on the same clips.
+
+``s`` seeds, ``n`` clips. Accuracies and differences are percent and points.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmfusion.evaluation.functional import (
+    Interval,
+    accuracy_interval,
+    difference_interval,
+    holm_adjust,
+    mcnemar_test,
+    paired_permutation_test,
+    smallest_difference,
+    topk_correct,
+    wilson_interval,
+)
+from mmfusion.evaluation.predictions import Predictions
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """Which clips a method got right, for each of its seeds.
+
+    Attributes:
+        name: of the config.
+        streams: what the model sees; one stream makes it a baseline.
+        ids: n clips.
+        correct: (s, n) bool.
+        seeds: s numbers.
+    """
+
+    name: str
+    streams: tuple[str, ...]
+    ids: tuple[str, ...]
+    correct: NDArray[np.bool_]
+    seeds: tuple[int, ...]
+
+    @property
+    def accuracy(self) -> float:
+        """Top-1 in percent, mean over seeds."""
+        return 100.0 * float(self.correct.mean())
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method in the paper's columns.
+
+    Attributes:
+        result: the method.
+        top1: accuracy with its interval.
+        deltas: by baseline stream, difference in points and in percent of the
+            baseline; no entry for the method's own stream.
+    """
+
+    result: MethodResult
+    top1: Interval
+    deltas: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class PairTest:
+    """One method against another on the same clips.
+
+    Attributes:
+        difference: of ``first`` minus ``second``, points, with its interval.
+        p_value: exact McNemar for one seed, else the permutation test.
+        p_holm: adjusted for all pairs that were tested together.
+    """
+
+    first: str
+    second: str
+    difference: Interval
+    p_value: float
+    p_holm: float
+
+
+def collect(
+    name: str,
+    streams: Sequence[str],
+    predictions: Mapping[int, Predictions],
+    task: str = "action",
+) -> MethodResult:
+    """Bring the predictions of one method's seeds into the order of the first.
+
+    Args:
+        predictions: by seed.
+
+    Raises:
+        ValueError: two seeds were not tested on the same clips and labels.
+    """
+    ids = tuple(sorted(next(iter(predictions.values())).ids))
+    rows, truth = [], None
+    for seed, found in predictions.items():
+        order = np.argsort(np.array(found.ids), kind="stable")
+        labels = found.labels(task)[order]
+        if tuple(sorted(found.ids)) != ids or (
+            truth is not None and not np.array_equal(labels, truth)
+        ):
+            raise ValueError(
+                f"{name}: seed {seed} was tested on other clips or labels than seed "
+                f"{next(iter(predictions))}; test both on the same data"
+            )
+        truth = labels
+        rows.append(topk_correct(found.score[task][order], labels, 1))
+    return MethodResult(name, tuple(streams), ids, np.stack(rows), tuple(predictions))
+
+
+def delta(accuracy: float, baseline: float) -> tuple[float, float]:
+    """Difference in points, and in percent of the baseline (NaN if that is 0)."""
+    points = accuracy - baseline
+    return points, 100.0 * points / baseline if baseline else float("nan")
+
+
+def table_rows(results: Sequence[MethodResult]) -> list[Row]:
+    """The paper's columns, best method first."""
+    _check_same_clips(results)
+    baselines = {r.streams[0]: r for r in results if len(r.streams) == 1}
+    rows = [
+        Row(
+            result,
+            accuracy_interval(result.correct),
+            {
+                stream: delta(result.accuracy, baseline.accuracy)
+                for stream, baseline in baselines.items()
+                if baseline is not result
+            },
+        )
+        for result in results
+    ]
+    return sorted(rows, key=lambda row: -row.result.accuracy)
+
+
+def better_baseline(results: Sequence[MethodResult]) -> MethodResult | None:
+    """The best single stream, None if there is none."""
+    baselines = [r for r in results if len(r.streams) == 1]
+    return max(baselines, key=lambda r: r.accuracy, default=None)
+
+
+def compare_pairs(
+    pairs: Sequence[tuple[MethodResult, MethodResult]],
+) -> list[PairTest]:
+    """Compare methods pair by pair; Holm's adjustment runs over all of them."""
+    p_values = []
+    for a, b in pairs:
+        _check_same_clips([a, b])
+        if len(a.correct) == 1:
+            p_values.append(mcnemar_test(a.correct[0], b.correct[0]))
+        else:
+            p_values.append(paired_permutation_test(a.correct, b.correct))
+    return [
+        PairTest(a.name, b.name, difference_interval(a.correct, b.correct), p, float(h))
+        for (a, b), p, h in zip(pairs, p_values, holm_adjust(p_values), strict=True)
+    ]
+
+
+def all_pairs(
+    results: Sequence[MethodResult],
+) -> list[tuple[MethodResult, MethodResult]]:
+    """Every pair, the better method first."""
+    ranked = sorted(results, key=lambda r: -r.accuracy)
+    return list(combinations(ranked, 2))
+
+
+def resolution(num_samples: int, accuracy: float) -> str:
+    """What differences that many clips can show, in one sentence.
+
+    Args:
+        num_samples: n clips.
+        accuracy: about where the methods lie, percent.
+    """
+    n, p = num_samples, accuracy / 100
+    interval = wilson_interval(round(p * n), n)
+    disagreements = round(2 * p * (1 - p) * n)
+    best = smallest_difference(n)
+    likely = smallest_difference(n, num_disagreements=disagreements)
+    text = (
+        f"{n} clips: one clip is {100 / n:.2f} points, the 95 % interval of one model "
+        f"at {100 * round(p * n) / n:.1f} % is {interval.low:.1f} to "
+        f"{interval.high:.1f}"
+    )
+    if best is None or likely is None:
+        return f"{text}; no difference can be shown with so few."
+    return (
+        f"{text}; McNemar's test (p < 0.05) needs {round(best * n / 100)} clips "
+        f"({best:.1f} points) if the better model loses none that the other has, "
+        f"{round(likely * n / 100)} ({likely:.1f} points) if they err independently."
+    )
+
+
+def _check_same_clips(results: Sequence[MethodResult]) -> None:
+    for other in results[1:]:
+        first = results[0]
+        if other.ids != first.ids or other.seeds != first.seeds:
+            raise ValueError(
+                f"{first.name} ({len(first.ids)} clips, seeds {list(first.seeds)}) and "
+                f"{other.name} ({len(other.ids)} clips, seeds {list(other.seeds)}) were "
+                "not tested on the same clips with the same seeds"
+            )
