@@ -1,0 +1,111 @@
+"""The npz converter: splits, checks, and the real sets of hands."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from mmfusion.datasets.annotation import load_annotation
+from mmfusion.datasets.transforms.load_skeleton import load_skeleton_file
+from tools.data.npz import prepare
+
+
+def arrays(**changes) -> dict:
+    """Four sequences of 3 frames, two hands of 4 joints, two classes."""
+    found = {
+        "keypoint": np.arange(12 * 2 * 4 * 3, dtype=np.float32).reshape(12, 2, 4, 3),
+        "start": np.arange(0, 12, 3),
+        "length": np.full(4, 3),
+        "label": np.array([0, 1, 0, 1]),
+        "class_names": np.array(["open", "close"]),
+        "split": np.array(["train", "train", "test", "test"]),
+        "seq_index": np.arange(4),
+    }
+    return {**found, **changes}
+
+
+def run(folder, content: dict, *options: str) -> int:
+    np.savez(folder / "set.npz", **content)
+    basic = ["--out", str(folder / "out"), "--layout", "natops_arm", "--fps", "20"]
+    rule = [] if "--split-by" in options else ["--split-by", "field:split"]
+    return prepare.main([str(folder / "set.npz"), *basic, *rule, *options])
+
+
+def test_writes_one_record_and_cache_a_sequence(tmp_path, capsys):
+    valid = np.ones((12, 2), bool)
+    valid[3, 0] = False
+    run(tmp_path, arrays(valid=valid))
+    assert "hand valid, left: 91.67 % of 12 frames" in capsys.readouterr().out
+    metainfo, records = load_annotation(str(tmp_path / "out/annotation.json"))
+    assert metainfo["classes"] == {"action": ["open", "close"]}
+    assert [record["split"] for record in records] == ["train", "train", "test", "test"]
+    assert (records[1]["end_frame"], records[1]["end_sec"]) == (2, 0.15)
+    data = load_skeleton_file(str(tmp_path / "out" / records[1]["skeleton"]["file"]))
+    assert data.sequence == records[1]["group"] == "set/00001"
+    np.testing.assert_array_equal(data.keypoint[1:], arrays()["keypoint"][4:6])
+    assert not data.keypoint[0, 0].any() and not data.valid[0, 0]
+
+
+def test_split_by_remainder_and_seeded_validation(tmp_path):
+    data = prepare.Sequences(
+        *(np.zeros(0),) * 4, np.arange(100) % 2, [], {"seq_index": np.arange(100)}
+    )
+    splits = prepare.splits_of(data, "mod:seq_index:5:0")
+    assert [i for i, split in enumerate(splits) if split == "test"] == [
+        *range(0, 100, 5)
+    ]
+    held = prepare.hold_out(splits, data.label, 0.25, seed=1)
+    assert Counter(held) == {"train": 60, "val": 20, "test": 20}
+    val = [i for i, split in enumerate(held) if split == "val"]
+    assert Counter(data.label[val].tolist()) == {0: 10, 1: 10}
+    assert held == prepare.hold_out(splits, data.label, 0.25, seed=1)
+    assert held != prepare.hold_out(splits, data.label, 0.25, seed=2)
+
+
+def test_dry_run_writes_nothing(tmp_path):
+    run(tmp_path, arrays(), "--dry-run")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"label": np.array([0, 1, 2, 1])}, r"label 2 of sequence 2, expected 0\.\.1"),
+        ({"length": np.array([3, 0, 3, 3])}, "sequence 1 has start 3 and length 0"),
+        ({"length": np.array([3, 3, 3, 9])}, "sequence 3 has start 9 and length 9"),
+        ({"keypoint": np.zeros((12, 2, 12))}, r"keypoint is \(12, 2, 12\), expected"),
+        ({"keypoint": np.zeros((12, 2, 5, 3))}, "natops_arm has 4 joints, .* 5"),
+        ({"valid": np.ones(12)}, r"valid is \(12,\), expected \(12, 2\)"),
+    ],
+)
+def test_bad_arrays_are_named(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path, arrays(**changes))
+
+
+@pytest.mark.parametrize("rule", ["field:nothing", "mod:seq_index:5", "mod:a:2:2", "x"])
+def test_bad_rule_is_named(tmp_path, rule):
+    with pytest.raises(ValueError, match="--split-by"):
+        run(tmp_path, arrays(), "--split-by", rule)
+
+
+def test_missing_arrays_are_named(tmp_path):
+    np.savez(tmp_path / "set.npz", keypoint=np.zeros((1, 2, 4, 3)))
+    with pytest.raises(ValueError, match="lacks start, length, label, class_names"):
+        prepare.read_sequences(tmp_path / "set.npz")
+
+
+@pytest.mark.parametrize(
+    ("file", "rule", "expected"),
+    [
+        ("body_natops/natops.npz", "field:split", {"train": 180, "test": 180}),
+        ("hands_mpsign/mpsign.npz", "mod:seq_index:5:0", {"train": 288, "test": 72}),
+        ("hands_msl150/msl150_sample.npz", "mod:sample_id:4:0", None),
+    ],
+)
+def test_real_sets_split_as_published(shared_data, file, rule, expected):
+    data = prepare.read_sequences(shared_data / file)
+    counts = Counter(prepare.splits_of(data, rule))
+    assert expected is None or counts == expected
+    assert sum(counts.values()) == len(data.start)
+    assert set(data.label) == set(range(len(data.classes)))
