@@ -165,7 +165,13 @@ RECORD_FIELDS = {
 }
 
 METAINFO_FIELDS = {
-    "version": Field(lambda value: value == VERSION, f"{VERSION}", None, True, False),
+    "version": Field(
+        lambda value: is_integer(value) and value == VERSION,
+        f"{VERSION}",
+        None,
+        True,
+        False,
+    ),
     "dataset": Field(
         is_name, "the dataset's name, a printable string", "", True, False
     ),

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from mmengine.registry import FUNCTIONS
 from torch import Tensor
 from torch.utils.data import default_collate
 
 from mmfusion.datasets.error_policy import BadSample, attach_bad_samples
 from mmfusion.datasets.errors import MediaError
-from mmfusion.registry import FUNCTION
 
 
 def _sample_id(sample: dict) -> str:
@@ -29,7 +29,7 @@ def _stack(name: str, batch: Sequence[dict]) -> Tensor:
     return default_collate(values)  # (b, ...); in a worker, straight to shared memory
 
 
-@FUNCTION.register_module()
+@FUNCTIONS.register_module()  # MMEngine looks for a collate function in its own only
 def fusion_collate(batch: Sequence[dict | BadSample]) -> dict:
     """Stack the inputs of packed samples; data samples stay a list.
 

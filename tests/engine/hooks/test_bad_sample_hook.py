@@ -1,0 +1,123 @@
+"""Broken clips are counted once each, over workers and ranks, up to the budget."""
+
+import json
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from mmfusion.datasets import MultiModalDataset, SeededSampler, fusion_collate
+from mmfusion.datasets.error_policy import BadSample
+from mmfusion.engine.hooks import bad_sample_hook as module
+from mmfusion.engine.hooks.bad_sample_hook import (
+    BadSampleHook,
+    TooManyBadSamplesError,
+)
+from mmfusion.structures import ActionDataSample
+from tests.datasets.clips import write_clips
+
+
+@pytest.fixture
+def runner(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Any:
+    logger = logging.getLogger("bad samples")
+    logger.propagate = True
+    caplog.set_level(logging.INFO)
+    return SimpleNamespace(logger=logger, work_dir=str(tmp_path / "work"))
+
+
+def _batch(*names: str, limit: int = 2) -> dict:
+    bad = tuple(BadSample(n, "SkeletonError", f"{n}.npz damaged", limit) for n in names)
+    sample = ActionDataSample(metainfo={"sample_id": "good", "bad_samples": bad})
+    return {"inputs": {}, "data_samples": [sample]}
+
+
+def test_each_clip_counts_once_and_is_logged(
+    runner: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook = BadSampleHook()
+    hook.before_train_iter(runner, 0, _batch("a"))
+    hook.before_train_iter(runner, 1, _batch("a", "b"))
+    hook.before_train_iter(runner, 2, _batch())
+    hook.before_val_iter(runner, 0, _batch("c", "d"))
+    hook.after_train_epoch(runner)
+    assert [text for text in caplog.messages if "'a'" in text] == [
+        "broken clip 'a' in train, passed over (1 so far, 2 allowed): a.npz damaged"
+    ]
+    assert "broken clips in train so far: 2, {'SkeletonError': 2}" in caplog.messages
+    report = json.loads((Path(runner.work_dir) / "bad_samples.json").read_text())
+    assert [row[0] for row in report["train"]] == ["a", "b"]
+    assert [row[0] for row in report["val"]] == ["c", "d"]
+
+
+def test_above_the_budget_it_stops_and_names_files(runner: Any) -> None:
+    hook = BadSampleHook(num_named=2)
+    hook.before_test_iter(runner, 0, _batch("a", "b"))
+    with pytest.raises(TooManyBadSamplesError, match=r"3 clips of the test.*allows 2"):
+        hook.before_test_iter(runner, 1, _batch("c"))
+    with pytest.raises(TooManyBadSamplesError) as error:
+        BadSampleHook(num_named=2).before_train_iter(
+            runner, 0, _batch("a", "b", "c", "d", limit=0)
+        )
+    assert "a.npz" in str(error.value)
+
+
+def test_counts_survive_a_resume(runner: Any) -> None:
+    hook, again = BadSampleHook(), BadSampleHook()
+    hook.before_train_iter(runner, 0, _batch("a", "b"))
+    state = json.loads(json.dumps(hook.state_dict()))
+    again.load_state_dict(state)
+    assert again.found == hook.found
+    with pytest.raises(TooManyBadSamplesError):
+        again.before_train_iter(runner, 0, _batch("c"))
+
+
+def test_ranks_put_their_counts_together(
+    runner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = [BadSampleHook(), BadSampleHook()]
+    hooks[0].before_train_iter(runner, 0, _batch("a", "ü"))
+    hooks[1].before_train_iter(runner, 0, _batch("a", "b"))
+    texts = [json.dumps(module._to_plain(h.found["train"])).encode() for h in hooks]
+
+    def all_gather(tensor: torch.Tensor) -> list[torch.Tensor]:
+        if tensor.dtype == torch.int64:
+            return [torch.tensor([len(text)]) for text in texts]
+        rows = [torch.zeros(len(tensor), dtype=torch.uint8) for _ in texts]
+        for row, text in zip(rows, texts, strict=True):
+            row[: len(text)] = torch.tensor(list(text), dtype=torch.uint8)
+        return rows
+
+    monkeypatch.setattr(module, "get_world_size", lambda: 2)
+    monkeypatch.setattr(module, "all_gather", all_gather)
+    for hook in hooks:
+        with pytest.raises(TooManyBadSamplesError, match="3 clips"):
+            hook.after_train_epoch(runner)
+        assert list(hook.found["train"]) == ["a", "ü", "b"]
+
+
+@pytest.mark.parametrize("policy", ["skip", "replace"])
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_counts_through_worker_processes(
+    tmp_path: Path, runner: Any, policy: str, num_workers: int
+) -> None:
+    dataset = MultiModalDataset(
+        write_clips(tmp_path, 20),
+        [{"type": "DrawNumbers", "broken": ("clip3", "clip7", "clip11")}],
+        on_error={"policy": policy, "max_bad": 0.15},
+    )
+    sampler = SeededSampler(dataset, seed=0)
+    loader = DataLoader(
+        dataset, 5, sampler=sampler, num_workers=num_workers, collate_fn=fusion_collate
+    )
+    hook = BadSampleHook()
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        for index, batch in enumerate(loader):
+            hook.before_train_iter(runner, index, batch)
+        hook.after_train_epoch(runner)
+    assert sorted(hook.found["train"]) == ["clip11", "clip3", "clip7"]
+    assert {bad.limit for bad in hook.found["train"].values()} == {3}
