@@ -144,6 +144,12 @@ def link_roots_of(data_root: Path, folders: Iterable[Path]) -> list[str]:
     return [os.path.commonpath(outside)] if outside else []
 
 
+def clear_temporaries(folder: Path) -> None:
+    """Remove what a killed run of a converter left half-written in ``folder``."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
 def run_tasks(
     function: Callable[[Task], Result], tasks: Sequence[Task], workers: int
 ) -> Iterator[Result]:

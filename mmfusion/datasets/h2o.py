@@ -117,7 +117,8 @@ class H2ODataset(MultiModalDataset):
                     str(root / file),
                     f"there is no skeleton cache of {name}; make them with: python"
                     f" tools/data/h2o/prepare.py --root {root} --out"
-                    f" {root / str(self.cache_dir)}",
+                    f" {root / str(self.cache_dir)} (or set cache_dir=None to do"
+                    " without hands)",
                 )
 
     def _skeleton_file(self, sequence: h2o.H2OSequence) -> str | None:

@@ -22,6 +22,7 @@ from mmfusion.datasets import h2o_layout as h2o
 from mmfusion.datasets.annotation import write_annotation
 from mmfusion.datasets.conversion import (
     ConversionReport,
+    clear_temporaries,
     data_root_of,
     link_roots_of,
     relative_to,
@@ -218,6 +219,7 @@ def main(argv: list[str] | None = None) -> int:
             " without their sequences"
         )
         return 1
+    clear_temporaries(caches)
     used = {record["group"] for record in report.records}
     tasks = [
         (one.files, caches / h2o.skeleton_name(name))

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mmfusion.datasets.annotation import write_annotation
-from mmfusion.datasets.conversion import ConversionReport
+from mmfusion.datasets.conversion import ConversionReport, clear_temporaries
 from mmfusion.datasets.hand_layouts import get_layout
 from mmfusion.datasets.skeleton_cache import read_valid, write_skeleton_cache
 from mmfusion.utils.paths import write_atomic
@@ -175,6 +175,7 @@ def make_records(
 
 def write_caches(data: Sequences, out: Path, name: str, fps: float) -> None:
     """One cache a sequence; those that are there and whole are kept."""
+    clear_temporaries(out / "skeleton")
     for number in track(range(len(data.start)), "skeletons"):
         rows = slice(data.start[number], data.start[number] + data.length[number])
         path, sequence = out / f"skeleton/{number:05d}.npz", f"{name}/{number:05d}"

@@ -29,6 +29,7 @@ from mmfusion.datasets import oakink2_layout as oakink2
 from mmfusion.datasets.annotation import write_annotation
 from mmfusion.datasets.conversion import (
     ConversionReport,
+    clear_temporaries,
     data_root_of,
     link_roots_of,
     relative_to,
@@ -306,6 +307,9 @@ def main(argv: list[str] | None = None) -> int:
         overwrite=args.overwrite,
         dry_run=args.dry_run,
     )
+    if not args.dry_run:
+        for folder in ("view", "skeleton"):
+            clear_temporaries(out / folder)
     splits = {split: oakink2.read_split(root, split) for split in oakink2.SPLITS}
     names = [name for some in splits.values() for name in some]
     jobs = run_tasks(partial(scan, job=job), names, args.workers)

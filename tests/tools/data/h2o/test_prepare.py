@@ -67,7 +67,10 @@ def test_second_run_keeps_whole_caches_and_replaces_broken_ones(root, capsys):
     stamp, content = whole.stat().st_mtime_ns, broken.read_bytes()
     broken.write_bytes(content[: len(content) // 2])
     annotation = (root / "mmfusion/annotation.json").read_bytes()
+    left = root / "mmfusion/skeleton/.subject1_h1_1.npz.abc.tmp"  # of a killed run
+    left.write_bytes(b"half")
     run(root)
+    assert not left.exists()
     assert "skeleton caches at hand: 3" in capsys.readouterr().out
     assert whole.stat().st_mtime_ns == stamp
     assert broken.read_bytes() == content
