@@ -12,7 +12,7 @@ NUM_PROCESSES=$3
 TOOLS=$(cd "$(dirname "$0")" && pwd)
 
 # several processes of many threads each would fight for the cores
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} MKL_NUM_THREADS=${MKL_NUM_THREADS:-1}
 export PYTHONPATH="${TOOLS}/..${PYTHONPATH:+:${PYTHONPATH}}"
 
 exec python -m torch.distributed.run \

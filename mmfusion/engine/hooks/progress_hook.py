@@ -109,6 +109,9 @@ class ProgressHook(Hook):
         """Keep the first metric beside the loss, and print all."""
         for name, value in list((metrics or {}).items())[:1]:
             self._score = f"  {name} {value:.2f}"
+            if self._run_task is not None:
+                text = f"training{self._score}"
+                self._bars.update(self._run_task, description=text)
         self._print(f"epoch {runner.epoch}", metrics)
 
     def after_test_epoch(

@@ -75,13 +75,15 @@ class FusionRunner(Runner):
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """MMEngine's, but on a CPU without the device ids that DDP would refuse."""
-        if self.distributed and not is_cuda_available():
-            defaults = dict(
+        if self.distributed:
+            defaults: dict[str, Any] = dict(
                 type="MMDistributedDataParallel",
-                device_ids=None,
-                broadcast_buffers=False,
+                # torch's new name of broadcast_buffers, whose use it warns about
+                forward_sync_buffers=False,
                 find_unused_parameters=self.cfg.get("find_unused_parameters", False),
             )
+            if not is_cuda_available():
+                defaults["device_ids"] = None
             model_wrapper_cfg = {**defaults, **(model_wrapper_cfg or {})}
         return super().wrap_model(model_wrapper_cfg, model)
 
@@ -399,14 +401,14 @@ def _load_schedulers(schedulers: Any, states: Any) -> None:
 
 
 def _with_collate(dataloader: dict) -> dict:
-    """The config with its collate function found by our names, which MMEngine's lookup
-    of functions does not see."""
+    """The config with its collate function found: MMEngine looks in its own only."""
     collate = dataloader.get("collate_fn")
     if not isinstance(collate, dict) or not isinstance(collate.get("type"), str):
         return dataloader
-    function = FUNCTION.get(collate["type"])
+    name = collate["type"]
+    function = FUNCTION.get(name) or FUNCTION.get(name.removeprefix("mmfusion."))
     if function is None:
-        raise ConfigError(f"collate_fn: no function named {collate['type']!r}")
+        raise ConfigError(f"collate_fn: no function named {name!r}")
     return {**dataloader, "collate_fn": {**collate, "type": function}}
 
 
