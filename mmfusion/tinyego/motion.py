@@ -118,11 +118,15 @@ def empty_moments(rng: np.random.Generator, num_frames: int) -> ClipMotion:
 
 
 def _grab_or_place(rng: np.random.Generator, num_frames: int, verb: str) -> _Stage:
-    """Reach, grip and lift; placing is such a motion run backwards."""
+    """Reach, grip, lift and hold; to place is such a motion run backwards.
+
+    Each verb dwells on its result: the object in the air, or left on the table.
+    """
     u = np.linspace(0, 1, num_frames)
-    gripped = rng.uniform(0.42, 0.55)
-    lifted = rng.uniform(0.85, 1.0)
-    reach = minimum_jerk((u - rng.uniform(0.0, 0.06)) / (gripped - 0.06))
+    early, late = (0.30, 0.70) if verb == "grab" else (0.64, 1.00)
+    gripped, lifted = rng.uniform(-0.06, 0.06, 2) + (early, late)
+    onset = gripped - rng.uniform(0.26, 0.32)
+    reach = minimum_jerk((u - onset) / (gripped - onset))
     lift = minimum_jerk((u - gripped - 0.04) / (lifted - gripped - 0.04))
     rest = np.array([rng.uniform(-0.05, 0.03), rng.uniform(0.02, 0.05), 0.37])
     high = rest + [rng.uniform(-0.03, 0.05), rng.uniform(-0.12, -0.09), -0.05]
