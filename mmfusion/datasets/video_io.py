@@ -109,31 +109,36 @@ class PyAVReader(_IndexedReader):
         self, index: np.ndarray, pts: np.ndarray
     ) -> dict[int, np.ndarray]:
         """Seek, and know each frame by its time stamp; ``pts`` (n,) of all frames."""
-        keyframes = self._index.keyframes
         number_of = {int(stamp): number for number, stamp in enumerate(pts)}
         frames: dict[int, np.ndarray] = {}
-        position = -1  # the frame decoded last
+        key, position = 0, -1  # where decoding began, the frame decoded last
         with self._open() as container:
             stream = container.streams.video[0]
             shown = container.decode(stream)
             for wanted in index.tolist():
-                place = np.searchsorted(keyframes, wanted, side="right") - 1
-                key = int(keyframes[place]) if place >= 0 else 0
-                if key > position + 1:
+                nearest = self._keyframe_before(wanted)
+                if nearest > position + 1:
+                    key, position = nearest, -1
                     container.seek(int(pts[key]), stream=stream)
                     shown = container.decode(stream)
-                while position < wanted or wanted not in frames:
+                while position < wanted:
                     frame = next(shown, None)
                     if frame is None:
                         self._raise_count(position + 1)
-                    position = self.num_frames
-                    if frame.pts is not None:
-                        position = number_of.get(frame.pts, self.num_frames)
-                    if position > wanted:
+                    number = -1 if frame.pts is None else number_of.get(frame.pts, -1)
+                    # before the keyframe some may lack; from it on, every one follows
+                    follows = (
+                        number <= key if position < key else number == position + 1
+                    )
+                    if number < 0 or not follows:
                         raise _StampMismatch
-                    if position == wanted:
-                        frames[wanted] = self._to_rgb(frame)
+                    position = number
+                frames[wanted] = self._to_rgb(frame)
         return frames
+
+    def _keyframe_before(self, number: int) -> int:
+        place = np.searchsorted(self._index.keyframes, number, side="right") - 1
+        return int(self._index.keyframes[place]) if place >= 0 else 0
 
     def _read_by_count(self, index: np.ndarray) -> dict[int, np.ndarray]:
         """Decode all and count: a frame lost on the way shows in the count only."""

@@ -1,6 +1,7 @@
-"""Transforms, in the order in which a pipeline uses them."""
+"""Transforms: times, decoding, joints beside pictures, packing."""
 
 from mmfusion.datasets.transforms.align_skeleton import AlignSkeleton, FlipSkeleton
+from mmfusion.datasets.transforms.color_jitter import ColorJitter
 from mmfusion.datasets.transforms.decode_video import DecodeVideo
 from mmfusion.datasets.transforms.jitter_skeleton import JitterSkeleton
 from mmfusion.datasets.transforms.load_skeleton import LoadSkeleton
@@ -11,6 +12,7 @@ from mmfusion.datasets.transforms.sample_times import SampleTimes
 
 __all__ = [
     "AlignSkeleton",
+    "ColorJitter",
     "DecodeVideo",
     "FlipSkeleton",
     "JitterSkeleton",

@@ -1,0 +1,164 @@
+import numpy as np
+import pytest
+
+from mmfusion.datasets.errors import SkeletonError
+from mmfusion.datasets.skeleton_cache import write_skeleton_cache
+from mmfusion.datasets.transforms import LoadSkeleton
+from tests.datasets.transforms.helpers import META, results, skeleton
+
+
+def test_takes_the_frame_that_covers_the_time():
+    times = np.array([[0.0, 0.05, 0.099, 0.1, 1.25, 2.95]])
+    out = LoadSkeleton()(results(times={"skeleton": times}))
+    assert out["joints"].shape == (6, 2, 21, 3) and out["joints_valid"].shape == (6, 2)
+    np.testing.assert_array_equal(out["joints"][:, 0, 0, 0], [0, 0, 0, 1, 12, 29])
+    assert out["joints"].dtype == np.float32 and out["joints_frame"] == "camera"
+
+
+def test_every_frame_at_its_own_centre_whatever_the_rate():
+    for fps in (24.0, 29.97, 30.0, 59.94):
+        times = (np.arange(30)[None] + 0.0) / fps
+        changes = dict(index_fps=fps, end_sec=30 / fps, times={"skeleton": times})
+        out = LoadSkeleton()(results(**changes))
+        np.testing.assert_array_equal(out["joints"][:, 0, 0, 0], np.arange(30))
+
+
+def test_holds_unseen_hands():
+    data = skeleton()
+    data["valid"][:6, 0] = False  # unseen at first: the first sight
+    data["valid"][20:, 0] = False  # lost: the last sight
+    data["valid"][:, 1] = False  # never seen
+    out = LoadSkeleton()(results(skeleton_data=data))
+    x, valid = out["joints"][:, 0, 0, 0], out["joints_valid"]
+    np.testing.assert_array_equal(x, [6, 6, 7, 10, 13, 16, 19, 19, 19, 19])
+    np.testing.assert_array_equal(valid[:, 0], [0, 0, 1, 1, 1, 1, 1, 0, 0, 0])
+    assert not valid[:, 1].any() and not out["joints"][:, 1].any()
+
+
+def test_holds_within_the_clip_only():
+    data = skeleton()
+    data["valid"][10:, 0] = False
+    out = LoadSkeleton()(
+        results(
+            skeleton_data=data,
+            start_sec=1.5,
+            times={"skeleton": np.array([[1.6, 2.5]])},
+        )
+    )
+    assert not out["joints"][:, 0].any() and not out["joints_valid"][:, 0].any()
+
+
+def test_mask_by_joint():
+    data = skeleton()
+    data["valid"] = np.ones((30, 2, 21), bool)
+    data["valid"][:, 1, 1] = False  # HOT3D has no base joint of the thumb
+    data["keypoint"][:, 1, 1] = np.nan
+    out = LoadSkeleton()(results(skeleton_data=data))
+    assert out["joints_valid"].sum(axis=0).tolist()[1][:3] == [10, 0, 10]
+    assert not out["joints"][:, 1, 1].any()
+
+
+def test_gaps_in_frame_ids_are_not_valid():
+    data = skeleton()
+    data["frame_id"] = np.r_[np.arange(15), np.arange(40, 55)]
+    times = np.array([[1.0, 2.5, 4.5]])
+    out = LoadSkeleton()(
+        results(skeleton_data=data, end_sec=6.0, times={"skeleton": times})
+    )
+    np.testing.assert_array_equal(out["joints_valid"][:, 0], [True, False, True])
+
+
+def test_other_joint_counts():
+    meta = {"skeleton": dict(layout="natops_arm", hands=["left", "right"])}
+    out = LoadSkeleton()(results(ann_meta=meta, skeleton_data=skeleton(joints=4)))
+    assert out["joints"].shape == (10, 2, 4, 3)
+
+
+def write(path, **changes):
+    arrays = skeleton()
+    options = dict(
+        keypoint=arrays["keypoint"],
+        valid=arrays["valid"],
+        frame_id=arrays["frame_id"],
+        fps=10.0,
+        sequence="a",
+    )
+    write_skeleton_cache(path, **{**options, **changes})
+    return results(skeleton_data=None, skeleton_path=str(path))
+
+
+def test_reads_a_cache_and_notices_a_new_one(tmp_path):
+    out = LoadSkeleton()(write(tmp_path / "a.npz"))
+    assert out["joints"][0, 0, 0, 0] == 1
+    later = skeleton()["keypoint"] + 100
+    out = LoadSkeleton()(write(tmp_path / "a.npz", keypoint=later))
+    assert out["joints"][0, 0, 0, 0] == 101
+    out["joints"][:] = 0  # a transform may write; the cache must not change
+    again = results(skeleton_data=None, skeleton_path=out["skeleton_path"])
+    out = LoadSkeleton()(again)
+    assert out["joints"][0, 0, 0, 0] == 101
+
+
+def test_another_sequence(tmp_path):
+    with pytest.raises(SkeletonError, match=r"a\.npz.*sequence 'b'; expected 'a'"):
+        LoadSkeleton()(write(tmp_path / "a.npz", sequence="b"))
+
+
+def broken(**changes):
+    return {**skeleton(), **changes}
+
+
+NAN = skeleton()["keypoint"]
+NAN[7, 1, 20, 2] = np.nan
+FAR = skeleton()["keypoint"] + 1e9
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (broken(keypoint=np.zeros((30, 2, 62))), r"\(30, 2, 62\).*63 numbers"),
+        (skeleton(joints=20), "2 hands x 20 joints.*21 joints"),
+        (skeleton(hands=1), "1 hands.*2 hands"),
+        (broken(keypoint=NAN), "row 7, hand 1, joint 20: z is nan"),
+        (broken(keypoint=FAR), "expected a finite number below"),
+        (broken(valid=np.ones((30, 3), bool)), "valid has shape"),
+        (broken(frame_id=np.zeros(30, int)), "ascending"),
+        (skeleton(num=0), "0 frames"),
+        ({"joints": NAN}, "expected 'keypoint'"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_wrong_arrays(data, message):
+    with pytest.raises(SkeletonError, match=message):
+        LoadSkeleton()(results(skeleton_data=data))
+
+
+def test_wrong_files(tmp_path):
+    with pytest.raises(SkeletonError, match="does not exist"):
+        LoadSkeleton()(results(skeleton_data=None, skeleton_path=str(tmp_path / "x")))
+    text = tmp_path / "text.npz"
+    text.write_text("not an npz")
+    with pytest.raises(SkeletonError, match=r"text\.npz.*plain arrays"):
+        LoadSkeleton()(results(skeleton_data=None, skeleton_path=str(text)))
+    objects = tmp_path / "objects.npz"
+    np.savez(objects, keypoint=np.array([{}], dtype=object))
+    with pytest.raises(SkeletonError, match="plain arrays"):
+        LoadSkeleton()(results(skeleton_data=None, skeleton_path=str(objects)))
+
+
+def test_clip_outside_the_sequence():
+    times = {"skeleton": np.array([[60.0]])}
+    with pytest.raises(SkeletonError, match="holds frames 0 to 29; the clip asks"):
+        LoadSkeleton()(results(start_sec=50.0, end_sec=70.0, times=times))
+
+
+def test_missing_stream():
+    with pytest.raises(ValueError, match="'a#0' has no skeleton"):
+        LoadSkeleton()(results(skeleton_data=None))
+    out = LoadSkeleton(optional=True)(results(skeleton_data=None))
+    assert out["joints"].shape == (10, 2, 21, 3) and not out["joints_valid"].any()
+    with pytest.raises(ValueError, match="must name hands"):
+        LoadSkeleton(optional=True)(results(skeleton_data=None, ann_meta={}))
+    with pytest.raises(ValueError, match="add it to SampleTimes"):
+        LoadSkeleton()(results(times={"video": np.zeros((1, 1))}))
+    assert META["skeleton"]["hands"] == ["left", "right"]
