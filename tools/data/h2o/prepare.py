@@ -226,9 +226,9 @@ def main(argv: list[str] | None = None) -> int:
         for name, one in scans.items()
         if name in used and one.valid is not None and not one.cached
     ]
-    jobs = run_tasks(write_cache, tasks, args.workers)
-    for _ in track(jobs, "skeletons", len(tasks), console=console):
-        pass
+    if tasks:
+        jobs = run_tasks(write_cache, tasks, args.workers)
+        list(track(jobs, "skeletons", len(tasks), console=console))
     links = link_roots_of(data_root, _folders(scans))
     hint = f"data_root={str(data_root)!r}" + (f", link_roots={links}" if links else "")
     write_annotation(out / "annotation.json", h2o.METAINFO, report.records)
