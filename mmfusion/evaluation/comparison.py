@@ -61,7 +61,7 @@ class Row:
 
     result: MethodResult
     top1: Interval
-    deltas: dict[str, tuple[float, float]]
+    deltas: dict[str, tuple[float, float | None]]
 
 
 @dataclass(frozen=True)
@@ -112,16 +112,19 @@ def collect(
     return MethodResult(name, tuple(streams), ids, np.stack(rows), tuple(predictions))
 
 
-def delta(accuracy: float, baseline: float) -> tuple[float, float]:
-    """Difference in points, and in percent of the baseline (NaN if that is 0)."""
+def delta(accuracy: float, baseline: float) -> tuple[float, float | None]:
+    """Difference in points, and in percent of the baseline (None if that is 0)."""
     points = accuracy - baseline
-    return points, 100.0 * points / baseline if baseline else float("nan")
+    return points, 100.0 * points / baseline if baseline else None
 
 
 def table_rows(results: Sequence[MethodResult]) -> list[Row]:
     """The paper's columns, best method first."""
     _check_same_clips(results)
-    baselines = {r.streams[0]: r for r in results if len(r.streams) == 1}
+    single = [r for r in results if len(r.streams) == 1]
+    # of two models of one stream, the better one is the baseline
+    ranked = sorted(single, key=lambda r: r.accuracy)
+    baselines = {r.streams[0]: r for r in ranked}
     rows = [
         Row(
             result,
@@ -129,7 +132,7 @@ def table_rows(results: Sequence[MethodResult]) -> list[Row]:
             {
                 stream: delta(result.accuracy, baseline.accuracy)
                 for stream, baseline in baselines.items()
-                if baseline is not result
+                if (stream,) != result.streams
             },
         )
         for result in results
@@ -199,7 +202,7 @@ def _check_same_clips(results: Sequence[MethodResult]) -> None:
         first = results[0]
         if other.ids != first.ids or other.seeds != first.seeds:
             raise ValueError(
-                f"{first.name} ({len(first.ids)} clips, seeds {list(first.seeds)}) and "
-                f"{other.name} ({len(other.ids)} clips, seeds {list(other.seeds)}) were "
-                "not tested on the same clips with the same seeds"
+                "not tested on the same clips with the same seeds: "
+                f"{first.name} on {len(first.ids)} with {list(first.seeds)}, "
+                f"{other.name} on {len(other.ids)} with {list(other.seeds)}"
             )

@@ -1,0 +1,230 @@
+"""What a table needs: configs in the order of their dependencies, and their runs.
+
+A run is one config with one seed; its folder is ``<work root>/<config>/seed<S>``. What
+is complete is not done again, what was cut off continues.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmfusion.engine.checkpoint import peek_meta
+from mmfusion.engine.config_check import comparable_config, config_difference
+from mmfusion.engine.errors import WorkDirError
+from mmfusion.engine.launch import prepare_config
+from mmfusion.engine.work_dir import read_finished
+
+TOOLS = Path(__file__).resolve().parents[1]
+DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+PREDICTIONS = "predictions.json"
+# where a stage-2 config looks for the encoders that another config trains
+_STAGE1 = re.compile(r"(?:.*/)?work_dirs/(?P<stem>[^/]+)/best\.pth")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A config, read once.
+
+    Attributes:
+        path: of the config.
+        options: of the command line, dotted keys.
+        stage1: option key that holds a checkpoint -> stem of the config it comes from.
+        streams: of its encoders.
+        max_epochs: at most so many.
+        test_set: the config's test dataset, plain values.
+    """
+
+    path: Path
+    options: Mapping[str, Any]
+    stage1: Mapping[str, str]
+    streams: tuple[str, ...]
+    max_epochs: int
+    test_set: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The config's stem."""
+        return self.path.stem
+
+
+@dataclass(frozen=True)
+class Run:
+    """One experiment with one seed."""
+
+    experiment: Experiment
+    seed: int
+    work_root: Path
+
+    @property
+    def folder(self) -> Path:
+        """The run's own folder."""
+        return self.work_root / self.experiment.name / f"seed{self.seed}"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint that is tested."""
+        return self.folder / "best.pth"
+
+    @property
+    def predictions(self) -> Path:
+        """What the test wrote."""
+        return self.folder / PREDICTIONS
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the command line, and this seed's stage-1 checkpoints."""
+        stage1 = {
+            key: str(self.work_root / stem / f"seed{self.seed}" / "best.pth")
+            for key, stem in self.experiment.stage1.items()
+        }
+        return {**self.experiment.options, "randomness.seed": self.seed, **stage1}
+
+    def is_trained(self) -> bool:
+        """Whether the folder has this run, complete; another one is an error."""
+        if read_finished(self.folder) is None or not self.best.is_file():
+            return False
+        old = json.loads(peek_meta(self.best)["settings"])
+        difference = config_difference(old, comparable_config(self._config()))
+        if difference:
+            raise WorkDirError(
+                f"{self.folder} has a complete run of another config:\n{difference}\n"
+                "Give another --work-root, or delete that folder."
+            )
+        return True
+
+    def _config(self) -> Config:
+        return read_config(self.experiment.path, self.options, self.folder)
+
+    def commands(self) -> Iterator[list[str]]:
+        """What is still to be done: training, then testing."""
+        config, options = str(self.experiment.path), _as_arguments(self.options)
+        common = ["--work-dir", str(self.folder), "--cfg-options", *options]
+        if not self.is_trained():
+            self.predictions.unlink(missing_ok=True)
+            yield [sys.executable, str(TOOLS / "train.py"), config, *common]
+        if not self.predictions.is_file():
+            test = [sys.executable, str(TOOLS / "test.py"), config, str(self.best)]
+            yield [*test, "--dump", str(self.predictions), *common]
+
+
+def read_config(
+    path: Path, options: Mapping[str, Any] | None = None, work_dir: Path | None = None
+) -> Config:
+    """The config as ``tools/train.py`` reads it."""
+    return prepare_config(
+        argparse.Namespace(
+            config=str(path),
+            cfg_options=dict(options or {}),
+            work_dir=None if work_dir is None else str(work_dir),
+            launcher="none",
+            local_rank=0,
+        )
+    )
+
+
+def read_experiment(path: Path, options: Mapping[str, Any]) -> Experiment:
+    """Read a config and find the stage-1 configs that it starts from."""
+    config = read_config(path, options)
+    stage1 = {}
+    for stream, encoder in config.model.encoders.items():
+        key = f"model.encoders.{stream}.init_cfg.checkpoint"
+        checkpoint = (encoder.get("init_cfg") or {}).get("checkpoint")
+        found = _STAGE1.fullmatch(str(checkpoint))
+        if found and key not in options:
+            stage1[key] = found["stem"]
+    dataset = config.test_dataloader.dataset
+    return Experiment(
+        path=path,
+        options=dict(options),
+        stage1=stage1,
+        streams=tuple(config.model.encoders),
+        max_epochs=int(config.train_cfg.get("max_epochs", 1)),
+        test_set={k: v for k, v in dataset.items() if isinstance(v, str)},
+    )
+
+
+def plan(
+    paths: Sequence[Path],
+    *,
+    options: Mapping[str, Any] | None = None,
+    data_root: Path | None = None,
+) -> list[Experiment]:
+    """Experiments of the configs and of their stage 1, each after what it needs.
+
+    Args:
+        paths: config files.
+        options: dotted keys, for all of them.
+        data_root: put into every dataloader.
+    """
+    given = dict(options or {})
+    if data_root is not None:
+        given |= {f"{key}.dataset.data_root": str(data_root) for key in DATALOADERS}
+    ordered: dict[str, Experiment] = {}
+    by_stem = {path.stem: path for path in paths}
+    if len(by_stem) != len(paths):
+        raise ValueError(
+            f"two of the configs {[str(p) for p in paths]} bear one name: their "
+            "folders would be the same"
+        )
+
+    def add(path: Path) -> None:
+        if path.stem in ordered:
+            return
+        experiment = read_experiment(path, given)
+        for stem in experiment.stage1.values():
+            add(by_stem.get(stem) or find_config(stem, beside=path))
+        ordered[path.stem] = experiment
+
+    for path in paths:
+        add(path)
+    return list(ordered.values())
+
+
+def find_config(stem: str, *, beside: Path) -> Path:
+    """The config ``<stem>.py`` in the folder of ``beside`` or in one next to it."""
+    near = beside.parent / f"{stem}.py"
+    if near.is_file():
+        return near
+    found = sorted(beside.resolve().parent.parent.glob(f"*/{stem}.py"))
+    if len(found) != 1:
+        raise FileNotFoundError(
+            f"{beside} starts from work_dirs/{stem}/best.pth, but there are "
+            f"{len(found)} configs {stem}.py in the folders around it, expected 1"
+        )
+    return found[0]
+
+
+def groups(experiments: Sequence[Experiment]) -> list[list[Experiment]]:
+    """Tables: a fusion stands with the methods that share stage 1 with it.
+
+    Those without any such link stand together.
+    """
+    member = {e.name: e.name for e in experiments}
+    for experiment in experiments:
+        for stem in experiment.stage1.values():
+            old, new = member[experiment.name], member[stem]
+            member = {k: new if v == old else v for k, v in member.items()}
+    count = list(member.values())
+    tables: dict[str, list[Experiment]] = {}
+    for experiment in experiments:
+        key = member[experiment.name]
+        tables.setdefault(key if count.count(key) > 1 else "", []).append(experiment)
+    return list(tables.values())
+
+
+def _as_arguments(options: Mapping[str, Any]) -> list[str]:
+    return [f"{key}={_quoted(value)}" for key, value in options.items()]
+
+
+def _quoted(value: Any) -> str:
+    """As MMEngine's DictAction reads it back."""
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(_quoted(item) for item in value) + "]"
+    return str(value)

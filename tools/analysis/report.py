@@ -1,0 +1,211 @@
+"""Tables of results on the screen, in Markdown and in JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paper import paper_accuracy, resolution_of_paper
+from rich.console import Console
+from rich.table import Table
+
+from mmfusion.evaluation.comparison import (
+    MethodResult,
+    PairTest,
+    all_pairs,
+    better_baseline,
+    compare_pairs,
+    resolution,
+    table_rows,
+)
+
+NONE = "—"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Cells of one table, the first row of them its head."""
+
+    title: str
+    head: list[str]
+    rows: list[list[str]]
+
+    def markdown(self) -> str:
+        """A Markdown table under its title."""
+        lines = [self.head, ["---"] + ["---:"] * (len(self.head) - 1), *self.rows]
+        body = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+        return f"**{self.title}**\n\n{body}\n"
+
+    def rich(self) -> Table:
+        """A table for the terminal."""
+        table = Table(title=self.title, title_justify="left")
+        for number, name in enumerate(self.head):
+            table.add_column(name, justify="left" if number == 0 else "right")
+        for cells in self.rows:
+            table.add_row(*cells)
+        return table
+
+
+class Report:
+    """What is to be said of one group of methods.
+
+    Args:
+        title: of the table.
+        results: methods that were tested on the same clips.
+        ceilings: by method name, the best accuracy its streams allow, percent.
+        with_paper: show the paper's accuracy in a column of its own.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        results: Sequence[MethodResult],
+        *,
+        ceilings: Mapping[str, float] | None = None,
+        with_paper: bool = False,
+    ) -> None:
+        self.title = title
+        self.ceilings = dict(ceilings or {})
+        self.with_paper = with_paper
+        self.rows = table_rows(results)
+        self.pairs = compare_pairs(all_pairs(results))
+        baseline = better_baseline(results)
+        self.baseline = None if baseline is None else baseline.name
+        fusions = [r for r in results if len(r.streams) > 1]
+        self.gains = (
+            [] if baseline is None else compare_pairs([(f, baseline) for f in fusions])
+        )
+        best = self.rows[0]
+        self.resolution = resolution(len(best.result.ids), best.top1.mean)
+
+    def grids(self) -> list[Grid]:
+        """The paper's columns, gains over the better single stream, all pairs."""
+        grids = [self._accuracies()]
+        if self.gains:
+            title = f"Fusion minus the better single stream ({self.baseline})"
+            grids.append(_tests(title, self.gains))
+        if len(self.pairs) > 1:
+            grids.append(_tests("Every pair, the better one first", self.pairs))
+        return grids
+
+    def notes(self) -> list[str]:
+        """What the columns mean and what so many clips can show."""
+        num_seeds = len(self.rows[0].result.seeds)
+        test = "exact McNemar" if num_seeds == 1 else "paired permutation over clips"
+        spread = "clips" if num_seeds == 1 else "clips and seeds"
+        return [
+            f"Intervals: 95 %, over {spread}. p: {test}, the same clips for both; "
+            "Holm: adjusted for the tests of its table.",
+            self.resolution,
+            resolution_of_paper(),
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain values, percent and points."""
+        return {
+            "title": self.title,
+            "methods": [
+                {
+                    "method": row.result.name,
+                    "streams": list(row.result.streams),
+                    "top1": row.top1._asdict(),
+                    "per_seed": {
+                        str(seed): 100.0 * float(correct.mean())
+                        for seed, correct in zip(
+                            row.result.seeds, row.result.correct, strict=True
+                        )
+                    },
+                    "delta": {s: list(values) for s, values in row.deltas.items()},
+                    "num_clips": len(row.result.ids),
+                    "ceiling": self.ceilings.get(row.result.name),
+                    "paper": paper_accuracy(row.result.name),
+                }
+                for row in self.rows
+            ],
+            "better_single_stream": self.baseline,
+            "gains": [_pair_dict(pair) for pair in self.gains],
+            "pairs": [_pair_dict(pair) for pair in self.pairs],
+            "notes": self.notes(),
+        }
+
+    def _accuracies(self) -> Grid:
+        streams = sorted({s for row in self.rows for s in row.deltas}, reverse=True)
+        head = ["Method", "Top-1 (%)", "95 % interval"]
+        for stream in streams:
+            letter = stream[0].upper()
+            head += [f"δ_{letter}", f"Δ_{letter} (%)"]
+        head += ["n", "seeds"]
+        head += ["ceiling (%)", "of ceiling (%)"] if self.ceilings else []
+        head += ["paper (%)"] if self.with_paper else []
+        rows = []
+        for row in self.rows:
+            name, top1 = row.result.name, row.top1
+            cells = [name, f"{top1.mean:.2f}", f"{top1.low:.1f} to {top1.high:.1f}"]
+            for stream in streams:
+                points, relative = row.deltas.get(stream, (None, None))
+                cells += [_signed(points), _signed(relative)]
+            cells += [str(len(row.result.ids)), str(len(row.result.seeds))]
+            if self.ceilings:
+                bound = self.ceilings.get(name)
+                share = None if not bound else 100 * top1.mean / bound
+                cells += [_number(bound), _number(share)]
+            if self.with_paper:
+                cells.append(_number(paper_accuracy(name), 2))
+            rows.append(cells)
+        return Grid(self.title, head, rows)
+
+
+def show(reports: Sequence[Report], console: Console) -> None:
+    """Print all tables and their notes."""
+    for report in reports:
+        for grid in report.grids():
+            console.print(grid.rich())
+        for note in report.notes():
+            console.print(note, markup=False, highlight=False)
+        console.print()
+
+
+def write(reports: Sequence[Report], folder: Path) -> list[Path]:
+    """Write table.md and table.json; returns their paths."""
+    parts = []
+    for report in reports:
+        parts += [grid.markdown() for grid in report.grids()]
+        parts += [note + "\n" for note in report.notes()]
+    content = json.dumps([r.as_dict() for r in reports], indent=1, allow_nan=False)
+    files = {"table.md": "\n".join(parts), "table.json": content + "\n"}
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return [folder / name for name in files]
+
+
+def _tests(title: str, pairs: Sequence[PairTest]) -> Grid:
+    rows = [
+        [
+            f"{pair.first} - {pair.second}",
+            _signed(pair.difference.mean),
+            f"{pair.difference.low:+.1f} to {pair.difference.high:+.1f}",
+            f"{pair.p_value:.4f}",
+            f"{pair.p_holm:.4f}",
+        ]
+        for pair in pairs
+    ]
+    return Grid(title, ["Methods", "points", "95 % interval", "p", "Holm"], rows)
+
+
+def _pair_dict(pair: PairTest) -> dict[str, Any]:
+    return {
+        "first": pair.first,
+        "second": pair.second,
+        "difference": pair.difference._asdict(),
+        "p_value": pair.p_value,
+        "p_holm": pair.p_holm,
+    }
+
+
+def _signed(value: float | None) -> str:
+    return NONE if value is None else f"{value:+.2f}"
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return NONE if value is None else f"{value:.{digits}f}"

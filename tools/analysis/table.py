@@ -1,0 +1,200 @@
+"""Train and test configs over seeds, then print the paper's table for them.
+
+    python tools/analysis/table.py configs/cls_mix/*_tiny_h2o.py --seeds 3
+
+A stage-2 config brings its stage-1 configs along. What is complete is not done again,
+and what was cut off continues. Runs are in <work root>/<config>/seed<S>, the tables in
+<work root>/table.md and table.json.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from execution import LOG, RunCommand, RunFailed, execute, run_logged
+from experiments import Experiment, Run, groups, plan
+from mmengine.config import DictAction
+from report import Report, show, write
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from mmfusion.engine.errors import CheckpointError, ConfigError, WorkDirError
+from mmfusion.evaluation.comparison import MethodResult, collect
+from mmfusion.evaluation.predictions import load_predictions
+
+_TEST_SHARE = 0.05  # of a run's time; the bar only needs a guess
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("configs", nargs="+", type=Path, metavar="CONFIG")
+    add("--seeds", type=int, default=3, help="seeds 0 to N-1")
+    add("--work-root", type=Path, default=Path("work_dirs/table"))
+    add("--data", type=Path, help="data_root of every dataloader")
+    add("--task", default="action", help="the task of the table")
+    add("--paper", action="store_true", help="the paper's accuracy in its own column")
+    add(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        default={},
+        help="change every config: key.key=value",
+    )
+    args = parser.parse_args(argv)
+    if args.seeds < 1:
+        parser.error(f"--seeds is {args.seeds}, expected 1 or more")
+    return args
+
+
+def run_all(
+    runs: Sequence[Run], run_command: RunCommand, console: Console
+) -> dict[Run, bool]:
+    """Do what is left of all runs, with progress; run -> whether it had to be done."""
+    busy = {}
+    with _progress(console, len(runs)) as progress:
+        for number, run in enumerate(runs, 1):
+            label = f"[{number}/{len(runs)}] {run.experiment.name}, seed {run.seed}"
+            progress.start(label, number - 1)
+            start = time.monotonic()
+            busy[run] = execute(run, run_command, progress.within)
+            seconds = time.monotonic() - start
+            state = f"{seconds:.0f} s" if busy[run] else "was complete"
+            progress.end(f"{label}: {state}", number)
+    return busy
+
+
+class _Bar:
+    """One bar over all runs on a terminal, one line a run elsewhere."""
+
+    def __init__(self, progress: Progress, console: Console, total: int) -> None:
+        self._progress, self._console = progress, console
+        self._task = progress.add_task("", total=total)
+        self._before = 0.0
+
+    def start(self, label: str, before: int) -> None:
+        self._before = before
+        if self._console.is_terminal:
+            self._progress.update(self._task, description=label, completed=before)
+        else:
+            self._console.print(f"{label} ...", markup=False, highlight=False)
+
+    def within(self, share: float) -> None:
+        done = self._before + share * (1 - _TEST_SHARE)
+        self._progress.update(self._task, completed=done)
+
+    def end(self, text: str, done: int) -> None:
+        self._console.print(text, markup=False, highlight=False)
+        self._progress.update(self._task, completed=done)
+
+
+@contextmanager
+def _progress(console: Console, total: int) -> Iterator[_Bar]:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    # a bar in a file would be one long line
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        yield _Bar(progress, console, total)
+
+
+def result_of(experiment: Experiment, runs: Sequence[Run], task: str) -> MethodResult:
+    """What all seeds of an experiment got right."""
+    own = [run for run in runs if run.experiment is experiment]
+    predictions = {run.seed: load_predictions(run.predictions) for run in own}
+    return collect(experiment.name, experiment.streams, predictions, task)
+
+
+def ceiling_of(experiment: Experiment, task: str) -> float | None:
+    """The best accuracy that the streams allow, where the data has ceilings.json."""
+    root = experiment.test_set.get("data_root")
+    file = Path(root, "ceilings.json") if root else None
+    if file is None or not file.is_file():
+        return None
+    split = json.loads(file.read_text())["splits"].get(experiment.test_set.get("split"))
+    bounds = (split or {}).get(task, {})
+    streams = experiment.streams
+    return bounds.get(streams[0] if len(streams) == 1 else "both")
+
+
+def make_reports(
+    experiments: Sequence[Experiment],
+    runs: Sequence[Run],
+    args: argparse.Namespace,
+) -> list[Report]:
+    """One report for each group of methods that belong together."""
+    reports = []
+    for group in groups(experiments):
+        ceilings = {e.name: ceiling_of(e, args.task) for e in group}
+        reports.append(
+            Report(
+                f"{args.task}, {args.seeds} seed{'s' if args.seeds > 1 else ''}",
+                [result_of(experiment, runs, args.task) for experiment in group],
+                ceilings={k: v for k, v in ceilings.items() if v is not None},
+                with_paper=args.paper,
+            )
+        )
+    return reports
+
+
+def main(
+    argv: Sequence[str] | None = None, run_command: RunCommand = run_logged
+) -> int:
+    """The command; ``run_command`` is another one in tests."""
+    args = parse_args(argv)
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 130  # a file has no edge at which to break the columns
+    try:
+        experiments = plan(args.configs, options=args.cfg_options, data_root=args.data)
+        runs = [
+            Run(experiment, seed, args.work_root)
+            for seed in range(args.seeds)
+            for experiment in experiments
+        ]
+        console.print(
+            f"{len(runs)} runs, their output in {args.work_root}/*/seed*/{LOG}",
+            highlight=False,
+        )
+        run_all(runs, run_command, console)
+        reports = make_reports(experiments, runs, args)
+    except RunFailed as failure:
+        print(failure, file=sys.stderr)
+        return failure.code
+    except (
+        ConfigError,
+        WorkDirError,
+        CheckpointError,
+        FileNotFoundError,
+        ValueError,
+    ) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    show(reports, console)
+    for path in write(reports, args.work_root):
+        console.print(f"wrote {path}", highlight=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
