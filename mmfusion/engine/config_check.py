@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import importlib.util
 import inspect
 import json
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.config import config as mmengine_config
 from mmengine.runner import Runner
 
 from mmfusion.engine.errors import ConfigError
@@ -51,7 +53,8 @@ _HELPER_PATTERN = re.compile(r"_.*|.*_pipeline|file_client_args")
 _FREE = re.compile(
     r"(work_dir|resume|launcher|log_level|experiment_name|gpu_ids)$"
     r"|(log_processor|visualizer|env_cfg|test_\w+|_\w*)(\.|$)"
-    r"|default_hooks\.(logger|timer|progress)(\.|$)"
+    r"|default_hooks\.(logger|timer|progress|params|runtime_info|stop)(\.|$)"
+    r"|default_hooks\.checkpoint\.(interval|iter_interval|max_keep_ckpts|on_save_error)$"
     r"|\w+_dataloader\.(num_workers|persistent_workers|pin_memory|prefetch_factor)$"
 )
 
@@ -106,8 +109,15 @@ def _external(name: str) -> str:
 
 @contextlib.contextmanager
 def _local_bases_only() -> Iterator[None]:
-    """Refuse ``package::`` bases, at any depth, before MMEngine runs pip for them."""
+    """How bases are found, at any depth, while a config is read.
+
+    ``package::`` is refused before MMEngine runs pip for it, and
+    ``from mmfusion.configs.<folder>.<file> import *`` finds this project's ``configs/``
+    from a config anywhere. MMEngine looks packages up by ``pkg_resources``, which newer
+    setuptools no longer have.
+    """
     original = Config._get_cfg_path
+    original_lookup = mmengine_config.get_installed_path
 
     def guarded(cfg_path: str, filename: str) -> tuple[str, str | None]:
         if "::" in cfg_path:
@@ -115,10 +125,21 @@ def _local_bases_only() -> Iterator[None]:
         return original(cfg_path, filename)
 
     Config._get_cfg_path = staticmethod(guarded)
+    mmengine_config.get_installed_path = _package_path
     try:
         yield
     finally:
         Config._get_cfg_path = staticmethod(original)
+        mmengine_config.get_installed_path = original_lookup
+
+
+def _package_path(package: str) -> str:
+    """The folder in which a base's dotted path starts."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ConfigError(f"a base is in package {package!r}, which is not installed")
+    folder = Path(spec.origin).parent
+    return str(folder.parent if package == "mmfusion" else folder)
 
 
 def check_options(options: dict[str, Any]) -> None:
@@ -185,7 +206,7 @@ def walk(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def explain_build_error(config: Config, error: Exception) -> str | None:
     """One line with the key path for an error of building; None where it says more."""
-    text = str(error)
+    text = str(error.args[0]) if error.args else ""  # str() of a KeyError has quotes
     argument = re.search(r"(\w+)\.__init__\(\) got an unexpected .*? '(\w+)'", text)
     missing = re.search(r"(\w+)\.__init__\(\) missing \d+ required .*?: (.*)", text)
     unknown = re.search(r"(\S+) is not in the (\S+?)::(.+?) registry", text)
