@@ -155,13 +155,18 @@ def run_tasks(
 ) -> Iterator[Result]:
     """``function`` of every task, in their order, by ``workers`` processes.
 
-    With 0 or 1 workers everything runs in this process. Processes are spawned, so that
-    the same code runs on every platform; function and tasks must be picklable.
+    With 0 or 1 workers everything runs in this process. Function and tasks must be
+    picklable: workers are forked from a clean server that has imported this package,
+    or spawned where a platform has no such server.
     """
     if workers < 2 or len(tasks) < 2:
         yield from map(function, tasks)
         return
-    context = multiprocessing.get_context("spawn")
+    known = multiprocessing.get_all_start_methods()
+    method = "forkserver" if "forkserver" in known else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload(["mmfusion.datasets"])
     size = max(1, min(16, len(tasks) // (workers * 4)))
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         yield from pool.map(function, tasks, chunksize=size)

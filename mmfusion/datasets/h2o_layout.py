@@ -167,7 +167,10 @@ def read_action_file(path: Path) -> list[H2OClip]:
     Raises:
         ValueError: a malformed line; the message names file and line.
     """
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text: {error}") from error
     header = lines[0].split() if lines else []
     if header not in (_COLUMNS, _HIDDEN_COLUMNS):
         raise ValueError(

@@ -169,18 +169,23 @@ def _read_entries(
     path: Path,
 ) -> dict[tuple[Interval | None, Interval | None], dict[str, Any]]:
     """A JSON object whose keys are tuple literals, with the keys read and checked."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}, expected an object")
     entries = {}
-    for text, entry in content.items():
+    for text, entry in _read_object(path).items():
         if not isinstance(entry, dict):
             raise ValueError(f"{path}: entry {text!r} is {entry!r}, expected an object")
         entries[parse_key(text, str(path))] = entry
     return entries
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, expected an object")
+    return content
 
 
 def parse_key(text: str, where: str) -> tuple[Interval | None, Interval | None]:
@@ -226,8 +231,7 @@ def read_task_targets(program: Path) -> dict[str, str]:
     path = program / "task_target.json"
     if not path.is_file():
         return {}
-    targets = json.loads(path.read_text(encoding="utf-8"))
-    return {str(name): str(text) for name, text in targets.items()}
+    return {name: str(text) for name, text in _read_object(path).items()}
 
 
 def read_annotation_pickle(path: Path) -> dict[str, Any]:
@@ -243,11 +247,14 @@ def read_annotation_pickle(path: Path) -> dict[str, Any]:
     lacking = [key for key in _ANNO_KEYS if key not in content]
     if lacking:
         raise ValueError(f"{path} lacks {', '.join(lacking)}")
+    if not isinstance(content["cam_def"], dict):
+        raise ValueError(f"{path}: cam_def is no dict of serials and names")
     for key in ("cam_intr", "cam_extr"):
-        if EGOCENTRIC not in content[key]:
-            raise ValueError(
-                f"{path}: {key} has {sorted(content[key])}, expected {EGOCENTRIC!r}"
-            )
+        cameras = content[key]
+        if not isinstance(cameras, dict) or EGOCENTRIC not in cameras:
+            raise ValueError(f"{path}: {key} has no camera {EGOCENTRIC!r}")
+        if not isinstance(cameras[EGOCENTRIC], dict) or not cameras[EGOCENTRIC]:
+            raise ValueError(f"{path}: {key} of {EGOCENTRIC!r} has no frames")
     return content
 
 
