@@ -6,13 +6,13 @@ and choose frames by the table of ``video_index.py``, hence give the same pictur
 
 import os
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import av
 import numpy as np
 from mmengine.logging import print_log
 
-from mmfusion.datasets.errors import VideoDecodeError
+from mmfusion.datasets.errors import MediaError, VideoDecodeError
 from mmfusion.datasets.frame_folder import open_frames
 from mmfusion.datasets.video_index import (
     VideoIndex,
@@ -124,16 +124,14 @@ class PyAVReader(_IndexedReader):
                 while position < wanted:
                     frame = next(shown, None)
                     if frame is None:
-                        self._raise_count(position + 1)
+                        raise self._lacking(position + 1)
                     number = -1 if frame.pts is None else number_of.get(frame.pts, -1)
-                    # before the keyframe some may lack; from it on, every one follows
-                    follows = (
-                        number <= key if position < key else number == position + 1
-                    )
-                    if number < 0 or not follows:
+                    # some may lack before the keyframe; after it every one follows
+                    if not (number == position + 1 or position < number <= key):
                         raise _StampMismatch
                     position = number
-                frames[wanted] = self._to_rgb(frame)
+                    if position == wanted:
+                        frames[wanted] = self._to_rgb(frame)
         return frames
 
     def _keyframe_before(self, number: int) -> int:
@@ -150,7 +148,7 @@ class PyAVReader(_IndexedReader):
                     frames[count] = self._to_rgb(frame)
                 count += 1
         if count != self.num_frames:
-            self._raise_count(count)
+            raise self._lacking(count)
         return frames
 
     def _open(self) -> "av.container.InputContainer":
@@ -159,9 +157,9 @@ class PyAVReader(_IndexedReader):
         context.thread_count = self._num_threads
         return container
 
-    def _raise_count(self, num_decoded: int) -> NoReturn:
+    def _lacking(self, num_decoded: int) -> MediaError:
         reason = f"{num_decoded} frames could be decoded; expected {self.num_frames}"
-        raise self.broken(reason)
+        return self.broken(reason)
 
     def _to_rgb(self, frame: "av.VideoFrame") -> np.ndarray:
         """(h, w, 3) uint8, upright."""

@@ -52,8 +52,11 @@ def draw_hands(
             if seen[hand, start] and seen[hand, end]:
                 ends = tuple(fixed[start].tolist()), tuple(fixed[end].tolist())
                 cv2.line(canvas, *ends, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
-        for joint in np.flatnonzero(seen[hand]):
-            _draw_joint(canvas, fixed[joint].tolist(), radius, colour)
+        drawn = points[seen[hand]]
+        # on a small hand dots would hide the bones
+        if len(drawn) and np.ptp(drawn, axis=0).max() > 24 * radius:
+            for joint in np.flatnonzero(seen[hand]):
+                _draw_joint(canvas, fixed[joint].tolist(), radius, colour)
     return canvas
 
 

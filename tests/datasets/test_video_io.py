@@ -184,6 +184,7 @@ def test_error_survives_pickling():
     assert isinstance(error, VideoDecodeError) and "no frames" in str(error)
 
 
+@pytest.mark.slow  # a process of its own imports everything
 def test_decoders_are_silent_on_stderr(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"not a video")
     code = (
