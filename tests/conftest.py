@@ -6,9 +6,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from mmengine.registry import DefaultScope
 
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+# the same examples in each run, and no clock: a busy machine must not fail a test
+settings.register_profile(
+    "mmfusion",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("mmfusion")
 
 
 @pytest.fixture(scope="session")

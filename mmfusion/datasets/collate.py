@@ -8,6 +8,7 @@ from torch.utils.data import default_collate
 
 from mmfusion.datasets.error_policy import BadSample, attach_bad_samples
 from mmfusion.datasets.errors import MediaError
+from mmfusion.registry import FUNCTION
 
 
 def _sample_id(sample: dict) -> str:
@@ -29,7 +30,8 @@ def _stack(name: str, batch: Sequence[dict]) -> Tensor:
     return default_collate(values)  # (b, ...); in a worker, straight to shared memory
 
 
-@FUNCTIONS.register_module()  # MMEngine looks for a collate function in its own only
+@FUNCTIONS.register_module()  # where MMEngine's own runner looks, and only there
+@FUNCTION.register_module()
 def fusion_collate(batch: Sequence[dict | BadSample]) -> dict:
     """Stack the inputs of packed samples; data samples stay a list.
 

@@ -18,7 +18,7 @@ PIPELINE = [{"type": "DrawNumbers"}]
 
 @TRANSFORMS.register_module()
 class DrawNumbers:
-    """Packs a number from each global generator; breaks for the ids it is told.
+    """Packs two numbers from each global generator; breaks for the ids it is told.
 
     Args:
         broken: ids for which it raises as a broken file would.
@@ -35,10 +35,11 @@ class DrawNumbers:
         if name in self.broken:
             error = SkeletonError if name.endswith("1") else VideoDecodeError
             raise error(f"{name}.mp4: damaged")
-        drawn = [random.random(), np.random.rand(), torch.rand(1).item()]
+        drawn = [random.random(), random.random(), *np.random.rand(2), *torch.rand(2)]
         sample = ActionDataSample(metainfo={"sample_id": name})
         sample.gt_action = torch.tensor(results["label"].get("action", 0))
-        return {"inputs": {"video": torch.tensor(drawn)}, "data_samples": sample}
+        video = torch.tensor(drawn, dtype=torch.float32)  # (6,)
+        return {"inputs": {"video": video}, "data_samples": sample}
 
 
 def make_record(number: int, **changes: Any) -> dict:

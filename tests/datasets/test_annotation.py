@@ -264,7 +264,7 @@ _records = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(st.sampled_from(list(RECORD_FIELDS)), _values, max_size=3))
 def test_fuzzed_value_is_taken_or_named(change: dict) -> None:
     with contextlib.suppress(AnnotationError):
@@ -272,14 +272,14 @@ def test_fuzzed_value_is_taken_or_named(change: dict) -> None:
         assert list(checked[0]) == list(RECORD_FIELDS)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(_records | _values)
 def test_fuzzed_record_is_taken_or_named(record: Any) -> None:
     with contextlib.suppress(AnnotationError):
         check_records([record], METAINFO, "ann.json")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=40), st.integers(0, 2000), st.integers(0, 3))
 def test_fuzzed_file_is_read_or_named(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, at: int, cut: int

@@ -19,6 +19,7 @@ from mmfusion.engine.hooks.bad_sample_hook import (
 )
 from mmfusion.structures import ActionDataSample
 from tests.datasets.clips import write_clips
+from tests.engine.toy_runs import differences, run_toy, with_signal
 
 
 @pytest.fixture
@@ -121,3 +122,38 @@ def test_counts_through_worker_processes(
         hook.after_train_epoch(runner)
     assert sorted(hook.found["train"]) == ["clip11", "clip3", "clip7"]
     assert {bad.limit for bad in hook.found["train"].values()} == {3}
+
+
+def _options(tmp_path: Path, policy: str, max_bad: float = 0.2) -> dict:
+    return {
+        "train_dataloader.dataset": {
+            "_delete_": True,
+            "type": "MultiModalDataset",
+            "ann_file": write_clips(tmp_path, 22),
+            "split": "train",
+            "pipeline": [{"type": "DrawNumbers", "broken": ("clip3", "clip7")}],
+            "on_error": {"policy": policy, "max_bad": max_bad},
+            "num_classes": {"action": 3},
+        },
+        "default_hooks.bad_samples": {"type": "BadSampleHook"},
+        "custom_imports.imports": ["tests.engine.toy", "tests.datasets.clips"],
+        "model.with_bn": False,  # it cannot take the batch of one that may be left
+        "train_cfg.max_epochs": 2,
+    }
+
+
+@pytest.mark.parametrize("policy", ["skip", "replace"])
+def test_run_with_broken_clips_resumes_bitwise(tmp_path: Path, policy: str) -> None:
+    options = _options(tmp_path, policy)
+    run_toy(tmp_path / "whole", options)
+    with_signal(tmp_path / "cut", "iter", 4, options)
+    run_toy(tmp_path / "cut", options)
+    name = "epoch_2.pth"
+    assert not differences(tmp_path / "whole" / name, tmp_path / "cut" / name)
+    report = json.loads((tmp_path / "cut/bad_samples.json").read_text())
+    assert sorted(row[0] for row in report["train"]) == ["clip3", "clip7"]
+
+
+def test_run_above_the_budget_stops(tmp_path: Path) -> None:
+    with pytest.raises(TooManyBadSamplesError, match=r"allows 1(.|\n)*damaged"):
+        run_toy(tmp_path / "run", _options(tmp_path, "replace", max_bad=0.05))
