@@ -10,18 +10,19 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 
 from .actions import ACTIONS
-from .ceilings import ceilings, designed_ceilings
+from .ceilings import ClipContent, ceilings, designed_ceilings
 from .layout_h2o import H2OLayout
+from .layout_oakink2 import OakInk2Layout
 from .plan import SPLITS, SequencePlan, WorldConfig, plan_world
 from .recording import Recording, Segment, record
 
@@ -30,7 +31,34 @@ GENERATOR_VERSION = 1
 MANIFEST, CEILINGS = "manifest.json", "ceilings.json"
 UNFINISHED = ".tinyego/unfinished.json"
 
-LAYOUTS = {layout.name: layout for layout in (H2OLayout(),)}
+
+class Layout(Protocol):
+    """What one published layout has to offer; another one is a file and a line here."""
+
+    name: str
+
+    def sequence_folder(self, config: WorldConfig, plan: SequencePlan) -> Path:
+        """The folder, under the root, whose presence says that a sequence is whole."""
+
+    def write_sequence(
+        self, root: Path, folder: Path, config: WorldConfig, recording: Recording
+    ) -> None:
+        """Write a sequence: most of it into an empty folder that is renamed later."""
+
+    def write_index(
+        self,
+        root: Path,
+        config: WorldConfig,
+        sequences: Sequence[tuple[SequencePlan, Sequence[Segment]]],
+    ) -> None:
+        """Write what is written once: split files and the like."""
+
+    def read_contents(self, root: Path, split: str) -> list[ClipContent]:
+        """Label and digests of every clip of a split, from the files alone."""
+
+
+_LAYOUTS: tuple[Layout, ...] = (H2OLayout(), OakInk2Layout())
+LAYOUTS = {layout.name: layout for layout in _LAYOUTS}
 
 
 def generate(
@@ -68,7 +96,7 @@ def generate(
     }
     plans = plan_world(config)
     finished = _claim(out, parameters)
-    folders = [out / LAYOUTS[layout].sequence_folder(plan) for plan in plans]
+    folders = [out / LAYOUTS[layout].sequence_folder(config, plan) for plan in plans]
     if finished is not None and all(folder.is_dir() for folder in folders):
         return finished
     for done, _ in enumerate(_make_sequences(out, layout, config, plans, workers), 1):
@@ -124,7 +152,7 @@ def _make_sequences(
 def _make_sequence(job: tuple[Path, str, WorldConfig, SequencePlan]) -> None:
     out, layout, config, plan = job
     writer = LAYOUTS[layout]
-    final = out / writer.sequence_folder(plan)
+    final = out / writer.sequence_folder(config, plan)
     if final.exists():
         return
     partial = final.with_name(f".{final.name}.partial")
@@ -132,7 +160,7 @@ def _make_sequence(job: tuple[Path, str, WorldConfig, SequencePlan]) -> None:
     partial.mkdir(parents=True)
     with _one_thread():
         recording = record(config, plan)
-    writer.write_sequence(partial, config, recording)
+    writer.write_sequence(out, partial, config, recording)
     _write_json(out / _segments_file(plan), _describe(recording))
     os.replace(partial, final)
 

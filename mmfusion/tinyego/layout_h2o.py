@@ -7,7 +7,6 @@ itself, has them.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from .actions import ACTIONS
 from .ceilings import ClipContent
+from .digest import digest
 from .motion import LENS
 from .plan import SPLITS, SequencePlan, WorldConfig
 from .recording import Recording, Segment
@@ -31,12 +31,12 @@ class H2OLayout:
 
     name = "h2o"
 
-    def sequence_folder(self, plan: SequencePlan) -> Path:
+    def sequence_folder(self, config: WorldConfig, plan: SequencePlan) -> Path:
         """The folder that holds one sequence and nothing else, under the root."""
         return Path(f"subject{plan.subject}_ego", plan.area, str(plan.take))
 
     def write_sequence(
-        self, folder: Path, config: WorldConfig, recording: Recording
+        self, root: Path, folder: Path, config: WorldConfig, recording: Recording
     ) -> None:
         """Fill an empty folder with cam4 of one sequence."""
         camera = folder / "cam4"
@@ -87,8 +87,8 @@ class H2OLayout:
             contents.append(
                 ClipContent(
                     action=_ACTION_OF_ID[int(label)],
-                    video=_digest(camera / f"rgb256/{f:06d}.jpg" for f in frames),
-                    skeleton=_digest(camera / f"hand_pose/{f:06d}.txt" for f in frames),
+                    video=_digest(camera, "rgb256/{:06d}.jpg", frames),
+                    skeleton=_digest(camera, "hand_pose/{:06d}.txt", frames),
                 )
             )
         return contents
@@ -133,10 +133,5 @@ def _numbers(values: np.ndarray) -> str:
     return " ".join(map(repr, rounded.tolist())) + "\n"
 
 
-def _digest(files) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        content = file.read_bytes()
-        digest.update(len(content).to_bytes(8, "little"))
-        digest.update(content)
-    return digest.hexdigest()
+def _digest(camera: Path, template: str, frames: range) -> str:
+    return digest((camera / template.format(f)).read_bytes() for f in frames)

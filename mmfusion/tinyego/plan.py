@@ -83,6 +83,11 @@ class SequencePlan:
         """The name H2O's label files use, such as subject1/h1/0."""
         return f"subject{self.subject}/{self.area}/{self.take}"
 
+    @property
+    def area_number(self) -> int:
+        """1 to 6, where names want a number."""
+        return _AREAS.index(self.area) + 1
+
 
 def plan_world(config: WorldConfig) -> list[SequencePlan]:
     """All sequences of all splits, in a fixed order."""
