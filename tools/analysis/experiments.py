@@ -220,11 +220,18 @@ def groups(experiments: Sequence[Experiment]) -> list[list[Experiment]]:
 
 
 def _as_arguments(options: Mapping[str, Any]) -> list[str]:
-    return [f"{key}={_quoted(value)}" for key, value in options.items()]
+    """``--cfg-options`` that MMEngine's DictAction reads back as they are."""
+    return [f"{key}={_as_text(key, value)}" for key, value in options.items()]
 
 
-def _quoted(value: Any) -> str:
-    """As MMEngine's DictAction reads it back."""
+def _as_text(key: str, value: Any) -> str:
     if isinstance(value, list | tuple):
-        return "[" + ",".join(_quoted(item) for item in value) + "]"
-    return str(value)
+        return "[" + ",".join(_as_text(key, item) for item in value) + "]"
+    text = str(value)
+    unsafe = sorted(set(text) & set(" ,[]()'\""))
+    if unsafe:
+        raise ValueError(
+            f"{key} is {text!r}: --cfg-options cannot carry {''.join(unsafe)!r}; use a "
+            "path without them, such as one relative to the current folder"
+        )
+    return text

@@ -60,21 +60,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def run_all(
-    runs: Sequence[Run], run_command: RunCommand, console: Console
-) -> dict[Run, bool]:
-    """Do what is left of all runs, with progress; run -> whether it had to be done."""
-    busy = {}
+def run_all(runs: Sequence[Run], run_command: RunCommand, console: Console) -> None:
+    """Do what is left of all runs, with progress."""
     with _progress(console, len(runs)) as progress:
         for number, run in enumerate(runs, 1):
             label = f"[{number}/{len(runs)}] {run.experiment.name}, seed {run.seed}"
             progress.start(label, number - 1)
             start = time.monotonic()
-            busy[run] = execute(run, run_command, progress.within)
+            busy = execute(run, run_command, progress.within)
             seconds = time.monotonic() - start
-            state = f"{seconds:.0f} s" if busy[run] else "was complete"
+            state = f"{seconds:.0f} s" if busy else "was complete"
             progress.end(f"{label}: {state}", number)
-    return busy
 
 
 class _Bar:

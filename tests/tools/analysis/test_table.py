@@ -1,0 +1,228 @@
+import argparse
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import execution
+import numpy as np
+import pytest
+import table
+from experiments import Run, groups, plan, read_config
+from mmengine.config import DictAction
+
+from mmfusion.engine.checkpoint import save_atomic
+from mmfusion.engine.config_check import comparable_config
+from mmfusion.evaluation.predictions import Predictions, save_predictions
+
+DEMO = Path(__file__).resolve().parents[3] / "configs" / "demo"
+VIDEO, SKELETON, AVERAGE = (
+    DEMO / f"{name}_nano_tinyego.py"
+    for name in ("video_mamba", "skeleton_mamba", "cls_mix_average")
+)
+NUM_RIGHT = {"video_mamba": 10, "skeleton_mamba": 14, "cls_mix_average": 30}
+
+
+def parse_command(command):
+    """What tools/train.py and tools/test.py read from a command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("config")
+    parser.add_argument("checkpoint", nargs="?")
+    parser.add_argument("--work-dir", type=Path)
+    parser.add_argument("--dump", type=Path)
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
+    return parser.parse_args(command[2:])
+
+
+class FakeTools:
+    """Stands in for train.py and test.py; remembers what it was asked to do."""
+
+    def __init__(self, fail_at=None):
+        self.done, self.fail_at = [], fail_at
+
+    def __call__(self, command, log, on_text):
+        args, kind = parse_command(command), Path(command[1]).stem
+        self.done.append((kind, Path(args.config).stem, args.work_dir.name))
+        log.write_text("line of the log\n")
+        on_text("Epoch(train)  [3][ 5/10]  lr: 1")
+        if self.fail_at == len(self.done):
+            return 3
+        if kind == "train":
+            options = args.cfg_options
+            for key, value in options.items():
+                if key.endswith("init_cfg.checkpoint"):
+                    assert Path(value).is_file(), "stage 1 comes first"
+            config = read_config(Path(args.config), options, args.work_dir)
+            settings = json.dumps(comparable_config(config))
+            save_atomic({"meta": {"settings": settings}}, args.work_dir / "best.pth")
+            (args.work_dir / "finished.json").write_text("{}")
+        else:
+            assert Path(args.checkpoint).is_file()
+            self.write_predictions(args)
+        return 0
+
+    def write_predictions(self, args):
+        method = Path(args.config).stem.removesuffix("_nano_tinyego")
+        right = np.arange(48) < NUM_RIGHT[method] + args.cfg_options["randomness.seed"]
+        score = np.where(right[:, None], [0.8, 0.2], [0.2, 0.8]).astype(np.float32)
+        labels = {"action": np.zeros(48, np.int64)}
+        ids = [f"c{i}" for i in range(48)]
+        save_predictions(args.dump, Predictions(ids, {"action": score}, labels))
+
+
+def run_table(root, tools, *arguments):
+    argv = [str(AVERAGE), "--seeds", "2", "--work-root", str(root), *arguments]
+    return table.main(argv, tools)
+
+
+def test_runs_what_is_missing_in_order_and_nothing_twice(tmp_path, capsys):
+    root, tools = tmp_path / "folder", FakeTools()
+    assert run_table(root, tools) == 0
+    names = [f"{m}_nano_tinyego" for m in NUM_RIGHT]
+    assert tools.done == [
+        (kind, name, f"seed{seed}")
+        for seed in (0, 1)
+        for name in names
+        for kind in ("train", "test")
+    ]
+    first = (root / "table.md").read_text()
+    tools.done.clear()
+    assert run_table(root, tools) == 0
+    assert tools.done == [] and (root / "table.md").read_text() == first
+    assert "was complete" in capsys.readouterr().out
+
+
+def test_the_table_has_the_numbers_of_the_predictions(tmp_path):
+    assert run_table(tmp_path, FakeTools()) == 0
+    (report,) = json.loads((tmp_path / "table.json").read_text())
+    average, skeleton, video = report["methods"]
+    assert average["top1"]["mean"] == pytest.approx(100 * 30.5 / 48)
+    assert average["per_seed"] == pytest.approx({"0": 62.5, "1": 100 * 31 / 48})
+    assert average["delta"]["video"] == pytest.approx([100 * 20 / 48, 100 * 20 / 10.5])
+    assert video["num_clips"] == 48 and video["paper"] is None
+    assert report["better_single_stream"] == skeleton["method"]
+    (gain,) = report["gains"]
+    assert gain["difference"]["mean"] == pytest.approx(100 * 16 / 48)
+    assert gain["difference"]["low"] > 0 and gain["p_value"] < 0.01
+    text = (tmp_path / "table.md").read_text()
+    assert "| cls_mix_average_nano_tinyego | 63.54 |" in text
+    assert "+41.67" in text and "The paper: n = 105" in text
+
+
+def test_a_cut_off_table_continues_where_it_stopped(tmp_path, capsys):
+    assert run_table(tmp_path, FakeTools(fail_at=4)) == 3
+    shown = capsys.readouterr().err
+    assert "exit code 3" in shown and "line of the log" in shown
+    assert "skeleton_mamba_nano_tinyego" in shown
+    tools = FakeTools()
+    assert run_table(tmp_path, tools) == 0
+    assert tools.done[0] == ("test", "skeleton_mamba_nano_tinyego", "seed0")
+    assert len(tools.done) == 12 - 3
+
+
+def test_a_training_that_was_stopped_is_not_tested(tmp_path, capsys):
+    assert run_table(tmp_path, lambda command, log, on_text: 0) == 143
+    assert "stopped before its end" in capsys.readouterr().err
+
+
+def test_results_of_another_config_are_not_reused(tmp_path, capsys):
+    assert run_table(tmp_path, FakeTools()) == 0
+    options = ["--cfg-options", "optim_wrapper.optimizer.lr=0.5"]
+    assert run_table(tmp_path, FakeTools(), *options) == 2
+    shown = capsys.readouterr().err
+    assert "another config" in shown and "optimizer.lr" in shown
+
+
+def test_ceilings_beside_the_data_are_shown(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    bounds = {"action": {"video": 50.0, "skeleton": 40.0, "both": 100.0}}
+    content = {"splits": {"val": bounds, "test": bounds}}
+    (data / "ceilings.json").write_text(json.dumps(content))
+    assert run_table(tmp_path / "w", FakeTools(), "--data", str(data)) == 0
+    (report,) = json.loads((tmp_path / "w" / "table.json").read_text())
+    found = {m["method"].split("_nano")[0]: m["ceiling"] for m in report["methods"]}
+    assert found == {
+        "video_mamba": 50.0,
+        "skeleton_mamba": 40.0,
+        "cls_mix_average": 100.0,
+    }
+    assert "| of ceiling (%) |" in (tmp_path / "w" / "table.md").read_text()
+
+
+def test_options_arrive_as_they_were_given(tmp_path):
+    options = {"a.b": [1, 2.5], "c": "x", "data.root": "../földer"}
+    (experiment,) = plan([VIDEO])
+    run = Run(experiment, 3, tmp_path)
+    object.__setattr__(experiment, "options", options)
+    (train,) = [c for c in run.commands() if "train.py" in c[1]]
+    found = parse_command(train).cfg_options
+    assert found == {**options, "randomness.seed": 3}
+
+
+def test_a_path_that_options_cannot_carry_is_named(tmp_path, capsys):
+    assert run_table(tmp_path / "a folder", FakeTools()) == 2
+    assert "a folder" in capsys.readouterr().err
+
+
+def test_methods_that_share_stage_one_stand_in_one_table():
+    alone = plan([VIDEO, SKELETON])
+    assert [[e.name for e in g] for g in groups(alone)] == [[e.name for e in alone]]
+    tiny = DEMO.parent / "cls_mix" / "cls_mix_average_tiny_h2o.py"
+    both = groups(plan([AVERAGE, tiny]))
+    assert [len(group) for group in both] == [3, 3]
+    assert {e.name.split("_")[-1] for e in both[0]} == {"tinyego"}
+
+
+@pytest.mark.parametrize("count", [0, 2], ids=["none", "two"])
+def test_a_stage_one_config_that_cannot_be_found_is_named(tmp_path, count):
+    from experiments import find_config
+
+    for number in range(count):
+        (tmp_path / f"f{number}").mkdir()
+        (tmp_path / f"f{number}" / "enc.py").touch()
+    (tmp_path / "g").mkdir()
+    with pytest.raises(FileNotFoundError, match=f"there are {count} configs enc.py"):
+        find_config("enc", beside=tmp_path / "g" / "fusion.py")
+
+
+def test_two_configs_of_one_name_are_refused(tmp_path):
+    twin = tmp_path / VIDEO.name
+    twin.write_text(VIDEO.read_text())
+    with pytest.raises(ValueError, match="bear one name"):
+        plan([VIDEO, twin])
+
+
+def test_output_goes_to_the_log_and_the_code_comes_back(tmp_path):
+    seen = []
+    command = [sys.executable, "-c", "print('hello'); raise SystemExit(7)"]
+    code = execution.run_logged(command, tmp_path / "log", seen.append, poll=0.05)
+    assert code == 7
+    assert "hello" in (tmp_path / "log").read_text()
+    assert "hello" in "".join(seen)
+
+
+STOPPED = """
+import sys, time, signal
+def end(*_):
+    print("child saved", flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+print("child started", flush=True)
+time.sleep(30)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_the_child_save_and_ends_us(tmp_path, number):
+    log = tmp_path / "log"
+
+    def signal_us(text):
+        if "child started" in text:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(execution.RunFailed, match="the same command") as failure:
+        execution.run_logged([sys.executable, "-c", STOPPED], log, signal_us, 0.05)
+    assert failure.value.code == 128 + number
+    assert log.read_text().endswith("child saved\n")
