@@ -1,0 +1,21 @@
+"""mpsign: 7 webcam signs by two signers, two hands of 21 joints, 30 frames, 288 / 72.
+
+    python tools/data/npz/prepare.py mpsign.npz --out data/mpsign --layout mediapipe \
+        --fps 30 --frame image --unit image --split-by mod:seq_index:5:0
+
+Coordinates are fractions of the image, where a sign is made counts, so they are not
+moved to a wrist. The protocol is that of ``natops.py``.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .natops import *
+
+train_pipeline[0].num_frames.skeleton = 30
+train_pipeline[2].scale = 2.0
+test_pipeline[0].num_frames.skeleton = 30
+test_pipeline[2].scale = 2.0
+train_dataloader.dataset.update(data_root="data/mpsign", pipeline=train_pipeline)
+val_dataloader.dataset.update(data_root="data/mpsign", pipeline=test_pipeline)
+test_dataloader.dataset.update(data_root="data/mpsign", pipeline=test_pipeline)

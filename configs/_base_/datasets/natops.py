@@ -1,0 +1,70 @@
+"""NATOPS: aircraft signals, two arms of 4 points, 51 frames, 6 classes, 180 / 180.
+
+    python tools/data/npz/prepare.py natops.npz --out data/natops \
+        --layout natops_arm --fps 20 --split-by field:split
+
+There is no val split: the last checkpoint is tested, and the test split is looked at
+once, after the last epoch.
+"""
+
+from mmfusion.datasets import MultiModalDataset, SeededSampler, fusion_collate
+from mmfusion.datasets.transforms import (
+    JitterSkeleton,
+    LoadSkeleton,
+    NormalizeSkeleton,
+    PackInputs,
+    SampleTimes,
+)
+from mmfusion.evaluation import AccuracyMetric
+
+train_pipeline = [
+    dict(
+        type=SampleTimes,
+        num_frames=dict(skeleton=32),
+        mode="random",
+        window=(0.8, 1.0),
+    ),
+    dict(type=LoadSkeleton),
+    dict(type=NormalizeSkeleton, mode="none"),
+    dict(type=JitterSkeleton, scale=0.15, rotation=(0.0, 0.0, 0.15), noise=0.01),
+    dict(type=PackInputs, streams=("skeleton",)),
+]
+test_pipeline = [
+    dict(type=SampleTimes, num_frames=dict(skeleton=32), mode="uniform"),
+    dict(type=LoadSkeleton),
+    dict(type=NormalizeSkeleton, mode="none"),
+    dict(type=PackInputs, streams=("skeleton",)),
+]
+
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=1,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type=SeededSampler, shuffle=True),
+    collate_fn=dict(type=fusion_collate),
+    dataset=dict(
+        type=MultiModalDataset,
+        ann_file="annotation.json",
+        data_root="data/natops",
+        split="train",
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=60,
+    num_workers=1,
+    sampler=dict(type=SeededSampler, shuffle=False),
+    collate_fn=dict(type=fusion_collate),
+    dataset=dict(
+        type=MultiModalDataset,
+        ann_file="annotation.json",
+        data_root="data/natops",
+        split="test",
+        pipeline=test_pipeline,
+        test_mode=True,
+    ),
+)
+val_evaluator = dict(type=AccuracyMetric)
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator
