@@ -22,6 +22,8 @@ from rich.progress import track
 from mmfusion.datasets.multimodal_dataset import MultiModalDataset
 from mmfusion.visualization import draw_hands
 
+MIN_HEIGHT = 360  # pixels, of a frame in the picture
+
 
 def build_pipeline(num_frames: int, frame: str | None) -> list[dict[str, Any]]:
     """Read images and joints at the same times; camera joints become image joints."""
@@ -35,8 +37,13 @@ def build_pipeline(num_frames: int, frame: str | None) -> list[dict[str, Any]]:
 
 
 def draw_clip(results: dict[str, Any], layout: str) -> tuple[np.ndarray, float]:
-    """Frames side by side with hands, (h, t w, 3) uint8 RGB, and the share inside."""
+    """Frames side by side with hands, (h, t w, 3) uint8 RGB, and the share inside.
+
+    Small frames are enlarged by a whole factor, so that there is something to see.
+    """
     height, width = results["img_shape"]
+    factor = max(1, MIN_HEIGHT // height)
+    size = (width * factor, height * factor)
     joints = results["joints"][..., :2]  # (t, h, j, 2), fractions of the image
     valid = results["joints_valid"]
     valid = (
@@ -44,10 +51,14 @@ def draw_clip(results: dict[str, Any], layout: str) -> tuple[np.ndarray, float]:
     )
     inside = ((joints >= 0) & (joints < 1)).all(axis=-1) & valid  # (t, h, j)
     share = float(inside.sum() / valid.sum()) if valid.any() else 0.0
-    pixels = joints * np.array([width, height])
+    pixels = joints * np.array(size)
+    images = [
+        cv2.resize(image, size, interpolation=cv2.INTER_NEAREST)
+        for image in results["imgs"]
+    ]
     drawn = [
         draw_hands(image, pixels[place], valid[place], layout)
-        for place, image in enumerate(results["imgs"])
+        for place, image in enumerate(images)
     ]
     return np.concatenate(drawn, axis=1), share
 

@@ -25,12 +25,13 @@ def test_h2o_hands_are_drawn_where_the_camera_sees_them(tmp_path, capsys):
     assert len(paths) == 2 and paths[0].suffix == ".png"
     assert capsys.readouterr().out.count("100.0 % of valid joints inside") == 2
     picture = cv2.imread(str(paths[0]))[..., ::-1].astype(int)
-    assert picture.shape == (51, 2 * 91, 3)
+    width = 7 * 91  # 51 pixels of height are enlarged to 357
+    assert picture.shape == (7 * 51, 2 * width, 3)
     # joint 20 lies 0.2 m right of the optical axis at a depth of 0.5 m; the first frame
     # lacks the right hand, the second one shows it over the left one
-    column = round((640 + 640 * 0.2 / 0.5) * 91 / 1280)
-    for left, colour in ((column, HAND_COLOURS[0]), (91 + column, HAND_COLOURS[1])):
-        near = np.abs(picture[:, left - 1 : left + 2] - np.array(colour)).sum(-1)
+    column = round((640 + 640 * 0.2 / 0.5) * width / 1280)
+    for left, colour in ((column, HAND_COLOURS[0]), (width + column, HAND_COLOURS[1])):
+        near = np.abs(picture[:, left - 2 : left + 3] - np.array(colour)).sum(-1)
         assert near.min() < 60
 
 
