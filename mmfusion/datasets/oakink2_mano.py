@@ -5,6 +5,7 @@ to be computed needs them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,11 @@ _HELP = (
 HandModel = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
+@lru_cache(maxsize=1)
 def load_hand_models(folder: Path) -> dict[str, HandModel]:
     """MANO of both hands as OakInk2 uses it: quaternions, centred on the wrist.
+
+    Loaded once in a process, since a converter asks for it once a sequence.
 
     Args:
         folder: has ``models/MANO_LEFT.pkl`` and ``models/MANO_RIGHT.pkl``.

@@ -1,7 +1,11 @@
 """The OakInk2 converter and the dataset that reads the layout with its caches."""
 
+import sys
+import types
+
 import numpy as np
 import pytest
+import torch
 
 from mmfusion.datasets.annotation import load_annotation
 from mmfusion.datasets.oakink2 import OakInk2Dataset
@@ -88,6 +92,34 @@ def test_workers_and_no_hands(root, capsys):
     assert "sequences with hands: 0 of 3" in capsys.readouterr().out
     _, records = load_annotation(str(root / "mmfusion/annotation.json"))
     assert {record["skeleton"] for record in records} == {None}
+
+
+class FakeManoLayer(torch.nn.Module):
+    """In the place of manotorch's: 21 joints at the wrist's place."""
+
+    def __init__(self, **options) -> None:
+        super().__init__()
+        assert options["rot_mode"] == "quat" and options["center_idx"] == 0
+
+    def forward(self, pose_coeffs: torch.Tensor, betas: torch.Tensor):
+        assert pose_coeffs.shape[1:] == (16, 4) and betas.shape[1:] == (10,)
+        return types.SimpleNamespace(joints=torch.zeros(len(betas), 21, 3))
+
+
+def test_joints_are_computed_where_mano_is_there(root, tmp_path, monkeypatch):
+    models = tmp_path / "mano" / "models"
+    models.mkdir(parents=True)
+    for side in ("LEFT", "RIGHT"):
+        (models / f"MANO_{side}.pkl").write_bytes(b"")
+    module = types.ModuleType("manotorch.manolayer")
+    module.ManoLayer = FakeManoLayer
+    monkeypatch.setitem(sys.modules, "manotorch", types.ModuleType("manotorch"))
+    monkeypatch.setitem(sys.modules, "manotorch.manolayer", module)
+    assert prepare.main(["--root", str(root), "--mano", str(tmp_path / "mano")]) == 0
+    path = root / "mmfusion" / "skeleton" / f"{TOKEN['val']}.npz"
+    with np.load(path) as cache:
+        assert cache["keypoint"].shape == (12, 2, 21, 3) and cache["valid"].all()
+        np.testing.assert_allclose(cache["keypoint"][0, 0, 0], [0.25, 0.25, 1.25])
 
 
 def test_min_count_drops_small_classes(root, capsys):
