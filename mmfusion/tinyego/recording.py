@@ -37,7 +37,7 @@ class Recording:
         joints: (N, 2, 21, 3), left and right, metres, camera frame; zero if not valid.
         valid: (N, 2) bool.
         camera_to_world: (N, 4, 4).
-        segments: the actions in time order, with background frames between them.
+        segments: the actions in time order, a few background frames before each.
     """
 
     plan: SequencePlan
@@ -60,13 +60,12 @@ def record(config: WorldConfig, sequence: SequencePlan) -> Recording:
         for frame in range(len(motion.valid)):
             images.append(_encode(renderer.draw(motion, boxes, frame)))
 
-    film(empty_moments(pauses, int(pauses.integers(1, 4))), ())
     for clip in sequence.clips:
+        film(empty_moments(pauses, int(pauses.integers(1, 4))), ())
         motion = simulate_clip(config, sequence, clip)
         start = len(images)
         film(motion, paint_object(config, sequence, clip))
         segments.append(Segment(clip.action, start, len(images) - 1))
-        film(empty_moments(pauses, int(pauses.integers(1, 4))), ())
     return Recording(
         plan=sequence,
         images=images,

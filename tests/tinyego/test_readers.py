@@ -1,0 +1,89 @@
+"""The real readers take TinyEgo for what it pretends to be, and twins stay twins."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmfusion.datasets import H2ODataset, OakInk2Dataset
+from mmfusion.datasets import h2o_layout as h2o
+from mmfusion.datasets.transforms import (
+    DecodeVideo,
+    LoadSkeleton,
+    NormalizeSkeleton,
+    PackInputs,
+    SampleTimes,
+)
+from mmfusion.tinyego import ClipContent, ceilings
+from mmfusion.tinyego.actions import ACTIONS
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+PIPELINE = [
+    dict(type=SampleTimes, num_frames=dict(video=8, skeleton=16), mode="uniform"),
+    dict(type=DecodeVideo),
+    dict(type=LoadSkeleton),
+    dict(type="mmaction.Resize", scale=(48, 48), keep_ratio=False),
+    dict(type=NormalizeSkeleton, mode="wrist"),
+    dict(type=PackInputs, streams=("video", "skeleton")),
+]
+
+
+def _prepare(root: Path, dataset: str, *more: str) -> None:
+    command = [sys.executable, str(TOOLS / "data" / dataset / "prepare.py")]
+    subprocess.run(
+        [*command, "--root", str(root), *more], check=True, capture_output=True
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["h2o", "oakink2"])
+def test_twins_are_equal_as_a_model_receives_them(
+    layout: str, request: pytest.FixtureRequest
+) -> None:
+    root: Path = request.getfixturevalue(f"{layout}_root")
+    more = ["--joints", str(root / "joints")] if layout == "oakink2" else []
+    _prepare(root, layout, *more)
+    reader = {"h2o": H2ODataset, "oakink2": OakInk2Dataset}[layout]
+    dataset = reader(PIPELINE, data_root=str(root), split="val", test_mode=True)
+    names = [name.replace("_", " ") for name in dataset.metainfo["classes"]["action"]]
+    number_of = {action.name: action.index for action in ACTIONS}
+    contents = []
+    for index in range(len(dataset)):
+        sample = dataset[index]
+        inputs = sample["inputs"]
+        hands = inputs["skeleton"].numpy().tobytes()
+        contents.append(
+            ClipContent(
+                action=number_of[names[int(sample["data_samples"].gt_action)]],
+                video=inputs["video"].numpy().tobytes(),
+                skeleton=(hands, inputs["skeleton_mask"].numpy().tobytes()),
+            )
+        )
+    assert ceilings(contents)["action"] == {
+        "video": 75.0,
+        "skeleton": pytest.approx(100 / 3),
+        "both": 100.0,
+    }
+
+
+def test_h2o_files_say_what_they_should(h2o_root: Path) -> None:
+    clips = h2o.read_action_file(h2o.find_action_file(h2o_root, "val"))
+    sequence = h2o.scan_sequence(h2o_root, clips[0].sequence)
+    assert len(clips) == 12
+    assert sequence.last_id == clips[0].last_frame == clips[-1].end
+    assert sequence.camera is not None and sequence.camera["height"] == 54
+    labels = h2o_root / "subject3_ego/h1/0/cam4/action_label"
+    for clip in clips:
+        for frame, inside in ((clip.start - 1, False), (clip.end, True)):
+            label = int((labels / f"{frame:06d}.txt").read_text())
+            assert label == (clip.action + 1 if inside else 0)
+
+
+def test_h2o_test_labels_are_hidden(h2o_root: Path) -> None:
+    hidden = h2o.read_action_file(h2o.find_action_file(h2o_root, "test"))
+    folder = h2o_root / "label_split"
+    known = h2o.read_action_file(folder / "action_test_labelled.txt")
+    assert {clip.action for clip in hidden} == {None}
+    assert [clip.row for clip in hidden] == [clip.row for clip in known]
+    assert not list(h2o_root.glob("subject4_ego/*/*/cam4/action_label"))
