@@ -5,7 +5,8 @@ and sums over the state are done for a whole chunk at once. Memory grows with th
 not with l x d x n: the backward keeps one state per chunk and recomputes the rest.
 
 Shapes: s scans done together (directions, groups), b batch, l tokens, d channels,
-n state, k tokens of one chunk.
+n state, k tokens of one chunk. Inside, d is the innermost dimension, so that sums over
+the state run over whole rows of channels.
 """
 
 import torch
@@ -48,48 +49,57 @@ class _ChunkedScan(torch.autograd.Function):
         length = u.shape[2]
         chunk = _chunk_length(*u.shape[:2], u.shape[3], A.shape[-1])
         y = torch.empty_like(u, memory_format=torch.contiguous_format)
-        state, boundaries = initial_state, []
+        rates = A.transpose(1, 2).contiguous()  # (s, n, d)
+        state = initial_state.transpose(2, 3).contiguous()  # (s, b, n, d)
+        boundaries = []
         for start in range(0, length, chunk):
             stop = min(start + chunk, length)
             boundaries.append(state)
-            _, states = _states_of_chunk(u, delta, A, B, state, start, stop)
+            _, states = _states_of_chunk(u, delta, rates, B, state, start, stop)
             state = states[-1].clone()
             C_c = _time_first(C, start, stop)  # (k, s, b, n)
-            y_c = torch.matmul(states, C_c.unsqueeze(-1)).squeeze(-1)  # (k, s, b, d)
-            y[:, :, start:stop] = y_c.permute(1, 2, 0, 3)
-        ctx.save_for_backward(u, delta, A, B, C, *boundaries)
+            y[:, :, start:stop] = _over_states(C_c, states).permute(1, 2, 0, 3)
+        ctx.save_for_backward(u, delta, rates, B, C, *boundaries)
         ctx.chunk = chunk
-        return y, state
+        return y, state.transpose(2, 3).contiguous()
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_y, grad_last):
-        u, delta, A, B, C, *boundaries = ctx.saved_tensors
+        u, delta, rates, B, C, *boundaries = ctx.saved_tensors
         grads = tuple(
             torch.empty_like(x, memory_format=torch.contiguous_format)
             for x in (u, delta, B, C)
         )
-        grad_A = torch.zeros_like(A)
-        carry = grad_last  # the gradient that reaches the last state of a chunk
+        grad_rates = torch.zeros_like(rates)
+        # the gradient that reaches the last state of a chunk
+        carry = grad_last.transpose(2, 3)
         for index in reversed(range(len(boundaries))):
             start = index * ctx.chunk
             stop = min(start + ctx.chunk, u.shape[2])
             carry = _backward_of_chunk(
-                (u, delta, A, B, C), boundaries[index], grad_y, carry, grads, grad_A,
-                start, stop,
+                (u, delta, rates, B, C), boundaries[index], grad_y, carry, grads,
+                grad_rates, start, stop,
             )  # fmt: skip
         grad_u, grad_delta, grad_B, grad_C = grads
-        return grad_u, grad_delta, grad_A, grad_B, grad_C, carry
+        grad_A = grad_rates.transpose(1, 2)
+        return grad_u, grad_delta, grad_A, grad_B, grad_C, carry.transpose(2, 3)
 
 
 def _states_of_chunk(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, state: Tensor, start: int, stop: int
+    u: Tensor,
+    delta: Tensor,
+    rates: Tensor,
+    B: Tensor,
+    state: Tensor,
+    start: int,
+    stop: int,
 ) -> tuple[Tensor, Tensor]:
-    """The decay exp(delta A) and the states, each (k, s, b, d, n), of one chunk."""
+    """The decay exp(delta A) and the states, each (k, s, b, n, d), of one chunk."""
     delta_c = _time_first(delta, start, stop)  # (k, s, b, d)
-    decay = (delta_c.unsqueeze(-1) * A.unsqueeze(1)).exp_()  # (k, s, b, d, n)
-    inputs = (delta_c * _time_first(u, start, stop)).unsqueeze(-1)
-    states = inputs * _time_first(B, start, stop).unsqueeze(-2)  # (k, s, b, d, n)
+    decay = (delta_c.unsqueeze(-2) * rates.unsqueeze(1)).exp_()  # (k, s, b, n, d)
+    inputs = (delta_c * _time_first(u, start, stop)).unsqueeze(-2)
+    states = inputs * _time_first(B, start, stop).unsqueeze(-1)  # (k, s, b, n, d)
     for decay_t, state_t in zip(decay.unbind(0), states.unbind(0), strict=True):
         state = state_t.addcmul_(decay_t, state)
     return decay, states
@@ -101,7 +111,7 @@ def _backward_of_chunk(
     grad_y: Tensor,
     carry: Tensor,
     grads: tuple[Tensor, ...],
-    grad_A: Tensor,
+    grad_rates: Tensor,
     start: int,
     stop: int,
 ) -> Tensor:
@@ -109,11 +119,11 @@ def _backward_of_chunk(
 
     With g_t the gradient of h_t:  g_t = C_t dy_t + exp(delta_{t+1} A) g_{t+1}.
     """
-    u, delta, A, B, C = inputs
+    u, delta, rates, B, C = inputs
     grad_u, grad_delta, grad_B, grad_C = grads
-    decay, states = _states_of_chunk(u, delta, A, B, state, start, stop)
+    decay, states = _states_of_chunk(u, delta, rates, B, state, start, stop)
     dy = _time_first(grad_y, start, stop)  # (k, s, b, d)
-    g = dy.unsqueeze(-1) * _time_first(C, start, stop).unsqueeze(-2)  # (k, s, b, d, n)
+    g = dy.unsqueeze(-2) * _time_first(C, start, stop).unsqueeze(-1)  # (k, s, b, n, d)
     g[-1] += carry
     decays, gs = decay.unbind(0), g.unbind(0)
     for t in range(len(gs) - 2, -1, -1):
@@ -121,21 +131,25 @@ def _backward_of_chunk(
     carry = decays[0] * gs[0]
 
     delta_c, u_c = _time_first(delta, start, stop), _time_first(u, start, stop)
-    B_c = _time_first(B, start, stop)
-    grad_C[:, :, start:stop] = _over_channels(dy, states)
-    grad_B[:, :, start:stop] = _over_channels(delta_c * u_c, g)
-    grad_input = torch.matmul(g, B_c.unsqueeze(-1)).squeeze(-1)  # d(delta u): (k,s,b,d)
+    grad_C[:, :, start:stop] = _over_channels(states, dy)
+    grad_B[:, :, start:stop] = _over_channels(g, delta_c * u_c)
+    grad_input = _over_states(_time_first(B, start, stop), g)  # d(delta u): (k,s,b,d)
     # d(delta A) = g * decay * previous state, in place of the decay
     decay[0].mul_(state)
     decay[1:].mul_(states[:-1])
-    grad_exponent = decay.mul_(g)  # (k, s, b, d, n)
-    through_A = torch.einsum("ksbdn,sdn->ksbd", grad_exponent, A)
-    grad_A += torch.einsum("ksbdn,ksbd->sdn", grad_exponent, delta_c)
+    grad_exponent = decay.mul_(g)  # (k, s, b, n, d)
+    through_A = torch.mul(grad_exponent, rates.unsqueeze(1), out=g).sum(-2)
+    grad_rates += grad_exponent.mul_(delta_c.unsqueeze(-2)).sum(dim=(0, 2))
     grad_u[:, :, start:stop] = (grad_input * delta_c).permute(1, 2, 0, 3)
     grad_delta[:, :, start:stop] = (grad_input * u_c + through_A).permute(1, 2, 0, 3)
     return carry
 
 
-def _over_channels(weights: Tensor, states: Tensor) -> Tensor:
-    """(k, s, b, d) and (k, s, b, d, n) -> (s, b, k, n), summed over channels."""
-    return torch.matmul(weights.unsqueeze(-2), states).squeeze(-2).permute(1, 2, 0, 3)
+def _over_states(weights: Tensor, states: Tensor) -> Tensor:
+    """(k, s, b, n) and (k, s, b, n, d) -> (k, s, b, d), summed over the state."""
+    return torch.matmul(weights.unsqueeze(-2), states).squeeze(-2)
+
+
+def _over_channels(states: Tensor, weights: Tensor) -> Tensor:
+    """(k, s, b, n, d) and (k, s, b, d) -> (s, b, k, n), summed over channels."""
+    return torch.matmul(states, weights.unsqueeze(-1)).squeeze(-1).permute(1, 2, 0, 3)

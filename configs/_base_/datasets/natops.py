@@ -45,7 +45,7 @@ train_dataloader = dict(
     collate_fn=dict(type=fusion_collate),
     dataset=dict(
         type=MultiModalDataset,
-        ann_file="annotation.json",
+        ann_file="data/natops/annotation.json",
         data_root="data/natops",
         split="train",
         pipeline=train_pipeline,
@@ -58,7 +58,7 @@ val_dataloader = dict(
     collate_fn=dict(type=fusion_collate),
     dataset=dict(
         type=MultiModalDataset,
-        ann_file="annotation.json",
+        ann_file="data/natops/annotation.json",
         data_root="data/natops",
         split="test",
         pipeline=test_pipeline,
