@@ -46,28 +46,28 @@ source "$(dirname "${BASH_SOURCE[0]}")/_env.sh"
 cd "$REPO"
 START=$SECONDS
 
-say "[1/5] Environment"
+say "[1/4] Environment"
 use_environment
 install_requirements runtime
 
-say "[2/5] Data: TinyEgo in H2O's layout"
+say "[2/4] Data: TinyEgo in H2O's layout"
 "$PYTHON" tools/data/tinyego/generate.py --layout h2o --out "$DATA"
 if [ ! "$DATA/mmfusion/annotation.json" -nt "$DATA/manifest.json" ]; then
-    "$PYTHON" tools/data/h2o/prepare.py --root "$DATA"
+    quietly "Annotation and skeleton caches" \
+        "$PYTHON" tools/data/h2o/prepare.py --root "$DATA"
 fi
 
-say "[3/5] Training and testing: ${METHODS[*]}"
+say "[3/4] Training, testing, table: ${METHODS[*]}"
 configs=()
 for method in "${METHODS[@]}"; do
     configs+=("configs/demo/${method}_nano_tinyego.py")
 done
 options=()
 [ "$DATA" = data/tinyego ] || options=(--data "$DATA")
-say "[4/5] Table, when the runs are complete"
 "$PYTHON" tools/analysis/table.py "${configs[@]}" --seeds "$SEEDS" \
     --work-root "$WORK_ROOT" ${options[@]+"${options[@]}"}
 
-say "[5/5] One test clip with its hands and the best five classes"
+say "[4/4] One test clip with its hands and the best five classes"
 best="$WORK_ROOT/cls_mix_average_nano_tinyego/seed0"
 "$PYTHON" tools/demo/predict_clip.py configs/demo/cls_mix_average_nano_tinyego.py \
     "$best/best.pth" --out "$WORK_ROOT/clip.mp4" --fps 6 \
