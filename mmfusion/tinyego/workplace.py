@@ -19,7 +19,7 @@ from .plan import ClipPlan, SequencePlan, WorldConfig, scene_rng
 TEXEL = 0.006  # metres of table per texture pixel
 TABLE_LEFT, TABLE_NEAR = -1.8, -0.40  # metres from the table's origin
 _TABLE_TEXELS = (600, 380)  # width, depth
-_TABLE_ORIGIN = np.array([0.0, 0.10, 0.41])
+_TABLE_ORIGIN = np.array([0.0, 0.11, 0.45])
 _SKINS = ((150, 178, 224), (100, 140, 196), (120, 160, 214), (70, 104, 160))
 
 # half sizes of the part that every object has in common and that hides the fingers
@@ -189,15 +189,15 @@ def paint_object(
 
 
 def _lotion(color) -> tuple[Box, ...]:
-    """A pink bottle with a white label and a pump."""
+    """A green bottle with a white label and a pump."""
     neck = _corners(CORE * [0.25, 1, 0.5], CORE[1], CORE[1] + 0.022)
     head = _corners(CORE * [0.55, 1, 0.5], CORE[1] + 0.020, CORE[1] + 0.036)
-    label = (_ellipse((0.0, -0.01), (0.045, 0.045)), color(0.92, 0.05, 0.98))
-    dot = (_ellipse((0.0, -0.01), (0.02, 0.028)), color(0.85, 0.55, 0.70))
+    label = (_ellipse((0.0, -0.01), (0.045, 0.04)), color(0.38, 0.05, 0.98))
+    leaf = (_ellipse((0.0, -0.01), (0.02, 0.025)), color(0.40, 0.80, 0.50))
     return (
-        Box(_corners(CORE), color(0.92, 0.55, 0.95), (label, dot)),
-        Box(neck, color(0.92, 0.05, 0.85)),
-        Box(head, color(0.92, 0.08, 0.95)),
+        Box(_corners(CORE), color(0.38, 0.75, 0.72), (label, leaf)),
+        Box(neck, color(0.38, 0.05, 0.85)),
+        Box(head, color(0.38, 0.08, 0.95)),
     )
 
 
