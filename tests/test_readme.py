@@ -1,0 +1,49 @@
+"""The README's plugin, as it stands there, trains from an empty folder."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def code_after(words):
+    """The first Python block after some words of the README."""
+    match = re.search(r"```python\n(.*?)```", README.split(words, 1)[1], re.DOTALL)
+    return match.group(1)
+
+
+def run(*command, cwd):
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], cwd=cwd, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+@pytest.mark.slow
+def test_the_plugin_trains_in_an_empty_folder(tmp_path):
+    (tmp_path / "gated_sum.py").write_text(code_after("`gated_sum.py`"))
+    (tmp_path / "three_streams.py").write_text(code_after("`three_streams.py`"))
+    tools = ROOT / "tools"
+    sizes = ("--num-train", 16, "--num-val", 12, "--num-test", 0)
+    generate = tools / "data/tinyego/generate.py"
+    run(generate, "--layout", "h2o", "--out", "data/tinyego", *sizes, cwd=tmp_path)
+    run(tools / "data/h2o/prepare.py", "--root", "data/tinyego", cwd=tmp_path)
+    once = ("--cfg-options", "train_cfg.max_epochs=1")
+    run(tools / "train.py", "three_streams.py", *once, cwd=tmp_path)
+    assert (tmp_path / "work_dirs/three_streams/finished.json").is_file()
+
+
+def test_the_two_commands_come_first():
+    start = "\n".join(README.splitlines()[:40])
+    assert "bash tools/quickstart.sh" in start and "bash tools/run_tests.sh" in start
+
+
+def test_every_file_it_names_exists():
+    names = re.findall(r"`((?:tools|configs|mmfusion|tests)/[\w/.-]+)`", README)
+    assert len(names) > 10
+    assert [name for name in names if not (ROOT / name).exists()] == []
