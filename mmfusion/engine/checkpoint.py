@@ -99,7 +99,7 @@ def save_atomic(obj: Any, path: str | os.PathLike) -> None:
         ) from error
 
 
-def write_atomic(path: str | os.PathLike, write: Callable[[BinaryIO], None]) -> None:
+def write_atomic(path: str | os.PathLike, write: Callable[[Any], Any]) -> None:
     """Let ``write(file)`` fill a temporary file, sync it, and rename it to ``path``."""
     target = Path(path)
     _remove_stale_temps(target)
@@ -126,7 +126,7 @@ def write_atomic(path: str | os.PathLike, write: Callable[[BinaryIO], None]) -> 
 
 def write_text_atomic(path: str | os.PathLike, text: str) -> None:
     """Write a small UTF-8 text file whole or not at all."""
-    write_atomic(path, lambda file: file.write(text.encode()))  # type: ignore[arg-type]
+    write_atomic(path, lambda file: file.write(text.encode()))
 
 
 class _ErrorKeepingFile:

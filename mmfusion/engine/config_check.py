@@ -14,6 +14,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.config import config as mmengine_config
 from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
 
 from mmfusion.engine.errors import ConfigError
 
@@ -97,7 +98,23 @@ def load_config(
         except (KeyError, TypeError, AssertionError) as error:
             raise ConfigError(f"--cfg-options {options}: {error}") from error
     check_keys(config)
+    _import_plugins(config)
     return config
+
+
+def _import_plugins(config: Config) -> None:
+    """Import ``custom_imports``, which MMEngine forgets in a pure-Python config."""
+    imports = config.get("custom_imports")
+    if not imports:
+        return
+    try:
+        import_modules_from_strings(**imports)
+    except (ImportError, TypeError) as error:
+        raise ConfigError(
+            f"config {config.filename}: custom_imports = {dict(imports)}: {error}; "
+            "importable are installed packages and files beside the config or in the "
+            "current folder"
+        ) from error
 
 
 def _external(name: str) -> str:

@@ -57,8 +57,8 @@ def first_nonfinite_module(model: nn.Module, data_batch: Any) -> str | None:
     ]
     try:
         with torch.no_grad():
-            data = model.data_preprocessor(data_batch, True)
-            model._run_forward(data, mode="loss")
+            data = model.data_preprocessor(data_batch, True)  # type: ignore[operator]
+            model._run_forward(data, mode="loss")  # type: ignore[operator]
     finally:
         for handle in handles:
             handle.remove()

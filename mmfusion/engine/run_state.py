@@ -26,10 +26,13 @@ def get_rng_state() -> dict[str, Tensor]:
         use, cuda (s',) uint8 of the current device.
     """
     version, words, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    twister = dict(np.random.get_state(legacy=False))
+    inner = twister["state"]
     state = {
         "python": _int_tensor([*words, gauss is not None, _bits(gauss or 0.0)]),
-        "numpy": _int_tensor([*keys, position, has_gauss, _bits(cached)]),
+        "numpy": _int_tensor(
+            [*inner["key"], inner["pos"], twister["has_gauss"], _bits(twister["gauss"])]
+        ),
         "torch": torch.get_rng_state(),
     }
     if torch.cuda.is_available():

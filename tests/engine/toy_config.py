@@ -2,6 +2,7 @@
 
 custom_imports = dict(imports=["tests.engine.toy"], allow_failed_imports=False)
 default_scope = "mmfusion"
+runner_type = "mmfusion.FusionRunner"
 _collate = dict(type="mmfusion.fusion_collate")
 
 model = dict(type="ToyModel")

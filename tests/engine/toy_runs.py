@@ -4,19 +4,18 @@ import itertools
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
 
 from mmfusion.engine import FusionRunner, load_checked
+from mmfusion.engine.config_check import load_config
 from mmfusion.engine.launch import prepare_work_dir
 
 CONFIG = Path(__file__).parent / "toy_config.py"
 _count = itertools.count()
 
 
-def toy_config(work_dir, options=None):
+def toy_config(work_dir, options=None, path=CONFIG):
     """The toy config with dotted ``options`` merged in."""
-    config = Config.fromfile(CONFIG)
-    config.merge_from_dict(options or {})
+    config = load_config(path, options)
     config.work_dir = str(work_dir)
     config.launcher = "none"
     config.experiment_name = f"toy{next(_count)}"  # MMEngine shares objects by name

@@ -96,5 +96,5 @@ def _npz(meta: dict[str, Any], rows: list[dict[str, Any]]) -> bytes:
             if None not in values:
                 arrays[prefix + task] = np.array(values)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()

@@ -99,7 +99,7 @@ class ProgressHook(Hook):
             return
         self._bars.update(self._part_task, advance=1)
         if mode == "train":
-            loss = float(outputs["loss"]) if outputs and "loss" in outputs else 0.0
+            loss = runner.message_hub.get_scalar("train/loss").current()
             text = f"training  loss {loss:.4f}{self._score}"
             self._bars.update(self._run_task, advance=1, description=text)
 

@@ -50,6 +50,10 @@ class FusionRunner(Runner):
     Use ``FusionRunner.from_cfg(cfg)``; the arguments are MMEngine's.
     """
 
+    _randomness_cfg: dict[str, Any]
+    optim_wrapper: Any
+    param_schedulers: Any
+
     def setup_env(self, env_cfg: dict) -> None:
         """Start gloo first where there is no GPU: MMEngine's own way wants CUDA."""
         if self.distributed and not is_distributed() and not is_cuda_available():

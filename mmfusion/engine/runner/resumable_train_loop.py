@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from mmengine.dist import get_rank
+from mmengine.dist import broadcast, get_rank, get_world_size
 from mmengine.hooks import EMAHook
 from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor
@@ -115,6 +115,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
             self._batch = idx + 1
             if self._weights_updated():
                 self.runner.call_hook("on_save_point", kind="iter")
+        self._share_buffers()
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
         self._batch = 0
@@ -163,6 +164,15 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         """False between the updates of gradient accumulation."""
         wrapper = self.runner.optim_wrapper
         return not hasattr(wrapper, "should_update") or wrapper.should_update()
+
+    def _share_buffers(self) -> None:
+        """Give every rank the first one's buffers: a batch norm's statistics are local.
+
+        All ranks then validate the model that is saved.
+        """
+        if get_world_size() > 1:
+            for buffer in self.runner.bare_model.buffers():
+                broadcast(buffer)
 
     def _val_is_due(self) -> bool:
         return (
