@@ -188,13 +188,19 @@ def resolution(num_samples: int, accuracy: float) -> str:
         f"at {100 * round(p * n) / n:.1f} % is {interval.low:.1f} to "
         f"{interval.high:.1f}"
     )
-    if best is None or likely is None:
+    if best is None:
         return f"{text}; no difference can be shown with so few."
     return (
-        f"{text}; McNemar's test (p < 0.05) needs {round(best * n / 100)} clips "
-        f"({best:.1f} points) if the better model loses none that the other has, "
-        f"{round(likely * n / 100)} ({likely:.1f} points) if they err independently."
+        f"{text}; McNemar's test (p < 0.05) needs {_clips(best, n)} if the better "
+        f"model loses none that the other has, {_clips(likely, n)} if they err "
+        "independently."
     )
+
+
+def _clips(points: float | None, n: int) -> str:
+    if points is None:
+        return "more disagreements than there would be"
+    return f"{round(points * n / 100)} clips ({points:.1f} points)"
 
 
 def _check_same_clips(results: Sequence[MethodResult]) -> None:

@@ -99,4 +99,6 @@ def test_resolution_says_what_105_clips_can_show():
     assert "one clip is 0.95 points" in text
     assert "50.4 to 68.9" in text  # about 9.4 to each side
     assert "needs 6 clips (5.7 points)" in text
+    assert "needs 6 clips" in resolution(24, 12.5)  # of 5 disagreements none can
+    assert "more disagreements than there" in resolution(24, 12.5)
     assert "no difference can be shown" in resolution(5, 60.0)

@@ -1,12 +1,14 @@
 """Tables of results on the screen, in Markdown and in JSON."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from paper import paper_accuracy, resolution_of_paper
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -39,9 +41,10 @@ class Grid:
 
     def rich(self) -> Table:
         """A table for the terminal."""
-        table = Table(title=self.title, title_justify="left")
+        table = Table(title=self.title, title_justify="left", box=SIMPLE_HEAD)
         for number, name in enumerate(self.head):
-            table.add_column(name, justify="left" if number == 0 else "right")
+            side: Any = "left" if number == 0 else "right"
+            table.add_column(name, justify=side, no_wrap=True)
         for cells in self.rows:
             table.add_row(*cells)
         return table
@@ -65,7 +68,8 @@ class Report:
         ceilings: Mapping[str, float] | None = None,
         with_paper: bool = False,
     ) -> None:
-        self.title = title
+        self.suffix = common_suffix([result.name for result in results])
+        self.title = f"{self.suffix.lstrip('_')}: {title}" if self.suffix else title
         self.ceilings = dict(ceilings or {})
         self.with_paper = with_paper
         self.rows = table_rows(results)
@@ -83,10 +87,10 @@ class Report:
         """The paper's columns, gains over the better single stream, all pairs."""
         grids = [self._accuracies()]
         if self.gains:
-            title = f"Fusion minus the better single stream ({self.baseline})"
-            grids.append(_tests(title, self.gains))
+            title = "Fusion minus the better single stream"
+            grids.append(self._tests(title, self.gains))
         if len(self.pairs) > 1:
-            grids.append(_tests("Every pair, the better one first", self.pairs))
+            grids.append(self._tests("Every pair, the better one first", self.pairs))
         return grids
 
     def notes(self) -> list[str]:
@@ -141,7 +145,8 @@ class Report:
         rows = []
         for row in self.rows:
             name, top1 = row.result.name, row.top1
-            cells = [name, f"{top1.mean:.2f}", f"{top1.low:.1f} to {top1.high:.1f}"]
+            cells = [name.removesuffix(self.suffix), f"{top1.mean:.2f}"]
+            cells.append(f"{top1.low:.1f} to {top1.high:.1f}")
             for stream in streams:
                 points, relative = row.deltas.get(stream, (None, None))
                 cells += [_signed(points), _signed(relative)]
@@ -154,6 +159,27 @@ class Report:
                 cells.append(_number(paper_accuracy(name), 2))
             rows.append(cells)
         return Grid(self.title, head, rows)
+
+    def _tests(self, title: str, pairs: Sequence[PairTest]) -> Grid:
+        rows = [
+            [
+                f"{pair.first.removesuffix(self.suffix)} - "
+                f"{pair.second.removesuffix(self.suffix)}",
+                _signed(pair.difference.mean),
+                f"{pair.difference.low:+.1f} to {pair.difference.high:+.1f}",
+                f"{pair.p_value:.4f}",
+                f"{pair.p_holm:.4f}",
+            ]
+            for pair in pairs
+        ]
+        return Grid(title, ["Methods", "points", "95 % interval", "p", "Holm"], rows)
+
+
+def common_suffix(names: Sequence[str]) -> str:
+    """What all names end with, from an underscore on: ``_nano_tinyego``."""
+    shared = os.path.commonprefix([name[::-1] for name in names])[::-1]
+    start = shared.find("_")
+    return shared[start:] if len(names) > 1 and start >= 0 else ""
 
 
 def show(reports: Sequence[Report], console: Console) -> None:
@@ -177,20 +203,6 @@ def write(reports: Sequence[Report], folder: Path) -> list[Path]:
     for name, text in files.items():
         (folder / name).write_text(text)
     return [folder / name for name in files]
-
-
-def _tests(title: str, pairs: Sequence[PairTest]) -> Grid:
-    rows = [
-        [
-            f"{pair.first} - {pair.second}",
-            _signed(pair.difference.mean),
-            f"{pair.difference.low:+.1f} to {pair.difference.high:+.1f}",
-            f"{pair.p_value:.4f}",
-            f"{pair.p_holm:.4f}",
-        ]
-        for pair in pairs
-    ]
-    return Grid(title, ["Methods", "points", "95 % interval", "p", "Holm"], rows)
 
 
 def _pair_dict(pair: PairTest) -> dict[str, Any]:

@@ -106,7 +106,8 @@ def test_the_table_has_the_numbers_of_the_predictions(tmp_path):
     assert gain["difference"]["mean"] == pytest.approx(100 * 16 / 48)
     assert gain["difference"]["low"] > 0 and gain["p_value"] < 0.01
     text = (tmp_path / "table.md").read_text()
-    assert "| cls_mix_average_nano_tinyego | 63.54 |" in text
+    assert "nano_tinyego: action, 2 seeds" in text
+    assert "| cls_mix_average | 63.54 |" in text
     assert "+41.67" in text and "The paper: n = 105" in text
 
 
@@ -192,6 +193,14 @@ def test_two_configs_of_one_name_are_refused(tmp_path):
     twin.write_text(VIDEO.read_text())
     with pytest.raises(ValueError, match="bear one name"):
         plan([VIDEO, twin])
+
+
+def test_names_are_shown_without_what_they_share():
+    from report import common_suffix
+
+    assert common_suffix(["a_nano_x", "b_nano_x"]) == "_nano_x"
+    assert common_suffix(["aa_x", "ba_x"]) == "_x"
+    assert common_suffix(["a", "b"]) == common_suffix(["a_x"]) == ""
 
 
 def test_output_goes_to_the_log_and_the_code_comes_back(tmp_path):
