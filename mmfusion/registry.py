@@ -14,7 +14,7 @@ from mmengine.registry import Registry  # noqa: E402
 
 
 def _child(parent: Registry, package: str) -> Registry:
-    """A registry of ours under ``parent``, filled by importing ``mmfusion.<package>``."""
+    """A registry of ours under ``parent``, filled by importing ``package``."""
     return Registry(
         parent.name,
         parent=parent,

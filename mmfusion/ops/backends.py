@@ -26,9 +26,10 @@ def _reference(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, initial_state: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The reference, one scan after the other; shapes as :func:`chunked_scan`."""
+    B, C = B.unsqueeze(3), C.unsqueeze(3)  # (s, b, l, 1, n): one group each
     scans = [
-        selective_scan_reference(*one[:3], one[3].unsqueeze(2), one[4].unsqueeze(2), h)
-        for *one, h in zip(u, delta, A, B, C, initial_state, strict=True)
+        selective_scan_reference(u[i], delta[i], A[i], B[i], C[i], initial_state[i])
+        for i in range(len(u))
     ]
     outputs, states = zip(*scans, strict=True)
     return torch.stack(outputs), torch.stack(states)

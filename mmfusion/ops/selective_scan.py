@@ -4,7 +4,8 @@ Shapes: b batch, l tokens, d channels, n state, g groups of channels that share 
 The layout is channel-last; inputs may be strided views.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, overload
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,43 @@ class ScanInputs(NamedTuple):
     C: Tensor
     D: Tensor | None = None
     delta_bias: Tensor | None = None
+
+
+@overload
+def selective_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    z: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    delta_softplus: bool = False,
+    reverse: bool = False,
+    initial_state: Tensor | None = None,
+    return_last_state: Literal[False] = False,
+    backend: str = "auto",
+) -> Tensor: ...
+
+
+@overload
+def selective_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    z: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    delta_softplus: bool = False,
+    reverse: bool = False,
+    initial_state: Tensor | None = None,
+    *,
+    return_last_state: Literal[True],
+    backend: str = "auto",
+) -> tuple[Tensor, Tensor]: ...
 
 
 def selective_scan(
@@ -52,7 +90,7 @@ def selective_scan(
         D: (d,), the skip. z: (b, l, d), the gate. delta_bias: (d,).
         delta_softplus: whether delta (with its bias) passes through softplus.
         reverse: scan from the last token to the first; y stays in the tokens' order.
-        initial_state: (b, d, n), the state before the first token scanned; zero if None.
+        initial_state: (b, d, n), the state before the first token scanned; None is 0.
         return_last_state: whether to give the state after the last token scanned too.
         backend: ``auto`` or a name of :func:`mmfusion.ops.available_backends`.
 
@@ -166,7 +204,7 @@ def _prepare(
     return u, delta, A.to(dtype).reshape(groups, -1, num_states), B, C
 
 
-def _initial_state(state: Tensor | None, parts: tuple[Tensor, ...]) -> Tensor:
+def _initial_state(state: Tensor | None, parts: Sequence[Tensor]) -> Tensor:
     """(s, b, d/s, n): the given (b, d, n) by groups, or zeros."""
     u, _, A = parts[:3]
     groups, batch, _, channels = u.shape

@@ -6,8 +6,8 @@ from mmengine.structures import BaseDataElement
 class ActionDataSample(BaseDataElement):
     """Labels and scores of one clip.
 
-    Data fields are named by task (``action``, ``verb``, ``noun``...): ``gt_<task>`` is a
-    0-d int64 tensor, ``score_<task>`` a (k,) tensor of probabilities that sum to 1.
+    Data fields are named by task (``action``, ``verb``, ``noun``...): ``gt_<task>`` is
+    a 0-d int64 tensor, ``score_<task>`` a (k,) tensor of probabilities.
     ``metainfo`` holds ``sample_id`` (str) and what the pipeline wants to hand on.
 
     Example:

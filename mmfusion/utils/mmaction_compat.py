@@ -21,18 +21,20 @@ def mend_mmaction() -> None:
     if f"{_DRN}.drn" in sys.modules:
         return
     # mmcv-lite has no compiled ops, says so on import, and nothing here uses them
-    warnings.filterwarnings("ignore", "Fail to import ``MultiScaleDeformableAttention``")
+    warnings.filterwarnings(
+        "ignore", "Fail to import ``MultiScaleDeformableAttention``"
+    )
     try:
         from mmaction.utils import dependency
     except ImportError as error:
         raise ImportError(
-            f"mmfusion's registries extend MMAction2's, which does not import ({error})."
-            " Install it with: pip install -r requirements/runtime.txt"
+            f"mmfusion's registries extend MMAction2's, which does not import ({error});"
+            " install it by: pip install -r requirements/runtime.txt"
         ) from error
     dependency.WITH_MULTIMODAL = False
     package = types.ModuleType(_DRN)
     package.__path__ = []  # an empty package
     module = types.ModuleType(f"{_DRN}.drn")
-    module.DRN = type("DRN", (), {"__doc__": "Stand-in for the missing localizer."})
+    vars(module)["DRN"] = type("DRN", (), {"__doc__": "Stand-in of a localizer."})
     sys.modules[_DRN] = package
     sys.modules[f"{_DRN}.drn"] = module

@@ -82,9 +82,10 @@ class ToyDataset(Dataset):
 
 @METRICS.register_module()
 class ToyAccuracy(BaseMetric):
-    """``action/top1`` in percent."""
+    """``action/top1`` in percent; draws from the global generator, as it should not."""
 
     def process(self, data_batch, data_samples):
+        torch.rand(1)
         for sample in data_samples:
             hit = int(sample["score_action"].argmax()) == int(sample["gt_action"])
             self.results.append(hit)

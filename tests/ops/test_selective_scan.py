@@ -1,6 +1,5 @@
 import pytest
 import torch
-from tests.tolerances import FORWARD, GRADIENT
 
 from mmfusion.ops import (
     ScanInputs,
@@ -9,6 +8,7 @@ from mmfusion.ops import (
     scan_backend,
     selective_scan,
 )
+from tests.tolerances import FORWARD, GRADIENT
 
 LENGTHS = (1, 2, 63, 64, 65, 100, 1025)
 
@@ -22,7 +22,9 @@ def make_inputs(length, channels=6, states=4, groups=1, batch=2, dtype=torch.flo
 
     A = -torch.arange(1.0, states + 1, dtype=dtype).repeat(channels, 1)
     tokens = (batch, length, channels)
-    by_group = (batch, length, groups, states) if groups > 1 else (batch, length, states)
+    by_group = (
+        (batch, length, groups, states) if groups > 1 else (batch, length, states)
+    )
     inputs = dict(
         u=draw(*tokens),
         delta=draw(*tokens),
@@ -64,7 +66,9 @@ def test_first_steps_by_hand():
     h2 = 4 * torch.tensor(-1.0).exp() + 3
     for backend in available_backends():
         y = selective_scan(u, delta, A, B, C, backend=backend)
-        torch.testing.assert_close(y.flatten(), torch.stack([torch.tensor(4.0), 2 * h2]))
+        torch.testing.assert_close(
+            y.flatten(), torch.stack([torch.tensor(4.0), 2 * h2])
+        )
 
 
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
@@ -114,9 +118,7 @@ def test_state_carries_over():
     whole, last = selective_scan(**inputs, return_last_state=True)
     parts, state = [], inputs["initial_state"]
     for cut in (slice(0, 11), slice(11, 30)):
-        piece = {
-            k: v[:, cut] if k in "u delta B C z" else v for k, v in inputs.items()
-        }
+        piece = {k: v[:, cut] if k in "u delta B C z" else v for k, v in inputs.items()}
         piece["initial_state"] = state
         y, state = selective_scan(**piece, return_last_state=True)
         parts.append(y)
@@ -156,8 +158,9 @@ def test_bfloat16_keeps_a_float32_state():
 
 def test_strided_views_and_large_delta():
     inputs = make_inputs(70)
-    views = {k: v.transpose(0, 1).contiguous().transpose(0, 1) if k in "u delta z" else v
-             for k, v in inputs.items()}  # fmt: skip
+    views = dict(inputs)
+    for name in ("u", "delta", "z"):
+        views[name] = inputs[name].transpose(0, 1).contiguous().transpose(0, 1)
     views["delta"] = views["delta"] * 50
     assert_same(run(views, "torch"), run(views, "reference"))
 

@@ -1,4 +1,4 @@
-"""The schedule of ``adamw_50e`` cut to 15 epochs for nano models trained from scratch."""
+"""The schedule of ``adamw_50e`` cut to 15 epochs, for nano models from scratch."""
 
 from mmengine.config import read_base
 

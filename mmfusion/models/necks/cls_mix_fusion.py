@@ -128,7 +128,7 @@ class CLSMixFusion(BaseModule):
         return x[:, index]
 
     def logged_scalars(self) -> dict[str, float]:
-        """The weight of each stream at the last forward, by name, if the mix has one."""
+        """The weight of each stream at the last forward, if the mix has weights."""
         weights = getattr(self.mix, "last_weights", None)
         if weights is None:
             return {}

@@ -111,7 +111,8 @@ class SkeletonMamba(BaseModule):
         """
         if tuple(x.shape[1:]) != self.input_shape:
             raise ValueError(
-                f"skeleton has shape {tuple(x.shape)}, expected (b, *{self.input_shape})"
+                f"skeleton has shape {tuple(x.shape)}, expected"
+                f" (b, *{self.input_shape})"
             )
         if mask is not None and mask.shape != x.shape[:3]:
             raise ValueError(

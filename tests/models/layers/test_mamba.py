@@ -1,9 +1,9 @@
 import pytest
 import torch
-from tests.tolerances import FORWARD
 
 from mmfusion.models.layers import MambaBlock, MambaMixer, forward_blocks
 from mmfusion.ops import scan_backend
+from tests.tolerances import FORWARD
 
 PARAMETERS = {192: 251_520, 384: 963_840, 576: 2_136_960, 768: 3_770_880}
 
