@@ -28,7 +28,7 @@ def mend_mmaction() -> None:
         from mmaction.utils import dependency
     except ImportError as error:
         raise ImportError(
-            f"mmfusion's registries extend MMAction2's, which does not import ({error});"
+            f"mmfusion's registries extend MMAction2's, not importable ({error});"
             " install it by: pip install -r requirements/runtime.txt"
         ) from error
     dependency.WITH_MULTIMODAL = False

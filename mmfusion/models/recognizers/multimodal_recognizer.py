@@ -174,7 +174,7 @@ def _fold_views(name: str, x: Tensor, views: int) -> Tensor:
 
 
 def _labels(samples: list[ActionDataSample], task: str, num_classes: int) -> Tensor:
-    """(b,) int64; a label that is absent or out of range raises with its sample's id."""
+    """(b,) int64; a label absent or out of range raises with the sample's id."""
     labels = []
     for sample in samples:
         label = sample.get(f"gt_{task}")
