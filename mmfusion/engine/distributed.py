@@ -1,6 +1,7 @@
-"""Values across ranks as JSON in tensors: no pickle travels between processes."""
+"""Between processes: values as JSON in tensors, since no pickle may travel."""
 
 import json
+import os
 from typing import Any
 
 import torch
@@ -23,3 +24,14 @@ def gather_json(value: Any) -> list[Any]:
         json.loads(row[:size].cpu().numpy().tobytes())
         for size, row in zip(sizes, all_gather(padded), strict=True)
     ]
+
+
+def slurm_to_torchrun_env() -> None:
+    """Name the process group by slurm's variables, for gloo."""
+    env = os.environ
+    nodes = env["SLURM_NODELIST"].replace("[", ",").split(",")
+    env.setdefault("MASTER_ADDR", nodes[0] if len(nodes) == 1 else env["HOSTNAME"])
+    env.setdefault("MASTER_PORT", "29500")
+    env["RANK"] = env["SLURM_PROCID"]
+    env["WORLD_SIZE"] = env["SLURM_NTASKS"]
+    env["LOCAL_RANK"] = env["SLURM_LOCALID"]

@@ -1,4 +1,4 @@
-"""What a run must remember beside its weights: random states and the message hub."""
+"""What a run must remember beside its weights: position, random states, logs."""
 
 import contextlib
 import random
@@ -116,3 +116,46 @@ def hub_from_plain(hub: MessageHub, state: dict[str, Any]) -> None:
         hub._resumed_keys[key] = True
     for key, value in state["infos"].items():
         hub.update_info(key, value)
+
+
+def get_progress(loop: Any, meta: dict[str, Any]) -> dict[str, Any]:
+    """The loop's position, or the one that MMEngine's CheckpointHook states."""
+    if "iter" not in meta and hasattr(loop, "progress"):
+        return loop.progress()
+    epoch, iteration = meta.get("epoch", loop.epoch), meta.get("iter", loop.iter)
+    return {
+        "epoch": epoch,
+        "iter": iteration,
+        "batch": iteration - epoch * len(loop.dataloader),
+        "val_pending": False,
+        "stop_training": loop.stop_training,
+    }
+
+
+def load_progress(loop: Any, meta: dict[str, Any], rng: list) -> None:
+    """Put the loop where ``meta`` says; MMEngine's own loops know only two numbers."""
+    if hasattr(loop, "load_progress"):
+        loop.load_progress(meta, rng)
+    else:
+        loop._epoch, loop._iter = meta["epoch"], meta["iter"]
+
+
+def scheduler_states(schedulers: Any) -> Any:
+    """The states of a list of schedulers, or of a dict of lists."""
+    if isinstance(schedulers, dict):
+        return {name: scheduler_states(group) for name, group in schedulers.items()}
+    return [scheduler.state_dict() for scheduler in schedulers]
+
+
+def load_scheduler_states(schedulers: Any, states: Any) -> None:
+    """Put back what ``scheduler_states`` gave."""
+    if isinstance(schedulers, dict):
+        for key, item in schedulers.items():
+            load_scheduler_states(item, states[key])
+        return
+    if len(schedulers) != len(states):
+        raise CheckpointError(
+            f"the checkpoint has {len(states)} schedulers, the config {len(schedulers)}"
+        )
+    for scheduler, state in zip(schedulers, states, strict=True):
+        scheduler.load_state_dict(state)

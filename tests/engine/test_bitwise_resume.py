@@ -19,6 +19,7 @@ VARIANTS = {
     "accumulate": {"optim_wrapper.accumulative_counts": 4},
     "bf16": {"optim_wrapper.dtype": "bfloat16"},
     "two-workers": {"train_dataloader.num_workers": 2},
+    "rare-checkpoints": {"default_hooks.checkpoint.interval": 10},
 }
 
 
@@ -58,6 +59,17 @@ def test_variants_continue_bitwise(variant, uninterrupted, tmp_path):
     with_signal(tmp_path, "iter", 8, VARIANTS[variant])
     run_toy(tmp_path, VARIANTS[variant])
     reference = uninterrupted(variant)
+    assert differences(reference / "epoch_3.pth", tmp_path / "epoch_3.pth") == []
+
+
+@pytest.mark.parametrize("stop", ["in-validation", "after-validation", "epoch-end"])
+def test_stop_between_checkpoints_saves_the_very_state(stop, uninterrupted, tmp_path):
+    """Above all the model's own weights, while those of its EMA are being validated."""
+    rare = VARIANTS["rare-checkpoints"]
+    with_signal(tmp_path, *STOPS[stop], rare)
+    assert [path.name[:5] for path in tmp_path.glob("*_*.pth")] == ["iter_"]
+    run_toy(tmp_path, rare)
+    reference = uninterrupted("rare-checkpoints")
     assert differences(reference / "epoch_3.pth", tmp_path / "epoch_3.pth") == []
 
 

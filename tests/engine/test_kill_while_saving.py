@@ -97,3 +97,23 @@ def test_kill_at_a_point(tmp_path, monkeypatch, point):
     assert version == (2 if point == "renamed" else 1)
     save_atomic({"meta": {"version": 3}}, path)
     assert os.listdir(tmp_path) == ["epoch_1.pth"]
+
+
+def test_content_and_name_reach_the_disk_in_order(tmp_path, monkeypatch):
+    """What a power cut would show and a kill cannot."""
+    calls = []
+
+    def record(name):
+        real = getattr(os, name)
+
+        def call(*args):
+            kind = "folder" if os.path.isdir(f"/proc/self/fd/{args[0]}") else "file"
+            calls.append(name if name == "replace" else f"{name} {kind}")
+            return real(*args)
+
+        monkeypatch.setattr(os, name, call)
+
+    record("fsync")
+    record("replace")
+    save_atomic({"meta": {}}, tmp_path / "a.pth")
+    assert calls == ["fsync file", "replace", "fsync folder"]

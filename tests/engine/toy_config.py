@@ -45,7 +45,7 @@ default_hooks = dict(
 )
 custom_hooks = [
     dict(type="EMAHook", momentum=0.1),
-    dict(type="EarlyStopHook", monitor="action/top1", patience=10),
+    dict(type="EarlyStopHook", monitor="action/top1", patience=10, min_delta=100.0),
 ]
 log_level = "WARNING"
 randomness = dict(seed=3)

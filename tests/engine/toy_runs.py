@@ -81,12 +81,20 @@ def differences(first, second):
     right = flatten({key: b.get(key) for key in STATE})
     for key in ("epoch", "iter", "batch", "val_pending", "stop_training", "seed"):
         left[key], right[key] = a["meta"][key], b["meta"][key]
+    left |= flatten(logged(a), "/log")
+    right |= flatten(logged(b), "/log")
     assert len(left) > 60
     return sorted(
         path
         for path in left.keys() | right.keys()
         if path not in left or path not in right or not same(left[path], right[path])
     )
+
+
+def logged(checkpoint):
+    """The scalars of the message hub that are no times: losses, rates, metrics."""
+    scalars = checkpoint["message_hub"]["scalars"]
+    return {key: value for key, value in scalars.items() if "time" not in key}
 
 
 def same(left, right):

@@ -1,10 +1,8 @@
 """MMEngine's Runner with checkpoints that are plain, atomic and complete."""
 
 import json
-import os
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +21,20 @@ from mmfusion.engine.checkpoint import (
     write_text_atomic,
 )
 from mmfusion.engine.config_check import check_num_classes, comparable_config
-from mmfusion.engine.errors import CheckpointError, ConfigError
+from mmfusion.engine.dataloader import build_dataloader
+from mmfusion.engine.distributed import slurm_to_torchrun_env
+from mmfusion.engine.errors import CheckpointError
 from mmfusion.engine.run_state import (
     gather_rng_states,
+    get_progress,
     hub_from_plain,
     hub_to_plain,
+    load_progress,
+    load_scheduler_states,
+    scheduler_states,
 )
 from mmfusion.engine.work_dir import newest_checkpoint
-from mmfusion.registry import FUNCTION, RUNNERS
+from mmfusion.registry import RUNNERS
 
 FORMAT = 1
 
@@ -58,7 +62,7 @@ class FusionRunner(Runner):
         """Start gloo first where there is no GPU: MMEngine's own way wants CUDA."""
         if self.distributed and not is_distributed() and not is_cuda_available():
             if self._launcher == "slurm":
-                _slurm_to_torchrun_env()
+                slurm_to_torchrun_env()
             torch.distributed.init_process_group("gloo")
         super().setup_env(env_cfg)
 
@@ -107,14 +111,7 @@ class FusionRunner(Runner):
 
         ``diff_rank_seed`` is for the model: samplers of all ranks must agree.
         """
-        if isinstance(dataloader, dict):
-            dataloader = _with_collate(dataloader)
-        loader = Runner.build_dataloader(dataloader, seed=self.base_seed)
-        if loader.generator is None:
-            loader.generator = torch.Generator()
-        loader.generator.manual_seed(self.base_seed)
-        loader.worker_init_fn = partial(_init_worker, inner=loader.worker_init_fn)
-        return loader
+        return build_dataloader(dataloader, self.base_seed)
 
     def build_train_loop(self, loop: Any) -> Any:
         """MMEngine's, with our epoch loop where the config says ``by_epoch=True``.
@@ -197,7 +194,7 @@ class FusionRunner(Runner):
         self, save_optimizer: bool, save_param_scheduler: bool, meta: dict | None
     ) -> dict[str, Any]:
         """All that a checkpoint holds, still on the model's device."""
-        progress = _progress(self.train_loop, meta or {})
+        progress = get_progress(self.train_loop, meta or {})
         checkpoint: dict[str, Any] = {
             "meta": {
                 **(meta or {}),
@@ -215,9 +212,7 @@ class FusionRunner(Runner):
             return checkpoint
         checkpoint["optimizer"] = self.optim_wrapper.state_dict()
         if save_param_scheduler and self.param_schedulers is not None:
-            checkpoint["param_schedulers"] = _map_schedulers(
-                self.param_schedulers, lambda scheduler: scheduler.state_dict()
-            )
+            checkpoint["param_schedulers"] = scheduler_states(self.param_schedulers)
         checkpoint["message_hub"] = hub_to_plain(self.message_hub)
         checkpoint["hooks"] = {
             name: hook.state_dict() for name, hook in self._stateful_hooks().items()
@@ -332,14 +327,14 @@ class FusionRunner(Runner):
                 "load_from without resume"
             )
         self._check_same_world(meta)
-        _load_progress(self.train_loop, meta, checkpoint["rng"])
+        load_progress(self.train_loop, meta, checkpoint["rng"])
         hub_from_plain(self.message_hub, checkpoint["message_hub"])
         if resume_optimizer:
             self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
             self.optim_wrapper.load_state_dict(checkpoint["optimizer"])
         if resume_param_scheduler and "param_schedulers" in checkpoint:
             self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
-            _load_schedulers(self.param_schedulers, checkpoint["param_schedulers"])
+            load_scheduler_states(self.param_schedulers, checkpoint["param_schedulers"])
         for name, hook in self._stateful_hooks().items():
             if name in checkpoint["hooks"]:
                 hook.load_state_dict(checkpoint["hooks"][name])
@@ -357,82 +352,3 @@ class FusionRunner(Runner):
             self.logger.warning(
                 f"resuming a run of seed {meta['seed']} with seed {self.base_seed}"
             )
-
-
-def _progress(loop: Any, meta: dict[str, Any]) -> dict[str, Any]:
-    """The loop's position, or the one that MMEngine's CheckpointHook states."""
-    if "iter" not in meta and hasattr(loop, "progress"):
-        return loop.progress()
-    epoch, iteration = meta.get("epoch", loop.epoch), meta.get("iter", loop.iter)
-    return {
-        "epoch": epoch,
-        "iter": iteration,
-        "batch": iteration - epoch * len(loop.dataloader),
-        "val_pending": False,
-        "stop_training": loop.stop_training,
-    }
-
-
-def _load_progress(loop: Any, meta: dict[str, Any], rng: list) -> None:
-    """Put the loop where ``meta`` says; MMEngine's own loops know only two numbers."""
-    if hasattr(loop, "load_progress"):
-        loop.load_progress(meta, rng)
-    else:
-        loop._epoch, loop._iter = meta["epoch"], meta["iter"]
-
-
-def _map_schedulers(schedulers: Any, function: Callable) -> Any:
-    """Apply to each scheduler of a list, or of a dict of lists."""
-    if isinstance(schedulers, dict):
-        return {
-            name: _map_schedulers(group, function) for name, group in schedulers.items()
-        }
-    return [function(scheduler) for scheduler in schedulers]
-
-
-def _load_schedulers(schedulers: Any, states: Any) -> None:
-    """The inverse of ``_map_schedulers(..., state_dict)``."""
-    if isinstance(schedulers, dict):
-        for key, item in schedulers.items():
-            _load_schedulers(item, states[key])
-        return
-    if len(schedulers) != len(states):
-        raise CheckpointError(
-            f"the checkpoint has {len(states)} schedulers, the config {len(schedulers)}"
-        )
-    for scheduler, state in zip(schedulers, states, strict=True):
-        scheduler.load_state_dict(state)
-
-
-def _with_collate(dataloader: dict) -> dict:
-    """The config with its collate function found: MMEngine looks in its own only."""
-    collate = dataloader.get("collate_fn")
-    if not isinstance(collate, dict) or not isinstance(collate.get("type"), str):
-        return dataloader
-    name = collate["type"]
-    function = FUNCTION.get(name) or FUNCTION.get(name.removeprefix("mmfusion."))
-    if function is None:
-        raise ConfigError(f"collate_fn: no function named {name!r}")
-    return {**dataloader, "collate_fn": {**collate, "type": function}}
-
-
-def _init_worker(worker_id: int, inner: Callable | None) -> None:
-    """Move a loader's worker out of the process group of the run.
-
-    A signal to the group (Ctrl-C, a batch system) then reaches the run alone, which
-    stops gracefully and ends its workers itself.
-    """
-    os.setpgrp()
-    if inner is not None:
-        inner(worker_id)
-
-
-def _slurm_to_torchrun_env() -> None:
-    """Name the process group by slurm's variables, for gloo."""
-    env = os.environ
-    nodes = env["SLURM_NODELIST"].replace("[", ",").split(",")
-    env.setdefault("MASTER_ADDR", nodes[0] if len(nodes) == 1 else env["HOSTNAME"])
-    env.setdefault("MASTER_PORT", "29500")
-    env["RANK"] = env["SLURM_PROCID"]
-    env["WORLD_SIZE"] = env["SLURM_NTASKS"]
-    env["LOCAL_RANK"] = env["SLURM_LOCALID"]
