@@ -26,6 +26,8 @@ from .plan import ClipPlan, SequencePlan, WorldConfig, scene_rng
 LENS = Intrinsics(636.6593, 636.2520, 635.2839, 366.8740, 1280, 720)
 HAND_SIZES = {1: 0.94, 2: 1.05, 3: 1.00, 4: 0.97}
 SENSOR_NOISE = 0.001  # metres
+# radians that an object leans (to the left) while one works at it
+TWIST_ROLL = -0.35
 # odd: 2^k samples spread over a clip then never fall on the edge between two frames,
 # where rounding could pick different frames in two clips that are twins
 CLIP_LENGTHS = (15, 17, 19, 21)
@@ -163,7 +165,7 @@ def _twist(
     """
     place = np.array([rng.uniform(-0.03, 0.03), rng.uniform(0.0, 0.04), 0.32])
     center = place + smooth_noise(rng, num_frames, 3, 0.008)
-    tilt = smooth_noise(rng, num_frames, 3, 0.03)
+    tilt = smooth_noise(rng, num_frames, 3, 0.03) + [0.0, 0.0, TWIST_ROLL]
     left = HandPose(
         wrist=center + [-0.115, 0.05, -0.02] + smooth_noise(rng, num_frames, 3, 0.002),
         distal=np.tile(_HOLD_LEFT[0], (num_frames, 1)),
