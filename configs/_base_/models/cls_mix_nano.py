@@ -9,6 +9,7 @@ model.encoders.video.update(
     arch="nano",
     img_size=64,
     drop_path_rate=0.0,
+    reset_dt=False,
     init_cfg=dict(checkpoint="work_dirs/video_mamba_nano_tinyego/best.pth"),
 )
 model.encoders.skeleton.update(

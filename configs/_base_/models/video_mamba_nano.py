@@ -5,5 +5,7 @@ from mmengine.config import read_base
 with read_base():
     from .video_mamba_tiny import *
 
-model.encoders.video.update(arch="nano", img_size=64, drop_path_rate=0.0)
+model.encoders.video.update(
+    arch="nano", img_size=64, drop_path_rate=0.0, reset_dt=False
+)
 model.heads.action.in_dims = 64

@@ -47,6 +47,8 @@ class VideoMamba(BaseModule):
         num_frames: frames of a clip. tubelet_size: frames of a patch.
         drop_rate: dropout on the tokens. drop_path_rate: of the last block.
         divide_out: halve the sum of the directions (Vim's weights).
+        reset_dt: start delta as the published code does, at a memory of a few tokens;
+            False keeps Mamba's own start, which learns faster from scratch.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads weights.
 
     Example:
@@ -67,6 +69,7 @@ class VideoMamba(BaseModule):
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         divide_out: bool = False,
+        reset_dt: bool = True,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -97,10 +100,7 @@ class VideoMamba(BaseModule):
         )
         self.layers = ModuleList(blocks)
         self.norm_f = nn.RMSNorm(self.embed_dims, eps=1e-5)
-        self._reset_parameters()
-
-    def _reset_parameters(self) -> None:
-        init_vision_mamba(self, self.depth)
+        init_vision_mamba(self, self.depth, reset_dt)
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> TokenFeatures:
