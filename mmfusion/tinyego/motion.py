@@ -131,7 +131,7 @@ def _grab_or_place(rng: np.random.Generator, num_frames: int, verb: str) -> _Sta
     reach = minimum_jerk((u - onset) / (gripped - onset))
     lift = minimum_jerk((u - gripped - 0.04) / (lifted - gripped - 0.04))
     rest = np.array([rng.uniform(-0.05, 0.03), rng.uniform(0.03, 0.06), 0.41])
-    high = rest + [rng.uniform(-0.03, 0.05), rng.uniform(-0.12, -0.09), -0.07]
+    high = rest + [rng.uniform(-0.03, 0.05), rng.uniform(-0.12, -0.09), -0.04]
     center = blend(rest, high, lift)  # (T, 3)
     grip = center + np.array([0.120, 0.035, -0.055])
     away = np.array([rng.uniform(0.10, 0.22), 0.27, 0.29])
@@ -163,7 +163,7 @@ def _twist(
 
     Only the four fingers beyond their knuckles know the verb: they swing open or shut.
     """
-    place = np.array([rng.uniform(-0.03, 0.03), rng.uniform(0.0, 0.04), 0.32])
+    place = np.array([rng.uniform(-0.03, 0.03), rng.uniform(0.0, 0.03), 0.28])
     center = place + smooth_noise(rng, num_frames, 3, 0.008)
     tilt = smooth_noise(rng, num_frames, 3, 0.03) + [0.0, 0.0, TWIST_ROLL]
     left = HandPose(
