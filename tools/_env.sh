@@ -38,21 +38,21 @@ quietly() {
     rm -f "$ENV_LOG"
 }
 
-# the pinned packages have wheels for these versions
+# numpy needs 3.11 or newer; on 3.13 MMEngine 0.10.7 warns of what Python deprecated
 is_supported() {
-    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
         >/dev/null 2>&1
 }
 
 find_python() {
     local name
-    for name in python3.11 python3.12 python3.13 python3 python; do
+    for name in python3.11 python3.12 python3 python; do
         if is_supported "$name"; then
             command -v "$name"
             return
         fi
     done
-    fail "no Python 3.11 to 3.13 on PATH; install one, or activate an environment"
+    fail "no Python 3.11 or 3.12 on PATH; install one, or activate an environment"
 }
 
 # sets PYTHON
@@ -61,7 +61,7 @@ use_environment() {
     if [ -n "$prefix" ]; then
         PYTHON="$prefix/bin/python"
         is_supported "$PYTHON" || fail "the active environment $prefix has no Python" \
-            "3.11 to 3.13; deactivate it, and .venv is made instead"
+            "3.11 or 3.12; deactivate it, and .venv is made instead"
         say "Environment: $prefix (the active one)"
         return
     fi
