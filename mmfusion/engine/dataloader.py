@@ -21,6 +21,9 @@ def build_dataloader(dataloader: DataLoader | dict, seed: int) -> DataLoader:
     """
     if isinstance(dataloader, dict):
         dataloader = _with_collate(dataloader)
+        if not dataloader.get("num_workers"):  # what torch refuses without workers
+            workers_only = ("persistent_workers", "prefetch_factor")
+            dataloader = {k: v for k, v in dataloader.items() if k not in workers_only}
     loader = Runner.build_dataloader(dataloader, seed=seed)
     if loader.generator is None:
         loader.generator = torch.Generator()

@@ -170,7 +170,14 @@ def _explained(error: Exception, failure: Failure) -> str | None:
         return explain_build_error(failure.config, error)
     # our own checks of what a user gave name the value themselves
     frames = traceback.extract_tb(error.__traceback__)
-    ours = frames and f"{os.sep}mmfusion{os.sep}" in frames[-1].filename
-    if ours and isinstance(error, ValueError | OSError):
-        return f"{type(error).__name__}: {error}"
-    return None
+    raised_by_us = frames and f"{os.sep}mmfusion{os.sep}" in frames[-1].filename
+    ours = type(error).__module__.startswith("mmfusion.")
+    if not (ours or isinstance(error, OSError)) and not (
+        raised_by_us and isinstance(error, ValueError)
+    ):
+        return None
+    if not isinstance(error, ValueError | OSError):
+        failure.code = 1
+    name = type(error).__name__
+    # from a worker of a loader comes its whole traceback, the message last
+    return f"{name}: {str(error).rpartition(f'{name}: ')[2]}"

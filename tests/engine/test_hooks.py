@@ -1,7 +1,10 @@
 """Hooks: what is kept, when training ends, what is logged."""
 
 import json
+import multiprocessing
+import os
 import signal
+import time
 
 import pytest
 
@@ -155,3 +158,16 @@ def test_stop_code_and_handlers(tmp_path):
 def test_wrong_arguments_are_named(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         AtomicCheckpointHook(**arguments)
+
+
+def test_second_signal_ends_at_once():
+    def child():
+        GracefulStopHook().before_train(None)
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(20)
+    assert process.exitcode == 128 + signal.SIGTERM

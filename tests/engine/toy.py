@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from mmfusion.datasets import SampleKey
+from mmfusion.datasets.errors import VideoDecodeError
 from mmfusion.registry import DATASETS, HOOKS, METRICS, MODELS
 from mmfusion.structures import ActionDataSample
 
@@ -55,10 +56,13 @@ class ToyModel(BaseModel):
 
 @DATASETS.register_module()
 class ToyDataset(Dataset):
-    """Sample ``key`` is a function of (seed, epoch, index); ``bad_index`` is NaN."""
+    """Sample ``key`` is a function of (seed, epoch, index).
 
-    def __init__(self, size=22, bad_index=None, num_classes=CLASSES):
-        self.size, self.bad_index = size, bad_index
+    ``bad_index`` has a NaN, ``missing`` cannot be read.
+    """
+
+    def __init__(self, size=22, bad_index=None, num_classes=CLASSES, missing=None):
+        self.size, self.bad_index, self.missing = size, bad_index, missing
         names = [f"class {index}" for index in range(num_classes)]
         self.metainfo = {"classes": {"action": names}}
 
@@ -68,6 +72,8 @@ class ToyDataset(Dataset):
     def __getitem__(self, key):
         if not isinstance(key, SampleKey):
             key = SampleKey(key, 0, 0)
+        if key.index == self.missing:
+            raise VideoDecodeError("no.mp4", "decord", "no such file")
         base = torch.Generator().manual_seed(key.index)
         video = torch.randn(FEATURES, generator=base)
         noise = torch.Generator().manual_seed(hash(tuple(key)) % 2**31)

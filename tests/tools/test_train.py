@@ -96,6 +96,12 @@ def test_flags_reach_the_run(call, tmp_path, monkeypatch):
         ([CONFIG, "--resume", "no.pth"], (), 3, "no.pth does not exist"),
         ([CONFIG], ["train_dataloader.dataset.bad_index=5"], 1, "toy-5"),
         ([CONFIG], ["optim_wrapper.dtype=float16"], 2, "dtype is 'float16'"),
+        (
+            [CONFIG],
+            ["train_dataloader.dataset.missing=9", "train_dataloader.num_workers=1"],
+            2,
+            "cannot read video 'no.mp4'",
+        ),
     ],
 )
 def test_errors_are_one_message(call, tmp_path, capsys, arguments, options, code, said):

@@ -147,6 +147,17 @@ class FusionRunner(Runner):
         """The model without its distributed wrapper."""
         return self.model.module if is_model_wrapper(self.model) else self.model
 
+    def _maybe_compile(self, target: str) -> None:
+        """Compile the parts of the model: encoders, neck and heads, one by one.
+
+        MMEngine compiles ``target``, the whole training step with its data samples,
+        which are Python objects and make torch compile anew again and again.
+        """
+        options = self.cfg.get("compile")
+        if options:
+            for part in _parts(self.bare_model):
+                part.compile(**({} if options is True else options))
+
     def dump_config(self) -> None:
         """Write the config into the work folder, or that of the log for a test."""
         if is_main_process():
@@ -352,3 +363,14 @@ class FusionRunner(Runner):
             self.logger.warning(
                 f"resuming a run of seed {meta['seed']} with seed {self.base_seed}"
             )
+
+
+def _parts(model: nn.Module) -> list[nn.Module]:
+    """The children of a model, those of its lists and dicts instead of these."""
+    parts: list[nn.Module] = []
+    for name, child in model.named_children():
+        if isinstance(child, nn.ModuleList | nn.ModuleDict):
+            parts += child.children()
+        elif name != "data_preprocessor":
+            parts.append(child)
+    return parts
