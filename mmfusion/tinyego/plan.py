@@ -33,7 +33,7 @@ class WorldConfig:
     """
 
     seed: int = 0
-    num_train: int = 480
+    num_train: int = 600
     num_val: int = 240
     num_test: int = 24
     height: int = 72

@@ -123,7 +123,7 @@ def _table_texture(rng: np.random.Generator) -> np.ndarray:
     """Grain along one direction, then papers, coasters and cables lying about."""
     width, depth = _TABLE_TEXELS
     base = np.array(_bgr(rng.uniform(0.03, 0.15), rng.uniform(0.1, 0.5), 0.62))
-    coarse = rng.normal(0, 14, (int(rng.integers(6, 30)), int(rng.integers(40, 120))))
+    coarse = rng.normal(0, 9, (int(rng.integers(6, 30)), int(rng.integers(40, 120))))
     stripes = cv2.resize(coarse, (width, depth), interpolation=cv2.INTER_LINEAR)
     if rng.random() < 0.5:
         stripes = cv2.resize(stripes.T, (width, depth))
