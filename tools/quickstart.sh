@@ -64,7 +64,9 @@ for method in "${METHODS[@]}"; do
 done
 options=()
 [ "$DATA" = data/tinyego ] || options=(--data "$DATA")
-"$PYTHON" tools/analysis/table.py "${configs[@]}" --seeds "$SEEDS" \
+# the models are small and use one thread each
+JOBS=$("$PYTHON" -c 'import os; print(min(os.cpu_count() or 1, 6))')
+"$PYTHON" tools/analysis/table.py "${configs[@]}" --seeds "$SEEDS" --jobs "$JOBS" \
     --work-root "$WORK_ROOT" ${options[@]+"${options[@]}"}
 
 say "[4/4] One test clip with its hands and the best five classes"

@@ -11,7 +11,7 @@ from mmfusion.models import ContextMix
 
 with read_base():
     from .._base_.datasets.tinyego import *
-    from .._base_.default_runtime import *
+    from .._base_.cpu_runtime import *
     from .._base_.models.cls_mix_nano import *
     from .._base_.schedules.adamw_nano import *
 

@@ -9,6 +9,6 @@ from mmengine.config import read_base
 
 with read_base():
     from .._base_.datasets.tinyego_skeleton import *
-    from .._base_.default_runtime import *
+    from .._base_.cpu_runtime import *
     from .._base_.models.skeleton_mamba_nano import *
     from .._base_.schedules.adamw_nano import *

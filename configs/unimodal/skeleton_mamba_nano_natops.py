@@ -11,7 +11,7 @@ from mmfusion.models import CrossEntropyLoss
 
 with read_base():
     from .._base_.datasets.natops import *
-    from .._base_.default_runtime import *
+    from .._base_.cpu_runtime import *
     from .._base_.models.skeleton_mamba_nano import *
     from .._base_.schedules.adamw_hands import *
 

@@ -3,11 +3,13 @@
 import re
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from experiments import Run
 
@@ -18,6 +20,16 @@ _EPOCH = re.compile(r"Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\]")
 
 # (command, log file, called with the text that the log gained) -> exit code
 RunCommand = Callable[[list[str], Path, Callable[[str], None]], int]
+
+
+class Watch(Protocol):
+    """What is told of a run's progress."""
+
+    def within(self, share: float) -> None:
+        """The share of training that is done, 0 to 1."""
+
+    def end(self, seconds: float | None) -> None:
+        """The run is complete; None where it had been before."""
 
 
 class RunFailed(Exception):
@@ -33,33 +45,91 @@ class RunFailed(Exception):
         self.code = code
 
 
+class Stop:
+    """Whether the runs are to end: their commands save and exit."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.signal: int | None = None
+
+    def failure(self) -> RunFailed:
+        """What a stopped run raises."""
+        code = 1 if self.signal is None else 128 + self.signal
+        return RunFailed("stopped; the same command continues", code)
+
+
+def run_all(
+    runs: Sequence[Run],
+    run_command: RunCommand,
+    watch: Callable[[Run], Watch],
+    *,
+    jobs: int = 1,
+    stop: Stop | None = None,
+) -> None:
+    """Do what is left of all runs, ``jobs`` at a time, each after its stage 1.
+
+    Args:
+        runs: in an order in which each follows what it needs.
+        run_command: starts a command; :func:`run_logged`, or a stand-in in tests.
+        watch: gives for a run that starts what is told of its progress.
+        jobs: runs at a time.
+        stop: set when one fails, so that the others save and end.
+
+    Raises:
+        RunFailed: the first failure.
+    """
+    stop = stop or Stop()
+    planning = threading.Lock()  # reading a config is not for two threads at once
+    waiting, done = list(runs), set()
+    active: dict[Future, Run] = {}
+    failure: BaseException | None = None
+    with ThreadPoolExecutor(jobs) as pool:
+        while active or (waiting and failure is None):
+            for run in [run for run in waiting if run.needs() <= done]:
+                if failure is None and len(active) < jobs:
+                    waiting.remove(run)
+                    job = (run, run_command, watch(run), planning)
+                    active[pool.submit(execute, *job)] = run
+            for future in wait(active, return_when=FIRST_COMPLETED).done:
+                run = active.pop(future)
+                done.add((run.experiment.name, run.seed))
+                if future.exception() is not None and failure is None:
+                    failure = future.exception()
+                    stop.event.set()
+    if failure is not None:
+        raise failure
+
+
 def execute(
-    run: Run, run_command: RunCommand, on_progress: Callable[[float], None]
-) -> bool:
+    run: Run, run_command: RunCommand, watch: Watch, planning: threading.Lock
+) -> None:
     """Do what is left of a run.
 
     Args:
         run: the run.
-        run_command: starts a command; :func:`run_logged`, or a stand-in in tests.
-        on_progress: called with the share of training that is done, 0 to 1.
-
-    Returns:
-        Whether there was anything to do.
+        run_command: see :func:`run_all`.
+        watch: is told the share of training that is done, and the end.
+        planning: held while configs are read.
 
     Raises:
         RunFailed: a command failed, or ended before its work was complete.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
-    log, busy = run.folder / LOG, False
+    log, start, busy = run.folder / LOG, time.monotonic(), False
 
-    def watch(text: str) -> None:
+    def on_text(text: str) -> None:
         for epoch, step, steps in _EPOCH.findall(text)[-1:]:
             done = int(epoch) - 1 + int(step) / int(steps)
-            on_progress(min(done / run.experiment.max_epochs, 1.0))
+            watch.within(min(done / run.experiment.max_epochs, 1.0))
 
-    for command in run.commands():
+    commands = run.commands()
+    while True:
+        with planning:
+            command = next(commands, None)
+        if command is None:
+            break
         busy = True
-        code = run_command(command, log, watch)
+        code = run_command(command, log, on_text)
         if code != 0:
             raise RunFailed(_failure(command, log, code), code)
         if read_finished(run.folder) is None:
@@ -70,17 +140,26 @@ def execute(
             )
     if not run.predictions.is_file():
         raise RunFailed(f"{run.predictions} was not written; see {log}", 1)
-    return busy
+    watch.end(time.monotonic() - start if busy else None)
 
 
 def run_logged(
-    command: list[str], log: Path, on_text: Callable[[str], None], poll: float = 0.3
+    command: list[str],
+    log: Path,
+    on_text: Callable[[str], None],
+    *,
+    stop: Stop | None = None,
+    poll: float = 0.3,
 ) -> int:
-    """Run a command with its output in a file; a signal to us reaches it too.
+    """Run a command with its output in a file.
 
     Returns:
-        Its exit code. Interrupted, it waits for the child, which saves and exits.
+        Its exit code.
+
+    Raises:
+        RunFailed: ``stop`` was set; the child has saved and ended before.
     """
+    stop, told = stop or Stop(), False
     with log.open("ab") as out, log.open("rb") as text:
         out.write(f"$ {' '.join(command)}\n".encode())
         out.flush()
@@ -93,31 +172,33 @@ def run_logged(
             # a terminal's Ctrl-C reaches it once, through us: twice would kill it
             start_new_session=True,
         )
-        with _forwarded_signals(child):
-            while child.poll() is None:
-                time.sleep(poll)
-                on_text(text.read().decode(errors="replace"))
-        return child.returncode
+        while child.poll() is None:
+            time.sleep(poll)
+            on_text(text.read().decode(errors="replace"))
+            if stop.event.is_set() and not told:
+                child.terminate()
+                told = True
+    if stop.event.is_set():
+        raise stop.failure()
+    return child.returncode
 
 
 @contextmanager
-def _forwarded_signals(child: subprocess.Popen) -> Iterator[None]:
-    """A signal ends the child softly, and then us with the usual code."""
-    received: list[int] = []
+def stopped_by_signals() -> Iterator[Stop]:
+    """A Stop that Ctrl-C, SIGTERM or a closed terminal sets instead of ending us."""
+    stop = Stop()
 
-    def forward(number: int, frame: Any) -> None:
-        received.append(number)
-        child.send_signal(signal.SIGTERM)
+    def note(number: int, frame: Any) -> None:
+        stop.signal = number
+        stop.event.set()
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, forward) for number in numbers}
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
-        yield
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if received:
-        raise RunFailed("stopped; the same command continues", 128 + received[0])
 
 
 def _failure(command: list[str], log: Path, code: int, lines: int = 25) -> str:

@@ -86,6 +86,10 @@ class Run:
         }
         return {**self.experiment.options, "randomness.seed": self.seed, **stage1}
 
+    def needs(self) -> set[tuple[str, int]]:
+        """The runs of stage 1, as (name, seed)."""
+        return {(stem, self.seed) for stem in self.experiment.stage1.values()}
+
     def is_trained(self) -> bool:
         """Whether the folder has this run, complete; another one is an error."""
         if read_finished(self.folder) is None or not self.best.is_file():

@@ -11,12 +11,19 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from execution import LOG, RunCommand, RunFailed, execute, run_logged
+from execution import (
+    LOG,
+    RunCommand,
+    RunFailed,
+    run_all,
+    run_logged,
+    stopped_by_signals,
+)
 from experiments import Experiment, Run, groups, plan
 from mmengine.config import DictAction
 from report import Report, show, write
@@ -43,6 +50,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("configs", nargs="+", type=Path, metavar="CONFIG")
     add("--seeds", type=int, default=3, help="seeds 0 to N-1")
+    add("--jobs", type=int, default=1, help="runs at a time")
     add("--work-root", type=Path, default=Path("work_dirs/table"))
     add("--data", type=Path, help="data_root of every dataloader")
     add("--task", default="action", help="the task of the table")
@@ -55,46 +63,59 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="change every config: key.key=value",
     )
     args = parser.parse_args(argv)
-    if args.seeds < 1:
-        parser.error(f"--seeds is {args.seeds}, expected 1 or more")
+    for name in ("seeds", "jobs"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} is {getattr(args, name)}, expected 1 or more")
     return args
 
 
-def run_all(runs: Sequence[Run], run_command: RunCommand, console: Console) -> None:
-    """Do what is left of all runs, with progress."""
-    with _progress(console, len(runs)) as progress:
-        for number, run in enumerate(runs, 1):
-            label = f"[{number}/{len(runs)}] {run.experiment.name}, seed {run.seed}"
-            progress.start(label, number - 1)
-            start = time.monotonic()
-            busy = execute(run, run_command, progress.within)
-            seconds = time.monotonic() - start
-            state = f"{seconds:.0f} s" if busy else "was complete"
-            progress.end(f"{label}: {state}", number)
-
-
 class _Bar:
-    """One bar over all runs on a terminal, one line a run elsewhere."""
+    """One bar over all runs on a terminal, a line as each begins and ends elsewhere."""
 
     def __init__(self, progress: Progress, console: Console, total: int) -> None:
         self._progress, self._console = progress, console
         self._task = progress.add_task("", total=total)
-        self._before = 0.0
+        self._shares: dict[str, float] = {}
+        self._total = total
 
-    def start(self, label: str, before: int) -> None:
-        self._before = before
-        if self._console.is_terminal:
-            self._progress.update(self._task, description=label, completed=before)
-        else:
-            self._console.print(f"{label} ...", markup=False, highlight=False)
+    def begin(self, run: Run) -> "_Line":
+        """A line of a run that begins."""
+        name = f"{run.experiment.name}, seed {run.seed}"
+        if not self._console.is_terminal:
+            self.say(f"{name} ...")
+        self.set(name, 0.0)
+        return _Line(self, name)
+
+    def set(self, name: str, share: float) -> None:
+        """The share of a run that is done, 0 to 1."""
+        self._shares[name] = share
+        names = " and ".join(n for n, share in self._shares.items() if share < 1)
+        done = sum(self._shares.values())
+        self._progress.update(self._task, description=names, completed=done)
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        self._console.print(text, markup=False, highlight=False)
+
+    def count(self) -> str:
+        """How many runs are complete."""
+        done = sum(share == 1 for share in self._shares.values())
+        return f"[{done}/{self._total}]"
+
+
+class _Line:
+    """What the bar shows of one run."""
+
+    def __init__(self, bar: _Bar, name: str) -> None:
+        self._bar, self._name = bar, name
 
     def within(self, share: float) -> None:
-        done = self._before + share * (1 - _TEST_SHARE)
-        self._progress.update(self._task, completed=done)
+        self._bar.set(self._name, share * (1 - _TEST_SHARE))
 
-    def end(self, text: str, done: int) -> None:
-        self._console.print(text, markup=False, highlight=False)
-        self._progress.update(self._task, completed=done)
+    def end(self, seconds: float | None) -> None:
+        self._bar.set(self._name, 1.0)
+        state = "was complete" if seconds is None else f"{seconds:.0f} s"
+        self._bar.say(f"{self._bar.count()} {self._name}: {state}")
 
 
 @contextmanager
@@ -154,9 +175,9 @@ def make_reports(
 
 
 def main(
-    argv: Sequence[str] | None = None, run_command: RunCommand = run_logged
+    argv: Sequence[str] | None = None, run_command: RunCommand | None = None
 ) -> int:
-    """The command; ``run_command`` is another one in tests."""
+    """The command; ``run_command`` replaces :func:`run_logged` in tests."""
     args = parse_args(argv)
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -172,7 +193,9 @@ def main(
             f"{len(runs)} runs, their output in {args.work_root}/*/seed*/{LOG}",
             highlight=False,
         )
-        run_all(runs, run_command, console)
+        with _progress(console, len(runs)) as bar, stopped_by_signals() as stop:
+            command = run_command or partial(run_logged, stop=stop)
+            run_all(runs, command, bar.begin, jobs=args.jobs, stop=stop)
         reports = make_reports(experiments, runs, args)
     except RunFailed as failure:
         print(failure, file=sys.stderr)

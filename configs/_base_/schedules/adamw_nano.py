@@ -6,6 +6,6 @@ with read_base():
     from .adamw_50e import *
 
 train_cfg.max_epochs = 15
-optim_wrapper.optimizer.lr = 2e-3
+optim_wrapper.optimizer.lr = 4e-3
 param_scheduler[0].end = 2
 param_scheduler[1].update(T_max=13, begin=2, end=15)

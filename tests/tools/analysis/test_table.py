@@ -3,6 +3,8 @@ import json
 import os
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 import execution
@@ -231,7 +233,47 @@ def test_a_signal_lets_the_child_save_and_ends_us(tmp_path, number):
         if "child started" in text:
             os.kill(os.getpid(), number)
 
-    with pytest.raises(execution.RunFailed, match="the same command") as failure:
-        execution.run_logged([sys.executable, "-c", STOPPED], log, signal_us, 0.05)
+    command = [sys.executable, "-c", STOPPED]
+    with (
+        execution.stopped_by_signals() as stop,
+        pytest.raises(execution.RunFailed, match="the same command") as failure,
+    ):
+        execution.run_logged(command, log, signal_us, stop=stop, poll=0.05)
     assert failure.value.code == 128 + number
     assert log.read_text().endswith("child saved\n")
+
+
+class SlowTools(FakeTools):
+    """Stand-ins that take a moment; remember how many ran at a time."""
+
+    def __init__(self, fail_at=None):
+        super().__init__(fail_at)
+        self.active = self.most = 0
+        self.lock = threading.Lock()
+
+    def __call__(self, command, log, on_text):
+        with self.lock:
+            self.active += 1
+            self.most = max(self.most, self.active)
+        time.sleep(0.05)
+        with self.lock:
+            code = super().__call__(command, log, on_text)
+            self.active -= 1
+        return code
+
+
+def test_two_jobs_at_a_time_keep_the_order_of_stages(tmp_path):
+    tools = SlowTools()
+    assert run_table(tmp_path, tools, "--jobs", "2") == 0
+    assert tools.most == 2  # FakeTools asserts that stage 1 is there
+    assert len(tools.done) == 12
+    again = SlowTools()
+    assert run_table(tmp_path, again, "--jobs", "2") == 0
+    assert again.done == []
+
+
+def test_a_failure_ends_the_other_jobs(tmp_path, capsys):
+    tools = SlowTools(fail_at=2)
+    assert run_table(tmp_path, tools, "--jobs", "2") == 3
+    assert "exit code 3" in capsys.readouterr().err
+    assert len(tools.done) < 6
