@@ -13,6 +13,6 @@ with read_base():
     from .._base_.datasets.tinyego import *
     from .._base_.cpu_runtime import *
     from .._base_.models.cls_mix_nano import *
-    from .._base_.schedules.adamw_nano import *
+    from .._base_.schedules.adamw_nano_stage2 import *
 
 model.neck.mix = dict(type=NaiveMix)

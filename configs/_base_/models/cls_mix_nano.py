@@ -8,6 +8,7 @@ with read_base():
 model.encoders.video.update(
     arch="nano",
     img_size=64,
+    tubelet_size=2,
     drop_path_rate=0.0,
     reset_dt=False,
     init_cfg=dict(checkpoint="work_dirs/video_mamba_nano_tinyego/best.pth"),
