@@ -117,6 +117,7 @@ class MultiModalDataset(Dataset):
         records = self._with_streams(records, require)
         records = _subset(records, indices)
         self._check_labels(records)
+        self.has_labels = any(record["label"] for record in records)
         self._records = RecordStore(records)
         self._arrays = {
             record["id"]: arrays[record["id"]]

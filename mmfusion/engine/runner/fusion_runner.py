@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from mmengine.device import is_cuda_available
 from mmengine.dist import barrier, broadcast, is_distributed, is_main_process
+from mmengine.evaluator import Evaluator
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
@@ -135,8 +136,18 @@ class FusionRunner(Runner):
         return self._checked(super().build_val_loop(loop))
 
     def build_test_loop(self, loop: Any) -> Any:
-        """MMEngine's, after checking the heads' classes against the data."""
-        return self._checked(super().build_test_loop(loop))
+        """MMEngine's, after checking the heads' classes against the data.
+
+        Where the labels of the whole split are hidden (H2O's test split), nothing is
+        scored: the predictions are what a test is for.
+        """
+        loop = self._checked(super().build_test_loop(loop))
+        if not getattr(loop.dataloader.dataset, "has_labels", True):
+            self.logger.warning(
+                "the labels of this split are hidden: no accuracy; use --dump"
+            )
+            loop.evaluator = Evaluator([])
+        return loop
 
     def _checked(self, loop: Any) -> Any:
         check_num_classes(self.bare_model, loop.dataloader.dataset)
