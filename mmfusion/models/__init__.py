@@ -10,14 +10,13 @@ from mmfusion.models.necks import (
     NaiveMix,
     WeightedMix,
 )
-from mmfusion.models.pretrained import CheckpointMismatchError, Pretrained
+from mmfusion.models.pretrained import Pretrained
 from mmfusion.models.recognizers import MultiModalPreprocessor, MultiModalRecognizer
 from mmfusion.models.skeleton_encoders import MMActionSkeleton, SkeletonMamba
 
 __all__ = [
     "AverageMix",
     "CLSMixFusion",
-    "CheckpointMismatchError",
     "ClassificationHead",
     "ContextMix",
     "CrossEntropyLoss",

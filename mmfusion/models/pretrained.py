@@ -6,14 +6,12 @@ from pathlib import Path
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
+from mmfusion.engine.checkpoint import load_checked, state_dict_difference
+from mmfusion.engine.errors import CheckpointError
 from mmfusion.registry import WEIGHT_INITIALIZERS
 
 _CONTAINERS = ("state_dict", "model", "module")
-_SHOWN = 12  # lines of each kind in a report
-
-
-class CheckpointMismatchError(ValueError):
-    """A checkpoint that does not fit the module it was meant for."""
+_SHOWN = 12  # names in a message
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -30,8 +28,8 @@ class Pretrained:
         ignore: prefixes (after ``prefix`` is cut) that may differ, such as ``head.``.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        CheckpointMismatchError: keys or shapes differ; the message lists them.
+        CheckpointError: there is no such file, or keys or shapes differ; the message
+            lists them.
     """
 
     def __init__(
@@ -45,11 +43,13 @@ class Pretrained:
         """Copy the weights into ``module``."""
         found = self._read()
         wanted = module.state_dict()
-        report = compare_state_dicts(wanted, found, self.ignore)
-        if report:
-            raise CheckpointMismatchError(
+        difference = state_dict_difference(
+            self._compared(wanted), self._compared(found)
+        )
+        if difference:
+            raise CheckpointError(
                 f"{self.checkpoint} (prefix {self.prefix!r}) does not fit"
-                f" {type(module).__name__}:\n{report}\n"
+                f" {type(module).__name__}:\n{difference}\n"
                 "Give the checkpoint of this very model, or name what may differ in"
                 " init_cfg's ignore=[...]."
             )
@@ -61,12 +61,14 @@ class Pretrained:
             f" from {self.checkpoint} (prefix {self.prefix!r})"
         )
 
+    def _compared(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What must be there, with its shape."""
+        return {k: v for k, v in tensors.items() if not k.startswith(self.ignore)}
+
     def _read(self) -> dict[str, Tensor]:
         """The checkpoint's tensors under the prefix, which is cut off."""
-        from mmfusion.engine.checkpoint import load_checked
-
         if not self.checkpoint.is_file():
-            raise FileNotFoundError(
+            raise CheckpointError(
                 f"checkpoint {self.checkpoint} is not there. If it is the result of"
                 " another config, train that one first (its --work-dir is the"
                 " checkpoint's folder), or give another path by"
@@ -81,38 +83,8 @@ class Pretrained:
         found = {k[cut:]: v for k, v in tensors.items() if k.startswith(self.prefix)}
         if not found:
             parts = sorted({".".join(key.split(".")[:2]) for key in tensors})
-            raise CheckpointMismatchError(
+            raise CheckpointError(
                 f"{self.checkpoint} holds no key under {self.prefix!r}; it holds"
                 f" {', '.join(parts[:_SHOWN]) or 'no tensors'}"
             )
         return found
-
-
-def compare_state_dicts(
-    wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], ignore: Sequence[str]
-) -> str:
-    """What differs between two sets of tensors, for one screen; empty if nothing."""
-    compared = {key for key in {*wanted, *found} if not key.startswith(tuple(ignore))}
-    missing = sorted(compared - found.keys())
-    unexpected = sorted(compared - wanted.keys())
-    shapes = [
-        f"{key}: checkpoint {tuple(found[key].shape)}, model {tuple(wanted[key].shape)}"
-        for key in sorted(compared & found.keys() & wanted.keys())
-        if found[key].shape != wanted[key].shape
-    ]
-    kinds = {
-        "not in the checkpoint": missing,
-        "not in the model": unexpected,
-        "of another shape": shapes,
-    }
-    return "\n".join(
-        line for title, lines in kinds.items() for line in _listing(title, lines)
-    )
-
-
-def _listing(title: str, lines: Sequence[str]) -> list[str]:
-    if not lines:
-        return []
-    rest = len(lines) - _SHOWN
-    tail = [f"    ... and {rest} more"] if rest > 0 else []
-    return [f"  {len(lines)} {title}:", *(f"    {x}" for x in lines[:_SHOWN]), *tail]
