@@ -100,7 +100,7 @@ class OakInk2Layout:
                 (root / f"program/program_info/{token}.json").read_text()
             )
             anno = safe_load(str(root / f"anno_preview/{token}.pkl"))
-            with np.load(root / f"joints/{token}.npz") as file:
+            with np.load(root / f"joints/{token}.npz", allow_pickle=False) as file:
                 ids, valid, joints = (
                     file[key] for key in ("frame_id", "valid", "joints_world")
                 )

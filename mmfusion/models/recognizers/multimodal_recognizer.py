@@ -13,6 +13,7 @@ from mmfusion.registry import MODELS
 from mmfusion.structures import ActionDataSample, TokenFeatures
 
 MASK_SUFFIX = "_mask"
+MODES = ("tensor", "loss", "predict")
 
 
 @MODELS.register_module()
@@ -88,15 +89,25 @@ class MultiModalRecognizer(BaseModel):
         Returns:
             By mode: logits by task; ``loss_<task>`` and ``acc_<task>`` (percent); the
             data samples with ``score_<task>`` (k,) added.
+
+        Raises:
+            ValueError: an unknown mode, or not one data sample a sample.
         """
+        if mode not in MODES:
+            raise ValueError(f"mode is {mode!r}, expected one of {MODES}")
         logits, views = self._logits(inputs)
         if mode == "tensor":
             return logits
+        samples = data_samples or []
+        batch = len(next(iter(logits.values()))) // views
+        if len(samples) != batch:
+            raise ValueError(
+                f"data_samples: got {len(samples)}, expected {batch}, one for each"
+                f" sample of the batch in mode {mode!r}"
+            )
         if mode == "loss":
-            return self._losses(logits, views, data_samples or [])
-        if mode == "predict":
-            return self._predictions(logits, views, data_samples or [])
-        raise ValueError(f"mode is {mode!r}, expected 'tensor', 'loss' or 'predict'")
+            return self._losses(logits, views, samples)
+        return self._predictions(logits, views, samples)
 
     def logged_scalars(self) -> dict[str, float]:
         """Numbers worth a line in the log, such as the streams' weights of a mix."""

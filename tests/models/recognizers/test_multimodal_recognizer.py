@@ -1,7 +1,10 @@
 import pytest
 import torch
 
+from mmfusion.engine import FusionOptimWrapper
 from mmfusion.models import MultiModalRecognizer
+from mmfusion.ops import backends
+from mmfusion.ops.torch_scan import chunked_scan
 from mmfusion.structures import ActionDataSample
 
 VIDEO = dict(type="VideoMamba", arch="nano", img_size=32, num_frames=2)
@@ -48,6 +51,28 @@ def test_loss_and_every_gradient(streams):
     # so that block's forward A cannot matter to it: a property of VideoMamba
     unread = {f"encoders.{name}.layers.3.mixer.A_log" for name in streams}
     assert set(zero) == (unread if len(streams) == 1 else set())
+
+
+@pytest.mark.parametrize("mix", ["NaiveMix", "AverageMix", "WeightedMix", "ContextMix"])
+def test_bfloat16_step_scans_in_float32(mix, monkeypatch):
+    dtypes = set()
+
+    def spy(*inputs):
+        dtypes.update(x.dtype for x in inputs)
+        return chunked_scan(*inputs)
+
+    monkeypatch.setitem(backends._BACKENDS, "torch", spy)
+    model = build(neck={**NECK, "mix": dict(type=mix)})
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    log = model.train_step(
+        make_batch(views=2), FusionOptimWrapper(optimizer, dtype="bfloat16")
+    )
+    assert dtypes == {torch.float32}
+    assert log["loss_action"].isfinite()
+    for name, parameter in model.named_parameters():
+        assert parameter.dtype == torch.float32 and parameter.isfinite().all()
+        assert not torch.equal(parameter, before[name]), name
 
 
 def test_scores_are_the_mean_over_views():
@@ -104,6 +129,11 @@ def test_wrong_batches_raise():
     with pytest.raises(ValueError, match="PackInputs"):
         forward(model, batch, "loss")
     batch = make_batch()
+    for mode in ("loss", "predict"):
+        with pytest.raises(ValueError, match="data_samples: got 0, expected 3"):
+            forward(model, dict(inputs=batch["inputs"], data_samples=None), mode)
+    with pytest.raises(ValueError, match="mode is 'test'"):
+        forward(model, batch, "test")
     batch["inputs"]["video"] = batch["inputs"]["video"].float()
     with pytest.raises(ValueError, match="uint8"):
         forward(model, batch, "loss")
