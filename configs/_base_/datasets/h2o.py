@@ -6,40 +6,13 @@ Testing runs on the val split: the labels of the test split are hidden (answer.z
 tools/data/h2o/README.md).
 """
 
+from mmengine.config import read_base
+
 from mmfusion.datasets import H2ODataset, SeededSampler, fusion_collate
-from mmfusion.datasets.transforms import (
-    AlignSkeleton,
-    DecodeVideo,
-    LoadSkeleton,
-    NormalizeSkeleton,
-    PackInputs,
-    SampleTimes,
-)
 from mmfusion.evaluation import AccuracyMetric
 
-num_frames = dict(video=8, skeleton=32)
-
-train_pipeline = [
-    dict(type=SampleTimes, num_frames=num_frames, mode="random"),
-    dict(type=DecodeVideo),
-    dict(type=LoadSkeleton),
-    dict(type="mmaction.RandomResizedCrop", area_range=(0.5, 1.0)),
-    dict(type="mmaction.Resize", scale=(224, 224), keep_ratio=False),
-    dict(type="mmaction.Flip", flip_ratio=0.5),
-    dict(type=AlignSkeleton),
-    dict(type=NormalizeSkeleton, mode="first_wrist", scale=5.0),
-    dict(type=PackInputs, streams=("video", "skeleton")),
-]
-val_pipeline = [
-    dict(type=SampleTimes, num_frames=num_frames, mode="uniform"),
-    dict(type=DecodeVideo),
-    dict(type=LoadSkeleton),
-    dict(type="mmaction.Resize", scale=(-1, 256)),
-    dict(type="mmaction.CenterCrop", crop_size=224),
-    dict(type=AlignSkeleton),
-    dict(type=NormalizeSkeleton, mode="first_wrist", scale=5.0),
-    dict(type=PackInputs, streams=("video", "skeleton")),
-]
+with read_base():
+    from .egocentric_224 import *
 
 train_dataloader = dict(
     batch_size=8,

@@ -2,26 +2,10 @@
 
 from mmengine.config import read_base
 
-from mmfusion.datasets.transforms import DecodeVideo, PackInputs, SampleTimes
-
 with read_base():
     from .h2o import *
+    from .egocentric_224_video import *
 
-train_pipeline = [
-    dict(type=SampleTimes, num_frames=dict(video=8), mode="random"),
-    dict(type=DecodeVideo),
-    dict(type="mmaction.RandomResizedCrop", area_range=(0.5, 1.0)),
-    dict(type="mmaction.Resize", scale=(224, 224), keep_ratio=False),
-    dict(type="mmaction.Flip", flip_ratio=0.5),
-    dict(type=PackInputs, streams=("video",)),
-]
-val_pipeline = [
-    dict(type=SampleTimes, num_frames=dict(video=8), mode="uniform"),
-    dict(type=DecodeVideo),
-    dict(type="mmaction.Resize", scale=(-1, 256)),
-    dict(type="mmaction.CenterCrop", crop_size=224),
-    dict(type=PackInputs, streams=("video",)),
-]
 # no skeleton caches are needed
 train_dataloader.dataset.update(pipeline=train_pipeline, cache_dir=None)
 val_dataloader.dataset.update(pipeline=val_pipeline, cache_dir=None)
