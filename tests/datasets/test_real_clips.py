@@ -24,6 +24,17 @@ CLIPS = (
     "videos/decord/video_0.mov",
     "videos/decord/video_180.mov",
 )
+STEPS = [
+    dict(type="SampleTimes", num_frames=dict(video=4, skeleton=16), mode="uniform"),
+    dict(type="DecodeVideo"),
+    dict(type="LoadSkeleton"),
+    dict(type="mmaction.Resize", scale=(-1, 64)),
+    dict(type="mmaction.CenterCrop", crop_size=64),
+    dict(type="mmaction.Flip", flip_ratio=1.0),
+    dict(type="AlignSkeleton"),
+    dict(type="NormalizeSkeleton"),
+    dict(type="PackInputs"),
+]
 
 
 @pytest.mark.parametrize("clip", CLIPS)
@@ -88,18 +99,7 @@ def test_signs_with_their_hands(shared_data, sign):
         ann_meta=dict(skeleton=meta),
         label=dict(action=label),
     )
-    steps = [
-        dict(type="SampleTimes", num_frames=dict(video=4, skeleton=16), mode="uniform"),
-        dict(type="DecodeVideo"),
-        dict(type="LoadSkeleton"),
-        dict(type="mmaction.Resize", scale=(-1, 64)),
-        dict(type="mmaction.CenterCrop", crop_size=64),
-        dict(type="mmaction.Flip", flip_ratio=1.0),
-        dict(type="AlignSkeleton"),
-        dict(type="NormalizeSkeleton"),
-        dict(type="PackInputs"),
-    ]
-    for step in steps:
+    for step in STEPS:
         sample = TRANSFORMS.build(step)(sample)
     inputs = sample["inputs"]
     assert inputs["video"].shape == (1, 3, 4, 64, 64)
