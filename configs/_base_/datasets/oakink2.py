@@ -14,7 +14,7 @@ with read_base():
     from .egocentric_224 import *
 
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=16,
     num_workers=4,
     persistent_workers=True,
     drop_last=True,

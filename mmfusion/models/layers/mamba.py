@@ -109,7 +109,9 @@ class MambaMixer(BaseModule):
         dt_B_C = getattr(self, f"x_proj{suffix}")(u)  # (b, l, r + 2n)
         dt, B, C = dt_B_C.split([self.dt_rank, self.d_state, self.d_state], dim=-1)
         dt_proj = getattr(self, f"dt_proj{suffix}")
-        delta = F.linear(dt, dt_proj.weight)  # (b, l, e); its bias goes to the scan
+        with torch.autocast(dt.device.type, enabled=False):  # delta is never lowered
+            dt = dt.to(dt_proj.weight.dtype)
+            delta = F.linear(dt, dt_proj.weight)  # (b, l, e); its bias goes to the scan
         A = -torch.exp(getattr(self, f"A{suffix}_log").float())  # (e, n)
         D = getattr(self, f"D{suffix}").float()
         return ScanInputs(u, delta, A, B, C, D, dt_proj.bias.float())

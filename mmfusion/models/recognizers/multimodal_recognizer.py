@@ -114,10 +114,6 @@ class MultiModalRecognizer(BaseModel):
         scalars = getattr(self.neck, "logged_scalars", None)
         return scalars() if scalars else {}
 
-    def extract_features(self, inputs: dict[str, Tensor]) -> dict[str, TokenFeatures]:
-        """(b, v, ...) by stream -> features of (b v) clips by stream."""
-        return self._encode(inputs)[0]
-
     def _logits(self, inputs: dict[str, Tensor]) -> tuple[dict[str, Tensor], int]:
         """Logits (b v, k) by task, and v."""
         feats, views = self._encode(inputs)
