@@ -97,12 +97,20 @@ class H2ODataset(MultiModalDataset):
                 found[name] = h2o.scan_sequence(root, name, self.frames)
             except FileNotFoundError as error:
                 missing.append(str(error))
+                continue
+            poses = found[name].poses
+            if found[name].frames is None and poses is not None and not self.cache_dir:
+                camera = poses.folder.parent
+                missing.append(
+                    f"{name}: {camera} has no images (rgb256/ or rgb/), and cache_dir"
+                    " is None: no hands either"
+                )
         if missing:
             shown = "\n  ".join(missing[:5])
             raise FrameFolderError(
                 str(root),
-                f"{len(missing)} of {len(names)} sequences of split {self.split!r} are"
-                f" not there; prepare.py makes an annotation of those that are:\n"
+                f"{len(missing)} of {len(names)} sequences of split {self.split!r} lack"
+                " files; prepare.py makes an annotation of those that have them:\n"
                 f"  {shown}",
             )
         if self.cache_dir is not None:

@@ -219,7 +219,8 @@ def load_checked(path: str | os.PathLike, map_location: str = "cpu") -> dict[str
     """
     file = Path(path)
     if not file.is_file():
-        raise CheckpointError(f"checkpoint {file} does not exist")
+        what = "is not a file" if file.exists() else "does not exist"
+        raise CheckpointError(f"checkpoint {file} {what}")
     try:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -261,7 +262,10 @@ def _refusal(path: Path, error: Exception) -> str:
                 f"checkpoint {path} is refused, nothing in it was run: it asks for "
                 f"more than tensors and plain values ({what[:160]})"
             )
-    return f"checkpoint {path} is damaged or not a checkpoint: {reason[:200]}"
+    # torch's own text begins with the advice to read such a file without safety
+    reason = reason.rpartition("WeightsUnpickler error: ")[2].split(" Check the ")[0]
+    kind = type(error).__name__
+    return f"checkpoint {path} is damaged or not a checkpoint: {kind}: {reason[:200]}"
 
 
 def peek_meta(path: str | os.PathLike) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.config import config as mmengine_config
+from mmengine.registry import Registry
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
@@ -49,6 +50,19 @@ _HELPERS = {
     "val_pipeline",
 }
 _HELPER_PATTERN = re.compile(r"_.*|.*_pipeline|file_client_args")
+
+# plain dicts, of which MMEngine reads these keys and passes over any other
+_SECTIONS = {
+    "auto_scale_lr": {"base_batch_size", "enable"},
+    "env_cfg": {
+        "cudnn_benchmark",
+        "dist_cfg",
+        "mp_cfg",
+        "num_threads",
+        "resource_limit",
+    },
+    "randomness": {"deterministic", "diff_rank_seed", "seed"},
+}
 
 # what may change between two starts of the same run: it does not change the result
 _FREE = re.compile(
@@ -171,8 +185,14 @@ def check_options(options: dict[str, Any]) -> None:
 
 
 def check_keys(config: Config) -> None:
-    """Refuse an unknown top-level key."""
-    for key in config.to_dict():
+    """Refuse an unknown key at the top, or in a dict that builds nothing."""
+    plain = config.to_dict()
+    for section, known in _SECTIONS.items():
+        for key in set(plain.get(section) or ()) - known:
+            raise ConfigError(
+                f"config key {section}.{key}: unknown, expected some of {sorted(known)}"
+            )
+    for key in plain:
         if key in known_keys() | _HELPERS or _HELPER_PATTERN.fullmatch(key):
             continue
         raise ConfigError(
@@ -204,9 +224,10 @@ def check_num_classes(model: Any, dataset: Any) -> None:
             )
         if head.num_classes != len(classes[task]):
             raise ConfigError(
-                f"model.heads.{task}.num_classes is {head.num_classes}, the annotation "
-                f"{getattr(dataset, 'ann_file', '')} has {len(classes[task])} classes "
-                f"of {task!r}"
+                f"model.heads.{task}.num_classes is {head.num_classes}, "
+                f"{getattr(dataset, 'source', 'the annotation')} has "
+                f"{len(classes[task])} classes of {task!r}; set "
+                f"model.heads.{task}.num_classes={len(classes[task])}"
             )
 
 
@@ -227,12 +248,16 @@ def explain_build_error(config: Config, error: Exception) -> str | None:
     argument = re.search(r"(\w+)\.__init__\(\) got an unexpected .*? '(\w+)'", text)
     missing = re.search(r"(\w+)\.__init__\(\) missing \d+ required .*?: (.*)", text)
     unknown = re.search(r"(\S+) is not in the (\S+?)::(.+?) registry", text)
+    untyped = 'must contain the key "type"' in text
     nodes = list(walk(config.to_dict()))
     if argument:
         name, key = argument.groups()
-        for path, node in nodes:
-            if isinstance(node, dict) and _is_type(node, name) and key in node:
-                return f"config key {path}.{key}: {name} has no argument {key!r}"
+        having = [(p, n) for p, n in nodes if isinstance(n, dict) and key in n]
+        # a loader has no type, and a base class may refuse what it was handed on
+        having.sort(key=lambda pair: not _is_type(pair[1], name))
+        for path, node in having:
+            hint = _arguments_hint(node.get("type"), key)
+            return f"config key {path}.{key}: {name} has no argument {key!r}{hint}"
     elif missing:
         name, keys = missing.groups()
         for path, node in nodes:
@@ -244,7 +269,21 @@ def explain_build_error(config: Config, error: Exception) -> str | None:
             if isinstance(node, dict) and _is_type(node, name):
                 close = _nearest(name, _registered(registry))
                 return f"config key {path}.type: no {registry} named {name!r}{close}"
+    elif untyped:
+        for path, node in nodes:
+            if isinstance(node, dict) and f"but got {node}\n" in text:
+                return f"config key {path}: it lacks 'type', got {node}"
     return None
+
+
+def _arguments_hint(kind: Any, wrong: str) -> str:
+    """What a registered class takes instead; '' for anything else."""
+    name = str(kind).rpartition(".")[2]
+    for registry in _registries():
+        if inspect.isclass(found := registry.module_dict.get(name)):
+            names = list(inspect.signature(found).parameters)
+            return _nearest(wrong, names) or f"; it has {', '.join(names)}"
+    return ""
 
 
 def _is_type(node: dict[str, Any], name: str) -> bool:
@@ -253,16 +292,23 @@ def _is_type(node: dict[str, Any], name: str) -> bool:
 
 def _registered(registry: str) -> set[str]:
     """Names in our registry of that name and in those above it."""
+    return {
+        name
+        for node in _registries()
+        if node.name == registry
+        for name in node.module_dict
+    }
+
+
+def _registries() -> Iterator[Registry]:
+    """Ours, each followed by those above it."""
     from mmfusion import registry as ours
 
-    names: set[str] = set()
     for value in vars(ours).values():
-        if getattr(value, "name", None) == registry and hasattr(value, "module_dict"):
-            node = value
-            while node is not None:
-                names |= set(node.module_dict)
-                node = node.parent
-    return names
+        node = value if isinstance(value, Registry) else None
+        while node is not None:
+            yield node
+            node = node.parent
 
 
 def comparable_config(config: Config) -> dict[str, Any]:

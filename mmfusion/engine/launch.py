@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,6 @@ from mmfusion.engine.errors import (
     WorkDirError,
 )
 from mmfusion.engine.work_dir import (
-    FINISHED,
     WorkDirLock,
     read_finished,
     resumable_checkpoints,
@@ -93,8 +92,6 @@ def prepare_work_dir(config: Config, resume: str | None) -> bool:
         config.resume = "newest" if resume == "auto" else True
         if resume != "auto":
             config.load_from = resume
-        if first:
-            (folder / FINISHED).unlink(missing_ok=True)
         return False
     good, broken = resumable_checkpoints(folder)
     if not good and not broken:
@@ -166,18 +163,36 @@ def _explained(error: Exception, failure: Failure) -> str | None:
         return str(error)
     if isinstance(error, ConfigError | WorkDirError):
         return str(error)
-    if isinstance(error, TypeError | KeyError) and failure.config is not None:
-        return explain_build_error(failure.config, error)
-    # our own checks of what a user gave name the value themselves
     frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, TypeError | KeyError) and failure.config is not None:
+        text = explain_build_error(failure.config, error)
+        if text is not None:
+            return text
+    # our own checks of what a user gave name the value themselves
     raised_by_us = frames and f"{os.sep}mmfusion{os.sep}" in frames[-1].filename
     ours = type(error).__module__.startswith("mmfusion.")
     if not (ours or isinstance(error, OSError)) and not (
         raised_by_us and isinstance(error, ValueError)
     ):
-        return None
+        return _of_building(error, frames)
     if not isinstance(error, ValueError | OSError):
         failure.code = 1
     name = type(error).__name__
     # from a worker of a loader comes its whole traceback, the message last
-    return f"{name}: {str(error).rpartition(f'{name}: ')[2]}"
+    return f"{name}: {str(error).rpartition(f'{name}: ')[2].strip()}"
+
+
+def _of_building(
+    error: Exception, frames: Sequence[traceback.FrameSummary]
+) -> str | None:
+    """The message where a part of the config was refused; None for any other error."""
+    building = any(
+        f"{os.sep}mmengine{os.sep}" in frame.filename
+        and (frame.name == "from_cfg" or frame.name.startswith("build_"))
+        for frame in frames
+    )
+    refusals = TypeError | KeyError | ValueError | AssertionError
+    if not building or not isinstance(error, refusals):
+        return None
+    text = error.args[0] if error.args else ""  # str() of a KeyError has quotes
+    return f"the config cannot be built: {type(error).__name__}: {text}"

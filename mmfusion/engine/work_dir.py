@@ -81,8 +81,14 @@ class WorkDirLock:
     """
 
     def __init__(self, work_dir: str | os.PathLike) -> None:
-        Path(work_dir).mkdir(parents=True, exist_ok=True)
-        self._fd = os.open(Path(work_dir) / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            Path(work_dir).mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(Path(work_dir) / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise WorkDirError(
+                f"work folder {work_dir} cannot be made or written: {error.strerror} "
+                f"({error.filename}); give another --work-dir"
+            ) from error
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -1,5 +1,7 @@
 """H2ODataset: the published layout without an annotation file."""
 
+import shutil
+
 import pytest
 
 from mmfusion.datasets.errors import FrameFolderError, SkeletonError
@@ -65,3 +67,11 @@ def test_hidden_test_labels_need_test_mode(root):
     with pytest.raises(ValueError, match="no label for 'action'"):
         H2ODataset([], **options)
     assert len(H2ODataset([], **options, test_mode=True)) == 1
+
+
+def test_missing_image_folder_is_named_where_nothing_else_is_wanted(tmp_path):
+    root = write_h2o(tmp_path)
+    shutil.rmtree(root / "subject1_ego/h1/1/cam4/rgb256")
+    with pytest.raises(FrameFolderError, match="1 of 2 sequences of split") as error:
+        H2ODataset([], data_root=str(root), split="train", cache_dir=None)
+    assert f"{root}/subject1_ego/h1/1/cam4 has no images" in str(error.value)

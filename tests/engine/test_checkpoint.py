@@ -73,6 +73,7 @@ def test_malicious_file_is_refused_and_nothing_runs(tmp_path, make, way):
         peek_meta(path)
     assert not target.exists()
     assert "nothing in it was run" in str(error.value) or way == "pickle"
+    assert "False" not in str(error.value)  # torch's advice to read it without safety
 
 
 def test_safetensors_are_read(tmp_path):
@@ -87,6 +88,8 @@ def test_damaged_files_are_named(tmp_path, name):
         load_checked(tmp_path / name)
     with pytest.raises(CheckpointError, match="does not exist"):
         load_checked(tmp_path / ("no" + name))
+    with pytest.raises(CheckpointError, match="is not a file"):
+        load_checked(tmp_path)
 
 
 def test_mutated_checkpoints_are_never_loaded_as_something_else(tmp_path):

@@ -76,6 +76,14 @@ def test_options_without_effect_are_refused(key):
         load_config(CONFIG, {key: 3})
 
 
+@pytest.mark.parametrize(
+    "key", ["env_cfg.num_thread", "randomness.sede", "auto_scale_lr.base"]
+)
+def test_unknown_keys_of_plain_dicts_are_refused(key):
+    with pytest.raises(ConfigError, match=f"{key}: unknown, expected some of"):
+        load_config(CONFIG, {key: 3})
+
+
 def test_options_reach_lists_and_dicts():
     config = load_config(
         CONFIG, {"param_scheduler.0.end": 9, "train_cfg.max_epochs": 2}
@@ -86,7 +94,7 @@ def test_options_reach_lists_and_dicts():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"model.drop": 1}, "config key model.drop: ToyModel has no argument 'drop'"),
+        ({"model.drop": 1}, "config key model.drop: ToyModel has no argument 'drop'; "),
         (
             {"model.type": "ToyModell"},
             "model.type: no model named 'ToyModell'; nearest:",
@@ -99,8 +107,20 @@ def test_options_reach_lists_and_dicts():
             {"train_dataloader.dataset.siez": 3},
             "train_dataloader.dataset.siez: ToyDataset has no argument 'siez'",
         ),
+        (
+            {"train_dataloader.num_worker": 3},
+            "train_dataloader.num_worker: DataLoader has no argument 'num_worker'",
+        ),
+        (
+            {"param_scheduler.0.strat": 3},
+            "LinearParamScheduler has no argument 'strat'",
+        ),
+        (
+            {"custom_hooks": [{"patience": 3}]},
+            "custom_hooks.0: it lacks 'type', got {'patience': 3}",
+        ),
     ],
-    ids=["argument", "type", "hook", "dataset"],
+    ids=["argument", "type", "hook", "dataset", "loader", "base class", "no type"],
 )
 def test_build_errors_name_the_key_path(options, said, tmp_path):
     config = toy_config(tmp_path, options)
@@ -115,7 +135,7 @@ def test_num_classes_must_fit_the_annotation(part, tmp_path):
     with pytest.raises(ConfigError) as error:
         FusionRunner.from_cfg(config).train()
     assert "model.heads.action.num_classes is 3" in str(error.value)
-    assert "has 5 classes of 'action'" in str(error.value)
+    assert "has 5 classes of 'action'; set" in str(error.value)
 
 
 def test_comparison_ignores_what_changes_nothing(tmp_path):

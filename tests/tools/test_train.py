@@ -96,6 +96,12 @@ def test_flags_reach_the_run(call, tmp_path, monkeypatch):
         ([CONFIG, "--resume", "no.pth"], (), 3, "no.pth does not exist"),
         ([CONFIG], ["train_dataloader.dataset.bad_index=5"], 1, "toy-5"),
         ([CONFIG], ["optim_wrapper.dtype=float16"], 2, "dtype is 'float16'"),
+        ([CONFIG], ["optim_wrapper.clip_grad.max=1"], 2, "unknown keys ['max']"),
+        ([CONFIG], ["optim_wrapper.accumulative_counts=0"], 2, "counts is 0"),
+        ([CONFIG], ["optim_wrapper.optimizer.lr=-1"], 2, "Invalid learning rate: -1"),
+        ([CONFIG], ["train_cfg.max_epochs=0"], 2, "max_epochs is 0"),
+        ([CONFIG], ["train_dataloader.batch_size=0"], 2, "batch_size=0"),
+        ([CONFIG], ["default_hooks.checkpoint=3"], 2, "hook should be"),
         (
             [CONFIG],
             ["train_dataloader.dataset.missing=9", "train_dataloader.num_workers=1"],
@@ -109,6 +115,19 @@ def test_errors_are_one_message(call, tmp_path, capsys, arguments, options, code
     printed = capsys.readouterr().err
     assert said in printed and "Traceback" not in printed
     assert len(printed.splitlines()) < 25
+
+
+def test_work_folder_that_cannot_be_written(call, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert call("train", CONFIG, "--work-dir", folder) == 2
+        assert f"work folder {folder} cannot be made" in capsys.readouterr().err
+
+
+def test_a_failed_resume_leaves_a_complete_run_complete(call, tmp_path):
+    assert call("train", CONFIG, "--work-dir", tmp_path) == 0
+    assert call("train", CONFIG, "--work-dir", tmp_path, "--resume", "no.pth") == 3
+    assert (tmp_path / "finished.json").exists()
 
 
 def test_debug_shows_where(call, tmp_path):

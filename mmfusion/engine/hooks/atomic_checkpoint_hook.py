@@ -80,8 +80,13 @@ class AtomicCheckpointHook(Hook):
         self.best = state["best"]
 
     def before_train(self, runner: Any) -> None:
-        """Find the checkpoints of this run that are there already, oldest first."""
+        """Find the checkpoints of this run that are there already, oldest first.
+
+        A complete run that goes on is not complete until it ends again.
+        """
         self._finished = False
+        if is_main_process():
+            (Path(runner.work_dir) / FINISHED).unlink(missing_ok=True)
         found, broken = resumable_checkpoints(runner.work_dir)
         self._kept = [*broken, *(path for path, _ in reversed(found))]
 

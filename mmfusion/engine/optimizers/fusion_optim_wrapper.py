@@ -1,5 +1,6 @@
 """An optimizer wrapper that steps on finite gradients only, in fp32 or bf16."""
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -40,7 +41,20 @@ class FusionOptimWrapper(OptimWrapper):
         clip_grad: dict | None = None,
         dtype: str | None = None,
     ) -> None:
+        if accumulative_counts < 1:
+            raise ValueError(
+                f"optim_wrapper.accumulative_counts is {accumulative_counts}, expected"
+                " 1 or more"
+            )
         super().__init__(optimizer, accumulative_counts, clip_grad)
+        if clip_grad is not None:
+            known = list(inspect.signature(self.clip_func).parameters)[1:]
+            unknown = sorted(set(self.clip_grad_kwargs) - set(known))
+            if unknown:
+                raise ValueError(
+                    f"optim_wrapper.clip_grad has unknown keys {unknown}, expected some"
+                    f" of {['type', *known]}"
+                )
         if dtype not in _DTYPES:
             raise ValueError(
                 f"optim_wrapper.dtype is {dtype!r}, expected one of {list(_DTYPES)} "

@@ -46,6 +46,10 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         val_interval: int = 1,
         dynamic_intervals: list[tuple[int, int]] | None = None,
     ) -> None:
+        if max_epochs < 1:
+            raise ValueError(
+                f"train_cfg.max_epochs is {max_epochs}, expected 1 or more"
+            )
         super().__init__(
             runner, dataloader, max_epochs, val_begin, val_interval, dynamic_intervals
         )
