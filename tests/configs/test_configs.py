@@ -22,6 +22,9 @@ FULL_SIZE = [name for name in TABLE_2 if name.endswith("tiny_h2o.py")]
 FULL_SIZE.append("cls_mix/cls_mix_average_small_h2o.py")
 
 
+PARTS = ("train", "val", "test")
+
+
 def build(name):
     config = load_config(ROOT / name)
     return config, MODELS.build(config.model)
@@ -60,8 +63,10 @@ def test_builds_and_has_an_optimizer(name):
     optimized = sum(len(group["params"]) for group in groups)
     assert optimized == len(list(model.parameters()))
     assert {group["weight_decay"] for group in groups} == {0.0, 0.05}
-    for part in ("train", "val", "test"):
-        assert config[f"{part}_dataloader"].dataset.pipeline[-1]["type"]
+    datasets = [config[f"{part}_dataloader"].dataset for part in PARTS]
+    assert len({dataset.data_root for dataset in datasets}) == 1
+    assert len({dataset.get("ann_file") for dataset in datasets}) == 1
+    assert datasets[1].pipeline == datasets[2].pipeline  # val and test
 
 
 @pytest.mark.slow

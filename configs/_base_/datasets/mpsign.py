@@ -26,3 +26,8 @@ val_dataloader.dataset.update(
     data_root="data/mpsign",
     pipeline=test_pipeline,
 )
+test_dataloader.dataset.update(
+    ann_file="data/mpsign/annotation.json",
+    data_root="data/mpsign",
+    pipeline=test_pipeline,
+)
