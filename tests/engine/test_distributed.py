@@ -22,6 +22,8 @@ def run_two(command, port_variable="PORT"):
         port = str(server.getsockname()[1])
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PORT": port}
     environment["PYTHONPATH"] = str(ROOT)
+    # the scripts call "python": the one that runs the tests, activated or not
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     command = [str(part).replace("{port}", port) for part in command]
     return subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
