@@ -1,0 +1,107 @@
+"""The JSON Lines format: what is read back, and what is refused by file and line."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmfusion.questions import (
+    QuestionFileError,
+    QuestionRecord,
+    generic_record,
+    load_questions,
+    read_questions,
+    write_questions,
+)
+from mmfusion.questions.records import MAX_QUESTION_CHARS, format_record
+
+
+def _line(**changes: object) -> str:
+    return json.dumps({**asdict(generic_record("P01_01_0")), **changes})
+
+
+def _write(folder: Path, *lines: str) -> Path:
+    path = folder / "questions.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_what_is_written_is_read_in_order(tmp_path: Path) -> None:
+    records = [generic_record(f"P01_01_{i}") for i in (3, 1, 2)]
+    path = tmp_path / "questions.jsonl"
+    write_questions(path, records)
+    assert list(read_questions(path)) == records
+    assert list(load_questions(path)) == ["P01_01_3", "P01_01_1", "P01_01_2"]
+
+
+def test_emoji_and_right_to_left_text_survive(tmp_path: Path) -> None:
+    text = "ماذا يفعل 🍳 <mask>؟"
+    path = _write(tmp_path, "\ufeff" + _line(verb_question=text) + "\r", "")
+    assert next(read_questions(path)).verb_question == text
+
+
+FAULTS = {
+    "no id": (_line(narration_id=None), "a question without an id"),
+    "blank id": (_line(narration_id=" "), "a question without an id"),
+    "empty question": (_line(noun_question=""), "noun_question is ''; expected"),
+    "null question": (_line(verb_question=None), "verb_question is None; expected"),
+    "long": (_line(verb_question="x" * 100_000), "has 100000 characters; expected"),
+    "source": (_line(source="guess"), "source is 'guess'; expected one of"),
+    "number": (_line(model=4), "model is 4; expected a non-empty string"),
+    "surrogate": (_line(model="\ud800"), "the character U\\+D800"),
+    "NUL": (_line(model="a\0"), "the character U\\+0000"),
+    "unknown key": (_line(colour="red"), "unknown keys \\['colour'\\]"),
+    "missing key": ('{"narration_id": "a"}', "missing keys \\['source'"),
+    "list": ("[]", "is a JSON list; expected an object"),
+    "half": ('{"narration_id": ', "not JSON: Expecting value at column 17"),
+    "key twice": ('{"model": 1, "model": 2}', "keys \\['model'\\] stand twice"),
+    "deep": ("[" * 200_000, "nested too deeply"),
+    "endless": ('"' + "x" * (1 << 20), "longer than 1048576 bytes"),
+}
+
+
+@pytest.mark.parametrize(("line", "message"), FAULTS.values(), ids=FAULTS)
+def test_a_faulty_line_is_named(tmp_path: Path, line: str, message: str) -> None:
+    path = _write(tmp_path, _line(narration_id="first"), line)
+    with pytest.raises(QuestionFileError, match=f"questions.jsonl:2: .*{message}"):
+        list(read_questions(path))
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "questions.jsonl"
+    path.write_bytes(b"\xff{}\n")
+    with pytest.raises(QuestionFileError, match=":1: not UTF-8 at byte 0"):
+        list(read_questions(path))
+
+
+def test_ids_are_compared_with_the_annotation(tmp_path: Path) -> None:
+    path = _write(tmp_path, _line(), _line(narration_id="b"))
+    assert set(load_questions(path, known=["b", "P01_01_0", "c"])) == {"b", "P01_01_0"}
+    with pytest.raises(QuestionFileError, match="questions for .* does not have: 'b'"):
+        load_questions(path, known=["P01_01_0"])
+    with pytest.raises(QuestionFileError, match="1 narration ids .* no question: 'c'"):
+        load_questions(path, needed=["b", "c"])
+
+
+def test_two_questions_for_one_id_name_both_lines(tmp_path: Path) -> None:
+    path = _write(tmp_path, _line(), _line(narration_id="b"), _line())
+    with pytest.raises(QuestionFileError, match=":3: two questions .* is on line 1"):
+        load_questions(path)
+    with pytest.raises(ValueError, match="two questions for the id 'a'"):
+        write_questions(tmp_path / "out.jsonl", [generic_record("a")] * 2)
+
+
+@given(st.text(min_size=1, max_size=60))
+def test_any_text_is_accepted_or_refused_by_name(text: str) -> None:
+    record = QuestionRecord(**{**asdict(generic_record("a")), "verb_question": text})
+    try:
+        line = format_record(record)
+    except ValueError as error:
+        assert "'a': verb_question" in str(error)
+        return
+    assert json.loads(line)["verb_question"] == text
+    assert len(text) <= MAX_QUESTION_CHARS
+    assert line.count("\n") == 1
