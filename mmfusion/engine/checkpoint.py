@@ -6,25 +6,22 @@ safetensors or by ``torch.load(weights_only=True)``; there is no other way and n
 fallback, whatever a file asks for.
 """
 
-import contextlib
 import errno
 import os
 import shutil
-import socket
-import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mmfusion.engine.errors import CheckpointError
+from mmfusion.utils.paths import write_atomic
 
 _PLAIN = (str, int, float, bool, bytes, type(None))
-_TEMP_SUFFIX = ".tmp"
 
 
 def to_plain(value: Any) -> Any:
@@ -99,97 +96,9 @@ def save_atomic(obj: Any, path: str | os.PathLike) -> None:
         ) from error
 
 
-def write_atomic(path: str | os.PathLike, write: Callable[[Any], Any]) -> None:
-    """Let ``write(file)`` fill a temporary file, sync it, and rename it to ``path``."""
-    target = Path(path)
-    _remove_stale_temps(target)
-    prefix = f".{target.name}.{socket.gethostname()}.{os.getpid()}."
-    fd, temp = tempfile.mkstemp(_TEMP_SUFFIX, prefix, target.parent)
-    guard = _ErrorKeepingFile(os.fdopen(fd, "wb"))
-    try:
-        with guard.file as file:
-            write(guard)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temp, 0o666 & ~_umask())  # mkstemp makes it private
-        os.replace(temp, target)
-        _sync_folder(target.parent)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            guard.file.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temp)
-        if guard.error is not None and guard.error is not error:
-            raise guard.error from error
-        raise
-
-
 def write_text_atomic(path: str | os.PathLike, text: str) -> None:
     """Write a small UTF-8 text file whole or not at all."""
-    write_atomic(path, lambda file: file.write(text.encode()))
-
-
-class _ErrorKeepingFile:
-    """A binary file that remembers its OSError, which torch.save turns into another."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        self.error: OSError | None = None
-
-    def write(self, data: Any) -> int:
-        try:
-            return self.file.write(data)
-        except OSError as error:
-            self.error = error
-            raise
-
-    def flush(self) -> None:
-        try:
-            self.file.flush()
-        except OSError as error:
-            self.error = error
-            raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut; some file systems cannot."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _remove_stale_temps(target: Path) -> None:
-    """Delete what killed processes of this host left in the folder of ``target``."""
-    host = f".{socket.gethostname()}."
-    for temp in target.parent.glob(f".*{_TEMP_SUFFIX}"):
-        _, found, tail = temp.name.rpartition(host)
-        pid = tail.split(".")[0]
-        if not found or not pid.isdigit():
-            continue
-        # one process writes one file at a time: its own name means a reused pid
-        if int(pid) == os.getpid() or not is_alive(int(pid)):
-            with contextlib.suppress(FileNotFoundError):
-                temp.unlink()
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process of this host has that id."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    write_atomic(path, text.encode())
 
 
 def _num_bytes(obj: Any) -> int:

@@ -157,7 +157,7 @@ def _json_bytes(predictions: Predictions) -> bytes:
             t: [float(f"{x:.9g}") for x in v[i]] for t, v in predictions.score.items()
         }
         lines.append(json.dumps({"id": name, "gt": gt, "score": score}))
-    head = json.dumps(predictions.metainfo)
+    head = json.dumps(predictions.metainfo, default=float)
     body = ",\n".join(lines)
     return f'{{"metainfo": {head},\n"predictions": [\n{body}\n]}}\n'.encode()
 
@@ -166,28 +166,25 @@ def _npz_bytes(predictions: Predictions) -> bytes:
     arrays: dict[str, Any] = {_GT + t: v for t, v in predictions.gt.items()}
     arrays |= {_SCORE + t: v for t, v in predictions.score.items()}
     arrays["id"] = np.array(predictions.ids)
-    arrays["metainfo"] = np.array(json.dumps(predictions.metainfo))
+    arrays["metainfo"] = np.array(json.dumps(predictions.metainfo, default=float))
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)
     return stream.getvalue()
 
 
 def _read_npz(path: str | os.PathLike) -> Predictions:
-    with np.load(path, allow_pickle=False) as arrays:
-        rows = [
-            {
-                "id": str(name),
-                "gt": {
-                    key[len(_GT) :]: int(arrays[key][i])
-                    for key in arrays.files
-                    if key.startswith(_GT)
-                },
-                "score": {
-                    key[len(_SCORE) :]: arrays[key][i]
-                    for key in arrays.files
-                    if key.startswith(_SCORE)
-                },
-            }
-            for i, name in enumerate(arrays["id"])
-        ]
-        return from_rows(rows, json.loads(str(arrays["metainfo"])))
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {key: archive[key] for key in archive.files}  # each inflated once
+    rows = [
+        {
+            "id": str(name),
+            "gt": {key[len(_GT) :]: int(v[i]) for key, v in _of(arrays, _GT)},
+            "score": {key[len(_SCORE) :]: v[i] for key, v in _of(arrays, _SCORE)},
+        }
+        for i, name in enumerate(arrays["id"])
+    ]
+    return from_rows(rows, json.loads(str(arrays["metainfo"])))
+
+
+def _of(arrays: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
+    return [(key, value) for key, value in arrays.items() if key.startswith(prefix)]

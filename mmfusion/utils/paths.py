@@ -7,11 +7,16 @@ would even open a URL or a pipe. Every such path goes through :func:`resolve_ins
 import contextlib
 import os
 import re
+import socket
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
 
 _MAX_PATH_BYTES = 4096  # Linux: PATH_MAX
 _MAX_NAME_BYTES = 255  # Linux: NAME_MAX
+_TEMP_SUFFIX = ".tmp"
+_being_written: set[str] = set()  # by threads of this process
 # `http://`, `concat:`, `subfile,,start,0:`, `C:` ...: what FFmpeg or Windows reads
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.,\-]*:")
 
@@ -83,35 +88,78 @@ def resolve_inside(
     )
 
 
-def write_atomic(path: str, data: bytes) -> None:
-    """Write ``data`` so that ``path`` is at any moment the old file or the new one.
+def write_atomic(
+    path: str | os.PathLike, data: bytes | Callable[[BinaryIO], Any]
+) -> None:
+    """Write ``path`` so that it is at any moment the old file or the new one, whole.
 
     The temporary file lies in the same folder, because a rename is atomic only inside
-    one file system. An error leaves the old file as it was and removes the temporary.
+    one file system. An error leaves the old file as it was and removes the temporary;
+    what a killed process left behind goes with the next write into that folder.
+
+    Args:
+        path: destination; its folder is made where it is missing.
+        data: the content, or what writes it into the open binary file.
     """
-    folder = os.path.dirname(os.path.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(
-        dir=folder, prefix=f".{os.path.basename(path)}.", suffix=".tmp"
-    )
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale_temps(target.parent)
+    prefix = f".{target.name}.{socket.gethostname()}.{os.getpid()}."
+    handle, temporary = tempfile.mkstemp(_TEMP_SUFFIX, prefix, target.parent)
+    _being_written.add(temporary)
+    guard = _ErrorKeepingFile(os.fdopen(handle, "wb"))
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp makes files only their owner can read; give the usual mode
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
+        with guard.file as file:
+            if callable(data):
+                data(guard)  # type: ignore[arg-type]
+            else:
+                guard.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes it private
+        os.replace(temporary, target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            guard.file.close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        if guard.error is not None and guard.error is not error:
+            raise guard.error from error
         raise
-    _sync_folder(folder)
+    finally:
+        _being_written.discard(temporary)
+    _sync_folder(target.parent)
 
 
-def _sync_folder(folder: str) -> None:
+class _ErrorKeepingFile:
+    """A binary file that remembers its OSError, which torch.save turns into another."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        try:
+            self.file.flush()
+        except OSError as error:
+            self.error = error
+            raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
     """Make the rename itself durable; some file systems cannot, which is no error."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
@@ -119,3 +167,31 @@ def _sync_folder(folder: str) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def _remove_stale_temps(folder: Path) -> None:
+    """Delete what killed processes of this host left in ``folder``."""
+    host = f".{socket.gethostname()}."
+    for temp in folder.glob(f".*{_TEMP_SUFFIX}"):
+        _, found, tail = temp.name.rpartition(host)
+        pid = tail.split(".")[0]
+        if not found or not pid.isdigit():
+            continue
+        if int(pid) == os.getpid():  # an earlier process may have had our pid
+            stale = str(temp) not in _being_written
+        else:
+            stale = not is_alive(int(pid))
+        if stale:
+            with contextlib.suppress(FileNotFoundError):
+                temp.unlink()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this host has that id."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

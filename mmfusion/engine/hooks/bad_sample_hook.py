@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from mmengine.dist import all_gather, get_world_size, is_main_process
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
 from mmfusion.datasets.error_policy import BadSample, bad_samples_of
+from mmfusion.engine.distributed import gather_json
 from mmfusion.registry import HOOKS
 from mmfusion.utils.paths import write_atomic
 
@@ -124,16 +124,9 @@ class BadSampleHook(Hook):
         write_atomic(str(Path(runner.work_dir) / "bad_samples.json"), text.encode())
 
     def _merge_ranks(self, phase: str) -> None:
-        """Every rank gets what any rank found. JSON in tensors: no pickle travels."""
-        if get_world_size() == 1:
-            return
-        text = json.dumps(_to_plain(self.found[phase])).encode()
-        sizes = [int(size) for size in all_gather(torch.tensor([len(text)]))]
-        padded = torch.zeros(max(sizes), dtype=torch.uint8)
-        padded[: len(text)] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+        """Every rank gets what any rank found."""
         merged: dict[str, BadSample] = {}
-        for size, row in zip(sizes, all_gather(padded), strict=True):
-            rows = json.loads(bytes(row[:size].tolist()))
+        for rows in gather_json(_to_plain(self.found[phase])):
             for name, bad in _from_plain(rows).items():
                 merged.setdefault(name, bad)
         self.found[phase] = merged

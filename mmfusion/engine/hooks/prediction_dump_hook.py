@@ -1,7 +1,5 @@
 """Write what a test predicted, sample by sample."""
 
-import io
-import json
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
@@ -10,9 +8,13 @@ import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from mmfusion.engine.checkpoint import write_atomic, write_text_atomic
 from mmfusion.engine.distributed import gather_json
 from mmfusion.engine.errors import ConfigError
+from mmfusion.evaluation.predictions import (
+    from_rows,
+    prediction_row,
+    save_predictions,
+)
 from mmfusion.registry import HOOKS
 
 _MISSING = object()
@@ -22,9 +24,7 @@ _MISSING = object()
 class PredictionDumpHook(Hook):
     """Writes ids, labels and scores of a whole test set into one file, in its order.
 
-    JSON: ``{"metainfo": {...}, "predictions": [{"id": str, "gt": {task: int}, "score":
-    {task: [k floats]}}]}``. Npz: ``metainfo`` (JSON text), ``id`` (n,), ``gt_<task>``
-    (n,) and ``score_<task>`` (n, k); a task without labels has no ``gt_``.
+    The two formats are those of :mod:`mmfusion.evaluation.predictions`.
 
     Args:
         path: ends with ``.json`` or ``.npz``.
@@ -48,7 +48,10 @@ class PredictionDumpHook(Hook):
         outputs: Any = None,
     ) -> None:
         """Take the scores (k,) and labels of a batch."""
-        self._rows += [_row(sample) for sample in outputs or []]
+        for sample in outputs or []:
+            row = prediction_row(dict(sample.all_items()))
+            row["score"] = {t: v.tolist() for t, v in row["score"].items()}
+            self._rows.append(row)
 
     def after_test_epoch(
         self, runner: Any, metrics: dict[str, float] | None = None
@@ -63,38 +66,7 @@ class PredictionDumpHook(Hook):
         rows = [row for row in mixed if row is not _MISSING][: len(dataset)]
         meta = {**(getattr(dataset, "metainfo", None) or {}), "metrics": metrics or {}}
         meta["checkpoint"] = runner.cfg.get("load_from")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self.path.suffix == ".json":
-            content = {"metainfo": meta, "predictions": rows}
-            write_text_atomic(self.path, json.dumps(content, default=float) + "\n")
-        else:
-            write_atomic(self.path, lambda file: file.write(_npz(meta, rows)))
+        for row in rows:
+            row["score"] = {t: np.float32(v) for t, v in row["score"].items()}
+        save_predictions(self.path, from_rows(rows, meta))
         runner.logger.info(f"wrote {len(rows)} predictions to {self.path}")
-
-
-def _row(sample: Any) -> dict[str, Any]:
-    """One data sample as JSON holds it."""
-    fields = sample.all_items()
-    labels, scores = {}, {}
-    for key, value in fields:
-        if key.startswith("gt_"):
-            labels[key[3:]] = int(value)
-        elif key.startswith("score_"):
-            scores[key[6:]] = value.float().tolist()
-    return {"id": str(sample.get("sample_id")), "gt": labels, "score": scores}
-
-
-def _npz(meta: dict[str, Any], rows: list[dict[str, Any]]) -> bytes:
-    """The bytes of the ``.npz`` file."""
-    arrays = {
-        "metainfo": np.array(json.dumps(meta, default=float)),
-        "id": np.array([row["id"] for row in rows]),
-    }
-    for kind, prefix in (("gt", "gt_"), ("score", "score_")):
-        for task in rows[0][kind] if rows else ():
-            values = [row[kind].get(task) for row in rows]
-            if None not in values:
-                arrays[prefix + task] = np.array(values)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from torch.utils.data import DataLoader
 
 from mmfusion.datasets import MultiModalDataset, SeededSampler, fusion_collate
@@ -82,18 +81,8 @@ def test_ranks_put_their_counts_together(
     hooks = [BadSampleHook(), BadSampleHook()]
     hooks[0].before_train_iter(runner, 0, _batch("a", "ü"))
     hooks[1].before_train_iter(runner, 0, _batch("a", "b"))
-    texts = [json.dumps(module._to_plain(h.found["train"])).encode() for h in hooks]
-
-    def all_gather(tensor: torch.Tensor) -> list[torch.Tensor]:
-        if tensor.dtype == torch.int64:
-            return [torch.tensor([len(text)]) for text in texts]
-        rows = [torch.zeros(len(tensor), dtype=torch.uint8) for _ in texts]
-        for row, text in zip(rows, texts, strict=True):
-            row[: len(text)] = torch.tensor(list(text), dtype=torch.uint8)
-        return rows
-
-    monkeypatch.setattr(module, "get_world_size", lambda: 2)
-    monkeypatch.setattr(module, "all_gather", all_gather)
+    found = [json.loads(json.dumps(module._to_plain(h.found["train"]))) for h in hooks]
+    monkeypatch.setattr(module, "gather_json", lambda value: found)
     for hook in hooks:
         with pytest.raises(TooManyBadSamplesError, match="3 clips"):
             hook.after_train_epoch(runner)
