@@ -1,0 +1,121 @@
+/* C interface of mmfusion's CPU kernels: the selective scan and the causal convolution.
+ *
+ * Sizes: b batch, l tokens, d channels, n state, g groups of d / g channels that share
+ * B and C, k packed sequences, w filter width. Plain data only; no globals, no
+ * exceptions, callable from several threads at once. Results do not depend on the number
+ * of threads and are the same from run to run.
+ *
+ * Strides count elements, may be negative or 0 for what is read; the innermost axis
+ * (channels, or states of B and C) has stride 1. A tensor whose data is NULL is absent:
+ * an input counts as not given, an output is not written.
+ */
+#ifndef MMFUSION_OPS_H
+#define MMFUSION_OPS_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Changes whenever a struct or the meaning of an argument changes. */
+#define MMF_ABI 1
+
+enum mmf_dtype { MMF_F32 = 0, MMF_BF16 = 1, MMF_F16 = 2 };
+
+enum mmf_error {
+  MMF_OK = 0,
+  MMF_BAD_ARGUMENT = 1, /* a size, dtype or combination that the header rules out */
+  MMF_NO_MEMORY = 2     /* scratch could not be allocated; nothing was written */
+};
+
+/* (b, l, d) for u, delta, z, y, x and their gradients, group_stride unused;
+ * (b, l, g, n) for B, C and their gradients. */
+typedef struct mmf_tensor {
+  void* data;
+  int64_t batch_stride;
+  int64_t time_stride;
+  int64_t group_stride;
+  int32_t dtype; /* enum mmf_dtype */
+  int32_t unused;
+} mmf_tensor;
+
+/* One direction over the tokens:
+ *   h_t = exp(delta_t A) h_{t-1} + delta_t B_t u_t
+ *   y_t = C_t h_t + D u_t
+ * float pointers are contiguous, in the shape given, and may be NULL where so said.
+ * Forward reads the inputs and writes last_state and checkpoints; backward reads inputs,
+ * checkpoints and grad_last_state, and writes the other gradients (each may be NULL). */
+typedef struct mmf_scan_direction {
+  mmf_tensor u, delta; /* (b, l, d) */
+  mmf_tensor B, C;     /* (b, l, g, n) */
+  const float* A;      /* (d, n) */
+  const float* D;      /* (d), or (k, d) with D_stride d; NULL: no skip */
+  const float* delta_bias; /* as D; NULL: no bias */
+  int64_t D_stride;          /* from one sequence to the next; 0: shared by all */
+  int64_t delta_bias_stride; /* as D_stride */
+  const float* initial_state; /* (b, k, d, n); NULL: zeros */
+  float* last_state;          /* (b, k, d, n); NULL: not wanted */
+  /* mmf_scan_checkpoint_floats floats, the states that backward starts again from; NULL
+   * in forward: no backward will follow. */
+  float* checkpoints;
+  int64_t reverse; /* not 0: from the last token of each sequence to the first */
+  mmf_tensor grad_u, grad_delta; /* (b, l, d) */
+  mmf_tensor grad_B, grad_C;     /* (b, l, g, n) */
+  float* grad_A;                 /* (d, n) */
+  float* grad_D;                 /* (d), or (k, d) where D_stride is not 0 */
+  float* grad_delta_bias;        /* (d), or (k, d) where delta_bias_stride is not 0 */
+  const float* grad_last_state;  /* (b, k, d, n); NULL: zeros */
+  float* grad_initial_state;     /* (b, k, d, n) */
+} mmf_scan_direction;
+
+/* One call: y = silu(z) * (sum over the directions), without z just the sum. */
+typedef struct mmf_scan {
+  int64_t b, l, d, n, g; /* 1 <= n <= 256; g divides d */
+  int64_t num_sequences; /* k; 1 when nothing is packed */
+  const int64_t* lengths; /* (k), each >= 0, summing to l; NULL when k is 1 */
+  int64_t delta_softplus; /* not 0: delta = softplus(delta + delta_bias) */
+  int64_t num_threads;    /* 0: OpenMP's own choice */
+  int64_t num_directions; /* 1 or 2 */
+  mmf_scan_direction direction[2];
+  mmf_tensor z, y;           /* (b, l, d) */
+  mmf_tensor grad_y, grad_z; /* (b, l, d), backward only */
+} mmf_scan;
+
+/* Floats that checkpoints of each direction must hold; looks at sizes and lengths only.
+ * About b l d n / 32, 0 for sequences of up to 32 tokens. */
+int64_t mmf_scan_checkpoint_floats(const mmf_scan* call);
+int mmf_scan_forward(const mmf_scan* call);
+int mmf_scan_backward(const mmf_scan* call);
+
+/* y_t = act(bias + sum_i weight_i x_{t - w + 1 + i}) inside each sequence, what lies
+ * outside counting as 0; reversed y_t = act(bias + sum_i weight_i x_{t + w - 1 - i}). */
+typedef struct mmf_conv {
+  int64_t b, l, d, w;
+  int64_t num_sequences;  /* as in mmf_scan */
+  const int64_t* lengths; /* as in mmf_scan */
+  int64_t silu;           /* not 0: act is silu, else the identity */
+  int64_t reverse;
+  int64_t num_threads;
+  mmf_tensor x, y;     /* (b, l, d) */
+  const float* weight; /* (d, w) contiguous */
+  const float* bias;   /* (d); NULL: none */
+  mmf_tensor grad_y;   /* (b, l, d), read by backward */
+  mmf_tensor grad_x;   /* (b, l, d) */
+  float* grad_weight;  /* (d, w) */
+  float* grad_bias;    /* (d) */
+} mmf_conv;
+
+int mmf_conv_forward(const mmf_conv* call);
+int mmf_conv_backward(const mmf_conv* call);
+
+/* The instruction set compiled in: "avx512", "avx2", "sse2", "neon" or "generic". */
+const char* mmf_isa(void);
+/* MMF_ABI of the library; to be compared before any other call. */
+int mmf_abi(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
