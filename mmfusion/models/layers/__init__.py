@@ -7,6 +7,7 @@ from mmfusion.models.layers.mamba import (
     forward_blocks,
     init_dt_proj,
     init_vision_mamba,
+    new_A_log,
 )
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "forward_blocks",
     "init_dt_proj",
     "init_vision_mamba",
+    "new_A_log",
 ]

@@ -32,6 +32,9 @@ class MambaMixer(BaseModule):
         dt_rank: rank of delta's projection; None means ceil(d_model / 16).
         bidirectional: whether to read the tokens from both ends.
         divide_out: halve the sum of the two directions, as Vim does.
+        with_A: whether the layer has a state matrix of its own; without, ``forward``
+            is given one, which several mixers may share (paper B).
+        with_gate: whether the other half of in_proj gates the scan's output.
 
     Example:
         >>> import torch
@@ -49,14 +52,20 @@ class MambaMixer(BaseModule):
         dt_rank: int | None = None,
         bidirectional: bool = False,
         divide_out: bool = False,
+        with_A: bool = True,
+        with_gate: bool = True,
     ) -> None:
         super().__init__()
+        if bidirectional and not with_A:
+            raise ValueError("with_A=False is for one direction: a shared A is one A")
         self.d_inner = expand * d_model
         self.d_state = d_state
         self.dt_rank = dt_rank or math.ceil(d_model / 16)
         self.bidirectional = bidirectional
         self.divide_out = divide_out
-        self.in_proj = nn.Linear(d_model, 2 * self.d_inner, bias=False)
+        self.with_A, self.with_gate = with_A, with_gate
+        parts = 2 if with_gate else 1
+        self.in_proj = nn.Linear(d_model, parts * self.d_inner, bias=False)
         self.out_proj = nn.Linear(self.d_inner, d_model, bias=False)
         for suffix in self._suffixes():
             self._add_direction(suffix, d_conv)
@@ -73,23 +82,28 @@ class MambaMixer(BaseModule):
         dt_proj = nn.Linear(rank, inner)
         init_dt_proj(dt_proj)
         setattr(self, f"dt_proj{suffix}", dt_proj)
-        # S4D-real: A = -(1..n) for every channel
-        A = torch.arange(1.0, states + 1).repeat(inner, 1)  # (e, n)
-        name = f"A{suffix}_log"
-        setattr(self, name, nn.Parameter(A.log()))
+        if self.with_A:
+            setattr(self, f"A{suffix}_log", new_A_log(inner, states))
         setattr(self, f"D{suffix}", nn.Parameter(torch.ones(inner)))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, A_log: Tensor | None = None) -> Tensor:
         """Mix tokens.
 
         Args:
-            x: (b, l, d).
+            x: (b, l, d). A_log: (e, n), log(-A) of a layer without its own.
 
         Returns:
             (b, l, d).
         """
-        inputs, z = self.in_proj(x).chunk(2, dim=-1)  # (b, l, e) each
-        forward = self._scan_inputs(inputs, "")
+        if (A_log is None) is not self.with_A:
+            raise ValueError(
+                f"A_log is {'not ' if A_log is None else ''}given to a MambaMixer with"
+                f" with_A={self.with_A}, expected it with with_A=False only"
+            )
+        inputs, z = self.in_proj(x), None
+        if self.with_gate:
+            inputs, z = inputs.chunk(2, dim=-1)  # (b, l, e) each
+        forward = self._scan_inputs(inputs, "", A_log)
         if self.bidirectional:
             backward = self._scan_inputs(inputs, "_b")
             y = bidirectional_scan(forward, backward, z, delta_softplus=True)
@@ -100,7 +114,9 @@ class MambaMixer(BaseModule):
             y = selective_scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus=True)
         return self.out_proj(y)
 
-    def _scan_inputs(self, inputs: Tensor, suffix: str) -> ScanInputs:
+    def _scan_inputs(
+        self, inputs: Tensor, suffix: str, A_log: Tensor | None = None
+    ) -> ScanInputs:
         """(b, l, e) -> what one direction's scan reads."""
         conv1d = getattr(self, f"conv1d{suffix}")
         u = causal_conv1d(
@@ -112,9 +128,21 @@ class MambaMixer(BaseModule):
         with torch.autocast(dt.device.type, enabled=False):  # delta is never lowered
             dt = dt.to(dt_proj.weight.dtype)
             delta = F.linear(dt, dt_proj.weight)  # (b, l, e); its bias goes to the scan
-        A = -torch.exp(getattr(self, f"A{suffix}_log").float())  # (e, n)
-        D = getattr(self, f"D{suffix}").float()
-        return ScanInputs(u, delta, A, B, C, D, dt_proj.bias.float())
+        if A_log is None:
+            A_log = getattr(self, f"A{suffix}_log")
+        A = -torch.exp(_full(A_log))  # (e, n)
+        D = _full(getattr(self, f"D{suffix}"))
+        return ScanInputs(u, delta, A, B, C, D, _full(dt_proj.bias))
+
+
+def _full(x: Tensor) -> Tensor:
+    """x in at least float32."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def new_A_log(d_inner: int, d_state: int) -> nn.Parameter:
+    """S4D-real: A = -(1..n) for every channel, as its logarithm (e, n)."""
+    return nn.Parameter(torch.arange(1.0, d_state + 1).repeat(d_inner, 1).log())
 
 
 def init_dt_proj(dt_proj: nn.Linear) -> None:
@@ -153,7 +181,7 @@ class MambaBlock(BaseModule):
 
 def add_residual(hidden: Tensor, residual: Tensor | None) -> Tensor:
     """The running sum, (b, l, d), kept in at least float32."""
-    hidden = hidden if hidden.dtype == torch.float64 else hidden.float()
+    hidden = _full(hidden)
     return hidden if residual is None else hidden + residual
 
 
