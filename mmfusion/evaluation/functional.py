@@ -14,6 +14,7 @@ from scipy import stats
 __all__ = [
     "Interval",
     "accuracy_interval",
+    "bootstrap_interval",
     "difference_interval",
     "holm_adjust",
     "mcnemar_bounds",
@@ -48,8 +49,7 @@ def topk_correct(scores: ArrayLike, labels: ArrayLike, k: int) -> NDArray[np.boo
     Returns:
         (n,) bool.
     """
-    score = np.asarray(scores, dtype=np.float64)
-    label = np.asarray(labels)
+    score, label = np.asarray(scores), np.asarray(labels)
     _check_scores(score, label)
     own = np.take_along_axis(score, label[:, None], axis=1)  # (n, 1)
     not_below = (score >= own).sum(axis=1)  # (n,), the label itself included
@@ -117,6 +117,61 @@ def accuracy_interval(correct: ArrayLike, *, confidence: float = 0.95) -> Interv
         100.0 * max(0.0, float(centre - half)),
         100.0 * min(1.0, float(centre + half)),
     )
+
+
+def bootstrap_interval(
+    values: ArrayLike,
+    groups: ArrayLike,
+    *,
+    classes: ArrayLike | None = None,
+    num_resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """A mean and its percentile interval when whole groups are drawn anew, percent.
+
+    Clips of one video resemble each other, so that an interval over clips is too
+    narrow: the bootstrap draws videos, with all their clips. One group alone says
+    nothing of another, and its interval is 0 to 100.
+
+    Args:
+        values: (n,), 0 or 1.
+        groups: (n,), such as the video of each clip.
+        classes: (n,) integers; with them, the mean over the classes that have clips of
+            the mean in each, in every resample.
+        num_resamples: draws of as many groups as there are.
+        confidence: share of the draws between the two ends.
+        seed: of the draws; the same for equal groups, so that two models meet the same.
+    """
+    value = np.asarray(values, dtype=np.float64)
+    _, group = np.unique(np.asarray(groups), return_inverse=True)
+    label = np.zeros(len(value), np.int64) if classes is None else np.asarray(classes)
+    _, label = np.unique(label, return_inverse=True)
+    if value.size == 0 or not value.shape == group.shape == label.shape:
+        raise ValueError(
+            "bootstrap_interval: expected values, groups and classes (n,) of at least "
+            f"one clip, got {value.shape}, {group.shape} and {label.shape}"
+        )
+    shape = (int(group.max()) + 1, int(label.max()) + 1)  # (groups, classes)
+    cell = np.ravel_multi_index((group, label), shape)
+    size = shape[0] * shape[1]
+    hits = np.bincount(cell, weights=value, minlength=size).reshape(shape)
+    counts = np.bincount(cell, minlength=size).reshape(shape)
+
+    def mean(weights: NDArray) -> NDArray:
+        """(draws,) means for (draws, groups) weights."""
+        hit, count = weights @ hits, weights @ counts  # (draws, classes)
+        present = count > 0
+        return (hit / np.maximum(count, 1)).sum(axis=1) / present.sum(axis=1)
+
+    estimate = 100.0 * float(mean(np.ones((1, shape[0])))[0])
+    if shape[0] == 1:
+        return Interval(estimate, 0.0, 100.0)
+    rng = np.random.default_rng(seed)
+    draws = rng.multinomial(shape[0], np.full(shape[0], 1 / shape[0]), num_resamples)
+    tail = (1.0 - confidence) / 2
+    low, high = np.quantile(mean(draws.astype(np.float64)), (tail, 1.0 - tail))
+    return Interval(estimate, 100.0 * float(low), 100.0 * float(high))
 
 
 def difference_interval(

@@ -3,6 +3,7 @@ import pytest
 
 from mmfusion.evaluation.functional import (
     accuracy_interval,
+    bootstrap_interval,
     difference_interval,
     holm_adjust,
     mcnemar_bounds,
@@ -198,3 +199,26 @@ def test_too_few_clips_show_nothing():
     assert smallest_difference(5) is None
     with pytest.raises(ValueError, match="num_disagreements=9"):
         smallest_difference(5, num_disagreements=9)
+
+
+def test_bootstrap_draws_whole_groups():
+    # two videos, one all right, one all wrong: draws are 0, 50 or 100 %
+    values, groups = [1, 1, 1, 0, 0, 0], list("aaabbb")
+    assert bootstrap_interval(values, groups) == (50.0, 0.0, 100.0)
+    narrow = bootstrap_interval(values * 50, np.arange(300))
+    assert 43 < narrow.low < 46 and 54 < narrow.high < 57
+    assert bootstrap_interval(values, ["a"] * 6) == (50.0, 0.0, 100.0)
+
+
+def test_bootstrap_of_a_class_mean_is_over_present_classes():
+    # class 0: 1 of 3, class 7: 1 of 1
+    found = bootstrap_interval([1, 0, 0, 1], list("abcd"), classes=[0, 0, 0, 7])
+    assert found.mean == pytest.approx(100 * (1 / 3 + 1) / 2)
+    assert found.low < found.mean < found.high <= 100.0
+    again = bootstrap_interval([1, 0, 0, 1], list("abcd"), classes=[0, 0, 0, 7])
+    assert found == again
+
+
+def test_bootstrap_refuses_arrays_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"got \(2,\), \(1,\) and \(2,\)"):
+        bootstrap_interval([1, 0], ["a"])
