@@ -7,7 +7,10 @@ from mmfusion.models.necks import (
     AverageMix,
     CLSMixFusion,
     ContextMix,
+    MLPFusion,
     NaiveMix,
+    SharedSSMFusion,
+    TransformerFusion,
     WeightedMix,
 )
 from mmfusion.models.pretrained import Pretrained
@@ -20,13 +23,16 @@ __all__ = [
     "ClassificationHead",
     "ContextMix",
     "CrossEntropyLoss",
+    "MLPFusion",
     "MMActionBackbone",
     "MMActionSkeleton",
     "MultiModalPreprocessor",
     "MultiModalRecognizer",
     "NaiveMix",
     "Pretrained",
+    "SharedSSMFusion",
     "SkeletonMamba",
+    "TransformerFusion",
     "VideoMamba",
     "WeightedMix",
 ]

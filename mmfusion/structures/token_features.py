@@ -1,13 +1,18 @@
 """What an encoder gives to a neck."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
 @dataclass
 class TokenFeatures:
     """Tokens of one stream, the batch first (b counts views: b = batch x views).
+
+    A stream with q questions a clip has b = batch x views x q rows, the questions of a
+    clip one after the other; :func:`match_rows` brings other streams to them.
 
     Attributes:
         tokens: (b, l, d), without the CLS token.
@@ -35,3 +40,43 @@ class TokenFeatures:
             return self.tokens.mean(dim=1)
         weight = self.mask.unsqueeze(-1).to(self.tokens.dtype)  # (b, l, 1)
         return (self.tokens * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+    @property
+    def sequence(self) -> tuple[Tensor, Tensor | None]:
+        """(b, l', d) and its mask (b, l'): the CLS token, if there is one, in front."""
+        if self.cls is None:
+            return self.tokens, self.mask
+        tokens = torch.cat([self.cls.unsqueeze(1), self.tokens], dim=1)  # (b, 1 + l, d)
+        if self.present is None or self.mask is None:
+            return tokens, None
+        return tokens, torch.cat([self.present.unsqueeze(1), self.mask], dim=1)
+
+    def repeat(self, times: int) -> "TokenFeatures":
+        """Every row ``times`` times in a row: (b, ...) -> (b times, ...)."""
+        if times == 1:
+            return self
+        cls = None if self.cls is None else self.cls.repeat_interleave(times, 0)
+        mask = None if self.mask is None else self.mask.repeat_interleave(times, 0)
+        return TokenFeatures(self.tokens.repeat_interleave(times, 0), cls, mask)
+
+
+def row_repeats(rows: Mapping[str, int]) -> dict[str, int]:
+    """How often each stream's rows are repeated to be as many as the most.
+
+    Raises:
+        ValueError: the rows of a stream do not divide the most.
+    """
+    most = max(rows.values())
+    if any(most % count for count in rows.values()):
+        raise ValueError(f"streams have {dict(rows)} rows, expected divisors of {most}")
+    return {name: most // count for name, count in rows.items()}
+
+
+def match_rows(feats: Mapping[str, TokenFeatures]) -> dict[str, TokenFeatures]:
+    """Give every stream as many rows as the longest has, each row repeated in place.
+
+    Raises:
+        ValueError: the rows of a stream do not divide the most.
+    """
+    times = row_repeats({name: len(stream.tokens) for name, stream in feats.items()})
+    return {name: stream.repeat(times[name]) for name, stream in feats.items()}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmfusion.models.layers import build_blocks, forward_blocks
 from mmfusion.registry import MODELS
-from mmfusion.structures import TokenFeatures
+from mmfusion.structures import TokenFeatures, match_rows
 
 CLS_POSITIONS = ("front", "middle", "end")
 
@@ -103,7 +103,9 @@ class CLSMixFusion(BaseModule):
 
         Args:
             feats: one entry per stream; tokens (b, l_m, d), cls (b, d) or None (then
-                the mean of the tokens stands for it), mask (b, l_m) or None.
+                the mean of the tokens stands for it), mask (b, l_m) or None. Streams
+                of fewer rows than another, which has several questions a clip, are
+                repeated.
 
         Returns:
             The fused vector, (b, d).
@@ -111,7 +113,8 @@ class CLSMixFusion(BaseModule):
         Raises:
             ValueError: a stream is missing or has another width.
         """
-        streams = [self._stream(feats, name) for name in self.streams]
+        named = {name: self._stream(feats, name) for name in self.streams}
+        streams = list(match_rows(named).values())
         cls = torch.stack([stream.summary for stream in streams], dim=1)  # (b, m, d)
         present = self._present(streams)
         mixed = self.mix(cls, torch.cat([s.tokens for s in streams], dim=1), present)
