@@ -1,18 +1,17 @@
 """Selective scans and the causal convolution: plain functions, several backends."""
 
-from mmfusion.ops.backends import available_backends, scan_backend
-from mmfusion.ops.causal_conv1d import causal_conv1d
-from mmfusion.ops.selective_scan import (
-    ScanInputs,
-    bidirectional_scan,
-    selective_scan,
-)
+from mmfusion.ops.backends import ScanInputs, available_backends, scan_backend
+from mmfusion.ops.causal_conv1d import causal_conv1d, causal_conv1d_update
+from mmfusion.ops.selective_scan import bidirectional_scan, selective_scan
+from mmfusion.ops.state_update import selective_state_update
 
 __all__ = [
     "ScanInputs",
     "available_backends",
     "bidirectional_scan",
     "causal_conv1d",
+    "causal_conv1d_update",
     "scan_backend",
     "selective_scan",
+    "selective_state_update",
 ]

@@ -1,74 +1,235 @@
-"""Which implementation of the scan serves a call.
+"""What a scan backend is, which there are, and which one serves a call.
 
-A backend asked for by name is used or raises; only ``auto`` may choose. The name comes
-from the argument, else from :func:`scan_backend`, else from ``MMFUSION_SCAN_BACKEND``.
+A backend is one file with an object ``BACKEND`` that has the methods of
+:class:`Backend`. A backend asked for by name is used or raises; only ``auto`` may
+choose, and it logs what it passes over. The name comes from the argument, else from
+:func:`scan_backend`, else from ``MMFUSION_SCAN_BACKEND``.
+
+Shapes: b batch, l tokens, d channels, n state, g groups of channels that share B and C,
+k packed sequences.
 """
 
+import importlib
+import importlib.util
+import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, cast
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
-from mmfusion.ops.reference import selective_scan_reference
-from mmfusion.ops.torch_scan import chunked_scan
-
 ENVIRONMENT = "MMFUSION_SCAN_BACKEND"
-# (s, b, l, d) x2, (s, d, n), (s, b, l, n) x2, (s, b, d, n) -> y, last state
-ScanFunction = Callable[..., tuple[Tensor, Tensor]]
 
+# name -> the module that has BACKEND; it is imported when first asked for
+_MODULES = {
+    "cpu": "mmfusion.ops.cpu.backend",
+    "triton": "mmfusion.ops.triton_scan",
+    "mamba_ssm": "mmfusion.ops.mamba_ssm_backend",
+    "torch": "mmfusion.ops.torch_scan",
+    "reference": "mmfusion.ops.reference",
+}
+# what auto tries on a device, the fastest first; elsewhere only torch
+_ORDER = {"cuda": ("triton", "mamba_ssm", "torch"), "cpu": ("cpu", "torch")}
+
+_loaded: dict[str, "Backend"] = {}
+_reasons: dict[str, str | None] = {}
+_logged: set[str] = set()
 _override: ContextVar[str | None] = ContextVar("scan_backend", default=None)
 
 
-def _reference(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, initial_state: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The reference, one scan after the other; shapes as :func:`chunked_scan`."""
-    B, C = B.unsqueeze(3), C.unsqueeze(3)  # (s, b, l, 1, n): one group each
-    scans = [
-        selective_scan_reference(u[i], delta[i], A[i], B[i], C[i], initial_state[i])
-        for i in range(len(u))
-    ]
-    outputs, states = zip(*scans, strict=True)
-    return torch.stack(outputs), torch.stack(states)
+class ScanInputs(NamedTuple):
+    """What one direction of a scan reads.
+
+    Attributes:
+        u: (b, l, d). delta: (b, l, d). A: (d, n).
+        B: (b, l, g, n), at the public functions also (b, l, n). C: as B.
+        D: (d,), the skip. delta_bias: (d,). With packed sequences both also (k, d), a
+            row for each sequence.
+    """
+
+    u: Tensor
+    delta: Tensor
+    A: Tensor
+    B: Tensor
+    C: Tensor
+    D: Tensor | None = None
+    delta_bias: Tensor | None = None
 
 
-_BACKENDS: dict[str, ScanFunction] = {"torch": chunked_scan, "reference": _reference}
+@dataclass(frozen=True)
+class ScanCall:
+    """One call as a backend gets it, with every shape, dtype and device checked.
+
+    A, D, delta_bias and initial_state are float32; u, delta, B, C and z are each
+    float32, bfloat16 or float16. Or all of them are float64. Any may be a strided view.
+
+    Attributes:
+        directions: one, or two over the same tokens whose outputs are summed.
+        reverse: for each direction, whether it reads from the last token to the first.
+        z: (b, l, d), the gate, applied once to the sum: y silu(z).
+        delta_softplus: whether delta with its bias passes through softplus.
+        initial_state: (b, d, n), or (b, k, d, n) with lengths; only with one direction.
+        return_last_state: whether the state after the last token scanned is wanted.
+        lengths: k sequences packed along l, the same in each batch row, that sum to l;
+            the state starts anew at each, and ``reverse`` turns each by itself.
+    """
+
+    directions: tuple[ScanInputs, ...]
+    reverse: tuple[bool, ...]
+    z: Tensor | None = None
+    delta_softplus: bool = False
+    initial_state: Tensor | None = None
+    return_last_state: bool = False
+    lengths: tuple[int, ...] | None = None
+
+
+class Backend(Protocol):
+    """One implementation of the scans."""
+
+    name: str
+
+    def missing(self) -> str | None:
+        """Why it cannot run here and the command that mends it; None: it can."""
+
+    def refuses(self, call: ScanCall) -> str | None:
+        """Why it cannot serve this very call; None: it serves."""
+
+    def scan(self, call: ScanCall) -> tuple[Tensor, Tensor | None]:
+        """Scan; differentiable in every tensor of the call.
+
+        Returns:
+            y (b, l, d) in the dtype of u; the last state, (b, d, n) or (b, k, d, n) in
+            float32 (float64 for a float64 call), or None where it was not asked for.
+        """
+
+    def conv(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        silu: bool,
+        reverse: bool,
+        lengths: tuple[int, ...] | None,
+    ) -> Tensor:
+        """The causal convolution, (b, l, d) -> (b, l, d), checked by the door.
+
+        A backend without its own for these arguments returns ``NotImplemented``, and
+        PyTorch's is used.
+        """
+
+
+def backend_names() -> tuple[str, ...]:
+    """Every name that ``backend=`` knows, available here or not."""
+    return tuple(_MODULES)
 
 
 def available_backends() -> tuple[str, ...]:
-    """Names that ``backend=`` takes, the one that ``auto`` prefers first."""
-    return tuple(_BACKENDS)
+    """Names of the backends that run on this machine, the fast ones first."""
+    return tuple(name for name in _MODULES if missing_reason(name) is None)
 
 
-def resolve_backend(name: str = "auto") -> ScanFunction:
-    """The function behind a backend's name.
+@torch.compiler.assume_constant_result
+def missing_reason(name: str) -> str | None:
+    """Why a backend cannot run here, with the command that mends it; None: it can."""
+    if name not in _loaded:
+        if importlib.util.find_spec(_MODULES[name].rpartition(".")[0]) is None or (
+            importlib.util.find_spec(_MODULES[name]) is None
+        ):
+            return "not written yet"
+        module = importlib.import_module(_MODULES[name])
+        _loaded[name] = cast(Backend, module.BACKEND)
+        _reasons[name] = _loaded[name].missing()
+    return _reasons[name]
+
+
+def get_backend(name: str) -> Backend:
+    """The backend of that name.
 
     Raises:
-        ValueError: the name is none of :func:`available_backends`.
+        ValueError: the name is unknown, or the backend cannot run on this machine.
     """
-    if name == "auto":
-        name = _override.get() or os.environ.get(ENVIRONMENT, "auto")
-    if name == "auto":
-        name = available_backends()[0]
-    if name not in _BACKENDS:
+    if name not in _MODULES:
         raise ValueError(
             f"scan backend {name!r} is unknown; expected 'auto' or one of"
-            f" {', '.join(available_backends())} (argument, scan_backend() or"
-            f" {ENVIRONMENT})"
+            f" {', '.join(_MODULES)} (argument, scan_backend() or {ENVIRONMENT})"
         )
-    return _BACKENDS[name]
+    reason = missing_reason(name)
+    if reason is not None:
+        raise ValueError(f"scan backend {name!r} is not available here: {reason}")
+    return _loaded[name]
+
+
+def resolve(call: ScanCall, name: str = "auto") -> Backend:
+    """The backend that serves a call: the named one, or the first that auto finds.
+
+    Raises:
+        ValueError: the named backend is unknown, not available or refuses the call.
+    """
+    name = _requested(name)
+    if name != "auto":
+        backend = get_backend(name)
+        reason = backend.refuses(call)
+        if reason is not None:
+            raise ValueError(f"scan backend {name!r} cannot serve this call: {reason}")
+        return backend
+    passed: list[str] = []
+    for backend in candidates("auto", call.directions[0].u.device):
+        reason = backend.refuses(call)
+        if reason is None:
+            if passed:
+                _log_once(f"scan backend {backend.name!r} is used: {'; '.join(passed)}")
+            return backend
+        passed.append(f"{backend.name!r} cannot serve this call ({reason})")
+    raise ValueError(f"no scan backend serves this call: {'; '.join(passed)}")
+
+
+def candidates(name: str, device: torch.device) -> Sequence[Backend]:
+    """What may serve on a device, the fastest first; a named backend comes alone."""
+    name = _requested(name)
+    if name != "auto":
+        return [get_backend(name)]
+    if torch.compiler.is_exporting():  # the others are not made of PyTorch's own ops
+        return [get_backend("torch")]
+    found = []
+    for candidate in _ORDER.get(device.type, ("torch",)):
+        reason = missing_reason(candidate)
+        if reason is None:
+            found.append(_loaded[candidate])
+        elif not found:
+            _log_once(f"scan backend {candidate!r} is not available: {reason}")
+    return found
 
 
 @contextmanager
 def scan_backend(name: str) -> Iterator[None]:
-    """Use one backend for every scan inside the block that does not name its own."""
+    """Use one backend for every scan inside the block that does not name its own.
+
+    Raises:
+        ValueError: the name is unknown, or the backend cannot run on this machine.
+    """
     if name != "auto":
-        resolve_backend(name)
+        get_backend(name)
     token = _override.set(name)
     try:
         yield
     finally:
         _override.reset(token)
+
+
+@torch.compiler.assume_constant_result
+def _requested(name: str) -> str:
+    if name != "auto":
+        return name
+    return _override.get() or os.environ.get(ENVIRONMENT) or "auto"
+
+
+@torch.compiler.assume_constant_result
+def _log_once(message: str) -> None:
+    if message not in _logged:
+        _logged.add(message)
+        print_log(message, logger="current", level=logging.WARNING)

@@ -1,7 +1,13 @@
 """The short depthwise convolution in front of a selective scan."""
 
+from collections.abc import Sequence
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from mmfusion.ops.backends import candidates
+from mmfusion.ops.checks import check_lengths, check_shape, check_tensors
 
 
 def causal_conv1d(
@@ -10,6 +16,8 @@ def causal_conv1d(
     bias: Tensor | None = None,
     activation: str | None = None,
     reverse: bool = False,
+    backend: str = "auto",
+    lengths: Sequence[int] | None = None,
 ) -> Tensor:
     """Convolve each channel over its own past (or its future, with ``reverse``).
 
@@ -21,23 +29,102 @@ def causal_conv1d(
         x: (b, l, d). weight: (d, w), the last entry meets the token itself. bias: (d,).
         activation: ``silu`` or None.
         reverse: whether tokens look at the future instead of the past.
+        backend: as in :func:`mmfusion.ops.selective_scan`; where the backend has no
+            convolution of its own for these arguments, PyTorch's is used.
+        lengths: sequences packed along l, which do not see each other.
 
     Returns:
-        (b, l, d).
+        (b, l, d) in the dtype of x; under autocast in autocast's.
 
     Raises:
-        ValueError: a shape or the activation does not fit.
+        ValueError: a shape, dtype, device, length or the activation does not fit; the
+            backend is unknown or not available here.
     """
-    if x.dim() != 3 or weight.dim() != 2 or weight.shape[0] != x.shape[-1]:
+    _check(x, weight, bias, activation)
+    if x.dim() != 3 or 0 in x.shape:
+        raise ValueError(f"x has shape {tuple(x.shape)}, expected (b, l, d), none 0")
+    packed = check_lengths(lengths, x)
+    silu = activation == "silu"
+    x = x.to(_dtype(x))
+    for choice in candidates(backend, x.device):
+        y = choice.conv(x, weight, bias, silu, reverse, packed)
+        if y is not NotImplemented:
+            return y
+    return _conv(x, weight, bias, silu, reverse, packed)
+
+
+def causal_conv1d_update(
+    x: Tensor,
+    conv_state: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    activation: str | None = None,
+) -> tuple[Tensor, Tensor]:
+    """One token of :func:`causal_conv1d`, given the w - 1 tokens before it.
+
+    Args:
+        x: (b, d), the new token. conv_state: (b, d, w - 1), the tokens before it, the
+            latest last; zeros before the first token. weight: (d, w). bias: (d,).
+        activation: ``silu`` or None.
+
+    Returns:
+        y (b, d) and the new state (b, d, w - 1).
+
+    Raises:
+        ValueError: a shape, dtype, device or the activation does not fit.
+    """
+    _check(x, weight, bias, activation)
+    if x.dim() != 2:
+        raise ValueError(f"x has shape {tuple(x.shape)}, expected (b, d)")
+    check_shape("conv_state", conv_state, (*x.shape, weight.shape[1] - 1))
+    check_tensors(x=x, conv_state=conv_state)
+    window = torch.cat([conv_state, x.unsqueeze(-1).to(conv_state.dtype)], dim=-1)
+    y = (window * weight).sum(-1)  # (b, d)
+    y = y if bias is None else y + bias
+    y = F.silu(y) if activation else y
+    return y.to(x.dtype), window[..., 1:]
+
+
+def _check(
+    x: Tensor, weight: Tensor, bias: Tensor | None, activation: str | None
+) -> None:
+    if weight.dim() != 2 or 0 in weight.shape or weight.shape[0] != x.shape[-1]:
         raise ValueError(
             f"x has shape {tuple(x.shape)} and weight {tuple(weight.shape)}, expected"
             " (b, l, d) and (d, w)"
         )
+    if bias is not None:
+        check_shape("bias", bias, (weight.shape[0],))
+    check_tensors(x=x, weight=weight, bias=bias)
     if activation not in (None, "silu"):
         raise ValueError(f"activation is {activation!r}, expected 'silu' or None")
+
+
+def _dtype(x: Tensor) -> torch.dtype:
+    """What autocast makes of x, which PyTorch's convolution would do by itself."""
+    kind = x.device.type
+    if x.dtype == torch.float64 or not torch.is_autocast_enabled(kind):
+        return x.dtype
+    return torch.get_autocast_dtype(kind)
+
+
+def _conv(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    silu: bool,
+    reverse: bool,
+    lengths: tuple[int, ...] | None,
+) -> Tensor:
+    """PyTorch's convolution, one packed sequence after the other."""
     width = weight.shape[1]
     padding = (0, width - 1) if reverse else (width - 1, 0)
-    filters = (weight.flip(1) if reverse else weight).unsqueeze(1)  # (d, 1, w)
-    padded = F.pad(x.transpose(1, 2), padding)  # (b, d, l + w - 1)
-    y = F.conv1d(padded, filters, bias, groups=x.shape[-1]).transpose(1, 2)  # (b, l, d)
-    return F.silu(y) if activation else y
+    filters = (weight.flip(1) if reverse else weight).unsqueeze(1).to(x.dtype)
+    bias = None if bias is None else bias.to(x.dtype)
+    outputs = []
+    for part in x.transpose(1, 2).split(lengths or x.shape[1], dim=2):
+        padded = F.pad(part, padding)  # (b, d, l + w - 1)
+        outputs.append(F.conv1d(padded, filters, bias, groups=x.shape[-1]))
+    y = torch.cat(outputs, dim=2) if len(outputs) > 1 else outputs[0]
+    y = y.transpose(1, 2)  # (b, l, d)
+    return F.silu(y) if silu else y

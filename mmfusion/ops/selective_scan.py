@@ -1,29 +1,17 @@
-"""The door to the selective scans: checks, precision, direction, skip and gate.
+"""The door to the selective scans: what a call is, its checks, its precision.
 
-Shapes: b batch, l tokens, d channels, n state, g groups of channels that share B and C.
-The layout is channel-last; inputs may be strided views.
+Shapes: b batch, l tokens, d channels, n state, g groups of channels that share B and C,
+k packed sequences. The layout is channel-last; inputs may be strided views.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, overload
+from typing import Literal, overload
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from mmfusion.ops.backends import resolve_backend
-
-
-class ScanInputs(NamedTuple):
-    """What one direction of a scan reads; shapes as in :func:`selective_scan`."""
-
-    u: Tensor
-    delta: Tensor
-    A: Tensor
-    B: Tensor
-    C: Tensor
-    D: Tensor | None = None
-    delta_bias: Tensor | None = None
+from mmfusion.ops.backends import ScanCall, ScanInputs, resolve
+from mmfusion.ops.checks import check_lengths, check_shape, check_tensors
 
 
 @overload
@@ -41,6 +29,7 @@ def selective_scan(
     initial_state: Tensor | None = None,
     return_last_state: Literal[False] = False,
     backend: str = "auto",
+    lengths: Sequence[int] | None = None,
 ) -> Tensor: ...
 
 
@@ -60,6 +49,7 @@ def selective_scan(
     *,
     return_last_state: Literal[True],
     backend: str = "auto",
+    lengths: Sequence[int] | None = None,
 ) -> tuple[Tensor, Tensor]: ...
 
 
@@ -77,28 +67,35 @@ def selective_scan(
     initial_state: Tensor | None = None,
     return_last_state: bool = False,
     backend: str = "auto",
+    lengths: Sequence[int] | None = None,
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Scan u by input-dependent linear recurrences (Gu and Dao, 2023, algorithm 2).
 
     h_t = exp(delta_t A) h_{t-1} + delta_t B_t u_t;  y_t = (C_t h_t + D u_t) silu(z_t),
-    with delta = softplus(delta + delta_bias) where asked. The state and A are float32
-    (float64 for float64 inputs) whatever the dtype of u; y has the dtype of u.
+    with delta = softplus(delta + delta_bias) where asked. u, delta, B, C and z may each
+    be float32, bfloat16 or float16, the others are read in float32; the state and the
+    sums are float32. Or every tensor is float64, and so is the state.
 
     Args:
         u: (b, l, d). delta: (b, l, d). A: (d, n), negative for a decaying state.
-        B: (b, l, n) or (b, l, g, n). C: as B.
+        B: (b, l, n) or (b, l, g, n); channel i reads group i // (d / g). C: as B.
         D: (d,), the skip. z: (b, l, d), the gate. delta_bias: (d,).
         delta_softplus: whether delta (with its bias) passes through softplus.
         reverse: scan from the last token to the first; y stays in the tokens' order.
         initial_state: (b, d, n), the state before the first token scanned; None is 0.
         return_last_state: whether to give the state after the last token scanned too.
         backend: ``auto`` or a name of :func:`mmfusion.ops.available_backends`.
+        lengths: k sequences packed one after the other along l, the same in each batch
+            row; the state starts anew at each. D and delta_bias may then be (k, d), a
+            row for each sequence, and initial_state is (b, k, d, n).
 
     Returns:
-        y (b, l, d); with ``return_last_state`` also the state (b, d, n).
+        y (b, l, d) in the dtype of u; with ``return_last_state`` also the state in
+        float32 (float64 for float64): (b, d, n), with lengths (b, k, d, n).
 
     Raises:
-        ValueError: a shape does not fit, or the backend is unknown.
+        ValueError: a shape, dtype, device or length does not fit; the backend is
+            unknown, not available here, or cannot serve this call.
 
     Example:
         >>> import torch
@@ -107,19 +104,28 @@ def selective_scan(
         >>> selective_scan(u, delta, A, B, C).shape
         torch.Size([2, 5, 4])
     """
-    one = ScanInputs(u, delta, A, B, C, D, delta_bias)
-    with _full_precision(u):
-        parts = _prepare(one, delta_softplus, reverse)
-        state = _initial_state(initial_state, parts)
-        y, last = resolve_backend(backend)(*parts, state)
-        y = _finish(y, one, reverse)  # (b, l, d)
-        if z is not None:
-            _check("z", z, u.shape)
-            y = y * F.silu(z.to(y.dtype))
-        y = y.to(u.dtype)
+    packed = check_lengths(lengths, u)
+    one = _check_direction("", ScanInputs(u, delta, A, B, C, D, delta_bias), packed)
+    _check_gate(z, u)
+    if initial_state is not None:
+        batch = u.shape[:1] if packed is None else (u.shape[0], len(packed))
+        check_shape("initial_state", initial_state, (*batch, *A.shape))
+        check_tensors(u=u, initial_state=initial_state)
+        initial_state = initial_state.to(one.A.dtype)
+    call = ScanCall(
+        directions=(one,),
+        reverse=(reverse,),
+        z=z,
+        delta_softplus=delta_softplus,
+        initial_state=initial_state,
+        return_last_state=return_last_state,
+        lengths=packed,
+    )
+    y, last = _run(call, backend)
     if not return_last_state:
         return y
-    return y, last.transpose(0, 1).reshape(u.shape[0], *A.shape)
+    assert last is not None
+    return y, last
 
 
 def bidirectional_scan(
@@ -128,106 +134,88 @@ def bidirectional_scan(
     z: Tensor | None = None,
     delta_softplus: bool = False,
     backend: str = "auto",
+    lengths: Sequence[int] | None = None,
 ) -> Tensor:
     """Both directions over the same tokens, summed and gated once (VideoMamba, ViM).
 
     Equals ``selective_scan(*forward) + selective_scan(*backward, reverse=True)``, each
-    gated by the same z, but runs as one scan of twice the width.
+    gated by the same z, but goes to the backend as one call: no flipped copies.
 
     Args:
-        forward: inputs of the scan from first to last token, (b, l, d) each.
+        forward: inputs of the scan from first to last token, as in
+            :func:`selective_scan`.
         backward: inputs of the other, in the tokens' own order, the same shapes.
-        z: (b, l, d), the gate. delta_softplus, backend: as :func:`selective_scan`.
+        z: (b, l, d), the gate. delta_softplus, backend, lengths: as in
+            :func:`selective_scan`; each packed sequence is read from both ends.
 
     Returns:
-        (b, l, d).
+        (b, l, d) in the dtype of forward.u.
+
+    Raises:
+        ValueError: as :func:`selective_scan`.
     """
-    _check("backward.u", backward.u, forward.u.shape)
-    _check("backward.A", backward.A, forward.A.shape)
-    with _full_precision(forward.u):
-        both = zip(
-            _prepare(forward, delta_softplus, False),
-            _prepare(backward, delta_softplus, True),
-            strict=True,
-        )
-        parts = [torch.cat(pair) for pair in both]
-        y, _ = resolve_backend(backend)(*parts, _initial_state(None, parts))
-        y_forward, y_backward = y.chunk(2)
-        y = _finish(y_forward, forward, False) + _finish(y_backward, backward, True)
-        if z is not None:
-            _check("z", z, forward.u.shape)
-            y = y * F.silu(z.to(y.dtype))
-        return y.to(forward.u.dtype)
+    packed = check_lengths(lengths, forward.u)
+    for name in ("u", "A", "B"):
+        value, expected = getattr(backward, name), getattr(forward, name)
+        check_shape(f"backward.{name}", value, expected.shape)
+    check_tensors(**{"forward.u": forward.u, "backward.u": backward.u})
+    both = (
+        _check_direction("forward.", forward, packed),
+        _check_direction("backward.", backward, packed),
+    )
+    _check_gate(z, forward.u)
+    call = ScanCall(
+        directions=both,
+        reverse=(False, True),
+        z=z,
+        delta_softplus=delta_softplus,
+        lengths=packed,
+    )
+    return _run(call, backend)[0]
 
 
-def _full_precision(u: Tensor) -> torch.autocast:
+def _run(call: ScanCall, backend: str) -> tuple[Tensor, Tensor | None]:
     """Inside, autocast must not lower what the recurrence reads."""
-    return torch.autocast(u.device.type, enabled=False)
+    with torch.autocast(call.directions[0].u.device.type, enabled=False):
+        return resolve(call, backend).scan(call)
 
 
-def _prepare(
-    one: ScanInputs, delta_softplus: bool, reverse: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Check one direction and bring it to what backends take: s = groups of channels.
-
-    Returns:
-        u, delta (s, b, l, d/s), A (s, d/s, n), B, C (s, b, l, n), float32 or float64,
-        in the order in which they are scanned.
-    """
-    u, delta, A, B, C = one[:5]
+def _check_direction(
+    prefix: str, one: ScanInputs, lengths: tuple[int, ...] | None
+) -> ScanInputs:
+    """Check one direction; give B and C their groups, the parameters their dtype."""
+    u, delta, A, B, C, D, delta_bias = one
     if u.dim() != 3 or 0 in u.shape:
-        raise ValueError(f"u has shape {tuple(u.shape)}, expected (b, l, d), none 0")
+        raise ValueError(
+            f"{prefix}u has shape {tuple(u.shape)}, expected (b, l, d), none 0"
+        )
     batch, length, channels = u.shape
-    _check("delta", delta, u.shape)
-    if A.dim() != 2 or A.shape[0] != channels:
-        raise ValueError(f"A has shape {tuple(A.shape)}, expected (d={channels}, n)")
-    num_states = A.shape[1]
+    check_shape(f"{prefix}delta", delta, u.shape)
+    if A.dim() != 2 or A.shape[0] != channels or A.shape[1] == 0:
+        raise ValueError(
+            f"{prefix}A has shape {tuple(A.shape)}, expected (d={channels}, n), n >= 1"
+        )
     B, C = (x.unsqueeze(2) if x.dim() == 3 else x for x in (B, C))
     groups = B.shape[2] if B.dim() == 4 else 1
     for name, value in (("B", B), ("C", C)):
-        _check(name, value, (batch, length, groups, num_states))
-    if channels % groups:
-        raise ValueError(f"B has {groups} groups, which do not divide d={channels}")
-    dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
-    delta = delta.to(dtype)
-    if one.delta_bias is not None:
-        _check("delta_bias", one.delta_bias, (channels,))
-        delta = delta + one.delta_bias.to(dtype)
-    if delta_softplus:
-        delta = F.softplus(delta)
-    u, delta, B, C = (x.to(dtype) for x in (u, delta, B, C))
-    if reverse:
-        u, delta, B, C = (x.flip(1) for x in (u, delta, B, C))
-    split = (batch, length, groups, channels // groups)
-    u, delta = (x.reshape(split).permute(2, 0, 1, 3) for x in (u, delta))
-    B, C = (x.permute(2, 0, 1, 3) for x in (B, C))
-    return u, delta, A.to(dtype).reshape(groups, -1, num_states), B, C
-
-
-def _initial_state(state: Tensor | None, parts: Sequence[Tensor]) -> Tensor:
-    """(s, b, d/s, n): the given (b, d, n) by groups, or zeros."""
-    u, _, A = parts[:3]
-    groups, batch, _, channels = u.shape
-    shape = (batch, groups, channels, A.shape[-1])
-    if state is None:
-        return u.new_zeros(shape).transpose(0, 1)
-    _check("initial_state", state, (batch, groups * channels, A.shape[-1]))
-    return state.to(u.dtype).reshape(shape).transpose(0, 1)
-
-
-def _finish(y: Tensor, one: ScanInputs, reverse: bool) -> Tensor:
-    """(s, b, l, d/s) -> (b, l, d) in the tokens' order, with the skip D u added."""
-    y = y.permute(1, 2, 0, 3).flatten(2)  # (b, l, d)
-    if reverse:
-        y = y.flip(1)
-    if one.D is not None:
-        _check("D", one.D, y.shape[-1:])
-        y = y + one.D.to(y.dtype) * one.u.to(y.dtype)
-    return y
-
-
-def _check(name: str, value: Tensor, shape: tuple[int, ...] | torch.Size) -> None:
-    if tuple(value.shape) != tuple(shape):
+        check_shape(f"{prefix}{name}", value, (batch, length, groups, A.shape[1]))
+    if groups == 0 or channels % groups:
         raise ValueError(
-            f"{name} has shape {tuple(value.shape)}, expected {tuple(shape)}"
+            f"{prefix}B has {groups} groups, expected a divisor of d={channels}"
         )
+    for name, row in (("D", D), ("delta_bias", delta_bias)):
+        if row is not None:
+            by_sequence = lengths is not None and row.dim() == 2
+            shape = (len(lengths or ()), channels) if by_sequence else (channels,)
+            check_shape(f"{prefix}{name}", row, shape)
+    named = dict(u=u, delta=delta, A=A, B=B, C=C, D=D, delta_bias=delta_bias)
+    check_tensors(**{f"{prefix}{name}": value for name, value in named.items()})
+    dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
+    D, delta_bias = (None if x is None else x.to(dtype) for x in (D, delta_bias))
+    return ScanInputs(u, delta, A.to(dtype), B, C, D, delta_bias)
+
+
+def _check_gate(z: Tensor | None, u: Tensor) -> None:
+    if z is not None:
+        check_shape("z", z, u.shape)
+        check_tensors(u=u, z=z)

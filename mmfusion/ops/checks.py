@@ -1,0 +1,65 @@
+"""Checks of the public functions here: each says the argument, its value and why."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+
+
+def check_shape(name: str, value: Tensor, shape: Sequence[int]) -> None:
+    """Raise ValueError unless the tensor has exactly this shape."""
+    if tuple(value.shape) != tuple(shape):
+        raise ValueError(
+            f"{name} has shape {tuple(value.shape)}, expected {tuple(shape)}"
+        )
+
+
+def check_tensors(**tensors: Tensor | None) -> None:
+    """Raise ValueError unless all are real floats on one device, float64 all or none.
+
+    The first one given is what the others are compared with; None is passed over.
+    """
+    given = [(name, value) for name, value in tensors.items() if value is not None]
+    first, reference = given[0]
+    for name, value in given:
+        if value.dtype not in FLOATS:
+            raise ValueError(
+                f"{name} has dtype {value.dtype}, expected float32, bfloat16, float16"
+                " or float64"
+            )
+        if value.device != reference.device:
+            raise ValueError(
+                f"{name} is on {value.device} and {first} on {reference.device},"
+                " expected one device"
+            )
+        if (value.dtype == torch.float64) != (reference.dtype == torch.float64):
+            raise ValueError(
+                f"{name} has dtype {value.dtype} and {first} {reference.dtype}:"
+                " either every tensor is float64 or none"
+            )
+
+
+def check_lengths(
+    lengths: Sequence[int] | None, tokens: Tensor
+) -> tuple[int, ...] | None:
+    """Packed lengths as plain numbers; raise unless they are >= 1 and sum to l.
+
+    Args:
+        lengths: k numbers. tokens: (b, l, d).
+    """
+    if lengths is None:
+        return None
+    if isinstance(lengths, Tensor):
+        raise ValueError("lengths is a tensor, expected a sequence of int")
+    total = tokens.shape[1] if tokens.dim() == 3 else None
+    packed = tuple(lengths)
+    if not packed or any(not isinstance(x, int) or x < 1 for x in packed):
+        raise ValueError(f"lengths is {lengths}, expected integers of 1 or more")
+    if total is not None and sum(packed) != total:
+        raise ValueError(
+            f"lengths {packed} sum to {sum(packed)}, expected the number of tokens"
+            f" {total}"
+        )
+    return packed

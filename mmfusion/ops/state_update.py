@@ -1,0 +1,83 @@
+"""One time step of a selective scan, for models that read a stream token by token."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmfusion.ops.checks import check_shape, check_tensors
+
+
+def selective_state_update(
+    state: Tensor,
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    z: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    delta_softplus: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """One token of :func:`mmfusion.ops.selective_scan`, given the state before it.
+
+    Args:
+        state: (b, d, n). u: (b, d). delta: (b, d). A: (d, n).
+        B: (b, n) or (b, g, n); channel i reads group i // (d / g). C: as B.
+        D: (d,). z: (b, d). delta_bias: (d,).
+        delta_softplus: whether delta (with its bias) passes through softplus.
+
+    Returns:
+        y (b, d) in the dtype of u and the new state (b, d, n), float32 (float64 for
+        float64). The given state is not changed.
+
+    Raises:
+        ValueError: a shape, dtype or device does not fit.
+    """
+    if u.dim() != 2 or 0 in u.shape:
+        raise ValueError(f"u has shape {tuple(u.shape)}, expected (b, d), none 0")
+    if A.dim() != 2:
+        raise ValueError(f"A has shape {tuple(A.shape)}, expected (d, n)")
+    batch, channels = u.shape
+    B, C = (x.unsqueeze(1) if x.dim() == 2 else x for x in (B, C))
+    groups = B.shape[1] if B.dim() == 3 else 1
+    if groups == 0 or channels % groups:
+        raise ValueError(f"B has {groups} groups, expected a divisor of d={channels}")
+    shapes = dict(
+        state=(batch, channels, A.shape[1]),
+        delta=u.shape,
+        A=(channels, A.shape[1]),
+        B=(batch, groups, A.shape[1]),
+        C=(batch, groups, A.shape[1]),
+        D=(channels,),
+        z=u.shape,
+        delta_bias=(channels,),
+    )
+    given = dict(state=state, delta=delta, A=A, B=B, C=C, D=D, z=z)
+    given["delta_bias"] = delta_bias
+    check_tensors(u=u, **given)
+    for name, value in given.items():
+        if value is not None:
+            check_shape(name, value, shapes[name])
+    with torch.autocast(u.device.type, enabled=False):
+        return _step(state, u, delta, A, B, C, D, z, delta_bias, delta_softplus)
+
+
+def _step(state, u, delta, A, B, C, D, z, delta_bias, delta_softplus):
+    """The recurrence of reference.py, once, with the skip and the gate."""
+    dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
+    x, delta, A, B, C = (value.to(dtype) for value in (u, delta, A, B, C))
+    if delta_bias is not None:
+        delta = delta + delta_bias.to(dtype)
+    if delta_softplus:
+        delta = F.softplus(delta)
+    per_group = u.shape[1] // B.shape[1]
+    B, C = (value.repeat_interleave(per_group, dim=1) for value in (B, C))  # (b, d, n)
+    decay = torch.exp(delta.unsqueeze(-1) * A)  # (b, d, n)
+    state = decay * state.to(dtype) + (delta * x).unsqueeze(-1) * B
+    y = (state * C).sum(-1)  # (b, d)
+    if D is not None:
+        y = y + D.to(dtype) * x
+    if z is not None:
+        y = y * F.silu(z.to(dtype))
+    return y.to(u.dtype), state
