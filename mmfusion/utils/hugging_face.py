@@ -1,0 +1,97 @@
+"""What transformers reads from a folder, or from the local cache of the hub.
+
+``transformers`` is optional and slow to import, so it is imported only inside here.
+Nothing is fetched: the error names the command that does it once. Nothing is read but
+tensors (safetensors), JSON and vocabularies; code of a repository is never run.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+_FILES = ("*.json", "*.txt", "*.safetensors")  # not the same weights of other kinds
+
+
+def import_transformers() -> Any:
+    """The package ``transformers``.
+
+    Raises:
+        ImportError: it is not installed; the message has the command.
+    """
+    try:
+        import transformers
+    except ImportError as error:
+        raise ImportError(
+            "text encoders and tokenizers need the package transformers: pip install"
+            " -r requirements/optional.txt"
+        ) from error
+    return transformers
+
+
+def load_tokenizer(source: str, revision: str | None = None) -> Any:
+    """A tokenizer.
+
+    Args:
+        source: a folder that ``save_pretrained`` wrote, or a name on the hub.
+        revision: commit, tag or branch on the hub; None is ``main``.
+
+    Raises:
+        OSError: it is not here; the message has the command that fetches it.
+    """
+    return load_local(import_transformers().AutoTokenizer, source, revision)
+
+
+def load_local(
+    kind: Any, source: str, revision: str | None = None, **options: Any
+) -> Any:
+    """``kind.from_pretrained`` of a folder, or of the cache of the hub.
+
+    Args:
+        kind: a class of transformers. source: folder or name on the hub.
+        revision: on the hub. options: further arguments of ``from_pretrained``.
+
+    Raises:
+        OSError: it is not here; the message has the command that fetches it.
+    """
+    load: Callable[..., Any] = kind.from_pretrained
+    try:
+        with _silence():
+            return load(
+                source,
+                revision=revision or "main",
+                local_files_only=True,
+                trust_remote_code=False,
+                **options,
+            )
+    except (OSError, ValueError) as error:
+        raise OSError(_message(source, revision, str(error))) from error
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """No progress bar, and no table of the keys that an encoder does not need."""
+    from transformers.utils import logging
+
+    bar, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()
+
+
+def _message(source: str, revision: str | None, reason: str) -> str:
+    if Path(source).is_dir():
+        return f"folder {source} cannot be read by transformers: {reason}"
+    patterns = " ".join(f'--include "{pattern}"' for pattern in _FILES)
+    pinned = f" --revision {revision}" if revision else ""
+    return (
+        f"{source!r} is neither a folder nor in the local cache of the hub"
+        f" ({reason.splitlines()[0]}). Fetch it once, where there is a network:\n"
+        f"    hf download {source}{pinned} {patterns}\n"
+        "or give the path of a folder that save_pretrained wrote"
+    )

@@ -1,0 +1,23 @@
+import sys
+
+import pytest
+
+from mmfusion.utils.hugging_face import import_transformers, load_tokenizer
+
+
+def test_without_transformers_the_command_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ImportError, match=r"pip install -r requirements/optional\.txt"):
+        import_transformers()
+
+
+def test_a_tokenizer_that_is_not_here_names_the_command():
+    with pytest.raises(
+        OSError, match='hf download nobody/nothing --include "\\*.json"'
+    ):
+        load_tokenizer("nobody/nothing")
+
+
+def test_a_folder_without_a_tokenizer_is_named(tmp_path):
+    with pytest.raises(OSError, match=str(tmp_path)):
+        load_tokenizer(str(tmp_path))
