@@ -12,12 +12,12 @@ the state run over whole rows of channels.
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from mmfusion.ops.backends import ScanCall
 
 _CHUNK_ELEMENTS = 1 << 19  # state elements of a chunk: what stays in the cache
 _CHUNK_LIMITS = (8, 128)  # tokens
+_RADIX = 8  # tokens of a run in an exported scan
 
 
 class TorchBackend:
@@ -115,6 +115,9 @@ def chunked_scan(
 ) -> tuple[Tensor, Tensor]:
     """s independent selective scans over the same length, in one pass.
 
+    One op to torch.compile. torch.export gets :func:`scan_by_prefix` instead, so that
+    what it writes needs neither this package nor a loop over tokens.
+
     Args:
         u: (s, b, l, d). delta: (s, b, l, d), positive. A: (s, d, n).
         B: (s, b, l, n). C: (s, b, l, n). initial_state: (s, b, d, n).
@@ -123,12 +126,21 @@ def chunked_scan(
         y (s, b, l, d) and the last state (s, b, d, n), differentiable once in all
         arguments.
     """
-    return _ChunkedScan.apply(u, delta, A, B, C, initial_state)
+    inputs = (u, delta, A, B, C, initial_state)
+    if torch.compiler.is_exporting():
+        return scan_by_prefix(*inputs)
+    keep = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
+    return _chunked_scan(*inputs, keep)[:2]
 
 
-def _chunk_length(num_scans: int, batch: int, channels: int, num_states: int) -> int:
-    tokens = _CHUNK_ELEMENTS // max(1, num_scans * batch * channels * num_states)
+def _chunk_length(u: Tensor, A: Tensor) -> int:
+    num_scans, batch, _, channels = u.shape
+    tokens = _CHUNK_ELEMENTS // (num_scans * batch * channels * A.shape[-1])
     return max(_CHUNK_LIMITS[0], min(_CHUNK_LIMITS[1], tokens))
+
+
+def _num_borders(length: int, chunk: int, keep: bool) -> int:
+    return -(-length // chunk) if keep else 0
 
 
 def _time_first(x: Tensor, start: int, stop: int) -> Tensor:
@@ -136,47 +148,95 @@ def _time_first(x: Tensor, start: int, stop: int) -> Tensor:
     return x[:, :, start:stop].permute(2, 0, 1, 3).contiguous()
 
 
-class _ChunkedScan(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, u, delta, A, B, C, initial_state):
-        length = u.shape[2]
-        chunk = _chunk_length(*u.shape[:2], u.shape[3], A.shape[-1])
-        y = torch.empty_like(u, memory_format=torch.contiguous_format)
-        rates = A.transpose(1, 2).contiguous()  # (s, n, d)
-        state = initial_state.transpose(2, 3).contiguous()  # (s, b, n, d)
-        boundaries = []
-        for start in range(0, length, chunk):
-            stop = min(start + chunk, length)
-            boundaries.append(state)
-            _, states = _states_of_chunk(u, delta, rates, B, state, start, stop)
-            state = states[-1].clone()
-            C_c = _time_first(C, start, stop)  # (k, s, b, n)
-            y[:, :, start:stop] = _over_states(C_c, states).permute(1, 2, 0, 3)
-        ctx.save_for_backward(u, delta, rates, B, C, *boundaries)
-        ctx.chunk = chunk
-        return y, state.transpose(2, 3).contiguous()
+@torch.library.custom_op("mmfusion::chunked_scan", mutates_args=())
+def _chunked_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    initial_state: Tensor,
+    keep: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """:func:`chunked_scan`; with ``keep`` also the state before each chunk."""
+    length = u.shape[2]
+    chunk = _chunk_length(u, A)
+    y = torch.empty_like(u, memory_format=torch.contiguous_format)
+    rates = A.transpose(1, 2).contiguous()  # (s, n, d)
+    state = initial_state.transpose(2, 3).contiguous()  # (s, b, n, d)
+    borders = state.new_empty(_num_borders(length, chunk, keep), *state.shape)
+    for index, start in enumerate(range(0, length, chunk)):
+        stop = min(start + chunk, length)
+        if keep:
+            borders[index] = state
+        _, states = _states_of_chunk(u, delta, rates, B, state, start, stop)
+        state = states[-1].clone()
+        C_c = _time_first(C, start, stop)  # (k, s, b, n)
+        y[:, :, start:stop] = _over_states(C_c, states).permute(1, 2, 0, 3)
+    return y, state.transpose(2, 3).contiguous(), borders
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad_y, grad_last):
-        u, delta, rates, B, C, *boundaries = ctx.saved_tensors
-        grads = tuple(
-            torch.empty_like(x, memory_format=torch.contiguous_format)
-            for x in (u, delta, B, C)
-        )
-        grad_rates = torch.zeros_like(rates)
-        # the gradient that reaches the last state of a chunk
-        carry = grad_last.transpose(2, 3)
-        for index in reversed(range(len(boundaries))):
-            start = index * ctx.chunk
-            stop = min(start + ctx.chunk, u.shape[2])
-            carry = _backward_of_chunk(
-                (u, delta, rates, B, C), boundaries[index], grad_y, carry, grads,
-                grad_rates, start, stop,
-            )  # fmt: skip
-        grad_u, grad_delta, grad_B, grad_C = grads
-        grad_A = grad_rates.transpose(1, 2)
-        return grad_u, grad_delta, grad_A, grad_B, grad_C, carry.transpose(2, 3)
+
+@_chunked_scan.register_fake
+def _(u, delta, A, B, C, initial_state, keep):
+    state = initial_state.transpose(2, 3)
+    count = _num_borders(u.shape[2], _chunk_length(u, A), keep)
+    y = torch.empty_like(u, memory_format=torch.contiguous_format)
+    last = torch.empty_like(initial_state, memory_format=torch.contiguous_format)
+    return y, last, state.new_empty(count, *state.shape)
+
+
+@torch.library.custom_op("mmfusion::chunked_scan_backward", mutates_args=())
+def _chunked_scan_backward(
+    grad_y: Tensor,
+    grad_last: Tensor,
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    borders: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of u, delta, A, B, C and the initial state, in their shapes."""
+    chunk = _chunk_length(u, A)
+    rates = A.transpose(1, 2).contiguous()  # (s, n, d)
+    grads = tuple(
+        torch.empty_like(x, memory_format=torch.contiguous_format)
+        for x in (u, delta, B, C)
+    )
+    grad_rates = torch.zeros_like(rates)
+    # the gradient that reaches the last state of a chunk
+    carry = grad_last.transpose(2, 3)
+    for index in reversed(range(len(borders))):
+        start = index * chunk
+        stop = min(start + chunk, u.shape[2])
+        carry = _backward_of_chunk(
+            (u, delta, rates, B, C), borders[index], grad_y, carry, grads, grad_rates,
+            start, stop,
+        )  # fmt: skip
+    grad_u, grad_delta, grad_B, grad_C = grads
+    grad_A = grad_rates.transpose(1, 2).contiguous()
+    return grad_u, grad_delta, grad_A, grad_B, grad_C, carry.transpose(2, 3)
+
+
+@_chunked_scan_backward.register_fake
+def _(grad_y, grad_last, u, delta, A, B, C, borders):
+    return tuple(
+        torch.empty_like(x, memory_format=torch.contiguous_format)
+        for x in (u, delta, A, B, C, grad_last)
+    )
+
+
+def _setup_context(ctx, inputs, output):
+    *tensors, _, _ = inputs
+    ctx.save_for_backward(*tensors, output[2])
+
+
+def _backward(ctx, grad_y, grad_last, grad_borders):
+    grads = _chunked_scan_backward(grad_y, grad_last, *ctx.saved_tensors)
+    return (*grads, None)
+
+
+_chunked_scan.register_autograd(_backward, setup_context=_setup_context)
 
 
 def _states_of_chunk(
@@ -246,6 +306,43 @@ def _over_states(weights: Tensor, states: Tensor) -> Tensor:
 def _over_channels(states: Tensor, weights: Tensor) -> Tensor:
     """(k, s, b, n, d) and (k, s, b, d) -> (s, b, k, n), summed over channels."""
     return torch.matmul(states, weights.unsqueeze(-1)).squeeze(-1).permute(1, 2, 0, 3)
+
+
+def scan_by_prefix(
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, initial_state: Tensor
+) -> tuple[Tensor, Tensor]:
+    """:func:`chunked_scan` as some log(l) bulk operations, for exported programs.
+
+    Its graph does not grow with l; its memory grows with l x d x n.
+    """
+    decay = torch.exp(delta.unsqueeze(-1) * A[:, None, None])  # (s, b, l, d, n)
+    inputs = (delta * u).unsqueeze(-1) * B.unsqueeze(-2)  # (s, b, l, d, n)
+    first = inputs[:, :, :1] + decay[:, :, :1] * initial_state.unsqueeze(2)
+    states = _prefix(decay, torch.cat([first, inputs[:, :, 1:]], dim=2))
+    y = torch.matmul(states, C.unsqueeze(-1)).squeeze(-1)  # (s, b, l, d)
+    return y, states[:, :, -1]
+
+
+def _prefix(decay: Tensor, inputs: Tensor) -> Tensor:
+    """All h_t = decay_t h_{t-1} + inputs_t from h = 0; each (s, b, l, d, n).
+
+    Runs of _RADIX tokens are scanned side by side; a scan over the ends of the runs
+    then gives what each run starts from.
+    """
+    length = inputs.shape[2]
+    padding = (0, 0, 0, 0, 0, -length % _RADIX)
+    decays = F.pad(decay, padding).unflatten(2, (-1, _RADIX)).unbind(3)
+    steps = F.pad(inputs, padding).unflatten(2, (-1, _RADIX)).unbind(3)
+    states, products = [steps[0]], [decays[0]]
+    for decay_t, step in zip(decays[1:], steps[1:], strict=True):
+        states.append(torch.addcmul(step, decay_t, states[-1]))
+        products.append(products[-1] * decay_t)  # from the start of the run
+    local = torch.stack(states, dim=3)  # (s, b, runs, _RADIX, d, n)
+    if length > _RADIX:
+        ends = _prefix(products[-1], states[-1])  # (s, b, runs, d, n)
+        before = F.pad(ends[:, :, :-1], (0, 0, 0, 0, 1, 0)).unsqueeze(3)
+        local = torch.addcmul(local, torch.stack(products, dim=3), before)
+    return local.flatten(2, 3)[:, :, :length]
 
 
 BACKEND = TorchBackend()
