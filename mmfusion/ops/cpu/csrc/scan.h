@@ -1,0 +1,281 @@
+/* What the forward and the backward scan share: the split of the work, the layout of the
+ * scratch, and the moves between tensors and scratch.
+ *
+ * One work item is one block of channels of one sequence of one batch row; it runs alone
+ * over all chunks of kSteps tokens. The lanes of a vector are channels. The split depends
+ * on the shape only, never on the number of threads.
+ */
+#ifndef MMFUSION_SCAN_H
+#define MMFUSION_SCAN_H
+
+#include <stdlib.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "simd.h"
+
+namespace mmf {
+namespace {
+
+constexpr int kSteps = 32;         /* tokens of a chunk, from one checkpoint to the next */
+constexpr int kBlockChannels = 96; /* at most so many channels make a work item */
+constexpr int kStateUnit = 4;      /* states are padded to a multiple of this */
+constexpr int kMaxStates = 256;
+
+struct Sequence {
+  int64_t start, length; /* tokens */
+  int64_t checkpoint;    /* index of its first checkpoint */
+};
+
+struct Item {
+  int64_t batch, sequence, group;
+  int64_t channel; /* the first one */
+  int count;       /* channels */
+  int vectors;     /* that hold them; the last may be part empty */
+};
+
+struct Layout {
+  int64_t group_channels;   /* d / g */
+  int64_t group_vectors;    /* vectors that hold them */
+  int64_t group_blocks;     /* blocks they are split into */
+  int64_t items;            /* b k g group_blocks */
+  int64_t max_vectors;      /* of one block */
+  int64_t padded_states;    /* n, rounded up to kStateUnit */
+  int64_t checkpoints;      /* of one batch row */
+  int64_t longest;          /* tokens of the longest sequence */
+  Sequence* sequences;      /* (k) */
+};
+
+MMF_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+inline int64_t sequence_length(const mmf_scan& call, int64_t i) {
+  return call.lengths ? call.lengths[i] : call.l;
+}
+
+/* The states before a sequence's first token are known, so its first chunk needs none. */
+inline int64_t checkpoints_of(int64_t length) {
+  return length > kSteps ? ceil_div(length, kSteps) - 1 : 0;
+}
+
+inline bool is_dtype(const mmf_tensor& x) {
+  return x.data == nullptr || (x.dtype >= MMF_F32 && x.dtype <= MMF_F16);
+}
+
+inline bool is_valid(const mmf_scan& call) {
+  if (call.b < 1 || call.l < 1 || call.d < 1 || call.n < 1 || call.n > kMaxStates)
+    return false;
+  if (call.g < 1 || call.d % call.g || call.num_sequences < 1) return false;
+  if (call.num_directions < 1 || call.num_directions > 2) return false;
+  if (!call.lengths && call.num_sequences != 1) return false;
+  int64_t total = 0;
+  for (int64_t i = 0; i < call.num_sequences; ++i) {
+    if (sequence_length(call, i) < 0) return false;
+    total += sequence_length(call, i);
+  }
+  if (total != call.l || !is_dtype(call.z) || !is_dtype(call.y)) return false;
+  if (!is_dtype(call.grad_y) || !is_dtype(call.grad_z)) return false;
+  for (int64_t i = 0; i < call.num_directions; ++i) {
+    const mmf_scan_direction& dir = call.direction[i];
+    if (!dir.u.data || !dir.delta.data || !dir.B.data || !dir.C.data || !dir.A)
+      return false;
+    if (!is_dtype(dir.u) || !is_dtype(dir.delta) || !is_dtype(dir.B) ||
+        !is_dtype(dir.C) || !is_dtype(dir.grad_u) || !is_dtype(dir.grad_delta) ||
+        !is_dtype(dir.grad_B) || !is_dtype(dir.grad_C))
+      return false;
+  }
+  return true;
+}
+
+/* False when there is no memory for the list of sequences, which the caller frees. */
+inline bool make_layout(const mmf_scan& call, Layout* layout) {
+  Layout& w = *layout;
+  w.group_channels = call.d / call.g;
+  w.group_vectors = ceil_div(w.group_channels, W);
+  w.group_blocks = ceil_div(w.group_vectors * W, kBlockChannels);
+  w.max_vectors = ceil_div(w.group_vectors, w.group_blocks);
+  w.items = call.b * call.num_sequences * call.g * w.group_blocks;
+  w.padded_states = ceil_div(call.n, kStateUnit) * kStateUnit;
+  w.checkpoints = 0;
+  w.longest = 0;
+  w.sequences = (Sequence*)malloc((size_t)call.num_sequences * sizeof(Sequence));
+  if (!w.sequences) return false;
+  int64_t start = 0;
+  for (int64_t i = 0; i < call.num_sequences; ++i) {
+    int64_t length = sequence_length(call, i);
+    w.sequences[i] = {start, length, w.checkpoints};
+    w.checkpoints += checkpoints_of(length);
+    w.longest = length > w.longest ? length : w.longest;
+    start += length;
+  }
+  return true;
+}
+
+inline Item make_item(const mmf_scan& call, const Layout& w, int64_t index) {
+  Item item;
+  int64_t block = index % w.group_blocks;
+  item.group = index / w.group_blocks % call.g;
+  item.sequence = index / (w.group_blocks * call.g) % call.num_sequences;
+  item.batch = index / (w.group_blocks * call.g * call.num_sequences);
+  int64_t first = block * w.group_vectors / w.group_blocks;
+  int64_t end = (block + 1) * w.group_vectors / w.group_blocks;
+  int64_t stop = end * W < w.group_channels ? end * W : w.group_channels;
+  item.channel = item.group * w.group_channels + first * W;
+  item.count = (int)(stop - first * W);
+  item.vectors = (int)(end - first);
+  return item;
+}
+
+/* Channels in vector v of the item. */
+MMF_INLINE int lanes_of(const Item& item, int v) {
+  int left = item.count - v * W;
+  return left < W ? left : W;
+}
+
+/* One chunk of a sequence in the order of scanning. */
+struct Chunk {
+  int64_t token;  /* the first one scanned */
+  int64_t stride; /* +1 or -1 */
+  int steps;
+};
+
+inline Chunk make_chunk(const Sequence& seq, bool reverse, int64_t index) {
+  int64_t first = index * kSteps, left = seq.length - first;
+  Chunk chunk;
+  chunk.steps = (int)(left < kSteps ? left : kSteps);
+  chunk.stride = reverse ? -1 : 1;
+  chunk.token = seq.start + (reverse ? seq.length - 1 - first : first);
+  return chunk;
+}
+
+/* Index of the item's first channel at one token of a (b, l, d) tensor. */
+MMF_INLINE int64_t index_of(const mmf_tensor& x, const Item& item, int64_t token) {
+  return item.batch * x.batch_stride + token * x.time_stride + item.channel;
+}
+
+/* A log2(e), state by state: rates[v * padded_states + s]. Returns in limits[v] the
+ * largest |rate| of each channel, by which exp2_of_product's range is judged. */
+inline void pack_rates(const mmf_scan& call, const Layout& w, const Item& item,
+                       const float* A, vf* rates, vf* limits) {
+  const int64_t n = call.n;
+  for (int v = 0; v < item.vectors; ++v) {
+    vf limit = {};
+    for (int64_t s = 0; s < w.padded_states; ++s) {
+      vf rate = {};
+      if (s < n)
+        for (int i = 0; i < lanes_of(item, v); ++i)
+          rate[i] = A[(item.channel + v * W + i) * n + s] * kLog2E;
+      rates[v * w.padded_states + s] = rate;
+      vf size = absolute(rate);
+      limit = size <= limit ? limit : size; /* a NaN stays */
+    }
+    limits[v] = limit;
+  }
+}
+
+/* Whether |delta rate| <= 126 for every channel; false for NaN. */
+MMF_INLINE bool is_in_range(vf largest_delta, vf limit) {
+  vi bad = largest_delta * limit <= 126.0f ? vi{} : vi{} + 1;
+  int32_t any = 0;
+  for (int i = 0; i < W; ++i) any |= bad[i];
+  return any == 0;
+}
+
+/* From (d, n), row by row, to state[v * padded_states + s]; NULL is zeros. */
+inline void read_state(const mmf_scan& call, const Layout& w, const Item& item,
+                       const float* from, vf* state) {
+  const int64_t n = call.n, row = item.batch * call.num_sequences + item.sequence;
+  for (int64_t i = 0; i < item.vectors * w.padded_states; ++i) state[i] = vf{};
+  if (!from) return;
+  from += (row * call.d + item.channel) * n;
+  for (int c = 0; c < item.count; ++c)
+    for (int64_t s = 0; s < n; ++s)
+      state[c / W * w.padded_states + s][c % W] = from[c * n + s];
+}
+
+inline void write_state(const mmf_scan& call, const Layout& w, const Item& item,
+                        const vf* state, float* to) {
+  const int64_t n = call.n, row = item.batch * call.num_sequences + item.sequence;
+  to += (row * call.d + item.channel) * n;
+  for (int c = 0; c < item.count; ++c)
+    for (int64_t s = 0; s < n; ++s)
+      to[c * n + s] = state[c / W * w.padded_states + s][c % W];
+}
+
+/* Where the item's part of a checkpoint lies: vector by vector, without padding. */
+inline float* checkpoint_of(const mmf_scan& call, const Layout& w, const Item& item,
+                            float* checkpoints, int64_t chunk) {
+  int64_t index = w.sequences[item.sequence].checkpoint + chunk - 1;
+  return checkpoints +
+         ((item.batch * w.checkpoints + index) * call.d + item.channel) * call.n;
+}
+
+inline void save_checkpoint(const mmf_scan& call, const Layout& w, const Item& item,
+                            const vf* state, float* to) {
+  for (int v = 0; v < item.vectors; ++v)
+    for (int64_t s = 0; s < call.n; ++s, to += lanes_of(item, v))
+      store_some(to, state[v * w.padded_states + s], lanes_of(item, v));
+}
+
+inline void load_checkpoint(const mmf_scan& call, const Layout& w, const Item& item,
+                            const float* from, vf* state) {
+  for (int v = 0; v < item.vectors; ++v)
+    for (int64_t s = 0; s < w.padded_states; ++s) {
+      vf x = {};
+      if (s < call.n) x = load_some(from, lanes_of(item, v)), from += lanes_of(item, v);
+      state[v * w.padded_states + s] = x;
+    }
+}
+
+/* Rows of B and C side by side: rows[t * 2 padded_states ...] is B_t, then C_t; the
+ * padding is 0, so that padded states stay 0 and count for nothing. */
+inline void load_rows(const mmf_scan& call, const Layout& w, const Item& item,
+                      const mmf_scan_direction& dir, const Chunk& chunk, float* rows) {
+  const int n = (int)call.n;
+  for (int t = 0; t < chunk.steps; ++t) {
+    int64_t token = chunk.token + t * chunk.stride;
+    for (int which = 0; which < 2; ++which, rows += w.padded_states) {
+      const mmf_tensor& x = which ? dir.C : dir.B;
+      int64_t index = item.batch * x.batch_stride + token * x.time_stride +
+                      item.group * x.group_stride;
+      int s = 0;
+      for (; s + W <= n; s += W) store(rows + s, load_as_float(x, index + s, W));
+      if (s < n) store_some(rows + s, load_as_float(x, index + s, n - s), n - s);
+      for (s = n; s < (int)w.padded_states; ++s) rows[s] = 0.0f;
+    }
+  }
+}
+
+MMF_INLINE const float* row_of_sequence(const float* x, int64_t stride,
+                                        const Item& item) {
+  return x ? x + item.sequence * stride + item.channel : nullptr;
+}
+
+inline int num_threads(int64_t asked, int64_t items) {
+#ifdef _OPENMP
+  int64_t threads = asked > 0 ? asked : omp_get_max_threads();
+#else
+  int64_t threads = 1;
+  (void)asked;
+#endif
+  return (int)(threads < items ? threads : items);
+}
+
+inline int thread_index() {
+#ifdef _OPENMP
+  return omp_get_thread_num();
+#else
+  return 0;
+#endif
+}
+
+/* Memory on cache lines; NULL when there is none. */
+inline void* allocate(size_t bytes) {
+  void* p = nullptr;
+  return posix_memalign(&p, 64, bytes ? bytes : 64) == 0 ? p : nullptr;
+}
+
+}  // namespace
+}  // namespace mmf
+
+#endif

@@ -1,0 +1,272 @@
+/* Vectors of floats for the CPU kernels: width, loads and stores of any dtype, exp2,
+ * softplus, silu.
+ *
+ * GNU vector extensions (gcc and clang) give the arithmetic on every CPU; intrinsics
+ * stand only where they save whole instructions. Compile with -ffp-contract=fast, so that
+ * a * b + c becomes one instruction, and never with -ffast-math: it would fold the
+ * rounding trick of exp2_of_product to a constant.
+ */
+#ifndef MMFUSION_SIMD_H
+#define MMFUSION_SIMD_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#include "mmfusion_ops.h"
+
+#define MMF_INLINE inline __attribute__((always_inline))
+#if defined(__clang__)
+#define MMF_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define MMF_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+namespace mmf {
+namespace {
+
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && \
+    defined(__AVX512VL__)
+#define MMF_AVX512 1
+constexpr int W = 16; /* lanes of a vector */
+constexpr int kRegisters = 32;
+/* Zero-masked intrinsics with all lanes on: gcc 12 warns inside the unmasked ones. */
+constexpr __mmask16 kAll = 0xffff;
+#elif defined(__AVX2__) && defined(__FMA__)
+#define MMF_AVX2 1
+constexpr int W = 8;
+constexpr int kRegisters = 16;
+#else
+constexpr int W = 4; /* SSE2, NEON, or what the compiler makes of four floats */
+#if defined(__aarch64__)
+constexpr int kRegisters = 32;
+#else
+constexpr int kRegisters = 16;
+#endif
+#endif
+
+typedef float vf __attribute__((vector_size(W * 4)));
+typedef int32_t vi __attribute__((vector_size(W * 4)));
+typedef uint32_t vu __attribute__((vector_size(W * 4)));
+typedef uint16_t vh __attribute__((vector_size(W * 2)));
+typedef float vf_unaligned __attribute__((vector_size(W * 4), aligned(4), may_alias));
+typedef uint16_t vh_unaligned __attribute__((vector_size(W * 2), aligned(2), may_alias));
+
+MMF_INLINE vf splat(float x) { return x - vf{}; } /* not +: it would change -0 */
+MMF_INLINE vi bits(vf x) { return (vi)x; }
+MMF_INLINE vf from_bits(vi x) { return (vf)x; }
+MMF_INLINE vf load(const float* p) { return *(const vf_unaligned*)p; }
+MMF_INLINE void store(float* p, vf x) { *(vf_unaligned*)p = x; }
+MMF_INLINE vf maximum(vf a, vf b) { return a > b ? a : b; }
+MMF_INLINE vf minimum(vf a, vf b) { return a < b ? a : b; }
+MMF_INLINE vf absolute(vf x) { return from_bits(bits(x) & 0x7fffffff); }
+
+/* The first `count` of W floats; the other lanes are 0. */
+MMF_INLINE vf load_some(const float* p, int count) {
+  if (count == W) return load(p);
+  vf x = {};
+  memcpy(&x, p, (size_t)count * sizeof(float));
+  return x;
+}
+
+MMF_INLINE void store_some(float* p, vf x, int count) {
+  if (count == W) return store(p, x);
+  memcpy(p, &x, (size_t)count * sizeof(float));
+}
+
+/* ---- 16-bit floats. Rounding is to nearest, ties to even, as torch's. ---- */
+
+MMF_INLINE vf from_bf16(vh x) {
+  return (vf)(__builtin_convertvector(x, vu) << 16);
+}
+
+MMF_INLINE vh to_bf16(vf x) {
+  vu b = (vu)x;
+  vu rounded = (b + 0x7fffu + ((b >> 16) & 1u)) >> 16;
+  vu nan = (b >> 16) | 0x40u; /* adding could carry a NaN into infinity */
+  return __builtin_convertvector((vu)(x == x ? (vi)rounded : (vi)nan), vh);
+}
+
+MMF_INLINE vf from_f16(vh x) {
+#if defined(MMF_AVX512)
+  return (vf)_mm512_maskz_cvtph_ps(kAll, (__m256i)x);
+#elif defined(MMF_AVX2) && defined(__F16C__)
+  return (vf)_mm256_cvtph_ps((__m128i)x);
+#else
+  vu h = __builtin_convertvector(x, vu);
+  vu sign = (h & 0x8000u) << 16, b = (h & 0x7fffu) << 13, exponent = b & 0x0f800000u;
+  b += 112u << 23;
+  vu special = b + (112u << 23); /* infinity or NaN */
+  vf tiny = (vf)(b + (1u << 23)) - 0x1p-14f; /* subnormal: normalised by a subtraction */
+  b = exponent == 0x0f800000u ? special : b;
+  b = exponent == 0u ? (vu)tiny : b;
+  return (vf)(b | sign);
+#endif
+}
+
+MMF_INLINE vh to_f16(vf x) {
+#if defined(MMF_AVX512)
+  return (vh)_mm512_maskz_cvtps_ph(kAll, (__m512)x, _MM_FROUND_TO_NEAREST_INT);
+#elif defined(MMF_AVX2) && defined(__F16C__)
+  return (vh)_mm256_cvtps_ph((__m256)x, _MM_FROUND_TO_NEAREST_INT);
+#else
+  vu b = (vu)x, sign = (b >> 16) & 0x8000u;
+  b &= 0x7fffffffu;
+  /* subnormal results: the sum's rounding drops the bits that f16 lacks */
+  vu tiny = (vu)((vf)b + 0.5f) - 0x3f000000u;
+  vu normal = (b - (112u << 23) + 0xfffu + ((b >> 13) & 1u)) >> 13;
+  vu h = b < (113u << 23) ? tiny : normal;
+  h = b >= (143u << 23) ? vu{} + 0x7c00u : h; /* 65536 and above */
+  h = b > 0x7f800000u ? vu{} + 0x7e00u : h;
+  return __builtin_convertvector(h | sign, vh);
+#endif
+}
+
+MMF_INLINE const char* element(const mmf_tensor& x, int64_t index) {
+  return (const char*)x.data + index * (x.dtype == MMF_F32 ? 4 : 2);
+}
+
+/* W elements from `index` on, as floats; lanes from `count` on are 0. */
+MMF_INLINE vf load_as_float(const mmf_tensor& x, int64_t index, int count) {
+  const char* p = element(x, index);
+  if (x.dtype == MMF_F32) return load_some((const float*)p, count);
+  vh half = {};
+  if (count == W)
+    half = *(const vh_unaligned*)p;
+  else
+    memcpy(&half, p, (size_t)count * 2);
+  return x.dtype == MMF_BF16 ? from_bf16(half) : from_f16(half);
+}
+
+MMF_INLINE void store_from_float(const mmf_tensor& x, int64_t index, vf value, int count) {
+  char* p = (char*)element(x, index);
+  if (x.dtype == MMF_F32) return store_some((float*)p, value, count);
+  vh half = x.dtype == MMF_BF16 ? to_bf16(value) : to_f16(value);
+  if (count == W)
+    *(vh_unaligned*)p = half;
+  else
+    memcpy(p, &half, (size_t)count * 2);
+}
+
+/* ---- Exponentials ---- */
+
+/* 2^r for |r| <= 1/2, exactly 1 at 0, relative error 1e-7. */
+MMF_INLINE vf exp2_fraction(vf r) {
+  vf p = r * 1.327213948e-03f + 9.671265259e-03f;
+  p = p * r + 5.550706759e-02f;
+  p = p * r + 2.402224690e-01f;
+  p = p * r + 6.931470037e-01f;
+  return p * r + 1.0f;
+}
+
+/* 2^(a b); below 2^-126 it is 0, from 2^128 on infinity, and NaN stays NaN.
+ *
+ * With CLAMP false the caller knows that -126 <= a b <= 127: where the exponent is put
+ * together from integers, that saves the comparisons. */
+template <bool CLAMP>
+MMF_INLINE vf exp2_of_product(vf a, vf b) {
+#if defined(MMF_AVX512)
+  vf x = a * b;
+  vf r = (vf)_mm512_maskz_reduce_ps(kAll, (__m512)x, 0); /* x - round(x) */
+  return (vf)_mm512_maskz_scalef_ps(kAll, (__m512)exp2_fraction(r), (__m512)(x - r));
+#else
+  /* Adding 1.5 * 2^23 leaves the rounded integer in the low bits of the mantissa. */
+  const vf magic = splat(12582912.0f);
+  vf x = a * b;
+  vf limited = x;
+  if (CLAMP) {
+    limited = x < -127.0f ? splat(-127.0f) : x;
+    limited = limited > 128.0f ? splat(128.0f) : limited;
+  }
+  vf t = CLAMP ? limited + magic : a * b + magic;
+  vf r = CLAMP ? limited - (t - magic) : a * b - (t - magic);
+  vf p = from_bits(bits(exp2_fraction(r)) + (bits(t) << 23));
+  if (CLAMP) {
+    p = x < -126.0f ? vf{} : p;
+    p = x >= 128.0f ? splat(__builtin_inff()) : p;
+    p = x == x ? p : x;
+  }
+  return p;
+#endif
+}
+
+constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
+
+MMF_INLINE vf exponential(vf x) { return exp2_of_product<true>(x, splat(kLog2E)); }
+
+MMF_INLINE vf reciprocal(vf x) {
+#if defined(MMF_AVX512)
+  /* 14 bits and one Newton step; infinity would give NaN in the step */
+  vf r = (vf)_mm512_maskz_rcp14_ps(kAll, (__m512)x);
+  vf better = r * (2.0f - x * r);
+  return x < 1e37f ? better : r;
+#else
+  return 1.0f / x;
+#endif
+}
+
+/* 1 / (1 + e^-x); e^-|x| is given. Keeps relative precision for very negative x. */
+MMF_INLINE vf sigmoid_of(vf x, vf exp_minus_abs) {
+  vf r = reciprocal(1.0f + exp_minus_abs);
+  return x < 0.0f ? exp_minus_abs * r : r;
+}
+
+MMF_INLINE vf sigmoid(vf x) { return sigmoid_of(x, exponential(-absolute(x))); }
+
+/* log(1 + e^x); e^-|x| is given. max(x, 0) + log1p(e^-|x|) neither overflows nor loses
+ * small values, and above x = 20 equals x as torch's threshold has it. */
+MMF_INLINE vf softplus_of(vf x, vf exp_minus_abs) {
+  vf y = exp_minus_abs; /* log1p(y) = y p(y) on 0..1, relative error 3e-8 */
+  vf p = y * 5.232689902e-03f - 2.950521931e-02f;
+  p = p * y + 7.822591811e-02f;
+  p = p * y - 1.366324276e-01f;
+  p = p * y + 1.910600513e-01f;
+  p = p * y - 2.484298199e-01f;
+  p = p * y + 3.331909776e-01f;
+  p = p * y - 4.999949336e-01f;
+  p = p * y + 9.999999404e-01f;
+  vf positive = x < 0.0f ? vf{} : x; /* NaN stays */
+  return y * p + positive;
+}
+
+MMF_INLINE vf softplus(vf x) { return softplus_of(x, exponential(-absolute(x))); }
+
+/* ---- Across lanes ---- */
+
+MMF_INLINE float sum_of_lanes(vf x) {
+  float s = 0.0f;
+  for (int i = 0; i < W; ++i) s += x[i];
+  return s;
+}
+
+MMF_INLINE float max_of_lanes(vf x) {
+  float m = x[0];
+  for (int i = 1; i < W; ++i) m = x[i] > m ? x[i] : m;
+  return m;
+}
+
+/* While it lives, subnormal numbers count as 0 on this thread: a state that fades away
+ * would otherwise cost a hundred times more per step. */
+class FlushSubnormals {
+ public:
+#if defined(__SSE2__)
+  FlushSubnormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040u); }
+  ~FlushSubnormals() { _mm_setcsr(saved_); }
+
+ private:
+  unsigned saved_;
+#else
+  FlushSubnormals() {}
+  ~FlushSubnormals() {}
+#endif
+};
+
+}  // namespace
+}  // namespace mmf
+
+#endif
