@@ -1,21 +1,27 @@
 """Layers that several models share."""
 
+from mmfusion.models.layers.activations import QuickGELU
 from mmfusion.models.layers.mamba import (
     MambaBlock,
     MambaMixer,
+    MixerState,
     build_blocks,
     forward_blocks,
     init_dt_proj,
     init_vision_mamba,
     new_A_log,
+    step_blocks,
 )
 
 __all__ = [
     "MambaBlock",
     "MambaMixer",
+    "MixerState",
+    "QuickGELU",
     "build_blocks",
     "forward_blocks",
     "init_dt_proj",
     "init_vision_mamba",
     "new_A_log",
+    "step_blocks",
 ]

@@ -1,0 +1,186 @@
+"""CLIP's ViT over a whole clip: joint space-time attention, as AVION trains it.
+
+Shapes: b clips, t frames, h w pixels, p patches per frame, l = t p tokens, d channels.
+"""
+
+from collections import OrderedDict
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn.bricks import DropPath
+from mmengine.model import BaseModule, ModuleList
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from mmfusion.models.layers import QuickGELU
+from mmfusion.registry import MODELS
+from mmfusion.structures import TokenFeatures
+
+ARCHITECTURES = {
+    "nano": dict(embed_dims=64, depth=2, num_heads=4, patch_size=16),
+    "base": dict(embed_dims=768, depth=12, num_heads=12, patch_size=16),
+    "large": dict(embed_dims=1024, depth=24, num_heads=16, patch_size=14),
+}
+_ACTIVATIONS = {"gelu": nn.GELU, "quick_gelu": QuickGELU}
+
+
+class SelfAttention(BaseModule):
+    """Attention of all tokens to all tokens, with CLIP's parameter names."""
+
+    def __init__(self, embed_dims: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * embed_dims, embed_dims))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * embed_dims))
+        self.out_proj = nn.Linear(embed_dims, embed_dims)
+        nn.init.trunc_normal_(self.in_proj_weight, std=0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, l, d) -> (b, l, d)."""
+        qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)
+        qkv = qkv.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.unbind(0)  # (b, heads, l, d / heads) each
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        return self.out_proj(mixed.transpose(1, 2).flatten(2))
+
+
+class ResidualAttentionBlock(BaseModule):
+    """x + attention(norm x), then x + mlp(norm x)."""
+
+    def __init__(
+        self, embed_dims: int, num_heads: int, act: str, drop_path_rate: float
+    ) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.attn = SelfAttention(embed_dims, num_heads)
+        self.ln_2 = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.mlp = nn.Sequential(
+            OrderedDict(
+                c_fc=nn.Linear(embed_dims, 4 * embed_dims),
+                gelu=_ACTIVATIONS[act](),
+                c_proj=nn.Linear(4 * embed_dims, embed_dims),
+            )
+        )
+        self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, l, d) -> (b, l, d)."""
+        x = x + self.drop_path(self.attn(self.ln_1(x)))
+        return x + self.drop_path(self.mlp(self.ln_2(x)))
+
+
+@MODELS.register_module()
+class CLIPViT(BaseModule):
+    """AVION's video encoder (Zhao and Kraehenbuehl, 2023): a CLIP ViT on clips.
+
+    Every token of every frame attends to every other. Positions in a frame are shared
+    by all frames, times by all patches of a frame; the CLS token has its spatial entry
+    only. Parameters bear the names of CLIP's checkpoints; AVION's flash layout is
+    renamed while loading.
+
+    Args:
+        arch: ``base`` (ViT-B/16), ``large`` (ViT-L/14), or ``nano`` for CPUs.
+        img_size: side of the square input in pixels. num_frames: frames of a clip.
+        act: ``gelu``, with which AVION trained; ``quick_gelu`` is OpenAI's. The wrong
+            one costs accuracy without an error.
+        drop_path_rate: the same for all blocks, as published.
+        with_cp: recompute each block in the backward: less memory, more time.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads weights.
+
+    Raises:
+        ValueError: an unknown ``arch`` or ``act``, or sides that patches do not fill.
+
+    Example:
+        >>> import torch
+        >>> model = CLIPViT(arch="nano", img_size=32, num_frames=2)
+        >>> model(torch.randn(1, 3, 2, 32, 32)).tokens.shape
+        torch.Size([1, 8, 64])
+    """
+
+    def __init__(
+        self,
+        arch: str = "base",
+        *,
+        img_size: int = 224,
+        num_frames: int = 16,
+        act: str = "gelu",
+        drop_path_rate: float = 0.0,
+        with_cp: bool = False,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if arch not in ARCHITECTURES or act not in _ACTIVATIONS:
+            raise ValueError(
+                f"arch is {arch!r} and act {act!r}, expected one of"
+                f" {list(ARCHITECTURES)} and one of {list(_ACTIVATIONS)}"
+            )
+        sizes = ARCHITECTURES[arch]
+        patch, self.embed_dims = sizes["patch_size"], sizes["embed_dims"]
+        if img_size % patch:
+            raise ValueError(
+                f"img_size is {img_size}, expected a multiple of {patch}, the side of"
+                f" a patch of {arch!r}"
+            )
+        self.input_shape = (3, num_frames, img_size, img_size)
+        self.with_cp = with_cp
+        width = self.embed_dims
+        self.conv1 = nn.Conv2d(3, width, patch, stride=patch, bias=False)
+        self.class_embedding = nn.Parameter(torch.empty(width))
+        self.positional_embedding = nn.Parameter(
+            torch.empty(1 + (img_size // patch) ** 2, width)
+        )
+        self.temporal_embedding = nn.Parameter(torch.zeros(num_frames, width))
+        self.ln_pre = nn.LayerNorm(width, eps=1e-6)
+        blocks = [
+            ResidualAttentionBlock(width, sizes["num_heads"], act, drop_path_rate)
+            for _ in range(sizes["depth"])
+        ]
+        self.transformer = BaseModule()
+        self.transformer.resblocks = ModuleList(blocks)
+        self.ln_post = nn.LayerNorm(width, eps=1e-6)
+        self._reset_parameters()
+
+    def _reset_parameters(self) -> None:
+        """AVION's start: normal 0.02 everywhere, biases zero."""
+        nn.init.normal_(self.class_embedding, std=0.02)
+        nn.init.normal_(self.positional_embedding, std=0.02)
+        for module in self.transformer.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> TokenFeatures:
+        """Encode clips.
+
+        Args:
+            x: (b, 3, t, h, w), normalised. mask: (b, t) bool, False for a frame that is
+                not there; it travels with the tokens, attention does not use it.
+
+        Returns:
+            tokens (b, t p, d) and cls (b, d), both after the last norm, and the mask
+            (b, t p) or None.
+
+        Raises:
+            ValueError: x has another size than the model was built for.
+        """
+        if tuple(x.shape[1:]) != self.input_shape:
+            raise ValueError(
+                f"video has shape {tuple(x.shape)}, expected (b, *{self.input_shape})"
+            )
+        batch, times = x.shape[0], x.shape[2]
+        patches = self.conv1(x.transpose(1, 2).flatten(0, 1))  # (b t, d, h', w')
+        patches = patches.flatten(2).mT.unflatten(0, (batch, times))  # (b, t, p, d)
+        space, time = self.positional_embedding, self.temporal_embedding
+        patches = patches + space[1:] + time[:, None]
+        cls = (self.class_embedding + space[0]).to(patches.dtype)
+        cls = cls.expand(batch, 1, -1)  # (b, 1, d)
+        x = self.ln_pre(torch.cat([cls, patches.flatten(1, 2)], dim=1))  # (b, 1+l, d)
+        for block in self.transformer.resblocks:
+            if self.with_cp and torch.is_grad_enabled():
+                x = checkpoint(block, x, use_reentrant=False)
+            else:
+                x = block(x)
+        x = self.ln_post(x)
+        if mask is not None:
+            mask = mask.repeat_interleave(patches.shape[2], dim=1)  # (b, t p)
+        return TokenFeatures(tokens=x[:, 1:], cls=x[:, 0], mask=mask)
