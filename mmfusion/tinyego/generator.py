@@ -19,12 +19,13 @@ from typing import Any, Protocol
 
 import cv2
 
-from .actions import ACTIONS
-from .ceilings import ClipContent, ceilings, designed_ceilings
+from .actions import Action
+from .layout_ek100 import EK100Layout
 from .layout_h2o import H2OLayout
 from .layout_oakink2 import OakInk2Layout
-from .plan import SPLITS, SequencePlan, WorldConfig, plan_world
-from .recording import Recording, Segment, record
+from .plan import SPLITS, SequencePlan, WorldConfig
+from .recording import Segment
+from .world import World
 
 # the bytes of a world depend on this too: raise it when they change
 GENERATOR_VERSION = 1
@@ -37,13 +38,17 @@ class Layout(Protocol):
 
     name: str
 
-    def sequence_folder(self, config: WorldConfig, plan: SequencePlan) -> Path:
-        """The folder, under the root, whose presence says that a sequence is whole."""
+    @property
+    def world(self) -> World:
+        """What happens, whoever writes it down."""
+
+    def sequence_path(self, config: WorldConfig, plan: SequencePlan) -> Path:
+        """File or folder, under the root, that says by being there: it is whole."""
 
     def write_sequence(
-        self, root: Path, folder: Path, config: WorldConfig, recording: Recording
+        self, root: Path, path: Path, config: WorldConfig, recording: Any
     ) -> None:
-        """Write a sequence: most of it into an empty folder that is renamed later."""
+        """Write a sequence: most of it to a new path that is renamed later."""
 
     def write_index(
         self,
@@ -53,11 +58,11 @@ class Layout(Protocol):
     ) -> None:
         """Write what is written once: split files and the like."""
 
-    def read_contents(self, root: Path, split: str) -> list[ClipContent]:
-        """Label and digests of every clip of a split, from the files alone."""
+    def read_contents(self, root: Path, split: str) -> Sequence[Any]:
+        """What the world's ceilings need of every clip, from the files alone."""
 
 
-_LAYOUTS: tuple[Layout, ...] = (H2OLayout(), OakInk2Layout())
+_LAYOUTS: tuple[Layout, ...] = (H2OLayout(), OakInk2Layout(), EK100Layout())
 LAYOUTS = {layout.name: layout for layout in _LAYOUTS}
 
 
@@ -94,10 +99,11 @@ def generate(
         "layout": layout,
         **asdict(config),
     }
-    plans = plan_world(config)
+    writer = LAYOUTS[layout]
+    plans = writer.world.plan(config)
     finished = _claim(out, parameters)
-    folders = [out / LAYOUTS[layout].sequence_folder(config, plan) for plan in plans]
-    if finished is not None and all(folder.is_dir() for folder in folders):
+    paths = [out / writer.sequence_path(config, plan) for plan in plans]
+    if finished is not None and all(path.exists() for path in paths):
         return finished
     for done, _ in enumerate(_make_sequences(out, layout, config, plans, workers), 1):
         if on_progress is not None:
@@ -152,14 +158,16 @@ def _make_sequences(
 def _make_sequence(job: tuple[Path, str, WorldConfig, SequencePlan]) -> None:
     out, layout, config, plan = job
     writer = LAYOUTS[layout]
-    final = out / writer.sequence_folder(config, plan)
+    final = out / writer.sequence_path(config, plan)
     if final.exists():
         return
     partial = final.with_name(f".{final.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    if partial.is_dir():
+        shutil.rmtree(partial)
+    partial.unlink(missing_ok=True)
+    partial.parent.mkdir(parents=True, exist_ok=True)
     with _one_thread():
-        recording = record(config, plan)
+        recording = writer.world.film(config, plan)
     writer.write_sequence(out, partial, config, recording)
     _write_json(out / _segments_file(plan), _describe(recording))
     os.replace(partial, final)
@@ -183,9 +191,11 @@ def _finish(
     plans: list[SequencePlan],
     parameters: dict[str, Any],
 ) -> dict[str, Any]:
-    described = [_read_segments(out, plan) for plan in plans]
+    writer = LAYOUTS[layout]
+    actions = writer.world.actions
+    described = [_read_segments(out, plan, actions) for plan in plans]
     segments = [segments for _, segments in described]
-    LAYOUTS[layout].write_index(out, config, list(zip(plans, segments, strict=True)))
+    writer.write_index(out, config, list(zip(plans, segments, strict=True)))
     counts = {split: {"sequences": 0, "clips": 0, "frames": 0} for split in SPLITS}
     for plan, (num_frames, found) in zip(plans, described, strict=True):
         counts[plan.split]["sequences"] += 1
@@ -194,7 +204,9 @@ def _finish(
     bounds = {
         split: {
             "num_clips": counts[split]["clips"],
-            **_measured_ceilings(out, layout, split),
+            **writer.world.bounds(
+                config, writer.read_contents(out, split), f"{out}, {split}"
+            ),
         }
         for split in ("val", "test")
         if counts[split]["clips"]
@@ -206,33 +218,20 @@ def _finish(
     return manifest
 
 
-def _measured_ceilings(
-    out: Path, layout: str, split: str
-) -> dict[str, dict[str, float]]:
-    measured = ceilings(LAYOUTS[layout].read_contents(out, split))
-    for task, streams in designed_ceilings().items():
-        for stream, designed in streams.items():
-            if abs(measured[task][stream] - designed) > 1e-9:
-                raise RuntimeError(
-                    f"{out}, {split}: the files give {stream} a ceiling of "
-                    f"{measured[task][stream]:.2f} % for the {task}, the design "
-                    f"{designed:.2f} %: the files were changed, or are not twins"
-                )
-    return measured
-
-
 def _segments_file(plan: SequencePlan) -> Path:
     return Path(".tinyego", "segments", f"{plan.split}_{plan.index:05d}.json")
 
 
-def _describe(recording: Recording) -> dict[str, Any]:
+def _describe(recording: Any) -> dict[str, Any]:
     segments = [[s.action.index, s.start, s.end] for s in recording.segments]
     return {"num_frames": len(recording.images), "segments": segments}
 
 
-def _read_segments(out: Path, plan: SequencePlan) -> tuple[int, list[Segment]]:
+def _read_segments(
+    out: Path, plan: SequencePlan, actions: Sequence[Action]
+) -> tuple[int, list[Segment]]:
     content = json.loads((out / _segments_file(plan)).read_text())
-    segments = [Segment(ACTIONS[a], s, e) for a, s, e in content["segments"]]
+    segments = [Segment(actions[a], s, e) for a, s, e in content["segments"]]
     return content["num_frames"], segments
 
 

@@ -18,6 +18,7 @@ from .digest import digest
 from .motion import LENS
 from .plan import SPLITS, SequencePlan, WorldConfig
 from .recording import Recording, Segment
+from .world import TwinWorld
 
 _COLUMNS = (
     *("id", "path", "action_label"),
@@ -30,16 +31,17 @@ class H2OLayout:
     """Writes and reads back TinyEgo as H2O."""
 
     name = "h2o"
+    world = TwinWorld()
 
-    def sequence_folder(self, config: WorldConfig, plan: SequencePlan) -> Path:
+    def sequence_path(self, config: WorldConfig, plan: SequencePlan) -> Path:
         """The folder that holds one sequence and nothing else, under the root."""
         return Path(f"subject{plan.subject}_ego", plan.area, str(plan.take))
 
     def write_sequence(
-        self, root: Path, folder: Path, config: WorldConfig, recording: Recording
+        self, root: Path, path: Path, config: WorldConfig, recording: Recording
     ) -> None:
-        """Fill an empty folder with cam4 of one sequence."""
-        camera = folder / "cam4"
+        """Make a folder with cam4 of one sequence."""
+        camera = path / "cam4"
         streams = ["rgb256", "hand_pose", "cam_pose"]
         labelled = recording.plan.split != "test"
         streams += ["action_label"] if labelled else []

@@ -26,6 +26,7 @@ from .digest import digest
 from .motion import LENS
 from .plan import SPLITS, SequencePlan, WorldConfig
 from .recording import Recording, Segment
+from .world import TwinWorld
 
 CAMERA, SERIAL = "egocentric", "40000001"
 # published images have this size, and intrinsics refer to it
@@ -40,15 +41,16 @@ class OakInk2Layout:
     """Writes and reads back TinyEgo as OakInk2."""
 
     name = "oakink2"
+    world = TwinWorld()
 
-    def sequence_folder(self, config: WorldConfig, plan: SequencePlan) -> Path:
+    def sequence_path(self, config: WorldConfig, plan: SequencePlan) -> Path:
         """The images of one sequence, under the root."""
         return Path("data", _token(config, plan))
 
     def write_sequence(
-        self, root: Path, folder: Path, config: WorldConfig, recording: Recording
+        self, root: Path, path: Path, config: WorldConfig, recording: Recording
     ) -> None:
-        """Write the files beside the images, then the images into an empty folder."""
+        """Write the files beside the images, then the folder of images."""
         token = _token(config, recording.plan)
         ids = _FIRST_ID + _ID_STEP * np.arange(len(recording.images))
         poses = np.round(recording.camera_to_world, 9)
@@ -69,9 +71,9 @@ class OakInk2Layout:
             valid=recording.valid,
             frame_id=ids.astype(np.int64),
         )
-        (folder / SERIAL).mkdir(parents=True)
+        (path / SERIAL).mkdir(parents=True)
         for number, image in zip(ids, recording.images, strict=True):
-            (folder / SERIAL / f"{number:06d}.jpg").write_bytes(image)
+            (path / SERIAL / f"{number:06d}.jpg").write_bytes(image)
 
     def write_index(
         self,

@@ -39,6 +39,7 @@ _HOLD_RIGHT = (np.array([-0.45, -0.10, 0.88]), np.array([-0.88, 0.0, -0.45]))
 _HOLD_LEFT = (np.array([0.45, -0.10, 0.88]), np.array([0.88, 0.0, -0.45]))
 _BEHIND = (np.array([-0.95, -0.05, 0.20]), np.array([-0.20, 0.0, -0.95]))
 _ENTERING = (np.array([-0.25, -0.60, 0.75]), np.array([-0.40, 0.75, 0.45]))
+_FROM_ABOVE = (np.array([-0.75, 0.30, 0.60]), np.array([-0.10, 0.95, -0.30]))
 _RESTING_LEFT = (np.array([0.30, -0.25, 0.90]), np.array([0.15, 0.95, 0.20]))
 
 
@@ -69,7 +70,7 @@ class ClipMotion:
 
 
 @dataclass(frozen=True)
-class _Stage:
+class Stage:
     """The scene frame's part of a clip: two hand poses and the object."""
 
     hands: tuple[HandPose, HandPose]
@@ -83,20 +84,40 @@ def simulate_clip(
     """Act out one clip."""
     rng = scene_rng(config, sequence, clip.scene, MOTION)
     num_frames = int(rng.choice(CLIP_LENGTHS))
-    if clip.action.verb.look == "twist":
+    verb = clip.action.verb
+    if verb.look == "twist":
         fingers = scene_rng(config, sequence, clip.scene, FINGERS)
-        stage = _twist(rng, fingers, num_frames, clip.action.verb.name)
+        stage = _twist(rng, fingers, num_frames, verb.name)
+    elif verb.look == "pour":
+        stage = _pour(rng, num_frames)
+    elif verb.look == "press":
+        stage = _press(rng, num_frames)
     else:
-        stage = _grab_or_place(rng, num_frames, clip.action.verb.name)
+        stage = _grab_or_place(rng, num_frames, verb.name)
+    sensor = scene_rng(config, sequence, clip.scene, SENSOR)
+    return watch(stage, rng, sensor, sequence.subject)
+
+
+def watch(
+    stage: Stage, rng: np.random.Generator, sensor: np.random.Generator, subject: int
+) -> ClipMotion:
+    """What a moving head sees of a stage, and what its tracker measures.
+
+    Args:
+        stage: hands and object over T frames.
+        rng: moves the head and loses hands.
+        sensor: adds noise to the joints.
+        subject: whose hands they are.
+    """
+    num_frames = len(stage.center)
     rotation = rotation_matrices(smooth_noise(rng, num_frames, 3, 0.025))
     position = smooth_noise(rng, num_frames, 3, 0.008)
-    shape = HandShape.of_subject(sequence.subject, HAND_SIZES[sequence.subject])
+    shape = HandShape.of_subject(subject, HAND_SIZES[subject])
     scene_joints = np.stack(
         [hand_joints(shape, stage.hands[side], side) for side in (LEFT, RIGHT)], axis=1
     )  # (T, 2, 21, 3)
     joints = (scene_joints - position[:, None, None]) @ rotation[:, None]
     valid = _in_view(joints) & _tracked(rng, num_frames)
-    sensor = scene_rng(config, sequence, clip.scene, SENSOR)
     measured = joints + sensor.normal(0, SENSOR_NOISE, joints.shape)
     measured = np.where(valid[..., None, None], measured, 0.0)
     return ClipMotion(
@@ -119,7 +140,7 @@ def empty_moments(rng: np.random.Generator, num_frames: int) -> ClipMotion:
     )
 
 
-def _grab_or_place(rng: np.random.Generator, num_frames: int, verb: str) -> _Stage:
+def _grab_or_place(rng: np.random.Generator, num_frames: int, verb: str) -> Stage:
     """Reach, grip, lift and hold; to place is such a motion run backwards.
 
     Each verb dwells on its result: the object in the air, or left on the table.
@@ -150,7 +171,7 @@ def _grab_or_place(rng: np.random.Generator, num_frames: int, verb: str) -> _Sta
     if verb == "place":
         left, right = _reversed(left), _reversed(right)
         center, tilt = center[::-1], tilt[::-1]
-    return _Stage((left, right), center, tilt)
+    return Stage((left, right), center, tilt)
 
 
 def _twist(
@@ -158,7 +179,7 @@ def _twist(
     fingers: np.random.Generator,
     num_frames: int,
     verb: str,
-) -> _Stage:
+) -> Stage:
     """The left hand holds the object; the right works behind it, on its far side.
 
     Only the four fingers beyond their knuckles know the verb: they swing open or shut.
@@ -183,7 +204,45 @@ def _twist(
         flexion=flexion,
         spread=spread,
     )
-    return _Stage((left, right), center, tilt)
+    return Stage((left, right), center, tilt)
+
+
+def _pour(rng: np.random.Generator, num_frames: int) -> Stage:
+    """The right hand holds the object in the air and tips it over to the left."""
+    u = np.linspace(0, 1, num_frames)
+    place = np.array([rng.uniform(-0.03, 0.03), rng.uniform(-0.07, -0.04), 0.38])
+    center = place + smooth_noise(rng, num_frames, 3, 0.006)
+    tip = minimum_jerk((u - rng.uniform(-0.2, 0.1)) / rng.uniform(0.25, 0.4))
+    tilt = smooth_noise(rng, num_frames, 3, 0.05)
+    tilt[:, 2] -= rng.uniform(1.3, 1.7) * tip
+    right = HandPose(
+        wrist=center + [0.120, 0.035, -0.055] + smooth_noise(rng, num_frames, 3, 0.004),
+        distal=np.tile(_HOLD_RIGHT[0], (num_frames, 1)),
+        palmar=np.tile(_HOLD_RIGHT[1], (num_frames, 1)),
+        flexion=_flexion(rng, np.full(num_frames, 0.5)),
+        spread=np.zeros((num_frames, 5)),
+    )
+    return Stage((_idle_left_hand(rng, num_frames), right), center, tilt)
+
+
+def _press(rng: np.random.Generator, num_frames: int) -> Stage:
+    """The right hand pushes from above, twice, on the object that stands still."""
+    u = np.linspace(0, 1, num_frames)
+    place = np.array([rng.uniform(-0.05, 0.03), rng.uniform(0.03, 0.06), 0.41])
+    center = np.tile(place, (num_frames, 1))
+    tilt = np.zeros((num_frames, 3))
+    tilt[:, 1] += rng.uniform(-0.3, 0.3)
+    pumps = 0.5 - 0.5 * np.cos(4 * np.pi * u + rng.uniform(-0.5, 0.5))  # (T,)
+    wrist = center + [0.06, -0.15, -0.08] + smooth_noise(rng, num_frames, 3, 0.004)
+    wrist[:, 1] -= 0.07 * pumps
+    right = HandPose(
+        wrist=wrist,
+        distal=np.tile(_FROM_ABOVE[0], (num_frames, 1)),
+        palmar=np.tile(_FROM_ABOVE[1], (num_frames, 1)),
+        flexion=_flexion(rng, np.full(num_frames, 0.15)),
+        spread=np.zeros((num_frames, 5)),
+    )
+    return Stage((_idle_left_hand(rng, num_frames), right), center, tilt)
 
 
 def _hidden_fingers(

@@ -60,11 +60,26 @@ class WorldConfig:
 
 
 @dataclass(frozen=True)
+class Cue:
+    """What can be seen while an action is still to come: its look, or another one."""
+
+    verb_look: str
+    noun_look: str
+
+
+@dataclass(frozen=True)
 class ClipPlan:
-    """One clip: an action, acted out in a scene of its sequence."""
+    """One clip: an action, acted out in a scene of its sequence.
+
+    Args:
+        action: what happens.
+        scene: number of the scene, which seeds all that is random in it.
+        cue: what shows before it; None where nothing does.
+    """
 
     action: Action
     scene: int
+    cue: Cue | None = None
 
 
 @dataclass(frozen=True)

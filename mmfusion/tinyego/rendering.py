@@ -80,6 +80,13 @@ class Renderer:
         pixels = self.lens.project(self._place(motion, corners * CORE, frame))
         return _hull(pixels)
 
+    def object_outline(
+        self, motion: ClipMotion, boxes: tuple[Box, ...], frame: int
+    ) -> Array:
+        """Corners of all parts of the object in pixels, (k, 2)."""
+        corners = [self._place(motion, box.corners, frame) for box in boxes]
+        return self.lens.project(np.concatenate(corners))
+
     def finger_radius(self, depth: Array) -> Array:
         """Half the drawn width of a finger at a depth in metres, in pixels."""
         return FINGER_RADIUS * self.lens.fx / depth + self._outline

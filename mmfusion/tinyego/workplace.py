@@ -185,12 +185,19 @@ def paint_object(
     """
     noun = clip.action.noun
     rng = scene_rng(config, sequence, clip.scene, PAINT, len(noun), ord(noun[0]))
-    hue, value = rng.uniform(-0.02, 0.02), rng.uniform(0.85, 1.08)
+    return paint_shape(rng, noun)
+
+
+def paint_shape(
+    rng: np.random.Generator, shape: str, hue: float = 0.0
+) -> tuple[Box, ...]:
+    """The boxes of a shape (lotion, milk or chips), each colour turned by ``hue``."""
+    turn, value = rng.uniform(-0.02, 0.02), rng.uniform(0.85, 1.08)
 
     def color(h: float, s: float, v: float) -> tuple[float, float, float]:
-        return _bgr(h + hue, s, v * value)
+        return _bgr(h + hue + turn, s, v * value)
 
-    paint = {"lotion": _lotion, "milk": _milk, "chips": _chips}[noun]
+    paint = {"lotion": _lotion, "milk": _milk, "chips": _chips}[shape]
     return paint(color)
 
 

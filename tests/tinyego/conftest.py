@@ -1,5 +1,6 @@
 """One small world in each layout, made once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,4 +23,12 @@ def oakink2_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same world in OakInk2's layout."""
     root = tmp_path_factory.mktemp("tinyego_oakink2")
     generate(root, "oakink2", SMALL)
+    return root
+
+
+@pytest.fixture(scope="session")
+def ek100_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kitchen in EPIC-KITCHENS-100's layout, with one training film at 50 fps."""
+    root = tmp_path_factory.mktemp("tinyego_ek100")
+    generate(root, "ek100", replace(SMALL, num_train=41))
     return root

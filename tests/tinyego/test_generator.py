@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from mmfusion.tinyego import CEILINGS, MANIFEST, WorldConfig, generate, generator
+from mmfusion.tinyego import (
+    CEILINGS,
+    LAYOUTS,
+    MANIFEST,
+    WorldConfig,
+    designed_ceilings,
+    generate,
+    world,
+)
 
 TINY = WorldConfig(seed=1, num_train=7, num_val=12, num_test=0, height=54)
 
@@ -40,14 +48,16 @@ def test_an_interrupted_run_is_completed(
     layout, root = made
     calls = []
 
-    def stop_at_the_second(config, plan):
+    acted = type(LAYOUTS[layout].world)
+    film = acted.film
+
+    def stop_at_the_second(self, config, plan):
         calls.append(plan.path)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return record(config, plan)
+        return film(self, config, plan)
 
-    record = generator.record
-    monkeypatch.setattr(generator, "record", stop_at_the_second)
+    monkeypatch.setattr(acted, "film", stop_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         generate(tmp_path, layout, TINY)
     assert not (tmp_path / MANIFEST).exists()
@@ -62,7 +72,7 @@ def test_a_finished_folder_is_left_alone(
     made: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout, root = made
-    monkeypatch.setattr(generator, "record", None)
+    monkeypatch.setattr(type(LAYOUTS[layout].world), "film", None)
     before = _bytes_of(root)
     manifest = generate(root, layout, TINY)
     assert manifest["counts"]["val"]["clips"] == 12
@@ -103,7 +113,7 @@ def test_a_strangers_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("layout", "workers", "message"),
-    [("ek100", 1, "layout is 'ek100'"), ("h2o", 0, "workers is 0")],
+    [("fpha", 1, "layout is 'fpha'"), ("h2o", 0, "workers is 0")],
 )
 def test_bad_arguments_are_named(
     layout: str, workers: int, message: str, tmp_path: Path
@@ -116,11 +126,11 @@ def test_files_that_are_no_twins_stop_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        generator,
+        world,
         "ceilings",
         lambda clips: {
             task: dict.fromkeys(streams, 100.0)
-            for task, streams in generator.designed_ceilings().items()
+            for task, streams in designed_ceilings().items()
         },
     )
     with pytest.raises(RuntimeError, match="files give video a ceiling of 100.00 %"):

@@ -1,10 +1,14 @@
 """Generate TinyEgo: a small egocentric world in a published dataset's layout.
 
-python tools/data/tinyego/generate.py --layout h2o --out data/tinyego
+    python tools/data/tinyego/generate.py --layout h2o --out data/tinyego
+    python tools/data/tinyego/generate.py --layout ek100 --out data/tinyego_ek100
+
+How many clips, and how large, is the layout's own choice where it is not said.
 """
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
-from mmfusion.tinyego import LAYOUTS, WorldConfig, generate
+from mmfusion.tinyego import LAYOUTS, generate
 
 
 def parse_args() -> argparse.Namespace:
-    default = WorldConfig()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -24,19 +27,11 @@ def parse_args() -> argparse.Namespace:
         "--layout", choices=sorted(LAYOUTS), default="h2o", help="whose files to write"
     )
     parser.add_argument("--out", type=Path, required=True, help="the new data root")
-    parser.add_argument("--seed", type=int, default=default.seed)
-    parser.add_argument(
-        "--num-train", type=int, default=default.num_train, help="clips"
-    )
-    parser.add_argument(
-        "--num-val", type=int, default=default.num_val, help="clips, a multiple of 12"
-    )
-    parser.add_argument(
-        "--num-test", type=int, default=default.num_test, help="clips, a multiple of 12"
-    )
-    parser.add_argument(
-        "--size", type=int, default=default.height, help="image height in pixels"
-    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--num-train", type=int, help="clips")
+    parser.add_argument("--num-val", type=int, help="clips, a multiple of 12")
+    parser.add_argument("--num-test", type=int, help="clips, a multiple of 12")
+    parser.add_argument("--size", type=int, help="image height in pixels")
     parser.add_argument(
         "--workers",
         type=int,
@@ -53,7 +48,10 @@ def summarise(manifest: dict[str, Any]) -> Table:
         table.add_column(f"best by {stream} (%)", justify="right")
     for split, counts in manifest["counts"].items():
         bounds = manifest["ceilings"].get(split)
-        best = [f"{x:.1f}" for x in bounds["action"].values()] if bounds else ["-"] * 3
+        best = [
+            f"{bounds['action'][stream]:.1f}" if bounds else "-"
+            for stream in ("video", "skeleton", "both")
+        ]
         table.add_row(split, *map(str, counts.values()), *best)
     return table
 
@@ -62,13 +60,15 @@ def main() -> None:
     args = parse_args()
     console = Console()
     try:
-        config = WorldConfig(
-            seed=args.seed,
-            num_train=args.num_train,
-            num_val=args.num_val,
-            num_test=args.num_test,
-            height=args.size,
-        )
+        asked = {
+            "seed": args.seed,
+            "num_train": args.num_train,
+            "num_val": args.num_val,
+            "num_test": args.num_test,
+            "height": args.size,
+        }
+        said = {key: value for key, value in asked.items() if value is not None}
+        config = replace(LAYOUTS[args.layout].world.default, **said)
         columns = ("TinyEgo", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console) as progress:
             bar = progress.add_task("sequences", total=None)
