@@ -1,5 +1,5 @@
 """How good a model is, and whether another one is better."""
 
-from mmfusion.evaluation.metrics import AccuracyMetric
+from mmfusion.evaluation.metrics import AccuracyMetric, EpicKitchensMetric
 
-__all__ = ["AccuracyMetric"]
+__all__ = ["AccuracyMetric", "EpicKitchensMetric"]
