@@ -4,7 +4,8 @@ Shapes: b batch, l tokens, d d_model, e = expand * d inner channels, n state, r 
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -12,10 +13,29 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmfusion.ops import ScanInputs, bidirectional_scan, causal_conv1d, selective_scan
+from mmfusion.ops import (
+    ScanInputs,
+    bidirectional_scan,
+    causal_conv1d,
+    causal_conv1d_update,
+    selective_scan,
+    selective_state_update,
+)
 
 _DT_RANGE = (1e-3, 1e-1)  # what softplus(dt bias) is drawn from, log-uniformly
 _DT_FLOOR = 1e-4
+
+
+class MixerState(NamedTuple):
+    """What a mixer in one direction remembers of a stream; its size never grows.
+
+    Attributes:
+        conv: (b, e, w - 1), the tokens that the convolution still sees.
+        scan: (b, e, n), the state of the scan.
+    """
+
+    conv: Tensor
+    scan: Tensor
 
 
 class MambaMixer(BaseModule):
@@ -95,14 +115,7 @@ class MambaMixer(BaseModule):
         Returns:
             (b, l, d).
         """
-        if (A_log is None) is not self.with_A:
-            raise ValueError(
-                f"A_log is {'not ' if A_log is None else ''}given to a MambaMixer with"
-                f" with_A={self.with_A}, expected it with with_A=False only"
-            )
-        inputs, z = self.in_proj(x), None
-        if self.with_gate:
-            inputs, z = inputs.chunk(2, dim=-1)  # (b, l, e) each
+        inputs, z = self._split(x)  # (b, l, e) each
         forward = self._scan_inputs(inputs, "", A_log)
         if self.bidirectional:
             backward = self._scan_inputs(inputs, "_b")
@@ -114,6 +127,51 @@ class MambaMixer(BaseModule):
             y = selective_scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus=True)
         return self.out_proj(y)
 
+    def allocate_state(self, batch_size: int) -> MixerState:
+        """The state before the first token of a stream: zeros.
+
+        Raises:
+            ValueError: the mixer is bidirectional, so it cannot read a stream.
+        """
+        if self.bidirectional:
+            raise ValueError(
+                "a bidirectional mixer reads whole sequences; streaming needs"
+                " bidirectional=False"
+            )
+        weight = self.conv1d.weight  # (e, 1, w)
+        conv = weight.new_zeros(batch_size, self.d_inner, weight.shape[-1] - 1)
+        scan = _full(weight).new_zeros(batch_size, self.d_inner, self.d_state)
+        return MixerState(conv, scan)
+
+    def step(
+        self, x: Tensor, state: MixerState, A_log: Tensor | None = None
+    ) -> tuple[Tensor, MixerState]:
+        """Mix one token of a stream; token by token it equals :meth:`forward`.
+
+        Args:
+            x: (b, d). state: from the token before, or :meth:`allocate_state`.
+            A_log: as in :meth:`forward`.
+
+        Returns:
+            (b, d) and the state for the next token.
+        """
+        inputs, z = self._split(x)  # (b, e) each
+        weight, bias = self.conv1d.weight.squeeze(1), self.conv1d.bias
+        u, conv = causal_conv1d_update(inputs, state.conv, weight, bias, "silu")
+        u, delta, A, B, C, D, delta_bias = self._project(u, "", A_log)
+        y, scan = selective_state_update(
+            state.scan, u, delta, A, B, C, D, z, delta_bias, delta_softplus=True
+        )
+        return self.out_proj(y), MixerState(conv, scan)
+
+    def _split(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(..., d) -> what is scanned and its gate, (..., e): views of one tensor."""
+        inputs = self.in_proj(x)
+        if not self.with_gate:
+            return inputs, None
+        inputs, z = inputs.chunk(2, dim=-1)
+        return inputs, z
+
     def _scan_inputs(
         self, inputs: Tensor, suffix: str, A_log: Tensor | None = None
     ) -> ScanInputs:
@@ -122,14 +180,23 @@ class MambaMixer(BaseModule):
         u = causal_conv1d(
             inputs, conv1d.weight.squeeze(1), conv1d.bias, "silu", reverse=suffix != ""
         )
-        dt_B_C = getattr(self, f"x_proj{suffix}")(u)  # (b, l, r + 2n)
+        return self._project(u, suffix, A_log)
+
+    def _project(self, u: Tensor, suffix: str, A_log: Tensor | None) -> ScanInputs:
+        """(..., e) after the convolution -> what one direction's scan reads."""
+        if (A_log is None) is not self.with_A:
+            raise ValueError(
+                f"A_log is {'not ' if A_log is None else ''}given to a MambaMixer with"
+                f" with_A={self.with_A}, expected it with with_A=False only"
+            )
+        dt_B_C = getattr(self, f"x_proj{suffix}")(u)  # (..., r + 2n)
         dt, B, C = dt_B_C.split([self.dt_rank, self.d_state, self.d_state], dim=-1)
         dt_proj = getattr(self, f"dt_proj{suffix}")
-        with torch.autocast(dt.device.type, enabled=False):  # delta is never lowered
-            dt = dt.to(dt_proj.weight.dtype)
-            delta = F.linear(dt, dt_proj.weight)  # (b, l, e); its bias goes to the scan
         if A_log is None:
             A_log = getattr(self, f"A{suffix}_log")
+        with torch.autocast(dt.device.type, enabled=False):  # delta is never lowered
+            weight = _full(dt_proj.weight)
+            delta = F.linear(dt.to(weight.dtype), weight)  # (..., e); bias: in the scan
         A = -torch.exp(_full(A_log))  # (e, n)
         D = _full(getattr(self, f"D{suffix}"))
         return ScanInputs(u, delta, A, B, C, D, _full(dt_proj.bias))
@@ -178,6 +245,15 @@ class MambaBlock(BaseModule):
         hidden = self.norm(residual).to(hidden.dtype)
         return self.mixer(hidden), residual
 
+    def step(
+        self, hidden: Tensor, residual: Tensor | None, state: MixerState
+    ) -> tuple[Tensor, Tensor, MixerState]:
+        """One token of a stream, (b, d); see :meth:`MambaMixer.step`."""
+        residual = add_residual(self.drop_path(hidden), residual)
+        hidden = self.norm(residual).to(hidden.dtype)
+        hidden, state = cast(MambaMixer, self.mixer).step(hidden, state)
+        return hidden, residual, state
+
 
 def add_residual(hidden: Tensor, residual: Tensor | None) -> Tensor:
     """The running sum, (b, l, d), kept in at least float32."""
@@ -194,6 +270,30 @@ def forward_blocks(
         hidden, residual = block(hidden, residual)
     residual = add_residual(drop_path(hidden), residual)
     return norm(residual).to(x.dtype)
+
+
+def step_blocks(
+    x: Tensor,
+    blocks: Iterable[MambaBlock],
+    states: Sequence[MixerState],
+    norm: nn.Module,
+    drop_path: nn.Module,
+) -> tuple[Tensor, list[MixerState]]:
+    """:func:`forward_blocks` for one token of a stream, in one direction.
+
+    Args:
+        x: (b, d). states: one a block, from the token before or
+            ``block.mixer.allocate_state(b)``.
+
+    Returns:
+        (b, d) and the states for the next token.
+    """
+    hidden, residual, following = x, None, []
+    for block, state in zip(blocks, states, strict=True):
+        hidden, residual, state = block.step(hidden, residual, state)
+        following.append(state)
+    residual = add_residual(drop_path(hidden), residual)
+    return norm(residual).to(x.dtype), following
 
 
 def build_blocks(

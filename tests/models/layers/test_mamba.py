@@ -1,7 +1,15 @@
+import tracemalloc
+
 import pytest
 import torch
 
-from mmfusion.models.layers import MambaBlock, MambaMixer, forward_blocks
+from mmfusion.models.layers import (
+    MambaBlock,
+    MambaMixer,
+    build_blocks,
+    forward_blocks,
+    step_blocks,
+)
 from mmfusion.ops import scan_backend
 from tests.tolerances import FORWARD
 
@@ -83,3 +91,42 @@ def test_autocast_keeps_what_matters_in_float32():
     finally:
         module.selective_scan = original
     assert seen == {"A": torch.float32, "bias": torch.float32}
+
+
+def test_a_stream_of_tokens_equals_the_whole_sequence():
+    blocks, last = build_blocks(16, 2, bidirectional=False)
+    norm = torch.nn.RMSNorm(16, eps=1e-5)
+    x = torch.randn(2, 70, 16)
+    states = [block.mixer.allocate_state(2) for block in blocks]
+    outputs = []
+    for token in x.unbind(1):
+        y, states = step_blocks(token, blocks, states, norm, last)
+        outputs.append(y)
+    whole = forward_blocks(x, blocks, norm, last)
+    torch.testing.assert_close(torch.stack(outputs, 1), whole, **FORWARD[torch.float32])
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_memory_of_a_stream_is_constant():
+    mixer = MambaMixer(8, d_state=4)
+    state = mixer.allocate_state(1)
+    sizes = {sum(part.untyped_storage().nbytes() for part in state)}
+    x = torch.randn(1, 8)
+    for step in range(10_000):
+        if step == 9_500:
+            tracemalloc.start()
+        elif step == 9_600:
+            before = tracemalloc.get_traced_memory()[0]
+        _, state = mixer.step(x, state)
+        sizes.add(sum(part.untyped_storage().nbytes() for part in state))
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert len(sizes) <= 2  # a step's convolution state is a view of one token more
+    assert grown < 10_000  # bytes of Python objects, in 400 steps
+    assert all(part.isfinite().all() for part in state)
+
+
+def test_streaming_needs_one_direction():
+    with pytest.raises(ValueError, match="bidirectional=False"):
+        MambaMixer(8, bidirectional=True).allocate_state(1)
