@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 
 from mmfusion.engine.checkpoint import write_text_atomic
 from mmfusion.engine.errors import CheckpointError
+from mmfusion.engine.hooks.monitored import find_metric
 from mmfusion.engine.work_dir import FINISHED, resumable_checkpoints
 from mmfusion.registry import HOOKS
 
@@ -130,12 +131,7 @@ class AtomicCheckpointHook(Hook):
     def _update_best(self, runner: Any) -> None:
         if self.save_best is None:
             return
-        if self.save_best not in self._metrics:
-            raise ValueError(
-                f"save_best is {self.save_best!r}, the validation measured "
-                f"{sorted(self._metrics)}"
-            )
-        value = float(self._metrics[self.save_best])
+        value = find_metric(self._metrics, self.save_best, "save_best")
         if self.best is not None and not RULES[self.rule](value, self.best["value"]):
             return
         self.best = {"metric": self.save_best, "value": value, "epoch": runner.epoch}

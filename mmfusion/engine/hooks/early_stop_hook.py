@@ -5,6 +5,7 @@ from typing import Any
 
 from mmengine.hooks import Hook
 
+from mmfusion.engine.hooks.monitored import find_metric
 from mmfusion.registry import HOOKS
 
 
@@ -58,12 +59,8 @@ class EarlyStopHook(Hook):
         self, runner: Any, metrics: dict[str, float] | None = None
     ) -> None:
         """Count, and tell the loop to stop when patience is at its end."""
-        if self.monitor not in (metrics or {}):
-            raise ValueError(
-                f"EarlyStopHook.monitor is {self.monitor!r}, the validation measured "
-                f"{sorted(metrics or {})}"
-            )
-        value = self.sign * float(metrics[self.monitor])  # type: ignore[index]
+        found = find_metric(metrics, self.monitor, "EarlyStopHook.monitor")
+        value = self.sign * found
         if value > self.best + self.min_delta:
             self.best, self.num_bad = value, 0
             return
