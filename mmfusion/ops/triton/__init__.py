@@ -1,0 +1,1 @@
+"""Triton kernels for CUDA: the selective scan and the causal convolution."""

@@ -1,0 +1,130 @@
+"""The backend ``triton``: own GPU kernels, both directions in one launch, no atomics.
+
+With ``TRITON_INTERPRET=1`` in the environment, Triton runs the kernels in Python: for
+tests of correctness on a CPU, at tiny sizes. Nothing here needs triton to import.
+"""
+
+import importlib.util
+import os
+
+import torch
+from torch import Tensor
+
+from mmfusion.ops.backends import ScanCall, ScanInputs
+
+_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+_MAX_STATES = 256
+_MAX_WIDTH = 8  # the loops over a filter are unrolled, in the backward w x w times
+_INSTALL = "pip install triton==3.8.0 (it comes with a CUDA build of torch)"
+
+
+class TritonBackend:
+    """Sequential in time by segments, a lane a channel; see ``scan_kernels.py``."""
+
+    name = "triton"
+
+    def missing(self) -> str | None:
+        if importlib.util.find_spec("triton") is None:
+            return f"triton is not installed; {_INSTALL}"
+        if not (torch.cuda.is_available() or _interpreted()):
+            return (
+                "there is no CUDA device; on a CPU Triton's interpreter runs its"
+                " kernels, slowly: set TRITON_INTERPRET=1 before Python starts"
+            )
+        return None
+
+    def refuses(self, call: ScanCall) -> str | None:
+        one = call.directions[0]
+        reason = _refuses_tensor(one.u)
+        if reason is not None:
+            return reason
+        if one.A.shape[1] > _MAX_STATES:
+            return f"n is {one.A.shape[1]}, its kernels take at most {_MAX_STATES}"
+        return None
+
+    def scan(self, call: ScanCall) -> tuple[Tensor, Tensor | None]:
+        from mmfusion.ops.triton.scan import forward_op
+
+        pairs = [
+            _same_dtype(x) for x in zip(*(d[:5] for d in call.directions), strict=True)
+        ]
+        u, delta, A, B, C = pairs
+        D, delta_bias = _per_sequence(call.directions)
+        lengths = call.lengths or (u[0].shape[1],)
+        initial = call.initial_state
+        if initial is not None:
+            initial = initial if call.lengths else initial.unsqueeze(1)
+            initial = initial.transpose(2, 3).contiguous()  # (b, k, n, d)
+        tensors = (*u, *delta, *A, *B, *C, D, delta_bias, call.z, initial)
+        save = torch.is_grad_enabled() and any(
+            x is not None and x.requires_grad for x in tensors
+        )
+        y, last, _ = forward_op(
+            u, delta, torch.stack(A), B, C, D, delta_bias, call.z, initial,
+            call.delta_softplus, list(call.reverse), list(lengths),
+            call.return_last_state, save,
+        )  # fmt: skip
+        if not call.return_last_state:
+            return y, None
+        last = last.transpose(2, 3)  # (b, k, d, n)
+        return y, last if call.lengths else last.squeeze(1)
+
+    def conv(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        silu: bool,
+        reverse: bool,
+        lengths: tuple[int, ...] | None,
+    ) -> Tensor:
+        if _refuses_tensor(x) is not None or weight.shape[1] > _MAX_WIDTH:
+            return NotImplemented
+        from mmfusion.ops.triton.conv import forward_op
+
+        return forward_op(
+            x, weight, bias, silu, reverse, list(lengths or (x.shape[1],))
+        )
+
+
+def _interpreted() -> bool:
+    return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on", "yes")
+
+
+def _refuses_tensor(x: Tensor) -> str | None:
+    if not (x.is_cuda or _interpreted()):
+        return f"the tensors are on {x.device}, it serves CUDA"
+    if x.dtype not in _DTYPES:
+        return f"the dtype is {x.dtype}, it computes in float32"
+    if x.shape[1] * max(x.stride(1), x.shape[2]) >= 2**31:
+        return f"one batch entry {tuple(x.shape[1:])} spans more than 2^31 elements"
+    return None
+
+
+def _same_dtype(tensors: tuple[Tensor, ...]) -> list[Tensor]:
+    """One input of both directions in one dtype; a mixture becomes float32."""
+    if len({x.dtype for x in tensors}) > 1:
+        return [x.float() for x in tensors]
+    return list(tensors)
+
+
+def _per_sequence(directions: tuple[ScanInputs, ...]) -> list[Tensor | None]:
+    """D and delta_bias as (s, 1, d), or both (s, k, d) where a sequence has its own."""
+    rows = [
+        [x.unsqueeze(0) if x is not None and x.dim() == 1 else x for x in values]
+        for values in zip(*(d[5:] for d in directions), strict=True)
+    ]
+    num_rows = max([1, *(len(x) for xs in rows for x in xs if x is not None)])
+    channels = directions[0].u.shape[2]
+
+    def stacked(values: list[Tensor | None]) -> Tensor | None:
+        if all(x is None for x in values):
+            return None
+        zeros = directions[0].A.new_zeros(1, channels)  # for a direction without one
+        filled = [zeros if x is None else x for x in values]
+        return torch.stack([x.expand(num_rows, channels) for x in filled])
+
+    return [stacked(values) for values in rows]
+
+
+BACKEND = TritonBackend()

@@ -1,0 +1,212 @@
+"""The causal convolution with SiLU: kernels, launches and the PyTorch operator.
+
+y_i = silu(bias + sum_j weight_j x_{i - w + 1 + j}), i in the order of the scan; what
+lies before a sequence counts as zero. A program has a tile (tokens, channels).
+"""
+
+from collections.abc import Sequence
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from mmfusion.ops.triton import plan as plans
+from mmfusion.ops.triton.plan import ceil_div, make_plan, table
+
+
+@triton.jit
+def _sequence(tiles, BACKWARD: tl.constexpr):
+    """Origin and sign of the tokens of this program's sequence, begin, end, length."""
+    entry = tiles + tl.program_id(1) * 6
+    first, last = tl.load(entry), tl.load(entry + 1)
+    origin, sign = first, 1
+    if BACKWARD:
+        origin, sign = last, -1
+    return origin, sign, tl.load(entry + 2), tl.load(entry + 3), last - first + 1
+
+
+@triton.jit
+def _load_tile(pointer, stride, origin, sign, i, ok, d):
+    """x at offsets i of the sequence, (tokens, channels) float32; 0 where not ok."""
+    at = (origin + sign * i)[:, None] * stride + d[None, :]
+    return tl.load(pointer + at, mask=ok, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def conv_forward(
+    x, weight, bias, tiles, y, x_batch, x_token, length, channels,
+    WIDTH: tl.constexpr, SILU: tl.constexpr, BACKWARD: tl.constexpr,
+    BLOCK_L: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    """x (b, l, d), weight (d, w) -> y (b, l, d)."""
+    d = tl.program_id(0) * BLOCK_D + tl.arange(0, BLOCK_D)
+    live = d < channels
+    origin, sign, begin, end, _ = _sequence(tiles, BACKWARD)
+    batch = tl.program_id(2).to(tl.int64)
+    i = begin + tl.arange(0, BLOCK_L)
+    ok = (i < end)[:, None] & live[None, :]
+    total = tl.zeros([BLOCK_L, BLOCK_D], tl.float32)
+    if bias is not None:
+        total += tl.load(bias + d, mask=live, other=0.0).to(tl.float32)[None, :]
+    for j in tl.static_range(WIDTH):
+        w = tl.load(weight + d * WIDTH + j, mask=live, other=0.0).to(tl.float32)
+        past = i - (WIDTH - 1) + j
+        total += w[None, :] * _load_tile(
+            x + batch * x_batch, x_token, origin, sign, past,
+            ok & (past >= 0)[:, None], d,
+        )  # fmt: skip
+    if SILU:
+        total = total / (1.0 + tl.exp(-total))
+    at = (origin + sign * i)[:, None] * channels + d[None, :]
+    tl.store(y + batch * length * channels + at, total, mask=ok)
+
+
+@triton.jit
+def conv_backward(
+    x, weight, bias, dy, tiles, dx, dweight, dbias, x_batch, x_token, dy_batch,
+    dy_token, length, channels,
+    WIDTH: tl.constexpr, SILU: tl.constexpr, BACKWARD: tl.constexpr,
+    BLOCK_L: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    """dx (b, l, d), and by program dweight (b, tiles, w, d), dbias (b, tiles, d).
+
+    The sums before SiLU are computed again, for the tile and the WIDTH - 1 tokens after
+    it, from which x gets gradients too.
+    """
+    d = tl.program_id(0) * BLOCK_D + tl.arange(0, BLOCK_D)
+    live = d < channels
+    origin, sign, begin, end, sequence_length = _sequence(tiles, BACKWARD)
+    batch = tl.program_id(2).to(tl.int64)
+    i = begin + tl.arange(0, BLOCK_L)
+    in_tile = (i < end)[:, None] & live[None, :]
+    dx_tile = tl.zeros([BLOCK_L, BLOCK_D], tl.float32)
+    partial = batch * tl.num_programs(1) + tl.program_id(1)
+    for ahead in tl.static_range(WIDTH):
+        later = i + ahead
+        ok = (later < sequence_length)[:, None] & in_tile
+        ds = _load_tile(
+            dy + batch * dy_batch, dy_token, origin, sign, later, ok, d
+        )  # fmt: skip
+        if SILU:
+            total = tl.zeros([BLOCK_L, BLOCK_D], tl.float32)
+            if bias is not None:
+                total += tl.load(bias + d, mask=live, other=0.0).to(tl.float32)[None, :]
+            for j in tl.static_range(WIDTH):
+                w = tl.load(weight + d * WIDTH + j, mask=live, other=0.0)
+                past = later - (WIDTH - 1) + j
+                total += w.to(tl.float32)[None, :] * _load_tile(
+                    x + batch * x_batch, x_token, origin, sign, past,
+                    ok & (past >= 0)[:, None], d,
+                )  # fmt: skip
+            gate = 1.0 / (1.0 + tl.exp(-total))
+            ds *= gate * (1.0 + total * (1.0 - gate))
+        # x_i meets the sum of token i + ahead with the weight WIDTH - 1 - ahead
+        w = tl.load(weight + d * WIDTH + (WIDTH - 1 - ahead), mask=live, other=0.0)
+        dx_tile += w.to(tl.float32)[None, :] * ds
+        here = _load_tile(x + batch * x_batch, x_token, origin, sign, i, in_tile, d)
+        at = (partial * WIDTH + (WIDTH - 1 - ahead)) * channels + d
+        tl.store(dweight + at, tl.sum(here * ds, axis=0), mask=live)
+        if ahead == 0 and bias is not None:
+            tl.store(dbias + partial * channels + d, tl.sum(ds, axis=0), mask=live)
+    at = (origin + sign * i)[:, None] * channels + d[None, :]
+    tl.store(dx + batch * length * channels + at, dx_tile, mask=in_tile)
+
+
+def _tiles(lengths: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    tokens = plans.TUNING.conv_tokens
+    return make_plan(tuple(map(int, lengths)), tokens, tokens).segments
+
+
+def _constants(weight: Tensor, silu: bool, reverse: bool) -> dict[str, int]:
+    return dict(
+        WIDTH=weight.shape[1],
+        SILU=silu,
+        BACKWARD=reverse,
+        BLOCK_L=plans.TUNING.conv_tokens,
+        BLOCK_D=plans.TUNING.conv_channels,
+        num_warps=plans.TUNING.conv_warps,
+    )
+
+
+@torch.library.custom_op("mmfusion::triton_conv_forward", mutates_args=())
+def forward_op(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    silu: bool,
+    reverse: bool,
+    lengths: Sequence[int],
+) -> Tensor:
+    """x (b, l, d), weight (d, w), bias (d,) -> (b, l, d) in the dtype of x."""
+    x, weight = x if x.stride(-1) == 1 else x.contiguous(), weight.contiguous()
+    y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    tiles = _tiles(lengths)
+    blocks = ceil_div(x.shape[2], plans.TUNING.conv_channels)
+    with torch.cuda.device_of(x):
+        conv_forward[(blocks, len(tiles), x.shape[0])](
+            x, weight, bias, table(tiles, x.device), y, *x.stride()[:2], *x.shape[1:],
+            **_constants(weight, silu, reverse),
+        )  # fmt: skip
+    return y
+
+
+@torch.library.custom_op("mmfusion::triton_conv_backward", mutates_args=())
+def backward_op(
+    dy: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    silu: bool,
+    reverse: bool,
+    lengths: Sequence[int],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """dy (b, l, d) -> dx (b, l, d), dweight (d, w), dbias (d,) or empty."""
+    x, dy = (t if t.stride(-1) == 1 else t.contiguous() for t in (x, dy))
+    weight = weight.contiguous()
+    batch, length, channels = x.shape
+    tiles = _tiles(lengths)
+    dx = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    partial = (batch * len(tiles), weight.shape[1], channels)
+    dweight = torch.empty(partial, dtype=torch.float32, device=x.device)
+    dbias = dweight.new_empty(partial[0] if bias is not None else 0, channels)
+    blocks = ceil_div(channels, plans.TUNING.conv_channels)
+    with torch.cuda.device_of(x):
+        conv_backward[(blocks, len(tiles), batch)](
+            x, weight, bias, dy, table(tiles, x.device), dx, dweight,
+            None if bias is None else dbias, *x.stride()[:2], *dy.stride()[:2],
+            length, channels, **_constants(weight, silu, reverse),
+        )  # fmt: skip
+    if bias is None:
+        return dx, dweight.sum(0).t().to(weight.dtype).contiguous(), x.new_empty(0)
+    return (
+        dx,
+        dweight.sum(0).t().to(weight.dtype).contiguous(),
+        dbias.sum(0).to(bias.dtype),
+    )
+
+
+@forward_op.register_fake
+def _forward_fake(x, weight, bias, silu, reverse, lengths):
+    return torch.empty(x.shape, dtype=x.dtype, device=x.device)
+
+
+@backward_op.register_fake
+def _backward_fake(dy, x, weight, bias, silu, reverse, lengths):
+    dbias = x.new_empty(0) if bias is None else bias.new_empty(bias.shape)
+    dx = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    return dx, weight.new_empty(weight.shape), dbias
+
+
+def _setup_context(ctx, inputs, output) -> None:
+    x, weight, bias, *ctx.options = inputs
+    ctx.save_for_backward(x, weight, bias)
+
+
+def _backward(ctx, dy):
+    x, weight, bias = ctx.saved_tensors
+    dx, dweight, dbias = backward_op(dy, x, weight, bias, *ctx.options)
+    return dx, dweight, None if bias is None else dbias, None, None, None
+
+
+forward_op.register_autograd(_backward, setup_context=_setup_context)

@@ -1,0 +1,107 @@
+"""How the work of a call is cut into programs: tuning constants, segments, chunks.
+
+The cuts depend on shapes only, never on the GPU, so results do not either.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Everything that would be tuned on a GPU. None of it is measured on one yet.
+
+    Attributes:
+        channels: channels of a scan program; 32 gives each lane of a warp one channel
+            with all its states, so that sums over states need no shuffles.
+        states_per_warp: states that one warp keeps; 16 leave the backward with room
+            among the 255 registers of a thread. More states take more warps.
+        chunk: tokens between two states that the forward saves; 64 costs n / 64 of u.
+        block: tokens whose states the backward keeps in registers at a time, between
+            scratch states; at 4 a thread holds 4 x 16 states and as many decays.
+        programs: how many warps fill the GPU; below it time is cut into segments, at
+            1.7 times the arithmetic. 132 SMs x 4 schedulers x 3 warps of an H200.
+        conv_tokens, conv_channels, conv_warps: tile of a convolution program; 64
+            channels make one row of a tile two full sectors in any dtype.
+        merge_elements, merge_warps: elements of a program of the final sum.
+    """
+
+    channels: int = 32
+    states_per_warp: int = 16
+    chunk: int = 64
+    block: int = 4
+    programs: int = 1536
+    conv_tokens: int = 32
+    conv_channels: int = 64
+    conv_warps: int = 4
+    merge_elements: int = 1024
+    merge_warps: int = 4
+
+
+TUNING = Tuning()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where sequences and their segments lie. Offsets count in the scan's own order.
+
+    Attributes:
+        segments: rows (first token, last token of the sequence, begin, end, sequence,
+            first chunk). A segment covers the offsets begin..end of its sequence, and
+            offset i is token first + i, or last - i in reverse.
+        sequences: rows (first segment, end of segments) for each sequence.
+        num_chunks: chunks of all segments; each segment starts a new chunk.
+    """
+
+    segments: tuple[tuple[int, ...], ...]
+    sequences: tuple[tuple[int, int], ...]
+    num_chunks: int
+
+    @property
+    def is_split(self) -> bool:
+        """Whether any sequence has more than one segment."""
+        return len(self.segments) > len(self.sequences)
+
+
+@lru_cache(maxsize=256)
+def make_plan(lengths: tuple[int, ...], segment: int, chunk: int) -> Plan:
+    """Cut sequences into segments of at most ``segment`` tokens."""
+    segments: list[tuple[int, ...]] = []
+    sequences, num_chunks, first = [], 0, 0
+    for index, length in enumerate(lengths):
+        before = len(segments)
+        for begin in range(0, length, segment):
+            end = min(begin + segment, length)
+            row = (first, first + length - 1, begin, end, index, num_chunks)
+            segments.append(row)
+            num_chunks += ceil_div(end - begin, chunk)
+        sequences.append((before, len(segments)))
+        first += length
+    return Plan(tuple(segments), tuple(sequences), num_chunks)
+
+
+def plan_scan(
+    lengths: tuple[int, ...], num_rows: int, num_blocks: int, tuning: Tuning
+) -> Plan:
+    """Segments for a scan of ``num_rows`` (directions x batch) x ``num_blocks``.
+
+    One segment a sequence where rows, blocks of channels and sequences fill the GPU.
+    """
+    wanted = ceil_div(tuning.programs, num_rows * num_blocks)  # over all sequences
+    one_each = wanted <= len(lengths)
+    segment = max(lengths) if one_each else ceil_div(sum(lengths), wanted)
+    segment = ceil_div(segment, tuning.chunk) * tuning.chunk
+    return make_plan(lengths, segment, tuning.chunk)
+
+
+@lru_cache(maxsize=256)
+def table(rows: tuple[tuple[int, ...], ...], device: torch.device) -> Tensor:
+    """Rows of a plan as an int32 tensor for the kernels."""
+    return torch.tensor(rows, dtype=torch.int32, device=device)
+
+
+def ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
