@@ -238,16 +238,40 @@ MMF_INLINE vf softplus(vf x) { return softplus_of(x, exponential(-absolute(x)));
 
 /* ---- Across lanes ---- */
 
-MMF_INLINE float sum_of_lanes(vf x) {
-  float s = 0.0f;
-  for (int i = 0; i < W; ++i) s += x[i];
-  return s;
+/* Lanes 0, 2, 4, ... of a, then those of b; and lanes 1, 3, 5, ... */
+#if defined(__clang__) || __GNUC__ >= 12
+#define MMF_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define MMF_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, vi{__VA_ARGS__})
+#endif
+MMF_INLINE vf even_lanes(vf a, vf b) {
+#if defined(MMF_AVX512)
+  return MMF_SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+#elif defined(MMF_AVX2)
+  return MMF_SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+#else
+  return MMF_SHUFFLE(a, b, 0, 2, 4, 6);
+#endif
+}
+MMF_INLINE vf odd_lanes(vf a, vf b) {
+#if defined(MMF_AVX512)
+  return MMF_SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+#elif defined(MMF_AVX2)
+  return MMF_SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+#else
+  return MMF_SHUFFLE(a, b, 1, 3, 5, 7);
+#endif
 }
 
-MMF_INLINE float max_of_lanes(vf x) {
-  float m = x[0];
-  for (int i = 1; i < W; ++i) m = x[i] > m ? x[i] : m;
-  return m;
+/* Lane i of the result is the sum over the lanes of x[i], for W vectors. */
+template <int COUNT = W>
+MMF_INLINE vf sums_of_lanes(const vf* x) {
+  vf a = sums_of_lanes<COUNT / 2>(x), b = sums_of_lanes<COUNT / 2>(x + COUNT / 2);
+  return even_lanes(a, b) + odd_lanes(a, b);
+}
+template <>
+MMF_INLINE vf sums_of_lanes<1>(const vf* x) {
+  return x[0];
 }
 
 /* While it lives, subnormal numbers count as 0 on this thread: a state that fades away

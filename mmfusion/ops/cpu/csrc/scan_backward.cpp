@@ -1,0 +1,437 @@
+/* The selective scan, backward: gradients of every input by hand.
+ *
+ * With g_t the gradient of h_t and a_t = exp(delta_t A), per channel and state:
+ *   g_t = C_t dy_t + a_{t+1} g_{t+1}
+ *   dC_t = dy_t h_t        dB_t = g_t delta_t u_t      (summed over the group's channels)
+ *   d(delta_t u_t) = g_t B_t      d(delta_t A) = g_t a_t h_{t-1}
+ * Chunks are taken from the last to the first; a_t and h_{t-1} of a chunk are computed
+ * again from its checkpoint. Where work items add to the same gradient, each writes its
+ * part and the parts are summed in a fixed order.
+ */
+#include "scan.h"
+
+namespace mmf {
+namespace {
+
+constexpr int S = kStateUnit; /* states done together: what keeps their trace in L1 */
+
+/* One token of one vector of channels, as the loops over states see it. */
+struct Step {
+  vf delta, input;    /* after bias and softplus; delta u */
+  vf grad_y;          /* after the gate */
+  vf grad_input;      /* of delta u */
+  vf grad_exponent;   /* of delta, through delta A, in units of log2(e) */
+  vf y;               /* without skip and gate */
+};
+
+/* What only the beginning and the end of a chunk need. */
+struct Edge {
+  vf u;
+  vf slope;      /* d delta / d(delta before softplus) */
+  vf gate_slope; /* grad_y d silu(z) / dz */
+};
+
+/* Of one token: a_t, then h_{t-1}; and the sums over channels for dB_t, then dC_t. */
+struct Trace {
+  vf decay[S], before[S];
+};
+struct Sums {
+  vf B[S], C[S];
+};
+
+struct Scratch {
+  Step* steps; /* steps[v * kSteps + t] */
+  Edge* edges;
+  Trace* trace;                                /* [kSteps] */
+  Sums* sums;                                  /* [kSteps] */
+  vf *rates, *state, *grad_state, *grad_rates; /* [v * padded_states + s] */
+  vf *limits, *largest, *grad_D, *grad_bias;   /* [v] */
+  float *rows, *grad_rows;                     /* [t][B, C][padded_states] */
+  float* partial;                              /* grad_z of the first direction */
+};
+
+int64_t carve(const Layout& w, bool with_partial, char* memory, Scratch* scratch) {
+  Scratch& s = *scratch;
+  const int64_t vectors = w.max_vectors, states = vectors * w.padded_states;
+  char* p = memory;
+  auto take = [&p](auto& pointer, int64_t count) {
+    pointer = (decltype(+pointer))p;
+    p += count * (int64_t)sizeof(*pointer);
+  };
+  take(s.trace, kSteps);
+  take(s.sums, kSteps);
+  take(s.steps, vectors * kSteps);
+  take(s.edges, vectors * kSteps);
+  take(s.rates, states);
+  take(s.state, states);
+  take(s.grad_state, states);
+  take(s.grad_rates, states);
+  take(s.limits, vectors);
+  take(s.largest, vectors);
+  take(s.grad_D, vectors);
+  take(s.grad_bias, vectors);
+  take(s.rows, kSteps * 2 * w.padded_states);
+  take(s.grad_rows, kSteps * 2 * w.padded_states);
+  take(s.partial, with_partial ? w.longest * vectors * W : 0);
+  return ceil_div(p - memory, 64) * 64 + 64;
+}
+
+/* Gradients that several items add to: one part for each block of channels (B, C) or for
+ * each sequence of each batch row (A, D, delta_bias). NULL: written at once. */
+struct Parts {
+  float *B, *C;            /* (group_blocks, b, l, g, n) */
+  float *A, *D, *delta_bias; /* (b, k, d, n), (b, k, d) */
+};
+
+void load_steps(const mmf_scan& call, const Item& item, const mmf_scan_direction& dir,
+                const Chunk& chunk, const Scratch& scratch) {
+  const float* bias = row_of_sequence(dir.delta_bias, dir.delta_bias_stride, item);
+  const bool gated = call.z.data != nullptr;
+  for (int v = 0; v < item.vectors; ++v) scratch.largest[v] = vf{};
+  for (int t = 0; t < chunk.steps; ++t) {
+    int64_t token = chunk.token + t * chunk.stride;
+    int64_t at_u = index_of(dir.u, item, token);
+    int64_t at_delta = index_of(dir.delta, item, token);
+    int64_t at_y = index_of(call.grad_y, item, token);
+    int64_t at_z = gated ? index_of(call.z, item, token) : 0;
+    for (int v = 0; v < item.vectors; ++v) {
+      int lanes = lanes_of(item, v);
+      vf u = load_as_float(dir.u, at_u + v * W, lanes);
+      vf delta = load_as_float(dir.delta, at_delta + v * W, lanes);
+      vf grad_y = load_as_float(call.grad_y, at_y + v * W, lanes);
+      Edge& edge = scratch.edges[v * kSteps + t];
+      edge.u = u;
+      edge.slope = splat(1.0f);
+      if (bias) delta += load_some(bias + v * W, lanes);
+      if (call.delta_softplus) {
+        vf e = exponential(-absolute(delta));
+        edge.slope = sigmoid_of(delta, e);
+        delta = softplus_of(delta, e);
+      }
+      if (gated) {
+        vf z = load_as_float(call.z, at_z + v * W, lanes);
+        vf open = sigmoid(z);
+        edge.gate_slope = grad_y * open * (1.0f + z * (1.0f - open));
+        grad_y *= z * open;
+      }
+      scratch.steps[v * kSteps + t] = {delta, delta * u, grad_y, vf{}, vf{}, vf{}};
+      vf size = absolute(delta);
+      scratch.largest[v] = size <= scratch.largest[v] ? scratch.largest[v] : size;
+    }
+  }
+}
+
+/* The recurrence of one chunk again for S states, leaving its trace. */
+template <bool CLAMP>
+void trace_states(Step* steps, int num_steps, const float* B, const float* C,
+                  int64_t row_stride, const vf* rates, const vf* state, Trace* trace,
+                  Sums* sums) {
+  vf h[S];
+  MMF_UNROLL for (int s = 0; s < S; ++s) h[s] = state[s];
+  for (int t = 0; t < num_steps; ++t, B += row_stride, C += row_stride) {
+    vf delta = steps[t].delta, input = steps[t].input, grad_y = steps[t].grad_y;
+    vf y = steps[t].y;
+    MMF_UNROLL for (int s = 0; s < S; ++s) {
+      vf decay = exp2_of_product<CLAMP>(delta, rates[s]);
+      trace[t].decay[s] = decay;
+      trace[t].before[s] = h[s];
+      h[s] = decay * h[s] + input * B[s];
+      sums[t].C[s] += grad_y * h[s];
+      y += h[s] * C[s];
+    }
+    steps[t].y = y;
+  }
+}
+
+/* From the chunk's last token to its first; grad_state goes from the gradient of the
+ * state after the chunk to that of the state before it. */
+void reverse_states(Step* steps, int num_steps, const float* B, const float* C,
+                    int64_t row_stride, const vf* rates, const Trace* trace, Sums* sums,
+                    vf* grad_state, vf* grad_rates) {
+  vf g[S], grad_rate[S], rate[S];
+  MMF_UNROLL for (int s = 0; s < S; ++s) g[s] = grad_state[s];
+  MMF_UNROLL for (int s = 0; s < S; ++s) grad_rate[s] = grad_rates[s];
+  MMF_UNROLL for (int s = 0; s < S; ++s) rate[s] = rates[s];
+  B += (num_steps - 1) * row_stride;
+  C += (num_steps - 1) * row_stride;
+  for (int t = num_steps - 1; t >= 0; --t, B -= row_stride, C -= row_stride) {
+    vf delta = steps[t].delta, input = steps[t].input, grad_y = steps[t].grad_y;
+    vf grad_input = steps[t].grad_input, grad_exponent = steps[t].grad_exponent;
+    MMF_UNROLL for (int s = 0; s < S; ++s) {
+      g[s] += grad_y * C[s];
+      sums[t].B[s] += g[s] * input;
+      grad_input += g[s] * B[s];
+      g[s] *= trace[t].decay[s];
+      vf exponent = g[s] * trace[t].before[s];
+      grad_rate[s] += exponent * delta;
+      grad_exponent += exponent * rate[s];
+    }
+    steps[t].grad_input = grad_input;
+    steps[t].grad_exponent = grad_exponent;
+  }
+  MMF_UNROLL for (int s = 0; s < S; ++s) grad_state[s] = g[s];
+  MMF_UNROLL for (int s = 0; s < S; ++s) grad_rates[s] = grad_rate[s];
+}
+
+/* Sums over lanes into grad_rows, for the S states that start where it points. */
+void reduce_sums(const Sums* sums, int num_steps, float* grad_rows, int64_t states) {
+  constexpr int kValues = 2 * S; /* of one token */
+  const vf* from = &sums[0].B[0];
+  float values[kSteps * kValues + W];
+  for (int i = 0; i < num_steps * kValues; i += W) store(values + i, sums_of_lanes(from + i));
+  for (int i = 0; i < 2 * num_steps; ++i)
+    memcpy(grad_rows + i * states, values + i * S, S * sizeof(float));
+}
+
+void backward_states(const Layout& w, const Item& item,
+                     const Scratch& scratch, const Chunk& chunk) {
+  const int64_t n = w.padded_states;
+  bool in_range[kBlockChannels / W + 1];
+  for (int v = 0; v < item.vectors; ++v)
+    in_range[v] = is_in_range(scratch.largest[v], scratch.limits[v]);
+  for (int64_t s = 0; s < n; s += S) {
+    const float *B = scratch.rows + s, *C = B + n;
+    memset((void*)scratch.sums, 0, sizeof(Sums) * kSteps);
+    for (int v = 0; v < item.vectors; ++v) {
+      Step* steps = scratch.steps + v * kSteps;
+      const int64_t at = v * n + s;
+      auto trace = in_range[v] ? trace_states<false> : trace_states<true>;
+      trace(steps, chunk.steps, B, C, 2 * n, scratch.rates + at, scratch.state + at,
+            scratch.trace, scratch.sums);
+      reverse_states(steps, chunk.steps, B, C, 2 * n, scratch.rates + at, scratch.trace,
+                     scratch.sums, scratch.grad_state + at, scratch.grad_rates + at);
+    }
+    reduce_sums(scratch.sums, chunk.steps, scratch.grad_rows + s, n);
+  }
+}
+
+/* Gradients of u, delta and z of one chunk; sums over time for D and delta_bias. */
+void store_steps(const Item& item, const mmf_scan_direction& dir,
+                 const Chunk& chunk, const Scratch& scratch, const mmf_tensor* before,
+                 const mmf_tensor& grad_z) {
+  const float* D = row_of_sequence(dir.D, dir.D_stride, item);
+  for (int v = 0; v < item.vectors; ++v) {
+    const int lanes = lanes_of(item, v);
+    const int64_t shift = v * W;
+    const vf skip = D ? load_some(D + shift, lanes) : vf{};
+    vf grad_D = scratch.grad_D[v], grad_bias = scratch.grad_bias[v];
+    for (int t = 0; t < chunk.steps; ++t) {
+      int64_t token = chunk.token + t * chunk.stride;
+      const Step& step = scratch.steps[v * kSteps + t];
+      const Edge& edge = scratch.edges[v * kSteps + t];
+      vf grad_delta = step.grad_input * edge.u + step.grad_exponent * kLn2;
+      grad_delta *= edge.slope;
+      grad_bias += grad_delta;
+      grad_D += step.grad_y * edge.u;
+      if (dir.grad_u.data)
+        store_from_float(dir.grad_u, index_of(dir.grad_u, item, token) + shift,
+                         step.grad_input * step.delta + step.grad_y * skip, lanes);
+      if (dir.grad_delta.data)
+        store_from_float(dir.grad_delta, index_of(dir.grad_delta, item, token) + shift,
+                         grad_delta, lanes);
+      if (grad_z.data) {
+        vf grad = edge.gate_slope * (step.y + skip * edge.u);
+        if (before)
+          grad = load_as_float(*before, index_of(*before, item, token) + shift, lanes) + grad;
+        store_from_float(grad_z, index_of(grad_z, item, token) + shift, grad, lanes);
+      }
+    }
+    scratch.grad_D[v] = grad_D;
+    scratch.grad_bias[v] = grad_bias;
+  }
+}
+
+/* Gradients of B and C of one chunk: this block's part, or the whole if it is alone. */
+void store_rows(const mmf_scan& call, const Layout& w, const Item& item,
+                const Chunk& chunk, const float* grad_rows, int which,
+                const mmf_tensor& to) {
+  if (!to.data) return;
+  const int n = (int)call.n;
+  for (int t = 0; t < chunk.steps; ++t) {
+    int64_t index = item.batch * to.batch_stride +
+                    (chunk.token + t * chunk.stride) * to.time_stride +
+                    item.group * to.group_stride;
+    const float* row = grad_rows + (2 * t + which) * w.padded_states;
+    for (int s = 0; s < n; s += W) {
+      int lanes = n - s < W ? n - s : W;
+      store_from_float(to, index + s, load_some(row + s, lanes), lanes);
+    }
+  }
+}
+
+/* The part of a (group_blocks, b, l, g, n) buffer that this item's block writes. */
+mmf_tensor part_of_rows(const mmf_scan& call, int64_t block,
+                        const mmf_tensor& whole, float* parts) {
+  if (!whole.data || !parts) return whole;
+  const int64_t row = call.g * call.n;
+  float* data = parts + block * call.b * call.l * row;
+  return mmf_tensor{data, call.l * row, row, call.n, MMF_F32, 0};
+}
+
+void write_vectors(const mmf_scan& call, const Item& item, const vf* x, float* to) {
+  const int64_t row = item.batch * call.num_sequences + item.sequence;
+  for (int v = 0; v < item.vectors; ++v)
+    store_some(to + row * call.d + item.channel + v * W, x[v], lanes_of(item, v));
+}
+
+void backward_direction(const mmf_scan& call, const Layout& w, const Item& item,
+                        int64_t block, const Scratch& scratch,
+                        const mmf_scan_direction& dir, const Parts& parts,
+                        const mmf_tensor* before, const mmf_tensor& grad_z) {
+  const Sequence& seq = w.sequences[item.sequence];
+  const mmf_tensor grad_B = part_of_rows(call, block, dir.grad_B, parts.B);
+  const mmf_tensor grad_C = part_of_rows(call, block, dir.grad_C, parts.C);
+  pack_rates(call, w, item, dir.A, scratch.rates, scratch.limits);
+  read_state(call, w, item, dir.grad_last_state, scratch.grad_state);
+  read_state(call, w, item, nullptr, scratch.grad_rates);
+  for (int v = 0; v < item.vectors; ++v) scratch.grad_D[v] = scratch.grad_bias[v] = vf{};
+  for (int64_t c = ceil_div(seq.length, kSteps) - 1; c >= 0; --c) {
+    Chunk chunk = make_chunk(seq, dir.reverse != 0, c);
+    if (c > 0)
+      load_checkpoint(call, w, item, checkpoint_of(call, w, item, dir.checkpoints, c),
+                      scratch.state);
+    else
+      read_state(call, w, item, dir.initial_state, scratch.state);
+    load_rows(call, w, item, dir, chunk, scratch.rows);
+    load_steps(call, item, dir, chunk, scratch);
+    backward_states(w, item, scratch, chunk);
+    store_steps(item, dir, chunk, scratch, before, grad_z);
+    store_rows(call, w, item, chunk, scratch.grad_rows, 0, grad_B);
+    store_rows(call, w, item, chunk, scratch.grad_rows, 1, grad_C);
+  }
+  if (dir.grad_initial_state)
+    write_state(call, w, item, scratch.grad_state, dir.grad_initial_state);
+  if (parts.A) write_state(call, w, item, scratch.grad_rates, parts.A);
+  if (parts.D) write_vectors(call, item, scratch.grad_D, parts.D);
+  if (parts.delta_bias) write_vectors(call, item, scratch.grad_bias, parts.delta_bias);
+}
+
+void backward_item(const mmf_scan& call, const Layout& w, int64_t index,
+                   const Scratch& scratch, const Parts* parts) {
+  const Item item = make_item(call, w, index);
+  const int64_t block = index % w.group_blocks;
+  mmf_tensor none = {}, sum = call.z.data ? call.grad_z : none;
+  if (call.num_directions == 1)
+    return backward_direction(call, w, item, block, scratch, call.direction[0], parts[0],
+                              nullptr, sum);
+  if (sum.data && sum.dtype != MMF_F32) { /* so placed that index_of finds its part */
+    const int64_t row = w.max_vectors * W;
+    sum = mmf_tensor{nullptr, 0, row, 0, MMF_F32, 0};
+    sum.data = scratch.partial - w.sequences[item.sequence].start * row - item.channel;
+  }
+  backward_direction(call, w, item, block, scratch, call.direction[0], parts[0], nullptr,
+                     sum);
+  backward_direction(call, w, item, block, scratch, call.direction[1], parts[1],
+                     sum.data ? &sum : nullptr, sum.data ? call.grad_z : none);
+}
+
+/* ---- Sums of the parts, in a fixed order; each function is one share of the work ---- */
+
+void sum_rows(const mmf_scan& call, const Layout& w, const float* parts,
+              const mmf_tensor& to, int64_t batch, int64_t token) {
+  const int64_t n = call.n, row = call.g * n, part = call.b * call.l * row;
+  for (int64_t g = 0; g < call.g; ++g)
+    for (int64_t s = 0; s < n; s += W) {
+      const int lanes = n - s < W ? (int)(n - s) : W;
+      const float* from = parts + (batch * call.l + token) * row + g * n + s;
+      vf sum = load_some(from, lanes);
+      for (int64_t i = 1; i < w.group_blocks; ++i) sum += load_some(from + i * part, lanes);
+      store_from_float(to,
+                       batch * to.batch_stride + token * to.time_stride +
+                           g * to.group_stride + s,
+                       sum, lanes);
+    }
+}
+
+/* (b, k, size) -> (size), or (k, size) if each sequence has its own. */
+void sum_batch(const mmf_scan& call, const float* parts, int64_t size, bool by_sequence,
+               float* to) {
+  const int64_t k = call.num_sequences;
+  for (int64_t i = 0; i < (by_sequence ? k : 1) * size; ++i) to[i] = 0.0f;
+  for (int64_t row = 0; row < call.b * k; ++row) {
+    float* out = by_sequence ? to + row % k * size : to;
+    for (int64_t i = 0; i < size; ++i) out[i] += parts[row * size + i];
+  }
+}
+
+/* Where the parts of one direction lie; returns the floats taken. */
+int64_t carve_parts(const mmf_scan& call, const Layout& w, const mmf_scan_direction& dir,
+                    float* memory, Parts* parts) {
+  float* p = memory;
+  auto take = [&p](bool wanted, int64_t count) {
+    float* start = wanted ? p : nullptr;
+    p += wanted ? ceil_div(count, 16) * 16 : 0;
+    return start;
+  };
+  const int64_t rows = call.b * call.l * call.g * call.n * w.group_blocks;
+  const int64_t sequences = call.b * call.num_sequences * call.d;
+  parts->B = take(dir.grad_B.data && w.group_blocks > 1, rows);
+  parts->C = take(dir.grad_C.data && w.group_blocks > 1, rows);
+  parts->A = take(dir.grad_A != nullptr, sequences * call.n);
+  parts->D = take(dir.grad_D != nullptr, sequences);
+  parts->delta_bias = take(dir.grad_delta_bias != nullptr, sequences);
+  return p - memory;
+}
+
+bool has_what_backward_reads(const mmf_scan& call) {
+  if (!call.grad_y.data) return false;
+  for (int64_t i = 0; i < call.num_directions; ++i)
+    if (!call.direction[i].checkpoints && mmf_scan_checkpoint_floats(&call) > 0) return false;
+  return true;
+}
+
+}  // namespace
+}  // namespace mmf
+
+extern "C" int mmf_scan_backward(const mmf_scan* call) {
+  using namespace mmf;
+  if (!is_valid(*call) || !has_what_backward_reads(*call)) return MMF_BAD_ARGUMENT;
+  Layout w;
+  if (!make_layout(*call, &w)) return MMF_NO_MEMORY;
+  const int threads = num_threads(call->num_threads, w.items);
+  const bool with_partial =
+      call->num_directions == 2 && call->grad_z.data && call->grad_z.dtype != MMF_F32;
+  Scratch sizes;
+  Parts parts[2];
+  const int64_t bytes = carve(w, with_partial, nullptr, &sizes);
+  int64_t floats = 0;
+  for (int64_t i = 0; i < call->num_directions; ++i)
+    floats += carve_parts(*call, w, call->direction[i], nullptr, &parts[i]);
+  char* memory = (char*)allocate((size_t)(bytes * threads + floats * 4));
+  if (!memory) {
+    free(w.sequences);
+    return MMF_NO_MEMORY;
+  }
+  float* next = (float*)(memory + bytes * threads);
+  for (int64_t i = 0; i < call->num_directions; ++i)
+    next += carve_parts(*call, w, call->direction[i], next, &parts[i]);
+#pragma omp parallel num_threads(threads)
+  {
+    FlushSubnormals flush;
+    Scratch scratch;
+    carve(w, with_partial, memory + bytes * thread_index(), &scratch);
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t i = 0; i < w.items; ++i) backward_item(*call, w, i, scratch, parts);
+    for (int64_t i = 0; i < call->num_directions; ++i) {
+      const mmf_scan_direction& dir = call->direction[i];
+#pragma omp for schedule(static)
+      for (int64_t row = 0; row < call->b * call->l; ++row) {
+        const int64_t batch = row / call->l, token = row % call->l;
+        if (parts[i].B) sum_rows(*call, w, parts[i].B, dir.grad_B, batch, token);
+        if (parts[i].C) sum_rows(*call, w, parts[i].C, dir.grad_C, batch, token);
+      }
+#pragma omp single
+      {
+        if (parts[i].A) sum_batch(*call, parts[i].A, call->d * call->n, false, dir.grad_A);
+        if (parts[i].D)
+          sum_batch(*call, parts[i].D, call->d, dir.D_stride != 0, dir.grad_D);
+        if (parts[i].delta_bias)
+          sum_batch(*call, parts[i].delta_bias, call->d, dir.delta_bias_stride != 0,
+                    dir.grad_delta_bias);
+      }
+    }
+  }
+  free(memory);
+  free(w.sequences);
+  return MMF_OK;
+}
