@@ -1,7 +1,12 @@
 """Models: encoders, fusion necks, heads, losses and the recognizer."""
 
-from mmfusion.models.backbones import MMActionBackbone, VideoMamba
-from mmfusion.models.heads import ClassificationHead
+from mmfusion.models.backbones import (
+    CLIPTimeSformer,
+    CLIPViT,
+    MMActionBackbone,
+    VideoMamba,
+)
+from mmfusion.models.heads import ActionHead, AnswerHead, ClassificationHead
 from mmfusion.models.losses import CrossEntropyLoss
 from mmfusion.models.necks import (
     AverageMix,
@@ -14,15 +19,26 @@ from mmfusion.models.necks import (
     WeightedMix,
 )
 from mmfusion.models.pretrained import Pretrained
-from mmfusion.models.recognizers import MultiModalPreprocessor, MultiModalRecognizer
+from mmfusion.models.recognizers import (
+    BatchMix,
+    MultiModalPreprocessor,
+    MultiModalRecognizer,
+)
 from mmfusion.models.skeleton_encoders import MMActionSkeleton, SkeletonMamba
+from mmfusion.models.text_encoders import HashedWords, TextEmbedder, TextEncoder
 
 __all__ = [
+    "ActionHead",
+    "AnswerHead",
     "AverageMix",
+    "BatchMix",
+    "CLIPTimeSformer",
+    "CLIPViT",
     "CLSMixFusion",
     "ClassificationHead",
     "ContextMix",
     "CrossEntropyLoss",
+    "HashedWords",
     "MLPFusion",
     "MMActionBackbone",
     "MMActionSkeleton",
@@ -32,6 +48,8 @@ __all__ = [
     "Pretrained",
     "SharedSSMFusion",
     "SkeletonMamba",
+    "TextEmbedder",
+    "TextEncoder",
     "TransformerFusion",
     "VideoMamba",
     "WeightedMix",

@@ -38,5 +38,5 @@ class ClassificationHead(BaseModule):
         return self.fc(self.dropout(x))
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Logits (b, k) and labels (b,) -> scalar."""
+        """Logits (b, k) and labels (b,), or soft ones (b, k) -> scalar."""
         return self.criterion(logits, target)

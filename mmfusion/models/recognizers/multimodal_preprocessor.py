@@ -18,20 +18,28 @@ class MultiModalPreprocessor(BaseDataPreprocessor):
 
     Args:
         mean, std: of the three RGB channels, on the scale 0..255; ImageNet's.
+        batch_mix: config of what mixes the clips of a batch while training, such as
+            :class:`BatchMix`; it gets and gives the whole batch.
     """
 
     def __init__(
         self,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
+        batch_mix: dict | None = None,
     ) -> None:
         super().__init__()
+        self.batch_mix = None if batch_mix is None else MODELS.build(batch_mix)
         shape = (3, 1, 1, 1)
         self.register_buffer("mean", torch.tensor(mean).view(shape), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(shape), persistent=False)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Video (b, v, 3, t, h, w) uint8 -> normalised float32; the rest as it is."""
+        """Video (b, v, 3, t, h, w) uint8 -> normalised float32; the rest as it is.
+
+        Raises:
+            ValueError: the video is not uint8.
+        """
         data = self.cast_data(data)
         video: Tensor | None = data["inputs"].get("video")
         if video is None:
@@ -39,4 +47,5 @@ class MultiModalPreprocessor(BaseDataPreprocessor):
         if video.dtype != torch.uint8:
             raise ValueError(f"video has dtype {video.dtype}, expected torch.uint8")
         video = (video.float() - self.mean) / self.std
-        return {**data, "inputs": {**data["inputs"], "video": video}}
+        data = {**data, "inputs": {**data["inputs"], "video": video}}
+        return self.batch_mix(data) if training and self.batch_mix else data

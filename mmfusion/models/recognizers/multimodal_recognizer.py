@@ -1,11 +1,13 @@
 """The one recognizer: encoders, an optional neck, heads.
 
-Shapes: b samples, v views, t frames, d channels, k classes of a task.
+Shapes: b samples, v views, q questions of a sample, t frames, d channels, k classes of
+a task.
 """
 
 from collections.abc import Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor
 
@@ -14,6 +16,7 @@ from mmfusion.structures import ActionDataSample, TokenFeatures
 
 MASK_SUFFIX = "_mask"
 MODES = ("tensor", "loss", "predict")
+QUESTIONS = ("separate", "joint")
 
 
 @MODELS.register_module()
@@ -21,19 +24,29 @@ class MultiModalRecognizer(BaseModel):
     """Recognise actions from one stream or several.
 
     Views are folded into the batch before the encoders and averaged after the softmax.
-    One encoder without a neck is the unimodal baseline.
+    One encoder without a neck is the unimodal baseline. A text stream (b, 1, q, l) with
+    several questions gives as many fused vectors a view, of which each head reads its
+    own (paper B: a verb question and a noun question).
 
     Args:
         encoders: config of an encoder by stream: (b, ...) and an optional mask to
-            :class:`TokenFeatures`.
-        heads: config of a head by task (``action``, ``verb``, ``noun``...).
+            :class:`TokenFeatures`. An encoder whose attribute ``extra_streams`` names
+            inputs, such as ``("boxes",)``, gets each by keyword, and its
+            ``<stream>_mask``, which is None where the batch has none.
+        heads: config of a head by task (``action``, ``verb``, ``noun``...). One with a
+            method ``marginals``, such as :class:`ActionHead`, scores further tasks.
         neck: config of a fusion neck: features by stream to (b, d); None with one
             encoder only, whose CLS token (or token mean) goes to the heads.
         frozen: streams whose encoder is not trained.
+        questions: ``separate``: the head of a task in ``question_tasks`` reads the
+            vector of its own question, any other head the mean over questions;
+            ``joint``: every head reads the mean.
+        question_tasks: the task of each question, in the order of the text stream.
         data_preprocessor: config; :class:`MultiModalPreprocessor` if None.
 
     Raises:
-        ValueError: several encoders without a neck, or an unknown frozen stream.
+        ValueError: several encoders without a neck, an unknown frozen stream, or
+            ``questions`` that is neither of the two.
     """
 
     def __init__(
@@ -43,6 +56,8 @@ class MultiModalRecognizer(BaseModel):
         *,
         neck: dict | None = None,
         frozen: Sequence[str] = (),
+        questions: str = "separate",
+        question_tasks: Sequence[str] = ("verb", "noun"),
         data_preprocessor: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -56,6 +71,10 @@ class MultiModalRecognizer(BaseModel):
         unknown = set(frozen) - set(encoders)
         if unknown:
             raise ValueError(f"frozen names {sorted(unknown)}, expected {[*encoders]}")
+        if questions not in QUESTIONS:
+            raise ValueError(f"questions is {questions!r}, expected one of {QUESTIONS}")
+        self.questions = questions
+        self.question_tasks = tuple(question_tasks)
         self.encoders = ModuleDict(_build_all(encoders))
         self.neck = None if neck is None else MODELS.build(neck)
         self.heads = ModuleDict(_build_all(heads))
@@ -87,11 +106,13 @@ class MultiModalRecognizer(BaseModel):
             mode: ``tensor`` for logits (b v, k) by task, ``loss``, or ``predict``.
 
         Returns:
-            By mode: logits by task; ``loss_<task>`` and ``acc_<task>`` (percent); the
-            data samples with ``score_<task>`` (k,) added.
+            By mode: logits by task; ``loss_<task>`` and ``acc_<task>`` (percent, of
+            the larger share where a batch was mixed); the data samples with
+            ``score_<task>`` (k,) added.
 
         Raises:
-            ValueError: an unknown mode, or not one data sample a sample.
+            ValueError: an unknown mode, not one data sample a sample, or questions
+                that are not those of ``question_tasks``.
         """
         if mode not in MODES:
             raise ValueError(f"mode is {mode!r}, expected one of {MODES}")
@@ -99,6 +120,7 @@ class MultiModalRecognizer(BaseModel):
         if mode == "tensor":
             return logits
         samples = data_samples or []
+        self._check_questions(samples)
         batch = len(next(iter(logits.values()))) // views
         if len(samples) != batch:
             raise ValueError(
@@ -118,31 +140,68 @@ class MultiModalRecognizer(BaseModel):
         """Logits (b v, k) by task, and v."""
         feats, views = self._encode(inputs)
         if self.neck is None:
-            fused = next(iter(feats.values())).summary  # (b v, d)
+            fused = next(iter(feats.values())).summary  # (b v q, d)
         else:
-            fused = self.neck(feats)  # (b v, d)
-        return {task: head(fused) for task, head in self.heads.items()}, views
+            fused = self.neck(feats)  # (b v q, d)
+        rows = len(next(iter(inputs.values()))) * views
+        fused = fused.unflatten(0, (rows, -1))  # (b v, q, d)
+        count = fused.shape[1]
+        if count not in (1, len(self.question_tasks)):
+            raise ValueError(
+                f"the text has {count} questions a sample, expected 1 or one for each"
+                f" of question_tasks={self.question_tasks}"
+            )
+        logits = {
+            task: head(self._asked(fused, task)) for task, head in self.heads.items()
+        }
+        return logits, views
+
+    def _asked(self, fused: Tensor, task: str) -> Tensor:
+        """What the head of a task reads: (b v, q, d) -> (b v, d)."""
+        if fused.shape[1] == 1:
+            return fused.squeeze(1)
+        if self.questions == "separate" and task in self.question_tasks:
+            return fused[:, self.question_tasks.index(task)]
+        return fused.mean(1)
+
+    def _check_questions(self, samples: Sequence[ActionDataSample]) -> None:
+        """The data may say which tasks its questions are for."""
+        for sample in samples:
+            tasks = sample.metainfo.get("question_tasks")
+            if tasks is not None and tuple(tasks) != self.question_tasks:
+                raise ValueError(
+                    f"sample {sample.metainfo.get('sample_id')!r} has the questions of"
+                    f" {tuple(tasks)}, the model expects {self.question_tasks}"
+                )
 
     def _encode(
         self, inputs: dict[str, Tensor]
     ) -> tuple[dict[str, TokenFeatures], int]:
-        missing = [name for name in self.encoders if name not in inputs]
+        wanted = {
+            name: tuple(getattr(encoder, "extra_streams", ()))
+            for name, encoder in self.encoders.items()
+        }
+        read = [name for main, extra in wanted.items() for name in (main, *extra)]
+        missing = [name for name in read if name not in inputs]
         if missing:
             raise ValueError(
-                f"the batch holds {sorted(inputs)}, but the model has encoders for"
+                f"the batch holds {sorted(inputs)}, but the model's encoders read"
                 f" {missing} too: add the stream to PackInputs(streams=...)"
             )
         views = max(inputs[name].shape[1] for name in self.encoders)
         feats = {}
         for name, encoder in self.encoders.items():
-            x = _fold_views(name, inputs[name], views)
-            mask = inputs.get(name + MASK_SUFFIX)
-            if mask is not None:
-                mask = _fold_views(name + MASK_SUFFIX, mask, views)
+            keys = [
+                stream + suffix
+                for stream in (name, *wanted[name])
+                for suffix in ("", MASK_SUFFIX)
+            ]
+            x, mask, *others = [_fold_views(k, inputs.get(k), views) for k in keys]
+            extra = dict(zip(keys[2:], others, strict=True))
             with torch.set_grad_enabled(
                 torch.is_grad_enabled() and name not in self.frozen
             ):
-                feats[name] = encoder(x, mask)
+                feats[name] = encoder(x, mask, **extra)
         return feats, views
 
     def _losses(
@@ -150,18 +209,29 @@ class MultiModalRecognizer(BaseModel):
     ) -> dict[str, Tensor]:
         losses = {}
         for task, scores in logits.items():
-            target = _labels(samples, task, self.heads[task].num_classes)
-            target = target.to(scores.device).repeat_interleave(views)  # (b v,)
+            num_classes = self.heads[task].num_classes
+            label = _labels(samples, "gt", task, num_classes)
+            label = label.to(scores.device).repeat_interleave(views)  # (b v,)
+            target = label
+            if any("own_share" in sample for sample in samples):
+                target = _mixed_targets(samples, task, num_classes).to(scores.device)
+                target = target.repeat_interleave(views, 0)  # (b v, k)
             losses[f"loss_{task}"] = self.heads[task].loss(scores, target)
-            hits = scores.detach().argmax(-1) == target
+            hits = scores.detach().argmax(-1) == label
             losses[f"acc_{task}"] = 100 * hits.float().mean()
         return losses
 
     def _predictions(
         self, logits: dict[str, Tensor], views: int, samples: list[ActionDataSample]
     ) -> list[ActionDataSample]:
+        found: dict[str, Tensor] = {}
+        implied: dict[str, Tensor] = {}
         for task, scores in logits.items():
-            scores = scores.float().softmax(-1).unflatten(0, (-1, views)).mean(1)
+            found[task] = scores.float().softmax(-1).unflatten(0, (-1, views)).mean(1)
+            marginals = getattr(self.heads[task], "marginals", None)
+            if marginals is not None:
+                implied |= marginals(found[task])
+        for task, scores in {**implied, **found}.items():
             for sample, score in zip(samples, scores, strict=True):
                 sample.set_field(score, f"score_{task}")  # (k,)
         return samples
@@ -171,8 +241,10 @@ def _build_all(configs: Mapping[str, dict]) -> dict[str, torch.nn.Module]:
     return {name: MODELS.build(config) for name, config in configs.items()}
 
 
-def _fold_views(name: str, x: Tensor, views: int) -> Tensor:
+def _fold_views(name: str, x: Tensor | None, views: int) -> Tensor | None:
     """(b, v, ...) -> (b v, ...); a stream with one view serves all."""
+    if x is None:
+        return None
     if x.shape[1] == 1:
         x = x.expand(-1, views, *x.shape[2:])
     if x.shape[1] != views:
@@ -180,11 +252,16 @@ def _fold_views(name: str, x: Tensor, views: int) -> Tensor:
     return x.flatten(0, 1)
 
 
-def _labels(samples: list[ActionDataSample], task: str, num_classes: int) -> Tensor:
-    """(b,) int64; a label absent or out of range raises with the sample's id."""
+def _labels(
+    samples: list[ActionDataSample], kind: str, task: str, num_classes: int
+) -> Tensor:
+    """(b,) int64 of the fields ``<kind>_<task>``.
+
+    A label absent or out of range raises with the sample's id.
+    """
     labels = []
     for sample in samples:
-        label = sample.get(f"gt_{task}")
+        label = sample.get(f"{kind}_{task}")
         if label is None or not 0 <= int(label) < num_classes:
             raise ValueError(
                 f"sample {sample.metainfo.get('sample_id')!r} has"
@@ -192,3 +269,15 @@ def _labels(samples: list[ActionDataSample], task: str, num_classes: int) -> Ten
             )
         labels.append(int(label))
     return torch.tensor(labels)
+
+
+def _mixed_targets(
+    samples: list[ActionDataSample], task: str, num_classes: int
+) -> Tensor:
+    """(b, k): the own label's share, and the rest on the label of what was mixed in."""
+    share = torch.stack([sample.own_share for sample in samples]).unsqueeze(-1)
+    own, other = (
+        F.one_hot(_labels(samples, kind, task, num_classes), num_classes)
+        for kind in ("gt", "other")
+    )
+    return share * own + (1 - share) * other

@@ -3,8 +3,7 @@ import torch
 
 from mmfusion.engine import FusionOptimWrapper
 from mmfusion.models import MultiModalRecognizer
-from mmfusion.ops import backends
-from mmfusion.ops.torch_scan import chunked_scan
+from mmfusion.ops import torch_scan
 from mmfusion.structures import ActionDataSample
 
 VIDEO = dict(type="VideoMamba", arch="nano", img_size=32, num_frames=2)
@@ -61,7 +60,9 @@ def test_bfloat16_step_scans_in_float32(mix, monkeypatch):
         dtypes.update(x.dtype for x in inputs)
         return chunked_scan(*inputs)
 
-    monkeypatch.setitem(backends._BACKENDS, "torch", spy)
+    chunked_scan = torch_scan.chunked_scan
+    monkeypatch.setattr(torch_scan, "chunked_scan", spy)
+    monkeypatch.setenv("MMFUSION_SCAN_BACKEND", "torch")
     model = build(neck={**NECK, "mix": dict(type=mix)})
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
