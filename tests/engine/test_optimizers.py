@@ -77,6 +77,25 @@ def test_few_groups_and_no_decay_where_none_belongs():
     assert sum(len(g["params"]) for g in groups) == len(list(model.parameters()))
 
 
+def test_rate_and_decay_of_a_parameter_may_come_from_two_keys():
+    optimizer = dict(type="SGD", lr=0.1, weight_decay=0.5)
+    keys = {"neck.": dict(lr_mult=3.0), ".A_log": dict(decay_mult=0.0)}
+    build = GroupedOptimWrapperConstructor(
+        dict(optimizer=optimizer), dict(norm_decay_mult=0.0, custom_keys=keys)
+    )
+    model = nn.ModuleDict({"neck": Mixer(), "head": nn.Linear(2, 2)})
+    groups = build(model).optimizer.param_groups
+    found = {
+        id(p): (round(g["lr"], 6), g["weight_decay"])
+        for g in groups
+        for p in g["params"]
+    }
+    neck = model["neck"]
+    assert found[id(neck.A_log)] == found[id(neck.norm.weight)] == (0.3, 0.0)
+    assert found[id(neck.in_proj.weight)] == found[id(neck.D)] == (0.3, 0.5)
+    assert found[id(model["head"].weight)] == (0.1, 0.5)
+
+
 @pytest.mark.parametrize(
     "paramwise", [dict(norm_decay=0.0), dict(custom_keys={"a": dict(lr=1)})]
 )

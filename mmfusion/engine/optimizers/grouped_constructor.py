@@ -26,8 +26,11 @@ class GroupedOptimWrapperConstructor:
     Args:
         optim_wrapper_cfg: config of the wrapper with its ``optimizer``.
         paramwise_cfg: ``custom_keys``, a part of a parameter's name to
-            ``dict(lr_mult=..., decay_mult=...)``, the longest key first;
-            ``norm_decay_mult`` and ``bias_decay_mult`` for all others.
+            ``dict(lr_mult=..., decay_mult=...)``; ``norm_decay_mult`` and
+            ``bias_decay_mult``. Each of a parameter's two factors comes from the
+            longest key that gives it, so that ``neck.`` may set the rate of a fusion
+            and ``.A_log`` the decay of the same parameter; a decay that no key gives
+            is that of norms and biases, or 1.
     """
 
     def __init__(
@@ -80,12 +83,15 @@ class GroupedOptimWrapperConstructor:
 
     def _multipliers(self, name: str, module: nn.Module) -> tuple[float, float]:
         """(of the learning rate, of the weight decay) for one parameter."""
+        found: dict[str, float] = {}
         for key, value in self.custom_keys.items():
             if key in name:
-                return value.get("lr_mult", 1.0), value.get("decay_mult", 1.0)
+                found = {**value, **found}
         if "Norm" in type(module).__name__:
-            return 1.0, self.norm_decay
-        return 1.0, self.bias_decay if name.endswith("bias") else 1.0
+            decay: float = self.norm_decay
+        else:
+            decay = self.bias_decay if name.endswith("bias") else 1.0
+        return found.get("lr_mult", 1.0), found.get("decay_mult", decay)
 
     def _group(
         self, multipliers: tuple[float, float], parameters: list[nn.Parameter]
