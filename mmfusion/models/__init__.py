@@ -4,6 +4,8 @@ from mmfusion.models.backbones import (
     CLIPTimeSformer,
     CLIPViT,
     MMActionBackbone,
+    Motionformer,
+    ORViT,
     VideoMamba,
 )
 from mmfusion.models.heads import ActionHead, AnswerHead, ClassificationHead
@@ -42,9 +44,11 @@ __all__ = [
     "MLPFusion",
     "MMActionBackbone",
     "MMActionSkeleton",
+    "Motionformer",
     "MultiModalPreprocessor",
     "MultiModalRecognizer",
     "NaiveMix",
+    "ORViT",
     "Pretrained",
     "SharedSSMFusion",
     "SkeletonMamba",
