@@ -1,0 +1,213 @@
+"""The kernels' C interface, ``csrc/mmfusion_ops.h``, bound by ctypes."""
+
+import ctypes
+import logging
+import os
+import threading
+from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_void_p
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
+
+from mmfusion.ops.cpu.build import BuildError, open_library
+
+ABI = 1  # MMF_ABI
+DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
+MAX_STATES = 256
+MAX_WIDTH = 8  # of the convolution's filter
+
+
+class TensorArgument(ctypes.Structure):
+    """mmf_tensor: (b, l, d), or (b, l, g, n) for B and C; strides in elements."""
+
+    _fields_ = [
+        ("data", c_void_p),
+        ("batch_stride", c_int64),
+        ("time_stride", c_int64),
+        ("group_stride", c_int64),
+        ("dtype", c_int32),
+        ("unused", c_int32),
+    ]
+
+
+class DirectionArguments(ctypes.Structure):
+    """mmf_scan_direction."""
+
+    _fields_ = [
+        ("u", TensorArgument),
+        ("delta", TensorArgument),
+        ("B", TensorArgument),
+        ("C", TensorArgument),
+        ("A", c_void_p),
+        ("D", c_void_p),
+        ("delta_bias", c_void_p),
+        ("D_stride", c_int64),
+        ("delta_bias_stride", c_int64),
+        ("initial_state", c_void_p),
+        ("last_state", c_void_p),
+        ("checkpoints", c_void_p),
+        ("reverse", c_int64),
+        ("grad_u", TensorArgument),
+        ("grad_delta", TensorArgument),
+        ("grad_B", TensorArgument),
+        ("grad_C", TensorArgument),
+        ("grad_A", c_void_p),
+        ("grad_D", c_void_p),
+        ("grad_delta_bias", c_void_p),
+        ("grad_last_state", c_void_p),
+        ("grad_initial_state", c_void_p),
+    ]
+
+
+class ScanArguments(ctypes.Structure):
+    """mmf_scan."""
+
+    _fields_ = [
+        ("b", c_int64),
+        ("l", c_int64),
+        ("d", c_int64),
+        ("n", c_int64),
+        ("g", c_int64),
+        ("num_sequences", c_int64),
+        ("lengths", POINTER(c_int64)),
+        ("delta_softplus", c_int64),
+        ("num_threads", c_int64),
+        ("num_directions", c_int64),
+        ("direction", DirectionArguments * 2),
+        ("z", TensorArgument),
+        ("y", TensorArgument),
+        ("grad_y", TensorArgument),
+        ("grad_z", TensorArgument),
+    ]
+
+
+class ConvArguments(ctypes.Structure):
+    """mmf_conv."""
+
+    _fields_ = [
+        ("b", c_int64),
+        ("l", c_int64),
+        ("d", c_int64),
+        ("w", c_int64),
+        ("num_sequences", c_int64),
+        ("lengths", POINTER(c_int64)),
+        ("silu", c_int64),
+        ("reverse", c_int64),
+        ("num_threads", c_int64),
+        ("x", TensorArgument),
+        ("y", TensorArgument),
+        ("weight", c_void_p),
+        ("bias", c_void_p),
+        ("grad_y", TensorArgument),
+        ("grad_x", TensorArgument),
+        ("grad_weight", c_void_p),
+        ("grad_bias", c_void_p),
+    ]
+
+
+_FUNCTIONS = {
+    "mmf_scan_forward": ScanArguments,
+    "mmf_scan_backward": ScanArguments,
+    "mmf_conv_forward": ConvArguments,
+    "mmf_conv_backward": ConvArguments,
+}
+_ERRORS = {
+    1: "a size, dtype or combination is not served; this is a fault of mmfusion",
+    2: "no memory for its scratch space",
+}
+
+_lock = threading.Lock()
+_library: ctypes.CDLL | None = None
+_reason: str | None = None
+_is_fork = False
+
+
+def missing_reason() -> str | None:
+    """Why the kernels cannot be used here and what mends it; None where they can.
+
+    The first call loads the library, and builds it where there is none.
+    """
+    global _reason
+    with _lock:
+        if _library is None and _reason is None:
+            try:
+                _open()
+            except (BuildError, AttributeError) as error:  # or a function is missing
+                _reason = str(error)
+        return _reason
+
+
+def call(function: str, arguments: ctypes.Structure) -> None:
+    """Run a kernel by the name of its C function.
+
+    Raises:
+        RuntimeError: the library is missing, or the kernel gave an error code.
+    """
+    code = getattr(_get(), function)(ctypes.byref(arguments))
+    if code:
+        raise RuntimeError(f"{function} failed: {_ERRORS.get(code, f'code {code}')}")
+
+
+def instruction_set() -> str:
+    """What the loaded kernels were compiled for, as ``avx2``."""
+    return _get().mmf_isa().decode()
+
+
+def _get() -> ctypes.CDLL:
+    if _library is None:
+        missing_reason()
+    if _library is None:
+        raise RuntimeError(f"the cpu backend is not available: {_reason}")
+    return _library
+
+
+def num_threads() -> int:
+    """How many threads a kernel may use: PyTorch's number, but one in a fork.
+
+    The threads of an OpenMP pool do not come along into a fork, which would wait for
+    them for ever.
+    """
+    return 1 if _is_fork else torch.get_num_threads()
+
+
+def tensor_argument(x: Tensor | None) -> TensorArgument:
+    """(b, l, d) or (b, l, g, n) with last stride 1; None is absent."""
+    if x is None:
+        return TensorArgument()
+    strides = x.stride()
+    group = strides[2] if len(strides) == 4 else 0
+    return TensorArgument(x.data_ptr(), strides[0], strides[1], group, DTYPES[x.dtype])
+
+
+def pointer(x: Tensor | None) -> int | None:
+    return None if x is None else x.data_ptr()
+
+
+def _open() -> None:
+    global _library
+    library = open_library(_say)
+    library.mmf_abi.restype = c_int
+    library.mmf_isa.restype = c_char_p
+    if library.mmf_abi() != ABI:
+        raise BuildError(
+            f"the kernels have interface {library.mmf_abi()}, expected {ABI}; the C++"
+            " and Python files of mmfusion are of different versions: install it again"
+        )
+    for name, structure in _FUNCTIONS.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = c_int, [POINTER(structure)]
+    _library = library
+
+
+def _say(message: str) -> None:
+    print_log(f"cpu backend: {message}", logger="current", level=logging.INFO)
+
+
+def _after_fork() -> None:
+    global _is_fork, _lock
+    _is_fork = True
+    _lock = threading.Lock()  # another thread of the parent may have held it
+
+
+os.register_at_fork(after_in_child=_after_fork)
