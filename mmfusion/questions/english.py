@@ -1,0 +1,176 @@
+"""Facts of English that no rule gives: irregular forms, small words, other names."""
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# what may stand inside a compound: "flow of the tap" is not, "slice of bread" is
+INSIDE_COMPOUND = _set("of for")
+# a particle may stand behind the object: "put the <mask> down"
+MOBILE = _set("up down off out away back apart together aside over")
+# these are prepositions unless nothing follows: "turn the <mask> on"
+MOBILE_AT_END = _set("on in around through")
+LONGEST_OBJECT = 4  # words between a verb and its particle
+SMALL_WORDS = _set(
+    "a an the of for in on to up off out with from and at by into onto over"
+)
+CONJUNCTIONS = _set("and or then while before after when so but as until because")
+
+# words of one spelling that are no class word where they stand so
+AUXILIARIES = _set("have has had having")
+BEFORE_CAN = _set(
+    "what which who whom whose where when why how you i we they he she it one that "
+    "person wearer someone somebody anyone cook"
+)
+AFTER_CAN = _set("you i we they he she it one be not also the this that")
+BEFORE_A_NOUN = _set("a an the this that each every another tin empty")
+AFTER_LEFT = _set("hand hands side arm palm fingers of corner")
+
+# names of the same thing on the other side of the Atlantic, which the csv lacks
+ELSEWHERE = {
+    "aubergine": ("eggplant",),
+    "bin": ("trash can", "garbage can", "wastebin"),
+    "chilli": ("chili", "chile", "chilly"),
+    "cling film": ("saran wrap", "plastic wrap"),
+    "coriander": ("cilantro",),
+    "courgette": ("zucchini",),
+    "crisp": ("potato chip",),
+    "fridge": ("refrigerator",),
+    "gherkin": ("pickle",),
+    "hob": ("stovetop", "cooktop", "stove"),
+    "hoover": ("vacuum", "vacuum cleaner"),
+    "jug": ("pitcher",),
+    "lady finger": ("okra",),
+    "rubbish": ("trash", "garbage"),
+    "scissors": ("shears",),
+    "spring onion": ("scallion",),
+    "tap": ("faucet",),
+    "tea towel": ("dish towel",),
+    "tv": ("television",),
+    "whiskey": ("whisky",),
+    "yoghurt": ("yogurt", "yoghourt"),
+}
+
+IRREGULAR_PAST = {
+    "be": "was were been",
+    "begin": "began begun",
+    "bend": "bent",
+    "bind": "bound",
+    "bite": "bit bitten",
+    "blow": "blew blown",
+    "break": "broke broken",
+    "bring": "brought",
+    "build": "built",
+    "burn": "burnt",
+    "buy": "bought",
+    "catch": "caught",
+    "choose": "chose chosen",
+    "come": "came",
+    "creep": "crept",
+    "cut": "cut",
+    "dig": "dug",
+    "dip": "dipt",
+    "do": "did done",
+    "draw": "drew drawn",
+    "drink": "drank drunk",
+    "drive": "drove driven",
+    "eat": "ate eaten",
+    "fall": "fell fallen",
+    "feed": "fed",
+    "feel": "felt",
+    "find": "found",
+    "fit": "fit",
+    "fling": "flung",
+    "fly": "flew flown",
+    "freeze": "froze frozen",
+    "get": "got gotten",
+    "give": "gave given",
+    "go": "went gone",
+    "grind": "ground",
+    "grow": "grew grown",
+    "hang": "hung",
+    "have": "has had",
+    "hide": "hid hidden",
+    "hit": "hit",
+    "hold": "held",
+    "keep": "kept",
+    "kneel": "knelt",
+    "lay": "laid",
+    "lead": "led",
+    "lean": "leant",
+    "leave": "left",
+    "let": "let",
+    "lie": "lay lain",
+    "light": "lit",
+    "lose": "lost",
+    "make": "made",
+    "melt": "molten",
+    "pay": "paid",
+    "put": "put",
+    "read": "read",
+    "rid": "rid",
+    "ride": "rode ridden",
+    "ring": "rang rung",
+    "rise": "rose risen",
+    "run": "ran",
+    "saw": "sawn",
+    "see": "saw seen",
+    "seek": "sought",
+    "sell": "sold",
+    "send": "sent",
+    "set": "set",
+    "shake": "shook shaken",
+    "shave": "shaven",
+    "shine": "shone",
+    "shoot": "shot",
+    "show": "shown",
+    "shrink": "shrank shrunk",
+    "shut": "shut",
+    "sing": "sang sung",
+    "sink": "sank sunk",
+    "sit": "sat",
+    "slide": "slid",
+    "sling": "slung",
+    "slit": "slit",
+    "smell": "smelt",
+    "speed": "sped",
+    "spill": "spilt",
+    "spin": "spun",
+    "spit": "spat",
+    "split": "split",
+    "spoil": "spoilt",
+    "spread": "spread",
+    "spring": "sprang sprung",
+    "stand": "stood",
+    "steal": "stole stolen",
+    "stick": "stuck",
+    "stride": "strode",
+    "strike": "struck",
+    "string": "strung",
+    "sweep": "swept",
+    "swell": "swollen",
+    "swing": "swung",
+    "take": "took taken",
+    "tear": "tore torn",
+    "tell": "told",
+    "think": "thought",
+    "throw": "threw thrown",
+    "wear": "wore worn",
+    "weave": "wove woven",
+    "wet": "wet",
+    "wind": "wound",
+    "wring": "wrung",
+    "write": "wrote written",
+}
+IRREGULAR_PLURAL = {
+    "child": "children",
+    "foot": "feet",
+    "fungus": "fungi",
+    "goose": "geese",
+    "man": "men",
+    "mouse": "mice",
+    "person": "people",
+    "tooth": "teeth",
+    "woman": "women",
+}

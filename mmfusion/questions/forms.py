@@ -1,0 +1,137 @@
+"""Word forms of English: what a class word can look like in a question.
+
+Two ways are joined, because each has gaps: forms are spelled out by rule (``cut`` ->
+``cutting``) and from a list of irregular ones, and a word that is met is led back to
+its lemma by simplemma (``knives`` -> ``knife``), whose dictionary is in the package.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+from types import ModuleType
+
+from mmfusion.questions.english import IRREGULAR_PAST, IRREGULAR_PLURAL
+
+_VOWELS = "aeiou"
+# soft hyphen and zero-width characters: invisible, so a word with them reads the same
+INVISIBLE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
+_INVISIBLE = re.compile(f"[{INVISIBLE}]")
+_PREFIXES = ("un", "re", "over", "under", "out", "mis")
+
+
+def normalise(token: str) -> str:
+    """Lower case, without accents and invisible characters; look-alike widths unified.
+
+    >>> normalise("PUR\u00c9E")
+    'puree'
+    """
+    if token.isascii():
+        return token.lower()
+    text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", token)).casefold()
+    parts = unicodedata.normalize("NFD", text)
+    return "".join(c for c in parts if not unicodedata.combining(c)).replace("’", "'")
+
+
+@lru_cache(maxsize=1)
+def _simplemma() -> ModuleType:
+    """The one door to simplemma; ImportError says how to install it."""
+    try:
+        import simplemma
+    except ImportError as error:
+        raise ImportError(
+            "word forms in questions need simplemma, which is not installed: "
+            "pip install simplemma==2.0.0"
+        ) from error
+    return simplemma
+
+
+@lru_cache(maxsize=65536)
+def lemma(word: str) -> str:
+    """Dictionary form of a normalised English word; the word itself where unknown."""
+    return normalise(_simplemma().lemmatize(word, lang="en"))
+
+
+def english_share(text: str) -> float:
+    """Share in 0..1 of the words of ``text`` that are English."""
+    return float(_simplemma().in_target_language(text, "en"))
+
+
+@lru_cache(maxsize=16384)
+def forms(word: str) -> dict[str, str]:
+    """Every form of a normalised word, with the name of the form.
+
+    Returns:
+        ``{form: "same" | "past tense" | "-ing" | "plural"}``; "plural" also stands for
+        the -s of verbs. Nouns get verb forms as well (``oil`` -> ``oiled``).
+    """
+    found = {form: "plural" for form in _plurals(word)}
+    found |= {form + "s": "-ing" for form in _with_suffix(word, "ing")}
+    found |= {form: "-ing" for form in _with_suffix(word, "ing")}
+    found |= {form: "past tense" for form in _with_suffix(word, "ed")}
+    found |= {form: "past tense" for form in _irregular_past(word)}
+    found[word] = "same"
+    return found
+
+
+def _plurals(word: str) -> list[str]:
+    if word in IRREGULAR_PLURAL:
+        return [IRREGULAR_PLURAL[word]]
+    if re.search(r"[^aeiou]y$", word):
+        return [word[:-1] + "ies", word + "s"]
+    if re.search(r"(s|x|z|ch|sh)$", word):
+        return [word + "es"]
+    found = [word + "s"]
+    if word.endswith("o"):
+        found.append(word + "es")
+    if re.search(r"[^f]f$", word):
+        found.append(word[:-1] + "ves")
+    if word.endswith("fe"):
+        found.append(word[:-2] + "ves")
+    return found
+
+
+def _with_suffix(word: str, suffix: str) -> list[str]:
+    """``word`` with -ing or -ed, as English spells it (both ways where it may)."""
+    if suffix == "ed" and re.search(r"[^aeiou]y$", word):
+        return [word[:-1] + "ied"]
+    if suffix == "ing" and word.endswith("ie"):
+        return [word[:-2] + "ying"]
+    if word.endswith("e") and not re.search(r"(ee|oe|ye)$", word):
+        return [word[:-1] + suffix]
+    if word.endswith("e") and suffix == "ed":
+        return [word + "d"]
+    if re.search(r"([^aeiou]|qu)[aeiou][^aeiouwxy]$", "#" + word):
+        doubled = word + word[-1] + suffix
+        # stress decides for longer words (`open` or `begin`): take both
+        return [doubled] if _syllables(word) == 1 else [doubled, word + suffix]
+    return [word + suffix]
+
+
+def _syllables(word: str) -> int:
+    return len(re.findall(f"[{_VOWELS}y]+", word))
+
+
+def _irregular_past(word: str) -> list[str]:
+    if word in IRREGULAR_PAST:
+        return IRREGULAR_PAST[word].split()
+    for prefix in _PREFIXES:
+        stem = word.removeprefix(prefix)
+        if stem != word and stem in IRREGULAR_PAST:
+            return [prefix + form for form in IRREGULAR_PAST[stem].split()]
+    return []
+
+
+def base_of_ing(word: str) -> str:
+    """The verb of an -ing form: ``"cutting"`` -> ``"cut"``; else the lemma."""
+    stem = word.removesuffix("ing")
+    candidates = [lemma(word)]
+    if word.startswith("un") and len(stem) > 5:
+        return "un" + base_of_ing(word[2:])
+    if stem != word:
+        candidates += [stem[:-1]] if stem[-1:] == stem[-2:-1] else []
+        candidates += [stem, stem + "e"]
+    for base in candidates:
+        known = _simplemma().is_known(base, lang="en")
+        if known and base != word and word in forms(base):
+            return base
+    return lemma(word)

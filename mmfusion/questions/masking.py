@@ -1,0 +1,359 @@
+"""Keep answers out of questions: find a class word in any form, and mask it.
+
+A question about the verb must not name the noun, which the other head is to tell, and
+the other way round (paper B, section 4.1): there the word becomes ``<mask>``. Nor may
+a question hold its own answer. A word stands for a class if it is a form of the answer,
+of the key or of any instance of the class; of a compound ("board:chopping") also its
+parts, if it is the answer or the key.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mmfusion.questions import english
+from mmfusion.questions.forms import INVISIBLE, forms, lemma, normalise
+from mmfusion.questions.records import MASK, QuestionRecord
+from mmfusion.questions.vocabulary import TASKS, Vocabulary, WordClass, words_of
+
+_LETTER = rf"(?:[^\W_]|[{INVISIBLE}])"
+_TOKEN = re.compile(rf"<mask>|{_LETTER}+(?:['’]{_LETTER}+)*", re.IGNORECASE)
+_ANY_MASK = re.compile(r"<\s*mask\s*>|\[\s*mask\s*\]", re.IGNORECASE)
+_AN_MASK = re.compile(r"\b([Aa])n(?=\s+<mask>)")
+
+
+@dataclass(frozen=True)
+class Match:
+    """A class word in a text.
+
+    Attributes:
+        start: offset of its first character.
+        end: offset behind its last character.
+        kind: how it differs from the answer: "same", "plural" (any -s), "-ing",
+            "past tense", "other form", "synonym", "part", "compound", "hyphen",
+            "possessive" or "upper case"; the first that fits, from the right.
+        word: the name in the class of which it is a form.
+    """
+
+    start: int
+    end: int
+    kind: str
+    word: str
+
+
+class _Token(NamedTuple):
+    start: int
+    end: int
+    text: str  # as written, without a possessive
+    norm: str
+    possessive: bool
+    ends: bool  # punctuation follows
+
+
+class _Phrase(NamedTuple):
+    words: tuple[str, ...]
+    name: str
+    ordered: bool  # a verb and its particles; else any order counts
+
+
+def tokens_of(text: str) -> list[_Token]:
+    """Words of a text with their offsets; a mask is one token, and matches nothing."""
+    found = []
+    for match in _TOKEN.finditer(text):
+        norm = normalise(match.group())
+        end = match.end()
+        possessive = norm.endswith("'s") or text[end : end + 1] in ("'", "’")
+        ends = text[end : end + 1] in tuple(".,;:?!")
+        if norm.endswith("'s"):
+            norm, end = norm[:-2], end - 2
+        shown = text[match.start() : end]
+        found.append(_Token(match.start(), end, shown, norm, possessive, ends))
+    return found
+
+
+class AnswerMatcher:
+    """Finds every form of one answer and of the names of its class.
+
+    Args:
+        task: ``"verb"`` or ``"noun"``.
+        answer: the name in question, as the dataset writes it or in plain English.
+        classes: the classes to which it belongs; none where there is no class file.
+    """
+
+    def __init__(
+        self, task: str, answer: str, classes: Sequence[WordClass] = ()
+    ) -> None:
+        if task not in TASKS:
+            raise ValueError(f"task is {task!r}; expected one of {TASKS}")
+        if not words_of(answer):
+            raise ValueError(f"the {task} answer is {answer!r}; it has no word")
+        self.task = task
+        self._singles: dict[str, tuple[str, str]] = {}  # form: (kind, name)
+        self._bases: dict[str, str] = {}  # dictionary word: name
+        self._phrases: dict[str, list[_Phrase]] = {}  # form of a word: phrases
+        main = [answer, *(word_class.key for word_class in classes)]
+        others = [name for word_class in classes for name in word_class.instances]
+        self._main = frozenset(main)
+        for name in main:
+            self._add(name, "same")
+        for name in main:
+            self._add_parts(name)
+        for name in dict.fromkeys([*others, *_also_called([*main, *others])]):
+            self._add(name, "synonym")
+
+    def _add(self, name: str, kind: str) -> None:
+        words = words_of(name)
+        if len(words) == 1:
+            self._add_single(words[0], name, kind)
+            return
+        self._add_phrase(_Phrase(words, name, ordered=self.task == "verb"))
+        if len(words) == 2:
+            for joined in {"".join(words), "".join(words[::-1])}:
+                self._add_single(joined, name, "compound")
+
+    def _add_single(self, word: str, name: str, kind: str) -> None:
+        for form, form_kind in forms(word).items():
+            shown = form_kind if kind == "same" else kind
+            self._singles.setdefault(form, (shown, name))
+        self._bases.setdefault(word, name)
+        if word.endswith("s") and lemma(word) != word:  # "tongs" is told by "tong"
+            self._add_single(lemma(word), name, kind)
+
+    def _add_parts(self, name: str) -> None:
+        """Of a compound noun every word tells it, of a phrasal verb the verb does."""
+        words = words_of(name)
+        if len(words) > 1:
+            parts = words if self.task == "noun" else words[:1]
+            for word in parts:
+                if word not in english.SMALL_WORDS:
+                    self._add_single(word, name, "part")
+
+    def _add_phrase(self, phrase: _Phrase) -> None:
+        for word in set(phrase.words[:1] if phrase.ordered else phrase.words):
+            for form in forms(word):
+                self._phrases.setdefault(form, []).append(phrase)
+
+    def find(self, text: str) -> list[Match]:
+        """Every place where the answer or its class is named, in order, no overlaps."""
+        tokens = tokens_of(text)
+        taken: set[int] = set()
+        found: list[Match] = []
+        for place in range(len(tokens)):
+            if place not in taken:
+                self._find_phrase(text, tokens, place, taken, found)
+        for place, token in enumerate(tokens):
+            if place not in taken:
+                hit = self._single(tokens, place)
+                if hit is not None:
+                    kind = _surface(text, token) or hit[0]
+                    found.append(Match(token.start, token.end, kind, hit[1]))
+        return sorted(found, key=lambda match: match.start)
+
+    def _single(self, tokens: Sequence[_Token], place: int) -> tuple[str, str] | None:
+        norm = tokens[place].norm
+        hit = self._singles.get(norm)
+        if hit is None and tokens[place].text != MASK:
+            name = self._bases.get(lemma(norm))
+            hit = None if name is None else ("other form", name)
+        if hit is None or _is_another_word(self.task, tokens, place):
+            return None
+        return hit
+
+    def _find_phrase(
+        self,
+        text: str,
+        tokens: Sequence[_Token],
+        place: int,
+        taken: set[int],
+        found: list[Match],
+    ) -> None:
+        """Add the longest phrase that begins at ``place``, if there is one."""
+        norm = tokens[place].norm
+        best: tuple[int, ...] = ()
+        name = ""
+        for phrase in self._phrases.get(norm) or self._phrases.get(lemma(norm)) or ():
+            if self._verb_alone_tells(phrase):
+                continue
+            places = (_ordered if phrase.ordered else _unordered)(phrase, tokens, place)
+            if len(places) > len(best):
+                best, name = places, phrase.name
+        if not best or taken.intersection(best):
+            return
+        taken.update(range(best[0], best[-1] + 1) if self.task == "noun" else best)
+        for start, end in _spans(best, ordered=self.task == "verb"):
+            span = text[tokens[start].start : tokens[end].end]
+            kind = "hyphen" if "-" in span else "compound"
+            found.append(Match(tokens[start].start, tokens[end].end, kind, name))
+
+    def _verb_alone_tells(self, phrase: _Phrase) -> bool:
+        """Whether only the verb is to be found: "take from" leaves its preposition."""
+        if not phrase.ordered or phrase.words[0] not in self._singles:
+            return False
+        particle = phrase.words[1]
+        if phrase.name in self._main and particle in english.MOBILE_AT_END:
+            return False  # "turn on" is not "turn off"
+        return particle not in english.MOBILE
+
+    def mask(self, text: str) -> str:
+        """``text`` with ``<mask>`` for each match; "an <mask>" would tell a vowel."""
+        text = _ANY_MASK.sub(MASK, text)
+        for match in reversed(self.find(text)):
+            text = text[: match.start] + MASK + text[match.end :]
+        return _AN_MASK.sub(r"\1", text)
+
+
+def _also_called(names: Iterable[str]) -> list[str]:
+    plain = {" ".join(words[1:] + words[:1]) for words in map(words_of, names)}
+    plain |= {" ".join(words_of(name)) for name in names}
+    return [
+        other for name in sorted(plain) for other in english.ELSEWHERE.get(name, ())
+    ]
+
+
+def _is_form(norm: str, word: str) -> bool:
+    return norm in forms(word) or lemma(norm) == word
+
+
+def _ordered(phrase: _Phrase, tokens: Sequence[_Token], place: int) -> tuple[int, ...]:
+    """Places of a verb and its particles, also behind a short object; () if none."""
+    particles = phrase.words[1:]
+    follow = tokens[place + 1 : place + 1 + len(particles)]
+    if tuple(token.norm for token in follow) == particles:
+        return tuple(range(place, place + 1 + len(particles)))
+    if len(particles) != 1:
+        return ()
+    for i in range(place + 2, min(place + 2 + english.LONGEST_OBJECT, len(tokens))):
+        if tokens[i].norm == particles[0] and _is_mobile(tokens, i):
+            return (place, i)
+    return ()
+
+
+def _is_mobile(tokens: Sequence[_Token], place: int) -> bool:
+    """Whether a word may be the particle of a verb that stands some words before."""
+    norm = tokens[place].norm
+    if norm in english.MOBILE:
+        return True
+    last = tokens[place].ends or place + 1 == len(tokens)
+    at_end = last or tokens[place + 1].norm in english.CONJUNCTIONS
+    return at_end and norm in english.MOBILE_AT_END
+
+
+def _unordered(
+    phrase: _Phrase, tokens: Sequence[_Token], place: int
+) -> tuple[int, ...]:
+    """Places of all words of a compound side by side, in any order; () if not there."""
+    left = list(phrase.words)
+    places = []
+    i = place
+    while left and i < len(tokens):
+        norm = tokens[i].norm
+        word = next((w for w in left if _is_form(norm, w)), None)
+        if word is not None:
+            left.remove(word)
+            places.append(i)
+        elif not places or norm not in english.INSIDE_COMPOUND:
+            return ()
+        i += 1
+    return () if left else tuple(places)
+
+
+def _spans(places: Sequence[int], *, ordered: bool) -> list[tuple[int, int]]:
+    """(first, last) of what is one name: a compound with its "of", or a verb's parts.
+
+    A particle behind the object is a span of its own.
+    """
+    if not ordered or places[-1] - places[0] == len(places) - 1:
+        return [(places[0], places[-1])]
+    return [(place, place) for place in places]
+
+
+def _surface(text: str, token: _Token) -> str | None:
+    """The kind that the way of writing gives, None for plain lower case."""
+    if token.possessive:
+        return "possessive"
+    before, after = text[: token.start], text[token.end :]
+    if re.search(r"\w-$", before[-2:]) or re.match(r"-\w", after):
+        return "hyphen"
+    if len(token.norm) > 1 and token.text.isupper():
+        return "upper case"
+    return None
+
+
+def _is_another_word(task: str, tokens: Sequence[_Token], place: int) -> bool:
+    """Whether a word of the same spelling stands here: "can", "left", "has been"."""
+    norm = tokens[place].norm
+    before = tokens[place - 1].norm if place else ""
+    after = tokens[place + 1].norm if place + 1 < len(tokens) else ""
+    if task == "noun" and norm == "can" and tokens[place].text in ("can", "Can"):
+        return before not in english.BEFORE_A_NOUN and (
+            before in english.BEFORE_CAN or after in english.AFTER_CAN
+        )
+    if task == "verb" and norm == "left":
+        return after in english.AFTER_LEFT
+    if task == "verb" and norm in english.AUXILIARIES:
+        return after in ("been", "to", "just") or after.endswith("ed")
+    return False
+
+
+class Masker:
+    """Matchers for the answers of one dataset, each made once.
+
+    Args:
+        vocabulary: its classes; without one an answer stands for itself alone.
+
+    Example:
+        >>> masker = Masker(Vocabulary.of_names(["take"], ["board:chopping"]))
+        >>> masker.matcher("noun", "board:chopping").mask("Who took a chopping board?")
+        'Who took a <mask>?'
+    """
+
+    def __init__(self, vocabulary: Vocabulary | None = None) -> None:
+        self.vocabulary = vocabulary or Vocabulary((), ())
+        self._matchers: dict[tuple[str, str, int | None], AnswerMatcher] = {}
+
+    def matcher(
+        self, task: str, answer: str, class_id: int | None = None
+    ) -> AnswerMatcher:
+        """The matcher of an answer.
+
+        Args:
+            task: ``"verb"`` or ``"noun"``.
+            answer: name of the verb or noun.
+            class_id: its class, besides all classes that have the name.
+        """
+        key = (task, answer, class_id)
+        if key not in self._matchers:
+            table = self.vocabulary.classes[task]
+            found = dict.fromkeys(self.vocabulary.find(task, answer))
+            if class_id is not None:
+                found = {class_id: None} | found
+            classes = [table[number] for number in found]
+            self._matchers[key] = AnswerMatcher(task, answer, classes)
+        return self._matchers[key]
+
+    def own_answers(self, record: QuestionRecord) -> dict[str, list[Match]]:
+        """By task, where a question holds its own answer: each one is a leak."""
+        return {
+            task: self._find(task, getattr(record, f"{task}_answer"), question)
+            for task, question in _questions(record).items()
+        }
+
+    def unmasked(self, record: QuestionRecord) -> dict[str, list[Match]]:
+        """By task of the question, where it holds the other head's word."""
+        other = {"verb": "noun", "noun": "verb"}
+        return {
+            task: self._find(
+                other[task], getattr(record, f"{other[task]}_answer"), question
+            )
+            for task, question in _questions(record).items()
+        }
+
+    def _find(self, task: str, answer: str | None, question: str) -> list[Match]:
+        if answer is None:
+            return []
+        return self.matcher(task, answer).find(question)
+
+
+def _questions(record: QuestionRecord) -> dict[str, str]:
+    return {"verb": record.verb_question, "noun": record.noun_question}

@@ -1,0 +1,142 @@
+"""Class words in every form are found and masked; words that look alike are not."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmfusion.questions import generic_record
+from mmfusion.questions.forms import forms, normalise
+from mmfusion.questions.masking import AnswerMatcher, Masker
+from mmfusion.questions.records import MASK
+from mmfusion.questions.vocabulary import Vocabulary, natural
+from tests.questions.ek100_classes import write_ek100
+from tests.questions.planted_leaks import NOUN_LEAKS, VERB_LEAKS, pairs
+
+pytest.importorskip("simplemma")
+KINDS = [("noun", k) for k in NOUN_LEAKS] + [("verb", k) for k in VERB_LEAKS]
+
+
+@pytest.fixture(scope="session")
+def ek100(shared_data: Path) -> Masker:
+    folder = shared_data / "ek100"
+    names = (f"EPIC_100_{task}_classes.csv" for task in ("verb", "noun"))
+    return Masker(Vocabulary.read(*(folder / name for name in names)))
+
+
+@pytest.fixture
+def masker(tmp_path: Path) -> Masker:
+    write_ek100(tmp_path)
+    names = (f"EPIC_100_{task}_classes.csv" for task in ("verb", "noun"))
+    return Masker(Vocabulary.read(*(tmp_path / name for name in names)))
+
+
+def test_there_are_enough_planted_leaks() -> None:
+    counts = [len(pairs(text)) for text in {**NOUN_LEAKS, **VERB_LEAKS}.values()]
+    assert min(counts) >= 28
+    assert sum(counts) >= 200
+
+
+@pytest.mark.parametrize(("task", "kind"), KINDS, ids=[kind for _, kind in KINDS])
+def test_planted_leaks_are_found(ek100: Masker, task: str, kind: str) -> None:
+    missed, left = [], []
+    for name, leak in pairs((NOUN_LEAKS if task == "noun" else VERB_LEAKS)[kind]):
+        question = f"Which thing does the person want with {leak} here?"
+        matcher = ek100.matcher(task, name)
+        found = matcher.find(question)
+        if not found or found[0].start < question.index(leak):
+            missed.append((name, leak))
+        if matcher.find(matcher.mask(question)):
+            left.append((name, leak))
+    assert (missed, left) == ([], [])
+
+
+@pytest.mark.parametrize("shape", ["{}", "{}'s", "the {}-like one"], ids=str)
+def test_every_instance_of_every_class_is_found(ek100: Masker, shape: str) -> None:
+    missed = []
+    for task, classes in ek100.vocabulary.classes.items():
+        for number, one in enumerate(classes):
+            matcher = ek100.matcher(task, one.key, number)
+            for name in one.instances:
+                for text in (name, natural(name), natural(name).upper()):
+                    question = f"Who goes to {shape.format(text)}?"
+                    if MASK not in matcher.mask(question):
+                        missed.append((one.key, question))
+    assert missed == []
+
+
+MASKED = {
+    "compound": ("board:chopping", "A Chopping-board's edge?", "A <mask>'s edge?"),
+    "of": ("tap:water", "Is the flow of the tap on?", "Is the flow of the <mask> on?"),
+    "article": ("can", "Is it an empty can?", "Is it an empty <mask>?"),
+    "vowel": ("onion", "Who peels an onion?", "Who peels a <mask>?"),
+    "modal": ("can", "What can one see? Can you?", "What can one see? Can you?"),
+    "inside": ("can", "A toucan scans the canyon?", "A toucan scans the canyon?"),
+    "accent": ("puree", "Is PUR\u00c9E there?", "Is <mask> there?"),
+    "width": ("tap", "Is \uff34\uff21\uff30 there?", "Is <mask> there?"),
+    "hidden": ("tap", "Is a t\u00adap there?", "Is a <mask> there?"),
+    "brackets": ("tap", "Who <MASK> it by [MASK]?", "Who <mask> it by <mask>?"),
+}
+
+
+@pytest.mark.parametrize(("noun", "text", "masked"), MASKED.values(), ids=MASKED)
+def test_nouns_are_masked_as(masker: Masker, noun: str, text: str, masked: str) -> None:
+    assert masker.matcher("noun", noun).mask(text) == masked
+
+
+VERBS = {
+    "particle": ("put-down", "What is put down?", "What is <mask>?"),
+    "behind": ("put-down", "Who puts the plate down?", "Who <mask> the plate <mask>?"),
+    "preposition": ("take-from", "What is taken from it?", "What is <mask> from it?"),
+    "inside": ("put", "Is the computer input here?", "Is the computer input here?"),
+    "left": ("put", "What is in the left hand?", "What is in the left hand?"),
+    "on": ("turn-on", "Who turned it on and sat?", "Who <mask> it <mask> and sat?"),
+    "place": ("put", "Is it replaced?", "Is it replaced?"),
+}
+
+
+@pytest.mark.parametrize(("verb", "text", "masked"), VERBS.values(), ids=VERBS)
+def test_verbs_are_masked_as(masker: Masker, verb: str, text: str, masked: str) -> None:
+    assert masker.matcher("verb", verb).mask(text) == masked
+
+
+def test_a_record_is_searched_for_both_words(masker: Masker) -> None:
+    record = replace(
+        generic_record("a"),
+        verb_question="Who grabs the dishes?",
+        verb_answer="take",
+        noun_question="Which plate is taken?",
+        noun_answer="plate",
+    )
+    own, other = masker.own_answers(record), masker.unmasked(record)
+    assert [m.word for m in own["verb"] + own["noun"]] == ["grab", "plate"]
+    assert [m.word for m in other["verb"] + other["noun"]] == ["dish", "take"]
+    assert masker.own_answers(generic_record("a")) == {"verb": [], "noun": []}
+
+
+@given(st.text(max_size=80))
+def test_masking_any_text_leaves_nothing_to_mask(text: str) -> None:
+    matcher = AnswerMatcher("noun", "board:chopping")
+    masked = matcher.mask(f"{text} chopping boards {text}")
+    assert "<mask>" in masked
+    assert matcher.find(masked) == []
+    assert matcher.mask(masked) == masked
+
+
+def test_forms_are_spelled_as_english_does() -> None:
+    expected = {"cut": "cutting", "tie": "tying", "take": "took", "unfreeze": "unfroze"}
+    assert all(form in forms(word) for word, form in expected.items())
+    assert {"leaves", "drying", "whisked"} <= set(
+        forms("leaf") | forms("dry") | forms("whisk")
+    )
+    assert "taping" not in forms("tap")
+    assert normalise("Cr\u00e8me") == "creme"
+
+
+def test_wrong_arguments_are_named() -> None:
+    with pytest.raises(ValueError, match="task is 'action'"):
+        AnswerMatcher("action", "cut")
+    with pytest.raises(ValueError, match="the verb answer is '-'"):
+        AnswerMatcher("verb", "-")

@@ -1,0 +1,344 @@
+"""Write one verb question and one noun question for each clip of an annotation.
+
+Offline, from templates (the default; seconds for a whole split):
+
+    python tools/questions/generate.py --dataset ek100 \\
+        --annotations data/ek100/EPIC_100_validation.csv --out val.jsonl
+
+By a server that speaks OpenAI's protocol; what it will cost first, then for good:
+
+    python tools/questions/generate.py --dataset ek100 \\
+        --annotations data/ek100/EPIC_100_train.csv --out train.jsonl \\
+        --writer openai --model gpt-4o --price-in 2.5 --price-out 10 --dry-run
+
+By a local model:
+
+    python tools/questions/generate.py ... --writer huggingface --model models/qwen
+
+Interrupted anywhere, the same command goes on: answers are kept in OUT.cache.sqlite,
+and nothing is asked twice. Clips without a usable answer are listed in
+OUT.rejects.jsonl. Exit code: 0 all clips have questions; 1 some have not, or the run
+was stopped; 2 the command is wrong.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bar
+
+from mmfusion.questions.cache import AnswerCache
+from mmfusion.questions.clips import READERS, Clip, read_ek100, read_ids
+from mmfusion.questions.generation import (
+    Generation,
+    Outcome,
+    Progress,
+    StoppedError,
+)
+from mmfusion.questions.generic import generic_record
+from mmfusion.questions.masking import Masker
+from mmfusion.questions.records import write_questions
+from mmfusion.questions.vocabulary import Vocabulary
+from mmfusion.questions.writers import (
+    HuggingFaceBackend,
+    OpenAIBackend,
+    Pacer,
+    PromptedWriter,
+    Prompts,
+    TemplateWriter,
+    Writer,
+    WriterDownError,
+)
+from mmfusion.questions.writers.template import HINTS
+from mmfusion.utils.paths import write_atomic
+
+_CSV_DATASETS = ("ek100", "tinyego")
+_MILLION = 1e6
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        choices=sorted({*_CSV_DATASETS, *READERS}),
+        help="kind of the annotation; tinyego is its ek100 layout, annotation the json "
+        "of tools/data/*/prepare.py",
+    )
+    parser.add_argument("--annotations", type=Path, required=True)
+    parser.add_argument(
+        "--classes",
+        type=Path,
+        nargs=2,
+        metavar=("VERBS", "NOUNS"),
+        help="EPIC_100_verb_classes.csv and EPIC_100_noun_classes.csv; the ones beside "
+        "the annotations if not given",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the .jsonl to write")
+    parser.add_argument(
+        "--source",
+        default="ground_truth",
+        choices=["ground_truth", "generic", "informative"],
+        help="what is written into each record; generic writes the fixed questions",
+    )
+    parser.add_argument("--limit", type=int, help="only the first so many clips")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="count clips, requests and cost; stop"
+    )
+    _add_writer_arguments(parser)
+    args = parser.parse_args(argv)
+    if args.limit is not None and args.limit < 1:
+        parser.error(f"--limit is {args.limit}; expected 1 or more")
+    if args.writer != "template" and args.source != "generic" and not args.model:
+        parser.error(f"--writer {args.writer} needs --model")
+    return args
+
+
+def _add_writer_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("writer").add_argument
+    add("--writer", default="template", choices=["template", "openai", "huggingface"])
+    add("--model", help="name at the server, or a model's folder or hub id")
+    add("--hint", default="category", choices=HINTS, help="template: what helps")
+    add("--seed", type=int, default=0, help="template, huggingface")
+    add("--prompts", type=Path, help="folder of your own prompts instead of ours")
+    add("--attempts", type=int, default=3, help="answers asked for at most, per stage")
+    add("--variants", type=int, default=1, help="questions for clips that ask the same")
+    add("--cache", type=Path, help="file of answers, OUT.cache.sqlite if not given")
+    add = parser.add_argument_group("server").add_argument
+    add("--base-url", help="address of the server; OpenAI's if not given")
+    add(
+        "--key-env",
+        default="OPENAI_API_KEY",
+        metavar="NAME",
+        help="environment variable that holds the key",
+    )
+    add("--workers", type=int, default=4, help="requests at one time")
+    add("--requests-per-minute", type=float, help="no more than so many")
+    add("--timeout", type=float, default=60.0, help="seconds for an answer")
+    add("--retries", type=int, default=6, help="repetitions of a failed request")
+    add("--max-tokens", type=int, default=400, help="of an answer; 0: do not say")
+    add("--temperature", type=float, help="not sent if not given")
+    add(
+        "--response-format",
+        default="json_schema",
+        choices=["json_schema", "json_object", "text"],
+        help="what the server understands",
+    )
+    add("--price-in", type=float, default=0.0, help="per million tokens read")
+    add("--price-out", type=float, default=0.0, help="per million tokens written")
+
+
+def read_vocabulary(args: argparse.Namespace) -> Vocabulary | None:
+    """The class files; None for datasets without them."""
+    files = args.classes
+    if files is None and args.dataset in _CSV_DATASETS:
+        folder = args.annotations.parent
+        files = [folder / f"EPIC_100_{task}_classes.csv" for task in ("verb", "noun")]
+    if files is None:
+        return None
+    for path in files:
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file; name the class files by --classes")
+    return Vocabulary.read(*files)
+
+
+def read_clips(args: argparse.Namespace, vocabulary: Vocabulary | None) -> list[Clip]:
+    """Clips of the annotation, the first --limit of them."""
+    if args.dataset in _CSV_DATASETS:
+        if vocabulary is None:
+            raise ValueError("the class files are needed: name them by --classes")
+        clips = read_ek100(args.annotations, vocabulary)
+    else:
+        clips = READERS[args.dataset](args.annotations)
+    return clips[: args.limit]
+
+
+def write_generic(args: argparse.Namespace, console: Console) -> None:
+    """The fixed questions; they need ids only, so the test csv will do."""
+    if args.dataset in _CSV_DATASETS:
+        ids = list(read_ids(args.annotations))
+    else:
+        ids = [clip.narration_id for clip in READERS[args.dataset](args.annotations)]
+    write_questions(args.out, map(generic_record, ids[: args.limit]))
+    console.print(f"{len(ids[: args.limit])} clips with the generic questions")
+
+
+def cost_of(tokens_in: float, tokens_out: float, args: argparse.Namespace) -> float:
+    """Cost in the currency of the prices."""
+    spent = tokens_in * args.price_in + tokens_out * args.price_out
+    return float(spent) / _MILLION
+
+
+def print_plan(
+    clips: Sequence[Clip], run: Generation, args: argparse.Namespace, console: Console
+) -> None:
+    """What would be asked, and what it would cost."""
+    jobs = run.jobs(clips)
+    sizes = [run.writer.estimate_tokens(members[0]) for members in jobs.values()]
+    tokens_in, tokens_out = (sum(column) for column in zip(*sizes, strict=True))
+    console.print(f"{len(clips)} clips, {len(jobs)} different: two requests for each")
+    if run.writer.keeps_answers:
+        console.print(
+            f"about {tokens_in} tokens to read and {tokens_out} to write (4 characters "
+            f"a token, no retries): {cost_of(tokens_in, tokens_out, args):.2f} at "
+            f"{args.price_in} and {args.price_out} a million"
+        )
+        console.print(f"the cache holds {len(run.cache)} answers; those cost nothing")
+
+
+class Display:
+    """A bar with rate, remaining time, and cost so far and to come."""
+
+    def __init__(self, total: int, args: argparse.Namespace, console: Console) -> None:
+        self.args = args
+        columns = (
+            "questions",
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        self.bar = Bar(*columns, console=console)
+        self.task = self.bar.add_task("", total=total, note="")
+
+    def show(self, progress: Progress) -> None:
+        seconds = self.bar.tasks[0].elapsed or 0.0
+        note = f"{progress.done / max(seconds, 1e-9):.1f} a second"
+        spent = cost_of(progress.tokens_in, progress.tokens_out, self.args)
+        if spent:
+            rest = spent * (progress.total - progress.done) / max(progress.done, 1)
+            note += f", cost {spent:.2f}, to come about {rest:.2f}"
+        if progress.rejected:
+            note += f", {progress.rejected} rejected"
+        self.bar.update(self.task, completed=progress.done, note=note)
+
+
+def stop_on_signals(run: Generation, console: Console) -> None:
+    """Finish what is under way at the first SIGINT or SIGTERM; the second ends it."""
+
+    def handle(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        console.print("stopping: requests under way are finished; once more to quit")
+        run.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+
+
+def finish(outcome: Outcome, args: argparse.Namespace, console: Console) -> int:
+    """Write the questions and the rejects; the exit code."""
+    write_questions(args.out, outcome.records)
+    rejects = args.out.with_name(f"{args.out.name}.rejects.jsonl")
+    if not outcome.rejects:
+        rejects.unlink(missing_ok=True)
+        console.print(f"{len(outcome.records)} clips with questions in {args.out}")
+        return 0
+    lines = [
+        json.dumps(asdict(reject), ensure_ascii=False) for reject in outcome.rejects
+    ]
+    write_atomic(str(rejects), ("\n".join(lines) + "\n").encode())
+    console.print(
+        f"{len(outcome.records)} clips with questions in {args.out}; "
+        f"{len(outcome.rejects)} without, each with its reason in {rejects}"
+    )
+    for reject in outcome.rejects[:3]:
+        console.print(f"  {reject.narration_id}: {reject.reason[:160]}", markup=False)
+    console.print(
+        "Run the same command again: requests that brought no answer are repeated. For "
+        "answers that were refused give more --attempts"
+    )
+    return 1
+
+
+def build_writer(args: argparse.Namespace, masker: Masker) -> Writer:
+    """The writer that the command names."""
+    if args.writer == "template":
+        return TemplateWriter(masker, hint=args.hint, seed=args.seed)
+    prompts = Prompts.read(args.prompts)
+    if args.writer == "huggingface":
+        local = HuggingFaceBackend(
+            args.model, max_tokens=args.max_tokens, seed=args.seed
+        )
+        return PromptedWriter(local, prompts)
+    server = OpenAIBackend(
+        args.model,
+        key=os.environ.get(args.key_env) or ("none" if args.dry_run else None),
+        key_name=args.key_env,
+        base_url=args.base_url,
+        timeout=args.timeout,
+        retries=args.retries,
+        pacer=Pacer(args.requests_per_minute),
+        max_tokens=args.max_tokens,
+        temperature=args.temperature,
+        response_format=args.response_format,
+    )
+    return PromptedWriter(server, prompts)
+
+
+def generate(args: argparse.Namespace, console: Console) -> int:
+    """The run itself; the exit code."""
+    if args.source == "generic":
+        write_generic(args, console)
+        return 0
+    vocabulary = read_vocabulary(args)
+    clips = read_clips(args, vocabulary)
+    masker = Masker(vocabulary)
+    writer = build_writer(args, masker)
+    path = args.cache or args.out.with_name(f"{args.out.name}.cache.sqlite")
+    forgets = not writer.keeps_answers or (args.dry_run and not path.exists())
+    with AnswerCache(":memory:" if forgets else path) as cache:
+        run = Generation(
+            writer,
+            masker,
+            cache,
+            source=args.source,
+            num_attempts=args.attempts,
+            num_workers=args.workers if args.writer == "openai" else 1,
+            num_variants=args.variants,
+        )
+        if args.dry_run:
+            print_plan(clips, run, args, console)
+            return 0
+        stop_on_signals(run, console)
+        display = Display(len(clips), args, console)
+        with display.bar:
+            outcome = run.run(clips, display.show)
+    return finish(outcome, args, console)
+
+
+def fail(code: int, error: Exception) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def main() -> None:
+    args = parse_args()
+    console = Console()
+    try:
+        code = generate(args, console)
+    except (StoppedError, WriterDownError) as error:
+        fail(1, error)
+    except (ValueError, OSError, ImportError) as error:
+        fail(2, error)
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()
