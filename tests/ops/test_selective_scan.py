@@ -1,61 +1,27 @@
+import logging
+
 import pytest
 import torch
 
 from mmfusion.ops import (
-    ScanInputs,
     available_backends,
     bidirectional_scan,
     scan_backend,
     selective_scan,
+    selective_state_update,
 )
-from tests.tolerances import FORWARD, GRADIENT
+from mmfusion.ops import backends as registry
+from mmfusion.ops.backends import ScanInputs
+from tests.ops.scan_cases import Case, make_inputs
+from tests.tolerances import FORWARD
 
-LENGTHS = (1, 2, 63, 64, 65, 100, 1025)
-
-
-def make_inputs(length, channels=6, states=4, groups=1, batch=2, dtype=torch.float64):
-    """Inputs like Mamba's: A in -(1..n), B and C by group, every option present."""
-    generator = torch.Generator().manual_seed(length)
-
-    def draw(*shape):
-        return torch.randn(*shape, generator=generator, dtype=dtype)
-
-    A = -torch.arange(1.0, states + 1, dtype=dtype).repeat(channels, 1)
-    tokens = (batch, length, channels)
-    by_group = (
-        (batch, length, groups, states) if groups > 1 else (batch, length, states)
-    )
-    inputs = dict(
-        u=draw(*tokens),
-        delta=draw(*tokens),
-        A=A * draw(channels, states).exp(),
-        B=draw(*by_group),
-        C=draw(*by_group),
-        D=draw(channels),
-        z=draw(*tokens),
-        delta_bias=draw(channels) - 3,
-        initial_state=draw(batch, channels, states),
-    )
-    return {name: value.requires_grad_() for name, value in inputs.items()}
+OVER_TOKENS = ("u", "delta", "B", "C", "z")
 
 
-def run(inputs, backend, **options):
-    out = selective_scan(
-        **inputs,
-        delta_softplus=True,
-        return_last_state=True,
-        backend=backend,
-        **options,
-    )
-    grads = torch.autograd.grad(sum(x.sin().sum() for x in out), list(inputs.values()))
-    return out, grads
-
-
-def assert_same(left, right, dtype=torch.float64):
-    for one, other in zip(left[0], right[0], strict=True):
-        torch.testing.assert_close(one, other, **FORWARD[dtype])
-    for one, other in zip(left[1], right[1], strict=True):
-        torch.testing.assert_close(one, other, **GRADIENT[dtype])
+def inputs_of(length=5, groups=1, **options):
+    """Inputs of :func:`selective_scan` by name, (2, length, 6) with 4 states."""
+    inputs = make_inputs(Case(length, 2, 6, 4, groups, **options))
+    return {name: x for name, x in inputs.items() if name not in ("w", "v")}
 
 
 def test_first_steps_by_hand():
@@ -71,122 +37,162 @@ def test_first_steps_by_hand():
         )
 
 
-@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
-@pytest.mark.parametrize("length", LENGTHS)
-def test_torch_equals_reference(length, reverse):
-    inputs = make_inputs(length)
-    assert_same(
-        run(inputs, "torch", reverse=reverse), run(inputs, "reference", reverse=reverse)
-    )
-
-
-@pytest.mark.parametrize("groups", [2, 3])
-def test_groups_equal_reference(groups):
-    inputs = make_inputs(20, groups=groups)
-    assert_same(run(inputs, "torch"), run(inputs, "reference"))
-
-
-def test_float32_equals_reference():
-    inputs = make_inputs(65, dtype=torch.float32)
-    both = run(inputs, "torch"), run(inputs, "reference")
-    assert_same(*both, dtype=torch.float32)
-
-
-def test_gradcheck():
-    inputs = make_inputs(9, channels=3, states=2, batch=1)
-    names = list(inputs)
-
-    def scan(*values):
-        return selective_scan(
-            **dict(zip(names, values, strict=True)),
-            delta_softplus=True,
-            return_last_state=True,
-        )
-
-    assert torch.autograd.gradcheck(scan, tuple(inputs.values()))
-
-
 def test_reverse_is_a_flipped_scan():
-    inputs = make_inputs(33)
-    flipped = {k: v.flip(1) if k in "u delta B C z" else v for k, v in inputs.items()}
-    y = selective_scan(**inputs, reverse=True)
-    torch.testing.assert_close(y, selective_scan(**flipped).flip(1))
+    inputs = inputs_of(33)
+    flipped = {k: v.flip(1) if k in OVER_TOKENS else v for k, v in inputs.items()}
+    y = selective_scan(**inputs, delta_softplus=True, reverse=True)
+    expected = selective_scan(**flipped, delta_softplus=True).flip(1)
+    torch.testing.assert_close(y, expected, **FORWARD[torch.float32])
 
 
 def test_state_carries_over():
-    inputs = make_inputs(30)
-    whole, last = selective_scan(**inputs, return_last_state=True)
+    inputs = inputs_of(30)
+    whole, last = selective_scan(**inputs, delta_softplus=True, return_last_state=True)
     parts, state = [], inputs["initial_state"]
     for cut in (slice(0, 11), slice(11, 30)):
-        piece = {k: v[:, cut] if k in "u delta B C z" else v for k, v in inputs.items()}
+        piece = {k: v[:, cut] if k in OVER_TOKENS else v for k, v in inputs.items()}
         piece["initial_state"] = state
-        y, state = selective_scan(**piece, return_last_state=True)
+        y, state = selective_scan(**piece, delta_softplus=True, return_last_state=True)
         parts.append(y)
-    torch.testing.assert_close(torch.cat(parts, 1), whole, **FORWARD[torch.float64])
-    torch.testing.assert_close(state, last, **FORWARD[torch.float64])
+    torch.testing.assert_close(torch.cat(parts, 1), whole, **FORWARD[torch.float32])
+    torch.testing.assert_close(state, last, **FORWARD[torch.float32])
 
 
 @pytest.mark.parametrize("groups", [1, 2])
-def test_bidirectional_equals_two_scans(groups):
-    one, two = make_inputs(50, groups=groups), make_inputs(51, groups=groups)
-    two = {k: v[:, 1:] if k in "u delta B C z" else v for k, v in two.items()}
-    ahead, back = (
-        ScanInputs(**{k: x[k] for k in ScanInputs._fields}) for x in (one, two)
-    )
-    z = one["z"]
-    y = bidirectional_scan(ahead, back, z, delta_softplus=True)
-    expected = sum(
-        selective_scan(*x[:6], z, x.delta_bias, delta_softplus=True, reverse=r)
-        for x, r in ((ahead, False), (back, True))
-    )
-    torch.testing.assert_close(y, expected, **FORWARD[torch.float64])
+def test_steps_equal_the_whole_scan(groups):
+    inputs = inputs_of(40, groups)
+    whole, last = selective_scan(**inputs, delta_softplus=True, return_last_state=True)
+    state, outputs = inputs.pop("initial_state"), []
+    for t in range(40):
+        token = {k: v[:, t] if k in OVER_TOKENS else v for k, v in inputs.items()}
+        y, state = selective_state_update(state, **token, delta_softplus=True)
+        outputs.append(y)
+    torch.testing.assert_close(torch.stack(outputs, 1), whole, **FORWARD[torch.float32])
+    torch.testing.assert_close(state, last, **FORWARD[torch.float32])
 
 
-def test_bfloat16_keeps_a_float32_state():
-    inputs = make_inputs(40, dtype=torch.float32)
-    low = {
-        k: v.bfloat16() if k in "u delta B C z" else v.detach()
-        for k, v in inputs.items()
-    }
+def test_autocast_does_not_reach_the_scan():
+    inputs = inputs_of(40, dtype=torch.bfloat16)
+    expected, _ = selective_scan(**inputs, delta_softplus=True, return_last_state=True)
     with torch.autocast("cpu", torch.bfloat16):
-        y, state = selective_scan(**low, delta_softplus=True, return_last_state=True)
-    exact = {k: v.float() for k, v in low.items()}
-    expected = selective_scan(**exact, delta_softplus=True)
+        y, state = selective_scan(**inputs, delta_softplus=True, return_last_state=True)
     assert y.dtype == torch.bfloat16 and state.dtype == torch.float32
-    torch.testing.assert_close(y.float(), expected, **FORWARD[torch.bfloat16])
-
-
-def test_strided_views_and_large_delta():
-    inputs = make_inputs(70)
-    views = dict(inputs)
-    for name in ("u", "delta", "z"):
-        views[name] = inputs[name].transpose(0, 1).contiguous().transpose(0, 1)
-    views["delta"] = views["delta"] * 50
-    assert_same(run(views, "torch"), run(views, "reference"))
+    assert torch.equal(y, expected)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (dict(u=torch.zeros(5, 6)), r"u has shape \(5, 6\), expected \(b, l, d\)"),
+        (dict(u=torch.zeros(2, 0, 6)), "none 0"),
         (dict(delta=torch.zeros(2, 5, 5)), "delta has shape"),
         (dict(A=torch.zeros(5, 4)), "A has shape"),
-        (dict(C=torch.zeros(2, 5, 7)), "C has shape"),
-        (dict(u=torch.zeros(2, 0, 6), delta=torch.zeros(2, 0, 6)), "none 0"),
+        (dict(B=torch.zeros(2, 5, 3)), "B has shape"),
+        (dict(C=torch.zeros(2, 5, 2, 4)), "C has shape"),
+        (dict(B=torch.zeros(2, 5, 4, 4), C=torch.zeros(2, 5, 4, 4)), "divisor of d=6"),
+        (dict(D=torch.zeros(7)), "D has shape"),
+        (dict(D=torch.zeros(1, 6)), "D has shape"),
+        (dict(delta_bias=torch.zeros(3, 6), lengths=(2, 3)), "delta_bias has shape"),
         (dict(z=torch.zeros(1, 5, 6)), "z has shape"),
-        (dict(backend="cuda"), "expected 'auto' or one of"),
+        (dict(initial_state=torch.zeros(2, 6, 3)), "initial_state has shape"),
+        (dict(lengths=(2, 3)), r"initial_state has shape .* expected \(2, 2, 6, 4\)"),
+        (dict(lengths=(2, 2)), "sum to 4, expected the number of tokens 5"),
+        (dict(lengths=(5, 0)), "1 or more"),
+        (dict(lengths=(2.5, 2.5)), "expected integers"),
+        (dict(lengths=torch.tensor([2, 3])), "sequence of int"),
+        (dict(lengths=()), "1 or more"),
+        (dict(u=torch.zeros(2, 5, 6, dtype=torch.int64)), "u has dtype torch.int64"),
+        (dict(A=torch.zeros(6, 4, dtype=torch.complex64)), "A has dtype"),
+        (dict(A=torch.zeros(6, 4).double()), "every tensor is float64 or none"),
+        (dict(z=torch.zeros(2, 5, 6).double()), "every tensor is float64 or none"),
+        (dict(D=torch.zeros(6, device="meta")), "D is on meta and u on cpu"),
+        (dict(backend="cuda"), "expected 'auto' or one of cpu, triton"),
     ],
-    ids=["delta", "A", "C", "empty", "gate", "backend"],
+    ids=lambda value: value[:20] if isinstance(value, str) else "-".join(value),
 )
 def test_wrong_inputs_raise(change, message):
-    inputs = make_inputs(5, dtype=torch.float32)
     with pytest.raises(ValueError, match=message):
-        selective_scan(**{**inputs, **change})
+        selective_scan(**{**inputs_of(), **change})
+
+
+def test_wrong_directions_raise():
+    one, two = (
+        ScanInputs(*(inputs_of(n).get(name) for name in ScanInputs._fields))
+        for n in (5, 6)
+    )
+    with pytest.raises(ValueError, match="backward.u has shape"):
+        bidirectional_scan(one, two)
+    with pytest.raises(ValueError, match="backward.delta has shape"):
+        bidirectional_scan(one, one._replace(delta=two.delta))
+
+
+def test_wrong_steps_raise():
+    state, u = torch.zeros(2, 6, 4), torch.zeros(2, 6)
+    A, B = torch.zeros(6, 4), torch.zeros(2, 4)
+    with pytest.raises(ValueError, match="state has shape"):
+        selective_state_update(state[:1], u, u, A, B, B)
+    with pytest.raises(ValueError, match="C has shape"):
+        selective_state_update(state, u, u, A, B, B[:, :3])
 
 
 def test_backend_by_environment_and_context(monkeypatch):
-    inputs = make_inputs(3)
+    inputs = inputs_of(3)
     monkeypatch.setenv("MMFUSION_SCAN_BACKEND", "nonsense")
     with pytest.raises(ValueError, match="nonsense"):
         selective_scan(**inputs)
     with scan_backend("reference"):
         selective_scan(**inputs)
+    with pytest.raises(ValueError, match="unknown"), scan_backend("nonsense"):
+        pass
+
+
+class Picky:
+    """A backend for one state only, and one that is not there."""
+
+    name = "cpu"
+
+    def __init__(self, missing=None):
+        self._missing = missing
+
+    def missing(self):
+        return self._missing
+
+    def refuses(self, call):
+        return "it has one state only" if call.directions[0].A.shape[1] > 1 else None
+
+
+@pytest.fixture
+def replace_cpu(monkeypatch):
+    """Put another backend in the place of ``cpu``; collect what is logged."""
+    lines = []
+    monkeypatch.setattr(registry, "_logged", set())
+    monkeypatch.setattr(
+        registry, "print_log", lambda line, logger, level: lines.append((line, level))
+    )
+
+    def replace(backend):
+        monkeypatch.setitem(registry._loaded, "cpu", backend)
+        monkeypatch.setitem(registry._reasons, "cpu", backend.missing())
+        return lines
+
+    return replace
+
+
+def test_a_refused_call_raises_or_goes_on_with_one_line(replace_cpu):
+    lines = replace_cpu(Picky())
+    with pytest.raises(ValueError, match="'cpu' cannot serve this call: it has one"):
+        selective_scan(**inputs_of(), backend="cpu")
+    for _ in range(2):
+        selective_scan(**inputs_of())
+    assert len(lines) == 1 and lines[0][1] == logging.WARNING
+    assert "'torch' is used" in lines[0][0] and "it has one state only" in lines[0][0]
+
+
+def test_a_missing_backend_raises_or_goes_on_with_one_line(replace_cpu):
+    lines = replace_cpu(Picky("no compiler; install g++"))
+    assert "cpu" not in available_backends()
+    with pytest.raises(ValueError, match="'cpu' is not available here: no compiler"):
+        selective_scan(**inputs_of(), backend="cpu")
+    for _ in range(2):
+        selective_scan(**inputs_of())
+    assert len(lines) == 1 and "install g++" in lines[0][0]
