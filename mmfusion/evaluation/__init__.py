@@ -1,5 +1,9 @@
 """How good a model is, and whether another one is better."""
 
-from mmfusion.evaluation.metrics import AccuracyMetric, EpicKitchensMetric
+from mmfusion.evaluation.metrics import (
+    AccuracyMetric,
+    EpicKitchensMetric,
+    LeakMeterMetric,
+)
 
-__all__ = ["AccuracyMetric", "EpicKitchensMetric"]
+__all__ = ["AccuracyMetric", "EpicKitchensMetric", "LeakMeterMetric"]

@@ -150,7 +150,11 @@ class FusionRunner(Runner):
         return loop
 
     def _checked(self, loop: Any) -> Any:
-        check_num_classes(self.bare_model, loop.dataloader.dataset)
+        dataset = loop.dataloader.dataset
+        check_num_classes(self.bare_model, dataset)
+        for metric in getattr(getattr(loop, "evaluator", None), "metrics", ()):
+            if hasattr(metric, "set_dataset"):  # LeakMeterMetric reads the questions
+                metric.set_dataset(dataset)
         return loop
 
     @property

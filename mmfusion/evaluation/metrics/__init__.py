@@ -2,5 +2,6 @@
 
 from mmfusion.evaluation.metrics.accuracy_metric import AccuracyMetric
 from mmfusion.evaluation.metrics.epic_kitchens_metric import EpicKitchensMetric
+from mmfusion.evaluation.metrics.leak_meter_metric import LeakMeterMetric
 
-__all__ = ["AccuracyMetric", "EpicKitchensMetric"]
+__all__ = ["AccuracyMetric", "EpicKitchensMetric", "LeakMeterMetric"]
