@@ -246,9 +246,11 @@ inline void load_rows(const mmf_scan& call, const Layout& w, const Item& item,
   }
 }
 
-MMF_INLINE const float* row_of_sequence(const float* x, int64_t stride,
-                                        const Item& item) {
-  return x ? x + item.sequence * stride + item.channel : nullptr;
+/* Vector v of D or delta_bias, which may have a row for each sequence; NULL is zeros. */
+MMF_INLINE vf of_sequence(const float* x, int64_t stride, const Item& item, int v,
+                          int lanes) {
+  if (!x) return vf{};
+  return load_some(x + item.sequence * stride + item.channel + v * W, lanes);
 }
 
 inline int num_threads(int64_t asked, int64_t items) {
@@ -268,6 +270,103 @@ inline int thread_index() {
   return 0;
 #endif
 }
+
+/* One vector of channels over the tokens of a chunk, read as floats: in place where the
+ * tensor holds just that, else from a copy in `buffer`. */
+class Column {
+ public:
+  Column() : at_(nullptr), stride_(0) {}
+  Column(const mmf_tensor& x, const Item& item, const Chunk& chunk, int v, vf* buffer) {
+    const int lanes = lanes_of(item, v);
+    int64_t index = index_of(x, item, chunk.token) + v * W;
+    const int64_t step = chunk.stride * x.time_stride;
+    if (x.dtype == MMF_F32 && lanes == W) {
+      at_ = element(x, index);
+      stride_ = step * 4;
+      return;
+    }
+    for (int t = 0; t < chunk.steps; ++t, index += step)
+      buffer[t] = load_as_float(x, index, lanes);
+    at_ = (const char*)buffer;
+    stride_ = sizeof(vf);
+  }
+  MMF_INLINE vf operator[](int t) const { return load((const float*)(at_ + t * stride_)); }
+
+ private:
+  const char* at_;
+  int64_t stride_;
+};
+
+/* The same for writing; finish() converts what `buffer` took in. */
+class OutColumn {
+ public:
+  OutColumn(const mmf_tensor& x, const Item& item, const Chunk& chunk, int v, vf* buffer)
+      : x_(x), buffer_(nullptr), steps_(chunk.steps), lanes_(lanes_of(item, v)) {
+    index_ = index_of(x, item, chunk.token) + v * W;
+    step_ = chunk.stride * x.time_stride;
+    at_ = (char*)element(x, index_);
+    stride_ = step_ * 4;
+    if (x.dtype == MMF_F32 && lanes_ == W) return;
+    buffer_ = buffer;
+    at_ = (char*)buffer;
+    stride_ = sizeof(vf);
+  }
+  MMF_INLINE void put(int t, vf value) const { store((float*)(at_ + t * stride_), value); }
+  void finish() const {
+    if (!buffer_) return;
+    for (int t = 0; t < steps_; ++t)
+      store_from_float(x_, index_ + t * step_, buffer_[t], lanes_);
+  }
+
+ private:
+  const mmf_tensor& x_;
+  vf* buffer_;
+  int steps_, lanes_;
+  int64_t index_, step_, stride_;
+  char* at_;
+};
+
+/* Fetches rows that the next chunk will need, one cache line of each tensor a token, from
+ * inside the loops over this chunk's tokens. */
+template <int COUNT>
+class Ahead {
+ public:
+  Ahead() {
+    for (int i = 0; i < COUNT; ++i) at_[i] = (const char*)this, stride_[i] = 0;
+  }
+  void set(int i, const mmf_tensor& x, const Item& item, const Chunk& next, int v) {
+    const int64_t size = x.dtype == MMF_F32 ? 4 : 2;
+    if (v * W * size % 64) return; /* the line of an earlier vector */
+    at_[i] = element(x, index_of(x, item, next.token) + v * W);
+    stride_[i] = next.stride * x.time_stride * size;
+  }
+  MMF_INLINE void fetch() {
+    for (int i = 0; i < COUNT; ++i) {
+      __builtin_prefetch(at_[i], 0, 2);
+      at_[i] += stride_[i];
+    }
+  }
+
+ private:
+  const char* at_[COUNT];
+  int64_t stride_[COUNT];
+};
+
+/* Cuts scratch out of one piece of memory; with NULL it only counts. */
+struct Carver {
+  char* next;
+
+  template <class T>
+  void take(T*& pointer, int64_t count) {
+    pointer = (T*)next;
+    next += count * (int64_t)sizeof(T);
+  }
+  /* Whole cache lines, an odd number: the next thread's scratch does not start at a
+   * multiple of 4096 from this one. */
+  int64_t bytes(const char* start) const {
+    return ceil_div(next - start, 128) * 128 + 64;
+  }
+};
 
 /* Memory on cache lines; NULL when there is none. */
 inline void* allocate(size_t bytes) {

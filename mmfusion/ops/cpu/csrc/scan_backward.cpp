@@ -45,7 +45,8 @@ struct Scratch {
   Trace* trace;                                /* [kSteps] */
   Sums* sums;                                  /* [kSteps] */
   vf *rates, *state, *grad_state, *grad_rates; /* [v * padded_states + s] */
-  vf *limits, *largest, *grad_D, *grad_bias;   /* [v] */
+  vf *limits, *grad_D, *grad_bias;             /* [v] */
+  vf* buffers;                                 /* [4][kSteps], to convert columns */
   float *rows, *grad_rows;                     /* [t][B, C][padded_states] */
   float* partial;                              /* grad_z of the first direction */
 };
@@ -53,27 +54,23 @@ struct Scratch {
 int64_t carve(const Layout& w, bool with_partial, char* memory, Scratch* scratch) {
   Scratch& s = *scratch;
   const int64_t vectors = w.max_vectors, states = vectors * w.padded_states;
-  char* p = memory;
-  auto take = [&p](auto& pointer, int64_t count) {
-    pointer = (decltype(+pointer))p;
-    p += count * (int64_t)sizeof(*pointer);
-  };
-  take(s.trace, kSteps);
-  take(s.sums, kSteps);
-  take(s.steps, vectors * kSteps);
-  take(s.edges, vectors * kSteps);
-  take(s.rates, states);
-  take(s.state, states);
-  take(s.grad_state, states);
-  take(s.grad_rates, states);
-  take(s.limits, vectors);
-  take(s.largest, vectors);
-  take(s.grad_D, vectors);
-  take(s.grad_bias, vectors);
-  take(s.rows, kSteps * 2 * w.padded_states);
-  take(s.grad_rows, kSteps * 2 * w.padded_states);
-  take(s.partial, with_partial ? w.longest * vectors * W : 0);
-  return ceil_div(p - memory, 64) * 64 + 64;
+  Carver carver = {memory};
+  carver.take(s.trace, kSteps);
+  carver.take(s.sums, kSteps);
+  carver.take(s.steps, vectors * kSteps);
+  carver.take(s.edges, vectors * kSteps);
+  carver.take(s.rates, states);
+  carver.take(s.state, states);
+  carver.take(s.grad_state, states);
+  carver.take(s.grad_rates, states);
+  carver.take(s.limits, vectors);
+  carver.take(s.grad_D, vectors);
+  carver.take(s.grad_bias, vectors);
+  carver.take(s.buffers, 4 * kSteps);
+  carver.take(s.rows, kSteps * 2 * w.padded_states);
+  carver.take(s.grad_rows, kSteps * 2 * w.padded_states);
+  carver.take(s.partial, with_partial ? w.longest * vectors * W : 0);
+  return carver.bytes(memory);
 }
 
 /* Gradients that several items add to: one part for each block of channels (B, C) or for
@@ -83,42 +80,39 @@ struct Parts {
   float *A, *D, *delta_bias; /* (b, k, d, n), (b, k, d) */
 };
 
-void load_steps(const mmf_scan& call, const Item& item, const mmf_scan_direction& dir,
-                const Chunk& chunk, const Scratch& scratch) {
-  const float* bias = row_of_sequence(dir.delta_bias, dir.delta_bias_stride, item);
+/* Fills steps and edges of vector v; returns the largest |delta| of each channel. */
+vf load_steps(const mmf_scan& call, const Item& item, const mmf_scan_direction& dir,
+              const Chunk& chunk, int v, const Scratch& scratch) {
+  const int lanes = lanes_of(item, v);
   const bool gated = call.z.data != nullptr;
-  for (int v = 0; v < item.vectors; ++v) scratch.largest[v] = vf{};
+  const Column u(dir.u, item, chunk, v, scratch.buffers);
+  const Column delta(dir.delta, item, chunk, v, scratch.buffers + kSteps);
+  const Column grad_y(call.grad_y, item, chunk, v, scratch.buffers + 2 * kSteps);
+  Column z;
+  if (gated) z = Column(call.z, item, chunk, v, scratch.buffers + 3 * kSteps);
+  const vf bias = of_sequence(dir.delta_bias, dir.delta_bias_stride, item, v, lanes);
+  Step* steps = scratch.steps + v * kSteps;
+  Edge* edges = scratch.edges + v * kSteps;
+  vf largest = {};
   for (int t = 0; t < chunk.steps; ++t) {
-    int64_t token = chunk.token + t * chunk.stride;
-    int64_t at_u = index_of(dir.u, item, token);
-    int64_t at_delta = index_of(dir.delta, item, token);
-    int64_t at_y = index_of(call.grad_y, item, token);
-    int64_t at_z = gated ? index_of(call.z, item, token) : 0;
-    for (int v = 0; v < item.vectors; ++v) {
-      int lanes = lanes_of(item, v);
-      vf u = load_as_float(dir.u, at_u + v * W, lanes);
-      vf delta = load_as_float(dir.delta, at_delta + v * W, lanes);
-      vf grad_y = load_as_float(call.grad_y, at_y + v * W, lanes);
-      Edge& edge = scratch.edges[v * kSteps + t];
-      edge.u = u;
-      edge.slope = splat(1.0f);
-      if (bias) delta += load_some(bias + v * W, lanes);
-      if (call.delta_softplus) {
-        vf e = exponential(-absolute(delta));
-        edge.slope = sigmoid_of(delta, e);
-        delta = softplus_of(delta, e);
-      }
-      if (gated) {
-        vf z = load_as_float(call.z, at_z + v * W, lanes);
-        vf open = sigmoid(z);
-        edge.gate_slope = grad_y * open * (1.0f + z * (1.0f - open));
-        grad_y *= z * open;
-      }
-      scratch.steps[v * kSteps + t] = {delta, delta * u, grad_y, vf{}, vf{}, vf{}};
-      vf size = absolute(delta);
-      scratch.largest[v] = size <= scratch.largest[v] ? scratch.largest[v] : size;
+    vf u_t = u[t], delta_t = delta[t] + bias, grad = grad_y[t];
+    vf slope = splat(1.0f), gate_slope = {};
+    if (call.delta_softplus) {
+      vf e = exponential(-absolute(delta_t));
+      slope = sigmoid_of(delta_t, e);
+      delta_t = softplus_of(delta_t, e);
     }
+    if (gated) {
+      vf open = sigmoid(z[t]);
+      gate_slope = grad * open * (1.0f + z[t] * (1.0f - open));
+      grad *= z[t] * open;
+    }
+    steps[t] = {delta_t, delta_t * u_t, grad, vf{}, vf{}, vf{}};
+    edges[t] = {u_t, slope, gate_slope};
+    vf size = absolute(delta_t);
+    largest = size <= largest ? largest : size; /* a NaN stays */
   }
+  return largest;
 }
 
 /* The recurrence of one chunk again for S states, leaving its trace. */
@@ -183,12 +177,13 @@ void reduce_sums(const Sums* sums, int num_steps, float* grad_rows, int64_t stat
     memcpy(grad_rows + i * states, values + i * S, S * sizeof(float));
 }
 
-void backward_states(const Layout& w, const Item& item,
-                     const Scratch& scratch, const Chunk& chunk) {
+void backward_states(const mmf_scan& call, const Layout& w, const Item& item,
+                     const mmf_scan_direction& dir, const Chunk& chunk,
+                     const Scratch& scratch) {
   const int64_t n = w.padded_states;
   bool in_range[kBlockChannels / W + 1];
   for (int v = 0; v < item.vectors; ++v)
-    in_range[v] = is_in_range(scratch.largest[v], scratch.limits[v]);
+    in_range[v] = is_in_range(load_steps(call, item, dir, chunk, v, scratch), scratch.limits[v]);
   for (int64_t s = 0; s < n; s += S) {
     const float *B = scratch.rows + s, *C = B + n;
     memset((void*)scratch.sums, 0, sizeof(Sums) * kSteps);
@@ -205,40 +200,43 @@ void backward_states(const Layout& w, const Item& item,
   }
 }
 
-/* Gradients of u, delta and z of one chunk; sums over time for D and delta_bias. */
-void store_steps(const Item& item, const mmf_scan_direction& dir,
-                 const Chunk& chunk, const Scratch& scratch, const mmf_tensor* before,
+/* Gradients of u, delta and z for vector v; sums over time for D and delta_bias. */
+void store_steps(const Item& item, const mmf_scan_direction& dir, const Chunk& chunk,
+                 int v, const Scratch& scratch, const mmf_tensor* before,
                  const mmf_tensor& grad_z) {
-  const float* D = row_of_sequence(dir.D, dir.D_stride, item);
-  for (int v = 0; v < item.vectors; ++v) {
-    const int lanes = lanes_of(item, v);
-    const int64_t shift = v * W;
-    const vf skip = D ? load_some(D + shift, lanes) : vf{};
-    vf grad_D = scratch.grad_D[v], grad_bias = scratch.grad_bias[v];
-    for (int t = 0; t < chunk.steps; ++t) {
-      int64_t token = chunk.token + t * chunk.stride;
-      const Step& step = scratch.steps[v * kSteps + t];
-      const Edge& edge = scratch.edges[v * kSteps + t];
-      vf grad_delta = step.grad_input * edge.u + step.grad_exponent * kLn2;
-      grad_delta *= edge.slope;
-      grad_bias += grad_delta;
-      grad_D += step.grad_y * edge.u;
-      if (dir.grad_u.data)
-        store_from_float(dir.grad_u, index_of(dir.grad_u, item, token) + shift,
-                         step.grad_input * step.delta + step.grad_y * skip, lanes);
-      if (dir.grad_delta.data)
-        store_from_float(dir.grad_delta, index_of(dir.grad_delta, item, token) + shift,
-                         grad_delta, lanes);
-      if (grad_z.data) {
-        vf grad = edge.gate_slope * (step.y + skip * edge.u);
-        if (before)
-          grad = load_as_float(*before, index_of(*before, item, token) + shift, lanes) + grad;
-        store_from_float(grad_z, index_of(grad_z, item, token) + shift, grad, lanes);
-      }
-    }
-    scratch.grad_D[v] = grad_D;
-    scratch.grad_bias[v] = grad_bias;
+  const vf D = of_sequence(dir.D, dir.D_stride, item, v, lanes_of(item, v));
+  const Step* steps = scratch.steps + v * kSteps;
+  const Edge* edges = scratch.edges + v * kSteps;
+  vf grad_D = scratch.grad_D[v], grad_bias = scratch.grad_bias[v];
+  if (dir.grad_u.data) {
+    const OutColumn out(dir.grad_u, item, chunk, v, scratch.buffers);
+    for (int t = 0; t < chunk.steps; ++t)
+      out.put(t, steps[t].grad_input * steps[t].delta + steps[t].grad_y * D);
+    out.finish();
   }
+  mmf_tensor nowhere = {};
+  const bool wanted = dir.grad_delta.data != nullptr;
+  const OutColumn out(wanted ? dir.grad_delta : nowhere, item, chunk, v, scratch.buffers);
+  for (int t = 0; t < chunk.steps; ++t) {
+    vf grad = steps[t].grad_input * edges[t].u + steps[t].grad_exponent * kLn2;
+    grad *= edges[t].slope;
+    grad_bias += grad;
+    grad_D += steps[t].grad_y * edges[t].u;
+    if (wanted) out.put(t, grad);
+  }
+  if (wanted) out.finish();
+  if (grad_z.data) {
+    Column first;
+    if (before) first = Column(*before, item, chunk, v, scratch.buffers);
+    const OutColumn to(grad_z, item, chunk, v, scratch.buffers + kSteps);
+    for (int t = 0; t < chunk.steps; ++t) {
+      vf grad = edges[t].gate_slope * (steps[t].y + D * edges[t].u);
+      to.put(t, before ? first[t] + grad : grad);
+    }
+    to.finish();
+  }
+  scratch.grad_D[v] = grad_D;
+  scratch.grad_bias[v] = grad_bias;
 }
 
 /* Gradients of B and C of one chunk: this block's part, or the whole if it is alone. */
@@ -293,9 +291,9 @@ void backward_direction(const mmf_scan& call, const Layout& w, const Item& item,
     else
       read_state(call, w, item, dir.initial_state, scratch.state);
     load_rows(call, w, item, dir, chunk, scratch.rows);
-    load_steps(call, item, dir, chunk, scratch);
-    backward_states(w, item, scratch, chunk);
-    store_steps(item, dir, chunk, scratch, before, grad_z);
+    backward_states(call, w, item, dir, chunk, scratch);
+    for (int v = 0; v < item.vectors; ++v)
+      store_steps(item, dir, chunk, v, scratch, before, grad_z);
     store_rows(call, w, item, chunk, scratch.grad_rows, 0, grad_B);
     store_rows(call, w, item, chunk, scratch.grad_rows, 1, grad_C);
   }

@@ -13,68 +13,57 @@ struct Step {
 };
 
 struct Scratch {
-  vf *rates, *limits, *state, *largest;
-  float* rows;
-  Step* steps;   /* steps[v * kSteps + t] */
-  float* partial; /* the first direction's y, where y itself cannot hold it */
+  Step* steps;     /* [kSteps] of the vector at hand */
+  vf* buffers;     /* [4][kSteps], what columns are converted in */
+  vf *rates, *state; /* [v * padded_states + s] */
+  vf* limits;      /* [v] */
+  float* rows;     /* [t][B, C][padded_states] */
+  float* partial;  /* the first direction's y, where y itself cannot hold it */
 };
 
-int64_t scratch_bytes(const Layout& w, bool with_partial) {
-  int64_t vectors = w.max_vectors * (2 * w.padded_states + 2);
-  int64_t bytes = vectors * (int64_t)sizeof(vf);
-  bytes += w.max_vectors * kSteps * (int64_t)sizeof(Step);
-  bytes += kSteps * 2 * w.padded_states * (int64_t)sizeof(float);
-  if (with_partial) bytes += w.longest * w.max_vectors * (int64_t)sizeof(vf);
-  return ceil_div(bytes, 64) * 64 + 64; /* 64 apart: not all at one multiple of 4096 */
+int64_t carve(const Layout& w, bool with_partial, char* memory, Scratch* scratch) {
+  Scratch& s = *scratch;
+  const int64_t states = w.max_vectors * w.padded_states;
+  Carver carver = {memory};
+  carver.take(s.steps, kSteps);
+  carver.take(s.buffers, 4 * kSteps);
+  carver.take(s.rates, states);
+  carver.take(s.state, states);
+  carver.take(s.limits, w.max_vectors);
+  carver.take(s.rows, kSteps * 2 * w.padded_states);
+  carver.take(s.partial, with_partial ? w.longest * w.max_vectors * W : 0);
+  return carver.bytes(memory);
 }
 
-Scratch carve(const Layout& w, char* p) {
-  Scratch s;
-  s.steps = (Step*)p;
-  p += w.max_vectors * kSteps * (int64_t)sizeof(Step);
-  s.rates = (vf*)p;
-  s.state = s.rates + w.max_vectors * w.padded_states;
-  s.limits = s.state + w.max_vectors * w.padded_states;
-  s.largest = s.limits + w.max_vectors;
-  s.rows = (float*)(s.largest + w.max_vectors);
-  s.partial = s.rows + kSteps * 2 * w.padded_states;
-  return s;
-}
-
-void load_steps(const mmf_scan& call, const Item& item, const mmf_scan_direction& dir,
-                const Chunk& chunk, const Scratch& scratch) {
-  const float* D = row_of_sequence(dir.D, dir.D_stride, item);
-  const float* bias = row_of_sequence(dir.delta_bias, dir.delta_bias_stride, item);
-  for (int v = 0; v < item.vectors; ++v) scratch.largest[v] = vf{};
+/* Fills the steps of vector v; returns the largest |delta| of each channel. */
+vf load_steps(const mmf_scan& call, const Item& item, const mmf_scan_direction& dir,
+              const Chunk& chunk, int v, const Scratch& scratch) {
+  const int lanes = lanes_of(item, v);
+  const Column u(dir.u, item, chunk, v, scratch.buffers);
+  const Column delta(dir.delta, item, chunk, v, scratch.buffers + kSteps);
+  const vf D = of_sequence(dir.D, dir.D_stride, item, v, lanes);
+  const vf bias = of_sequence(dir.delta_bias, dir.delta_bias_stride, item, v, lanes);
+  vf largest = {};
   for (int t = 0; t < chunk.steps; ++t) {
-    int64_t token = chunk.token + t * chunk.stride;
-    int64_t at_u = index_of(dir.u, item, token);
-    int64_t at_delta = index_of(dir.delta, item, token);
-    for (int v = 0; v < item.vectors; ++v) {
-      int lanes = lanes_of(item, v);
-      vf u = load_as_float(dir.u, at_u + v * W, lanes);
-      vf delta = load_as_float(dir.delta, at_delta + v * W, lanes);
-      if (bias) delta += load_some(bias + v * W, lanes);
-      if (call.delta_softplus) delta = softplus(delta);
-      Step& step = scratch.steps[v * kSteps + t];
-      step.delta = delta;
-      step.input = delta * u;
-      step.y = D ? u * load_some(D + v * W, lanes) : vf{};
-      vf size = absolute(delta);
-      scratch.largest[v] = size <= scratch.largest[v] ? scratch.largest[v] : size;
-    }
+    vf u_t = u[t], delta_t = delta[t] + bias;
+    if (call.delta_softplus) delta_t = softplus(delta_t);
+    scratch.steps[t] = {delta_t, delta_t * u_t, u_t * D};
+    vf size = absolute(delta_t);
+    largest = size <= largest ? largest : size; /* a NaN stays */
   }
+  return largest;
 }
 
 /* The recurrence over one chunk for S states of one vector of channels. */
 template <int S, bool CLAMP>
 void scan_states(Step* steps, int num_steps, const float* B, const float* C,
-                 int64_t row_stride, const vf* rates, vf* state) {
+                 int64_t row_stride, const vf* rates, vf* state, Ahead<4> ahead) {
   vf h[S];
   MMF_UNROLL for (int s = 0; s < S; ++s) h[s] = state[s];
   for (int t = 0; t < num_steps; ++t, B += row_stride, C += row_stride) {
     vf delta = steps[t].delta, input = steps[t].input;
     vf even = steps[t].y, odd = {};
+    ahead.fetch();
     MMF_UNROLL for (int s = 0; s < S; s += 2) {
       h[s] = exp2_of_product<CLAMP>(delta, rates[s]) * h[s] + input * B[s];
       even += h[s] * C[s];
@@ -88,40 +77,37 @@ void scan_states(Step* steps, int num_steps, const float* B, const float* C,
 
 template <bool CLAMP>
 void scan_vector(const Layout& w, Step* steps, int num_steps, const float* rows,
-                 const vf* rates, vf* state) {
+                 const vf* rates, vf* state,
+                 const Ahead<4>& ahead) {
   constexpr int kMost = kRegisters == 32 ? 16 : 4; /* states kept in registers */
   const int n = (int)w.padded_states;
   for (int s = 0, used; s < n; s += used) {
     const float *B = rows + s, *C = rows + n + s;
     if (kMost >= 16 && n - s >= 16)
-      used = 16, scan_states<16, CLAMP>(steps, num_steps, B, C, 2 * n, rates + s, state + s);
+      used = 16, scan_states<16, CLAMP>(steps, num_steps, B, C, 2 * n, rates + s, state + s, ahead);
     else if (kMost >= 8 && n - s >= 8)
-      used = 8, scan_states<8, CLAMP>(steps, num_steps, B, C, 2 * n, rates + s, state + s);
+      used = 8, scan_states<8, CLAMP>(steps, num_steps, B, C, 2 * n, rates + s, state + s, ahead);
     else
-      used = 4, scan_states<4, CLAMP>(steps, num_steps, B, C, 2 * n, rates + s, state + s);
+      used = 4, scan_states<4, CLAMP>(steps, num_steps, B, C, 2 * n, rates + s, state + s, ahead);
   }
 }
 
-/* y of one chunk: what an earlier direction left is added, the last one gates. */
-void store_steps(const mmf_scan& call, const Item& item, const Chunk& chunk,
-                 const Step* steps, const mmf_tensor* before, const mmf_tensor& to,
+/* y of vector v: what an earlier direction left is added, the last one gates. */
+void store_steps(const mmf_scan& call, const Item& item, const Chunk& chunk, int v,
+                 const Scratch& scratch, const mmf_tensor* before, const mmf_tensor& to,
                  bool gated) {
+  const Step* steps = scratch.steps;
+  Column z, first;
+  if (gated) z = Column(call.z, item, chunk, v, scratch.buffers);
+  if (before) first = Column(*before, item, chunk, v, scratch.buffers + kSteps);
+  const OutColumn out(to, item, chunk, v, scratch.buffers + 2 * kSteps);
   for (int t = 0; t < chunk.steps; ++t) {
-    int64_t token = chunk.token + t * chunk.stride;
-    int64_t at_before = before ? index_of(*before, item, token) : 0;
-    int64_t at_z = gated ? index_of(call.z, item, token) : 0;
-    int64_t at = index_of(to, item, token);
-    for (int v = 0; v < item.vectors; ++v) {
-      int lanes = lanes_of(item, v);
-      vf y = steps[v * kSteps + t].y;
-      if (before) y = load_as_float(*before, at_before + v * W, lanes) + y;
-      if (gated) {
-        vf z = load_as_float(call.z, at_z + v * W, lanes);
-        y *= z * sigmoid(z);
-      }
-      store_from_float(to, at + v * W, y, lanes);
-    }
+    vf y = steps[t].y;
+    if (before) y = first[t] + y;
+    if (gated) y *= z[t] * sigmoid(z[t]);
+    out.put(t, y);
   }
+  out.finish();
 }
 
 void scan_direction(const mmf_scan& call, const Layout& w, const Item& item,
@@ -136,17 +122,23 @@ void scan_direction(const mmf_scan& call, const Layout& w, const Item& item,
       save_checkpoint(call, w, item, scratch.state,
                       checkpoint_of(call, w, item, dir.checkpoints, c));
     load_rows(call, w, item, dir, chunk, scratch.rows);
-    load_steps(call, item, dir, chunk, scratch);
     for (int v = 0; v < item.vectors; ++v) {
-      Step* steps = scratch.steps + v * kSteps;
+      Ahead<4> ahead;
+      if ((c + 1) * kSteps < seq.length) {
+        Chunk next = make_chunk(seq, dir.reverse != 0, c + 1);
+        ahead.set(0, dir.u, item, next, v);
+        ahead.set(1, dir.delta, item, next, v);
+        ahead.set(2, to, item, next, v);
+        if (gated) ahead.set(3, call.z, item, next, v);
+      }
       const vf* rates = scratch.rates + v * w.padded_states;
       vf* state = scratch.state + v * w.padded_states;
-      if (is_in_range(scratch.largest[v], scratch.limits[v]))
-        scan_vector<false>(w, steps, chunk.steps, scratch.rows, rates, state);
-      else
-        scan_vector<true>(w, steps, chunk.steps, scratch.rows, rates, state);
+      const vf largest = load_steps(call, item, dir, chunk, v, scratch);
+      auto scan = is_in_range(largest, scratch.limits[v]) ? scan_vector<false>
+                                                          : scan_vector<true>;
+      scan(w, scratch.steps, chunk.steps, scratch.rows, rates, state, ahead);
+      store_steps(call, item, chunk, v, scratch, before, to, gated);
     }
-    store_steps(call, item, chunk, scratch.steps, before, to, gated);
   }
   if (dir.last_state) write_state(call, w, item, scratch.state, dir.last_state);
 }
@@ -184,13 +176,15 @@ extern "C" int mmf_scan_forward(const mmf_scan* call) {
   if (!make_layout(*call, &w)) return MMF_NO_MEMORY;
   const int threads = num_threads(call->num_threads, w.items);
   const bool with_partial = call->num_directions == 2 && call->y.dtype != MMF_F32;
-  const int64_t bytes = scratch_bytes(w, with_partial);
+  Scratch sizes;
+  const int64_t bytes = carve(w, with_partial, nullptr, &sizes);
   char* memory = (char*)allocate((size_t)(bytes * threads));
   if (memory) {
 #pragma omp parallel num_threads(threads)
     {
       FlushSubnormals flush;
-      const Scratch scratch = carve(w, memory + bytes * thread_index());
+      Scratch scratch;
+      carve(w, with_partial, memory + bytes * thread_index(), &scratch);
 #pragma omp for schedule(dynamic, 1)
       for (int64_t i = 0; i < w.items; ++i)
         scan_item(*call, w, make_item(*call, w, i), scratch);
