@@ -10,7 +10,6 @@ k packed sequences.
 """
 
 import importlib
-import importlib.util
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -128,6 +127,11 @@ def backend_names() -> tuple[str, ...]:
     return tuple(_MODULES)
 
 
+def order(device_type: str) -> tuple[str, ...]:
+    """What ``auto`` tries for tensors on such a device, the fastest first."""
+    return _ORDER.get(device_type, ("torch",))
+
+
 def available_backends() -> tuple[str, ...]:
     """Names of the backends that run on this machine, the fast ones first."""
     return tuple(name for name in _MODULES if missing_reason(name) is None)
@@ -137,16 +141,9 @@ def available_backends() -> tuple[str, ...]:
 def missing_reason(name: str) -> str | None:
     """Why a backend cannot run here, with the command that mends it; None: it can."""
     if name not in _loaded:
-        if importlib.util.find_spec(_MODULES[name].rpartition(".")[0]) is None or (
-            importlib.util.find_spec(_MODULES[name]) is None
-        ):
-            return "not written yet"
         module = importlib.import_module(_MODULES[name])
         _loaded[name] = cast(Backend, module.BACKEND)
-        try:
-            _reasons[name] = _loaded[name].missing()
-        except AttributeError as error:  # temporary: kernels not written yet
-            _reasons[name] = str(error)
+        _reasons[name] = _loaded[name].missing()
     return _reasons[name]
 
 
@@ -199,7 +196,7 @@ def candidates(name: str, device: torch.device) -> Sequence[Backend]:
     if torch.compiler.is_exporting():  # the others are not made of PyTorch's own ops
         return [get_backend("torch")]
     found = []
-    for candidate in _ORDER.get(device.type, ("torch",)):
+    for candidate in order(device.type):
         reason = missing_reason(candidate)
         if reason is None:
             found.append(_loaded[candidate])
