@@ -140,7 +140,7 @@ def available_backends() -> tuple[str, ...]:
 @torch.compiler.assume_constant_result
 def missing_reason(name: str) -> str | None:
     """Why a backend cannot run here, with the command that mends it; None: it can."""
-    if name not in _loaded:
+    if name not in _reasons:
         module = importlib.import_module(_MODULES[name])
         _loaded[name] = cast(Backend, module.BACKEND)
         _reasons[name] = _loaded[name].missing()
