@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmfusion.datasets import h2o_layout
-from mmfusion.datasets.annotation import load_annotation
 from mmfusion.questions.english import SMALL_WORDS
 from mmfusion.questions.forms import base_of_ing
 from mmfusion.questions.vocabulary import Vocabulary, natural, words_of
@@ -106,6 +104,9 @@ def read_h2o(path: str | os.PathLike) -> list[Clip]:
     Raises:
         ValueError: it is another file, or its labels are hidden, as the test split's.
     """
+    # mmfusion.datasets imports torch, which the other readers do not need
+    from mmfusion.datasets import h2o_layout
+
     found = []
     for row in h2o_layout.read_action_file(Path(path)):
         if row.action is None:
@@ -126,6 +127,8 @@ def read_annotation(path: str | os.PathLike) -> list[Clip]:
     ``press_button``), its first word is the verb and the rest, if it names a thing,
     the noun.
     """
+    from mmfusion.datasets.annotation import load_annotation
+
     metainfo, records = load_annotation(str(path))
     classes = metainfo["classes"]
     found = []

@@ -6,15 +6,16 @@ import threading
 from types import ModuleType
 from typing import Any
 
-import torch
-
 from mmfusion.questions.writers.base import Answer, NoAnswerError, WriterDownError
 from mmfusion.questions.writers.prompted import Message
 
 _SYSTEM_END = "\n\nAnswer:\n"
 
 
-def _transformers() -> ModuleType:
+def _packages() -> tuple[ModuleType, ModuleType]:
+    """torch and transformers: seconds to import, so only where they are used."""
+    import torch
+
     try:
         import transformers
     except ImportError as error:
@@ -22,7 +23,7 @@ def _transformers() -> ModuleType:
             "--writer huggingface needs transformers, which is not installed: "
             "pip install transformers==5.17.0"
         ) from error
-    return transformers
+    return torch, transformers
 
 
 class HuggingFaceBackend:
@@ -49,7 +50,7 @@ class HuggingFaceBackend:
         seed: int = 0,
         device: str | None = None,
     ) -> None:
-        module = _transformers()
+        self._torch, module = _packages()
         local = os.path.isdir(model)
         self.model = os.path.basename(os.path.abspath(model)) if local else model
         self.settings = f"seed={seed} max_tokens={max_tokens}"
@@ -70,7 +71,7 @@ class HuggingFaceBackend:
                 f"--model {model!r} cannot be loaded: {error}. Expected a folder or "
                 "hub id of a causal language model with safetensors and a tokenizer"
             ) from error
-        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        chosen = device or ("cuda" if self._torch.cuda.is_available() else "cpu")
         self._network = network.to(chosen).eval()
 
     def stop(self) -> None:
@@ -93,6 +94,7 @@ class HuggingFaceBackend:
                 f"{self._max_tokens}, the model reads {limit}: give a smaller "
                 "--max-tokens, or another model"
             )
+        torch = self._torch
         with torch.inference_mode(), torch.random.fork_rng():
             torch.manual_seed(_seed_of(self._seed, attempt, text))
             output = self._network.generate(
