@@ -9,6 +9,7 @@ from mmfusion.engine import FusionOptimWrapper
 from mmfusion.engine.config_check import load_config
 from mmfusion.registry import MODELS
 from mmfusion.structures import ActionDataSample
+from mmfusion.tinyego import kitchen
 
 ROOT = Path(__file__).parents[2] / "configs" / "_base_" / "models"
 MODELS_OF_B = sorted(path.stem for path in ROOT.glob("mambavl_*.py"))
@@ -19,7 +20,7 @@ def load(name):
     return load_config(ROOT / f"{name}.py").model
 
 
-def make_batch(config, size=2):
+def make_batch(config, model, size=2):
     """Questions of 6 tokens; the second clip's are shorter."""
     video, skeleton = config.encoders.video, config.encoders.get("skeleton")
     side = video.get("img_size", 224)
@@ -37,7 +38,7 @@ def make_batch(config, size=2):
     samples = []
     for index in range(size):
         sample = ActionDataSample(metainfo=dict(sample_id=str(index)))
-        for task, head in config.heads.items():
+        for task, head in model.heads.items():
             sample.set_field(torch.tensor(head.num_classes - 1 - index), f"gt_{task}")
         samples.append(sample)
     return dict(inputs=inputs, data_samples=samples)
@@ -63,7 +64,7 @@ def test_every_parameter_learns(name):
     model = MODELS.build(config)
     before = {key: p.detach().clone() for key, p in model.named_parameters()}
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    log = model.train_step(make_batch(config), FusionOptimWrapper(optimizer))
+    log = model.train_step(make_batch(config, model), FusionOptimWrapper(optimizer))
     assert {"loss_verb", "loss_noun", "acc_verb", "acc_noun"} <= set(log)
     still = [key for key, p in model.named_parameters() if torch.equal(p, before[key])]
     assert still == []
@@ -71,15 +72,22 @@ def test_every_parameter_learns(name):
 
 @pytest.mark.slow
 def test_one_step_at_full_width():
-    """ViT-B's model but for its depth, frames and size; its text is not loaded."""
+    """ViT-B's model but for its frames, their size and the vocabulary."""
     config = load("mambavl_base")
     config.encoders.video.update(img_size=32, num_frames=2)
-    config.encoders.text.update(pretrained=None, hf_config=dict(model_type="roberta"))
+    words = dict(model_type="roberta", vocab_size=500)
+    config.encoders.text.update(pretrained=None, hf_config=words)
     model = MODELS.build(config)
-    batch = model.data_preprocessor(make_batch(config), True)
+    batch = model.data_preprocessor(make_batch(config, model), True)
     assert "own_share" in batch["data_samples"][0]  # mixed
     losses = model(**batch, mode="loss")
     (losses["loss_verb"] + losses["loss_noun"]).backward()
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
     assert [n for n, p in trained.items() if p.grad is None] == []
     assert model.neck.layers[0].A_log.grad.abs().any()
+
+
+def test_answers_are_the_classes_of_tinyego():
+    heads = load("mambavl_nano_answer").heads
+    assert tuple(heads.noun.class_names) == kitchen.NOUNS
+    assert heads.verb.class_names == [verb.name for verb in kitchen.VERBS]

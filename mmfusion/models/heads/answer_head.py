@@ -5,6 +5,7 @@ Shapes: b rows, k classes, d channels of the fused vector, c of a text's embeddi
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +28,8 @@ class AnswerHead(BaseModule):
     been trained (an extension: paper B classifies by linear heads).
 
     Args:
-        class_names: k names, as they would answer the question ("cut", "olive oil").
+        class_names: k names, as they would answer the question ("cut", "olive oil"),
+            or the path of a text file with one a line.
         in_dims: d. embedder: config of what maps k texts to (k, c), such as
             :class:`TextEmbedder` or :class:`HashedWords`; it is built when names are
             embedded and is no part of the model.
@@ -47,7 +49,7 @@ class AnswerHead(BaseModule):
 
     def __init__(
         self,
-        class_names: Sequence[str],
+        class_names: Sequence[str] | str,
         in_dims: int,
         *,
         embedder: dict,
@@ -72,8 +74,8 @@ class AnswerHead(BaseModule):
         """k."""
         return len(self.class_names)
 
-    def set_classes(self, class_names: Sequence[str]) -> None:
-        """Score these classes from now on.
+    def set_classes(self, class_names: Sequence[str] | str) -> None:
+        """Score these classes from now on; see ``class_names``.
 
         A checkpoint holds the embeddings of the names that it was trained with: load it
         before names are changed.
@@ -81,11 +83,11 @@ class AnswerHead(BaseModule):
         Raises:
             ValueError: no names, or one that comes twice.
         """
+        if isinstance(class_names, str):
+            class_names = Path(class_names).read_text(encoding="utf-8").splitlines()
         names = tuple(class_names)
-        if not names or isinstance(class_names, str) or len(set(names)) < len(names):
-            raise ValueError(
-                f"class_names is {class_names!r}, expected names, each once"
-            )
+        if not all(names) or not names or len(set(names)) < len(names):
+            raise ValueError(f"class_names is {names}, expected names, each once")
         embeddings = F.normalize(MODELS.build(self.embedder)(names), dim=-1)  # (k, c)
         self.class_embeddings = embeddings.to(self.class_embeddings.device)
         self.class_names = names

@@ -51,7 +51,16 @@ def test_classes_are_no_parameters_but_in_the_checkpoint():
     assert all(p.grad.abs().any() for p in head.parameters())
 
 
-@pytest.mark.parametrize("names", [[], "cut", ["cut", "cut"]], ids=["0", "str", "2"])
+def test_names_of_a_file(tmp_path):
+    path = tmp_path / "verbs.txt"
+    path.write_text("cut\nput down\n")
+    head = AnswerHead(str(path), 6, embedder=WORDS)
+    assert head.class_names == ("cut", "put down")
+
+
+@pytest.mark.parametrize(
+    "names", [[], ["cut", ""], ["cut", "cut"]], ids=["none", "empty", "twice"]
+)
 def test_wrong_names_raise(names):
     with pytest.raises(ValueError, match="expected names, each once"):
         AnswerHead(names, 6, embedder=WORDS)
