@@ -10,7 +10,7 @@ from mmfusion.models.layers import (
     forward_blocks,
     step_blocks,
 )
-from mmfusion.ops import scan_backend
+from mmfusion.ops import available_backends, scan_backend
 from tests.tolerances import FORWARD
 
 PARAMETERS = {192: 251_520, 384: 963_840, 576: 2_136_960, 768: 3_770_880}
@@ -130,3 +130,31 @@ def test_memory_of_a_stream_is_constant():
 def test_streaming_needs_one_direction():
     with pytest.raises(ValueError, match="bidirectional=False"):
         MambaMixer(8, bidirectional=True).allocate_state(1)
+
+
+@pytest.mark.parametrize("backend", available_backends())
+@pytest.mark.parametrize("length", [1, 40])
+def test_equals_hugging_face(backend, length):
+    """Its slow path, with the same weights under the same names."""
+    mamba = pytest.importorskip("transformers.models.mamba.modeling_mamba")
+    config = mamba.MambaConfig(
+        hidden_size=16, state_size=8, num_hidden_layers=1, vocab_size=2
+    )
+    theirs, ours = mamba.MambaMixer(config, 0), MambaMixer(16, d_state=8)
+    assert theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(3, length, 16)
+    results = []
+    for mixer in (ours, theirs):
+        leaf = x.clone().requires_grad_()
+        with scan_backend(backend):
+            y = mixer(leaf)
+        names, leaves = zip(*mixer.named_parameters(), strict=True)
+        grads = torch.autograd.grad(y.square().sum(), [leaf, *leaves])
+        results.append(
+            {"y": y, "x": grads[0]} | dict(zip(names, grads[1:], strict=True))
+        )
+    assert results[0].keys() == results[1].keys()
+    for name, value in results[0].items():
+        expected = results[1][name]
+        limit = 1e-5 if name == "y" else 1e-4
+        assert (value - expected).abs().max() <= limit * expected.abs().max(), name
