@@ -10,6 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfusion.evaluation.ek100 import log_probabilities, pair_correct
 from mmfusion.evaluation.functional import (
     Interval,
     accuracy_interval,
@@ -99,7 +100,8 @@ def collect(
     rows, truth = [], None
     for seed, found in predictions.items():
         order = np.argsort(np.array(found.ids), kind="stable")
-        labels = found.labels(task)[order]
+        labels, correct = _answers(found, task)
+        labels, correct = labels[order], correct[order]
         if tuple(sorted(found.ids)) != ids or (
             truth is not None and not np.array_equal(labels, truth)
         ):
@@ -108,8 +110,28 @@ def collect(
                 f"{next(iter(predictions))}; test both on the same data"
             )
         truth = labels
-        rows.append(topk_correct(found.score[task][order], labels, 1))
+        rows.append(correct)
     return MethodResult(name, tuple(streams), ids, np.stack(rows), tuple(predictions))
+
+
+def _answers(found: Predictions, task: str) -> tuple[NDArray, NDArray[np.bool_]]:
+    """(n,) labels of a task and whether the best score is right.
+
+    An action that has no head is a verb with a noun; its label is then one number a
+    pair.
+    """
+    if task in found.score:
+        labels = found.labels(task)
+        return labels, topk_correct(found.score[task], labels, 1)
+    if task != "action" or not {"verb", "noun"} <= set(found.score):
+        raise ValueError(
+            f"the model gives scores for {[*found.score]}, expected {task!r} (verb and "
+            "noun give an action, too)"
+        )
+    verb, noun = (log_probabilities(found.score[part]) for part in ("verb", "noun"))
+    own_verb, own_noun = found.labels("verb"), found.labels("noun")
+    pair = own_verb * noun.shape[1] + own_noun
+    return pair, pair_correct(verb, noun, own_verb, own_noun, 1)
 
 
 def delta(accuracy: float, baseline: float) -> tuple[float, float | None]:

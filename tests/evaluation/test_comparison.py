@@ -102,3 +102,18 @@ def test_resolution_says_what_105_clips_can_show():
     assert "needs 6 clips" in resolution(24, 12.5)  # of 5 disagreements none can
     assert "more disagreements than there" in resolution(24, 12.5)
     assert "no difference can be shown" in resolution(5, 60.0)
+
+
+def test_an_action_without_a_head_is_the_best_pair():
+    verb, noun = np.array([0, 1, 1]), np.array([0, 2, 1])
+    score = dict(
+        verb=np.float32([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]),
+        noun=np.float32([[0.8, 0.1, 0.1], [0.1, 0.2, 0.7], [0.1, 0.8, 0.1]]),
+    )
+    ids = ["c0", "c1", "c2"]
+    found = Predictions(ids, score, dict(verb=verb, noun=noun))
+    result = collect("m", ["video"], {0: found})
+    assert result.correct.tolist() == [[True, True, False]]
+    assert collect("m", ["video"], {0: found}, "noun").accuracy == 100.0
+    with pytest.raises(ValueError, match=r"scores for \['noun'\], expected 'action'"):
+        collect("m", ["video"], {0: Predictions(ids, {"noun": score["noun"]}, {})})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paper import paper_accuracy, resolution_of_paper
+from paper import is_of_paper_a, paper_accuracy, resolution_of_paper
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -98,12 +98,14 @@ class Report:
         num_seeds = len(self.rows[0].result.seeds)
         test = "exact McNemar" if num_seeds == 1 else "paired permutation over clips"
         spread = "clips" if num_seeds == 1 else "clips and seeds"
-        return [
+        notes = [
             f"Intervals: 95 %, over {spread}. p: {test}, the same clips for both; "
             "Holm: adjusted for the tests of its table.",
             self.resolution,
-            resolution_of_paper(),
         ]
+        if any(is_of_paper_a(row.result.name) for row in self.rows):
+            notes.append(resolution_of_paper())
+        return notes
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values, percent and points."""

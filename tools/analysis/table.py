@@ -11,10 +11,11 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from execution import (
     LOG,
@@ -37,8 +38,8 @@ from rich.progress import (
 )
 
 from mmfusion.engine.errors import CheckpointError, ConfigError, WorkDirError
-from mmfusion.evaluation.comparison import MethodResult, collect
-from mmfusion.evaluation.predictions import load_predictions
+from mmfusion.evaluation.comparison import collect
+from mmfusion.evaluation.predictions import Predictions, load_predictions
 
 _TEST_SHARE = 0.05  # of a run's time; the bar only needs a guess
 
@@ -135,23 +136,44 @@ def _progress(console: Console, total: int) -> Iterator[_Bar]:
         yield _Bar(progress, console, total)
 
 
-def result_of(experiment: Experiment, runs: Sequence[Run], task: str) -> MethodResult:
-    """What all seeds of an experiment got right."""
+def predictions_of(
+    experiment: Experiment, runs: Sequence[Run]
+) -> dict[int, Predictions]:
+    """What each seed of an experiment predicted."""
     own = [run for run in runs if run.experiment is experiment]
-    predictions = {run.seed: load_predictions(run.predictions) for run in own}
-    return collect(experiment.name, experiment.streams, predictions, task)
+    return {run.seed: load_predictions(run.predictions) for run in own}
 
 
-def ceiling_of(experiment: Experiment, task: str) -> float | None:
-    """The best accuracy that the streams allow, where the data has ceilings.json."""
+def ceiling_of(
+    experiment: Experiment, task: str, metainfo: Mapping[str, Any]
+) -> float | None:
+    """The best accuracy that the streams allow, where the data has ceilings.json.
+
+    Args:
+        experiment: whose test set it is.
+        task: of the table.
+        metainfo: of the predictions; with the source of the questions, and metrics
+            whose names say whether actions were seen or anticipated.
+    """
     root = experiment.test_set.get("data_root")
     file = Path(root, "ceilings.json") if root else None
     if file is None or not file.is_file():
         return None
-    split = json.loads(file.read_text())["splits"].get(experiment.test_set.get("split"))
-    bounds = (split or {}).get(task, {})
-    streams = experiment.streams
-    return bounds.get(streams[0] if len(streams) == 1 else "both")
+    splits = json.loads(file.read_text())["splits"]
+    bounds = splits.get(experiment.test_set.get("split")) or {}
+    if any("tau_a=" in key for key in metainfo.get("metrics") or {}):
+        bounds = bounds.get("anticipation", {}).get("top1", {})
+    source = metainfo.get("question_source")
+    return bounds.get(task, {}).get(_seen(experiment.streams, source))
+
+
+def _seen(streams: Sequence[str], source: str | None) -> str:
+    """The name in ceilings.json of what a model is shown."""
+    media = [name for name in streams if name != "text"]
+    seen = media[0] if len(media) == 1 else "both"
+    if "text" not in streams:
+        return seen
+    return f"{seen}+{source}" if media else f"text_{source}"
 
 
 def make_reports(
@@ -162,11 +184,16 @@ def make_reports(
     """One report for each group of methods that belong together."""
     reports = []
     for group in groups(experiments):
-        ceilings = {e.name: ceiling_of(e, args.task) for e in group}
+        results, ceilings = [], {}
+        for one in group:
+            found = predictions_of(one, runs)
+            results.append(collect(one.name, one.streams, found, args.task))
+            metainfo = next(iter(found.values())).metainfo
+            ceilings[one.name] = ceiling_of(one, args.task, metainfo)
         reports.append(
             Report(
                 f"{args.task}, {args.seeds} seed{'s' if args.seeds > 1 else ''}",
-                [result_of(experiment, runs, args.task) for experiment in group],
+                results,
                 ceilings={k: v for k, v in ceilings.items() if v is not None},
                 with_paper=args.paper,
             )

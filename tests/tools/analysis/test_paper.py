@@ -1,5 +1,11 @@
 import pytest
-from paper import CORRECT, NUM_CLIPS, paper_accuracy, resolution_of_paper
+from paper import (
+    CORRECT,
+    NUM_CLIPS,
+    is_of_paper_a,
+    paper_accuracy,
+    resolution_of_paper,
+)
 
 from mmfusion.evaluation.comparison import delta
 
@@ -61,3 +67,10 @@ def test_what_the_papers_clips_can_show():
     assert "8 (+21.9 to +35.2) significant whichever" in skeleton
     assert "significant" not in video
     assert "7 (-5.7 to +12.4) open" in video and "1 (+1.9) too small" in video
+
+
+def test_rows_of_paper_b_are_found_by_their_configs():
+    assert paper_accuracy("mambavl_base_ek100") == 49.1
+    assert paper_accuracy("mambavl_base_ek100_joint") is None
+    assert is_of_paper_a("cls_mix_average_nano_tinyego")
+    assert not is_of_paper_a("mambavl_nano_tinyego")

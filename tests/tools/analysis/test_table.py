@@ -11,7 +11,7 @@ import execution
 import numpy as np
 import pytest
 import table
-from experiments import Run, groups, plan, read_config
+from experiments import Experiment, Run, groups, plan, read_config
 from mmengine.config import DictAction
 
 from mmfusion.engine.checkpoint import save_atomic
@@ -277,3 +277,27 @@ def test_a_failure_ends_the_other_jobs(tmp_path, capsys):
     assert run_table(tmp_path, tools, "--jobs", "2") == 3
     assert "exit code 3" in capsys.readouterr().err
     assert len(tools.done) < 6
+
+
+@pytest.mark.parametrize(
+    ("streams", "metainfo", "expected"),
+    [
+        (("video",), {}, 1.0),
+        (("video", "text"), dict(question_source="generic"), 2.0),
+        (("video", "skeleton", "text"), dict(question_source="generic"), 3.0),
+        (("text",), dict(question_source="generic"), 4.0),
+        (("video",), dict(metrics={"tau_a=1s/action/top1": 0}), 5.0),
+        (("skeleton",), {}, None),
+    ],
+    ids=["video", "text", "three", "text-only", "anticipation", "unknown"],
+)
+def test_the_ceiling_is_that_of_the_streams_and_questions(
+    tmp_path, streams, metainfo, expected
+):
+    seen = {"video": 1.0, "video+generic": 2.0, "both+generic": 3.0}
+    seen["text_generic"] = 4.0
+    split = {"action": seen, "anticipation": {"top1": {"action": {"video": 5.0}}}}
+    (tmp_path / "ceilings.json").write_text(json.dumps({"splits": {"val": split}}))
+    test_set = dict(data_root=str(tmp_path), split="val")
+    experiment = Experiment(Path("x.py"), {}, {}, streams, 1, test_set)
+    assert table.ceiling_of(experiment, "action", metainfo) == expected
