@@ -1,5 +1,6 @@
 """What every test starts from."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
@@ -42,3 +44,18 @@ def _mmfusion_scope() -> Iterator[None]:
 def _one_thread() -> None:
     """Sums have one order, and tests that run side by side do not crowd the cores."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def log_lines() -> Iterator[list[str]]:
+    """Messages of MMEngine's current logger, which does not propagate to pytest's."""
+    lines: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    logger = MMLogger.get_current_instance()
+    before, logger.handlers = logger.handlers, [Keep()]
+    yield lines
+    logger.handlers = before

@@ -6,6 +6,7 @@ safetensors or by ``torch.load(weights_only=True)``; there is no other way and n
 fallback, whatever a file asks for.
 """
 
+import argparse
 import errno
 import os
 import shutil
@@ -21,6 +22,14 @@ from torch import Tensor
 from mmfusion.engine.errors import CheckpointError
 from mmfusion.utils.paths import write_atomic
 
+# what published training checkpoints hold beside tensors: options and best accuracies
+_HARMLESS: list[Any] = [
+    argparse.Namespace,
+    np.dtype,
+    np._core.multiarray.scalar,
+    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
+    *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")),
+]
 _PLAIN = (str, int, float, bool, bytes, type(None))
 
 
@@ -136,7 +145,8 @@ def load_checked(path: str | os.PathLike, map_location: str = "cpu") -> dict[str
 
             return load_file(file, device=map_location)
         check_archive(file)
-        loaded = torch.load(file, map_location=map_location, weights_only=True)
+        with torch.serialization.safe_globals(_HARMLESS):
+            loaded = torch.load(file, map_location=map_location, weights_only=True)
     except CheckpointError:
         raise
     except Exception as error:

@@ -1,16 +1,16 @@
 """Start a module from a checkpoint, strictly: what does not fit stops the run."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from fnmatch import fnmatchcase
 
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
+from mmfusion.checkpoints import FitReport, fetch, fit_published, unwrap
 from mmfusion.engine.checkpoint import load_checked, state_dict_difference
 from mmfusion.engine.errors import CheckpointError
 from mmfusion.registry import WEIGHT_INITIALIZERS
 
-_CONTAINERS = ("state_dict", "model", "module")
 _SHOWN = 12  # names in a message
 
 
@@ -19,13 +19,21 @@ class Pretrained:
     """Load weights into the module that names this in its ``init_cfg``.
 
     Every key must be there with its shape, and none may be left over; keys that are
-    to stay fresh or unused are named in ``ignore``.
+    to stay fresh or unused are named in ``ignore``. Weights that the authors of a
+    backbone published fit as they are: containers are opened, keys renamed by the
+    tables of ``mmfusion.checkpoints.families``, tables of positions and of times
+    interpolated, and the log has a report.
 
     Args:
-        checkpoint: path of a ``.pth`` or ``.safetensors`` file.
+        checkpoint: a ``.pth``, ``.pt``, ``.pyth`` or ``.safetensors`` file: a path,
+            ``hf://<owner>/<repository>/<file>`` or ``https://...``.
         prefix: part of the checkpoint to take, such as ``encoders.video.``; keys
             outside it are not looked at.
-        ignore: prefixes (after ``prefix`` is cut) that may differ, such as ``head.``.
+        ignore: prefixes (after ``prefix`` is cut), or patterns with ``*``, of the
+            module's keys that may differ, such as ``heads.``.
+        sha256: what the file must have; required for https.
+        revision: commit, tag or branch on the hub.
+        interpolate: False makes another number of frames or another size an error.
 
     Raises:
         CheckpointError: there is no such file, or keys or shapes differ; the message
@@ -33,18 +41,30 @@ class Pretrained:
     """
 
     def __init__(
-        self, checkpoint: str, prefix: str = "", ignore: Sequence[str] = ()
+        self,
+        checkpoint: str,
+        prefix: str = "",
+        ignore: Sequence[str] = (),
+        *,
+        sha256: str | None = None,
+        revision: str | None = None,
+        interpolate: bool = True,
     ) -> None:
-        self.checkpoint = Path(checkpoint)
+        self.checkpoint = str(checkpoint)
         self.prefix = prefix if not prefix or prefix.endswith(".") else prefix + "."
-        self.ignore = tuple(ignore)
+        self.ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+        self.sha256, self.revision = sha256, revision
+        self.interpolate = interpolate
 
     def __call__(self, module: nn.Module) -> None:
         """Copy the weights into ``module``."""
-        found = self._read()
+        found, report = fit_published(
+            self._read(), module, interpolate=self.interpolate
+        )
         wanted = module.state_dict()
+        may_be_fresh = {key: wanted[key] for key in report.fresh}
         difference = state_dict_difference(
-            self._compared(wanted), self._compared(found)
+            self._compared(wanted), {**self._compared(found), **may_be_fresh}
         )
         if difference:
             raise CheckpointError(
@@ -53,38 +73,62 @@ class Pretrained:
                 "Give the checkpoint of this very model, or name what may differ in"
                 " init_cfg's ignore=[...]."
             )
-        usable = {key: value for key, value in found.items() if key in wanted}
-        usable = {k: v for k, v in usable.items() if v.shape == wanted[k].shape}
+        usable = {
+            key: value
+            for key, value in found.items()
+            if key in wanted and value.shape == wanted[key].shape
+        }
         module.load_state_dict(usable, strict=False)
+        self._log(module, report, usable, found)
+
+    def _log(
+        self,
+        module: nn.Module,
+        report: FitReport,
+        usable: Mapping[str, Tensor],
+        found: Mapping[str, Tensor],
+    ) -> None:
+        report.loaded = [key for key in report.loaded if key in usable]
+        for key in module.state_dict():
+            if key not in usable and key not in report.fresh:
+                report.fresh[key] = "ignored by request"
+        for key in found:
+            if key not in usable:
+                report.unused[key] = "ignored by request"
         MMLogger.get_current_instance().info(
-            f"{type(module).__name__}: {len(usable)} of {len(wanted)} tensors loaded"
-            f" from {self.checkpoint} (prefix {self.prefix!r})"
+            f"{type(module).__name__} from {self.checkpoint} (prefix {self.prefix!r}):"
+            f" {report}"
         )
 
     def _compared(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What must be there, with its shape."""
-        return {k: v for k, v in tensors.items() if not k.startswith(self.ignore)}
+        return {key: v for key, v in tensors.items() if not self._is_ignored(key)}
+
+    def _is_ignored(self, key: str) -> bool:
+        return any(
+            fnmatchcase(key, name) if "*" in name else key.startswith(name)
+            for name in self.ignore
+        )
 
     def _read(self) -> dict[str, Tensor]:
         """The checkpoint's tensors under the prefix, which is cut off."""
-        if not self.checkpoint.is_file():
+        try:
+            path = fetch(self.checkpoint, sha256=self.sha256, revision=self.revision)
+        except CheckpointError as error:
+            if "://" in self.checkpoint or "does not exist" not in str(error):
+                raise
             raise CheckpointError(
-                f"checkpoint {self.checkpoint} is not there. If it is the result of"
-                " another config, train that one first (its --work-dir is the"
-                " checkpoint's folder), or give another path by"
+                f"{error}. If it is the result of another config, train that one first"
+                " (its --work-dir is the checkpoint's folder), or give another path by"
                 " --cfg-options model.encoders.<stream>.init_cfg.checkpoint=PATH"
-            )
-        content = load_checked(self.checkpoint)
-        for name in _CONTAINERS:
-            if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
-                content = content[name]
-        tensors = {key: v for key, v in content.items() if isinstance(v, Tensor)}
+            ) from error
+        tensors = unwrap(load_checked(path), self.checkpoint)
         cut = len(self.prefix)
         found = {k[cut:]: v for k, v in tensors.items() if k.startswith(self.prefix)}
         if not found:
             parts = sorted({".".join(key.split(".")[:2]) for key in tensors})
             raise CheckpointError(
                 f"{self.checkpoint} holds no key under {self.prefix!r}; it holds"
-                f" {', '.join(parts[:_SHOWN]) or 'no tensors'}"
+                f" {', '.join(parts[:_SHOWN])}"
             )
         return found

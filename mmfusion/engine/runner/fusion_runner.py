@@ -314,8 +314,8 @@ class FusionRunner(Runner):
         """Put the weights of a checkpoint into the model.
 
         Args:
-            filename: local ``.pth`` or ``.safetensors``; a bare state dict is taken
-                as well.
+            filename: what :func:`mmfusion.checkpoints.fetch` takes: a checkpoint of
+                ours, or one that a backbone's authors published.
             map_location: device to read to.
             strict: False allows missing and surplus keys, and logs them; another
                 shape is always an error.
@@ -326,11 +326,16 @@ class FusionRunner(Runner):
         """
         if revise_keys:
             raise CheckpointError(f"revise_keys is not supported, got {revise_keys}")
-        checkpoint = load_checked(filename, str(map_location))
-        if not isinstance(checkpoint.get("state_dict"), dict):
-            checkpoint = {"state_dict": checkpoint, "meta": {}}
+        # models import the engine; these tables are read only where weights are
+        from mmfusion.checkpoints import fetch, fit_published, unwrap
+
+        checkpoint = load_checked(fetch(filename), str(map_location))
+        if "meta" not in checkpoint or not isinstance(checkpoint["state_dict"], dict):
+            checkpoint = {"state_dict": unwrap(checkpoint, filename), "meta": {}}
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
-        weights, own = checkpoint["state_dict"], self.bare_model.state_dict()
+        own = self.bare_model.state_dict()
+        weights, report = fit_published(checkpoint["state_dict"], self.bare_model)
+        weights |= {key: own[key] for key in report.fresh}
         difference = state_dict_difference(own, weights)
         if difference and (strict or "of another shape" in difference):
             raise CheckpointError(
@@ -341,7 +346,7 @@ class FusionRunner(Runner):
             self.logger.warning(f"{filename} fits in part:\n{difference}")
         self.bare_model.load_state_dict(weights, strict=strict)
         self._has_loaded = True
-        self.logger.info(f"loaded the weights of {filename}")
+        self.logger.info(f"{filename}: {report}")
         return checkpoint
 
     def resume(

@@ -130,6 +130,8 @@ class CLIPTimeSformer(BaseModule):
         torch.Size([1, 8, 64])
     """
 
+    published = "lavila"  # the table in mmfusion/checkpoints/families.py
+
     def __init__(
         self,
         arch: str = "base",

@@ -97,6 +97,8 @@ class CLIPViT(BaseModule):
         torch.Size([1, 8, 64])
     """
 
+    published = "avion"  # the table in mmfusion/checkpoints/families.py
+
     def __init__(
         self,
         arch: str = "base",

@@ -134,6 +134,8 @@ class Motionformer(BaseModule):
         torch.Size([1, 8, 64])
     """
 
+    published = "motionformer"  # the table in mmfusion/checkpoints/families.py
+
     def __init__(
         self,
         arch: str = "base",

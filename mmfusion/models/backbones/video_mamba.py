@@ -58,6 +58,8 @@ class VideoMamba(BaseModule):
         torch.Size([1, 8, 64])
     """
 
+    published = "videomamba"  # the table in mmfusion/checkpoints/families.py
+
     def __init__(
         self,
         arch: str = "tiny",
