@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmfusion.ops.backends import candidates
 from mmfusion.ops.checks import check_lengths, check_shape, check_tensors
+from mmfusion.ops.precision import autocast_dtype
 
 
 def causal_conv1d(
@@ -45,7 +46,7 @@ def causal_conv1d(
         raise ValueError(f"x has shape {tuple(x.shape)}, expected (b, l, d), none 0")
     packed = check_lengths(lengths, x)
     silu = activation == "silu"
-    x = x.to(_dtype(x))
+    x = x.to(autocast_dtype(x))
     for choice in candidates(backend, x.device):
         y = choice.conv(x, weight, bias, silu, reverse, packed)
         if y is not NotImplemented:
@@ -98,14 +99,6 @@ def _check(
     check_tensors(x=x, weight=weight, bias=bias)
     if activation not in (None, "silu"):
         raise ValueError(f"activation is {activation!r}, expected 'silu' or None")
-
-
-def _dtype(x: Tensor) -> torch.dtype:
-    """What autocast makes of x, which PyTorch's convolution would do by itself."""
-    kind = x.device.type
-    if x.dtype == torch.float64 or not torch.is_autocast_enabled(kind):
-        return x.dtype
-    return torch.get_autocast_dtype(kind)
 
 
 def _conv(

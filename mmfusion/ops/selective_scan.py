@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mmfusion.ops.backends import ScanCall, ScanInputs, resolve
 from mmfusion.ops.checks import check_lengths, check_shape, check_tensors
+from mmfusion.ops.precision import full_precision
 
 
 @overload
@@ -176,7 +177,7 @@ def bidirectional_scan(
 
 def _run(call: ScanCall, backend: str) -> tuple[Tensor, Tensor | None]:
     """Inside, autocast must not lower what the recurrence reads."""
-    with torch.autocast(call.directions[0].u.device.type, enabled=False):
+    with full_precision(call.directions[0].u):
         return resolve(call, backend).scan(call)
 
 

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmfusion.ops.checks import check_shape, check_tensors
+from mmfusion.ops.precision import full_precision
 
 
 def selective_state_update(
@@ -59,7 +60,7 @@ def selective_state_update(
     for name, value in given.items():
         if value is not None:
             check_shape(name, value, shapes[name])
-    with torch.autocast(u.device.type, enabled=False):
+    with full_precision(u):
         return _step(state, u, delta, A, B, C, D, z, delta_bias, delta_softplus)
 
 

@@ -127,3 +127,10 @@ def test_compiles_without_a_break(small_video_mamba, backend):
             gradients.append([y.detach(), *weights])
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_shapes_without_numbers():
+    """On the meta device: sizes of a model that has no memory."""
+    with torch.device("meta"):
+        model, inputs = MODELS["VideoMamba"]()
+        assert model(inputs).cls.shape == (2, 64)

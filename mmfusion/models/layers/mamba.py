@@ -18,6 +18,7 @@ from mmfusion.ops import (
     bidirectional_scan,
     causal_conv1d,
     causal_conv1d_update,
+    full_precision,
     selective_scan,
     selective_state_update,
 )
@@ -194,7 +195,7 @@ class MambaMixer(BaseModule):
         dt_proj = getattr(self, f"dt_proj{suffix}")
         if A_log is None:
             A_log = getattr(self, f"A{suffix}_log")
-        with torch.autocast(dt.device.type, enabled=False):  # delta is never lowered
+        with full_precision(dt):  # delta is never lowered
             weight = _full(dt_proj.weight)
             delta = F.linear(dt.to(weight.dtype), weight)  # (..., e); bias: in the scan
         A = -torch.exp(_full(A_log))  # (e, n)

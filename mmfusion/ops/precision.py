@@ -1,0 +1,24 @@
+"""What autocast may and may not lower."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+
+def full_precision(x: Tensor) -> AbstractContextManager[object]:
+    """Inside, autocast lowers nothing on the device of x."""
+    kind = x.device.type
+    if not torch.amp.is_autocast_available(kind):  # meta, say
+        return nullcontext()
+    return torch.autocast(kind, enabled=False)
+
+
+def autocast_dtype(x: Tensor) -> torch.dtype:
+    """What autocast makes of x where it lowers an operation; else the dtype of x."""
+    kind = x.device.type
+    if x.dtype == torch.float64 or not torch.amp.is_autocast_available(kind):
+        return x.dtype
+    return (
+        torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+    )
