@@ -23,11 +23,12 @@ from mmfusion.engine.errors import CheckpointError
 from mmfusion.utils.paths import write_atomic
 
 # what published training checkpoints hold beside tensors: options and best accuracies
+_scalar = np.float64(0).__reduce__()[0]
 _HARMLESS: list[Any] = [
     argparse.Namespace,
     np.dtype,
-    np._core.multiarray.scalar,
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
+    _scalar,
+    (_scalar, "numpy.core.multiarray.scalar"),  # its name before NumPy 2
     *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")),
 ]
 _PLAIN = (str, int, float, bool, bytes, type(None))
