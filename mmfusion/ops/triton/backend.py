@@ -14,6 +14,7 @@ from mmfusion.ops.backends import ScanCall, ScanInputs
 
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 _MAX_STATES = 256
+_MAX_BATCH = 32767  # a grid has at most 65535 rows: directions x batch
 _MAX_WIDTH = 8  # the loops over a filter are unrolled, in the backward w x w times
 _INSTALL = "pip install triton==3.8.0 (it comes with a CUDA build of torch)"
 
@@ -35,9 +36,11 @@ class TritonBackend:
 
     def refuses(self, call: ScanCall) -> str | None:
         one = call.directions[0]
-        reason = _refuses_tensor(one.u)
-        if reason is not None:
-            return reason
+        tensors = [x for d in call.directions for x in (d.u, d.delta, d.B, d.C)]
+        for tensor in tensors if call.z is None else [*tensors, call.z]:
+            reason = _refuses_tensor(tensor)
+            if reason is not None:
+                return reason
         if one.A.shape[1] > _MAX_STATES:
             return f"n is {one.A.shape[1]}, its kernels take at most {_MAX_STATES}"
         return None
@@ -96,8 +99,10 @@ def _refuses_tensor(x: Tensor) -> str | None:
         return f"the tensors are on {x.device}, it serves CUDA"
     if x.dtype not in _DTYPES:
         return f"the dtype is {x.dtype}, it computes in float32"
-    if x.shape[1] * max(x.stride(1), x.shape[2]) >= 2**31:
+    if x.shape[1] * max(x.stride(1), x.shape[2:].numel()) >= 2**31:
         return f"one batch entry {tuple(x.shape[1:])} spans more than 2^31 elements"
+    if x.shape[0] > _MAX_BATCH:
+        return f"the batch is {x.shape[0]}, a launch takes at most {_MAX_BATCH}"
     return None
 
 

@@ -15,17 +15,19 @@ class Tuning:
     """Everything that would be tuned on a GPU. None of it is measured on one yet.
 
     Attributes:
-        channels: channels of a scan program; 32 gives each lane of a warp one channel
-            with all its states, so that sums over states need no shuffles.
-        states_per_warp: states that one warp keeps; 16 leave the backward with room
-            among the 255 registers of a thread. More states take more warps.
+        channels: channels of a scan program; 32 x 16 states make 16 elements a lane.
+            Triton lays them as 4 x 4 where d is a multiple of 16, else 1 channel x 16
+            states: sums over states and over channels share the shuffles.
+        states_per_warp: states that one warp keeps; at 16 the backward just fills the
+            255 registers of a thread. More states take more warps.
         chunk: tokens between two states that the forward saves; 64 costs n / 64 of u.
         block: tokens whose states the backward keeps in registers at a time, between
-            scratch states; at 4 a thread holds 4 x 16 states and as many decays.
+            scratch states; at 4 a thread holds 4 x 16 states and as many decays, which
+            is what its registers allow (compiled for sm_90: 4 spilled words).
         programs: how many warps fill the GPU; below it time is cut into segments, at
             1.7 times the arithmetic. 132 SMs x 4 schedulers x 3 warps of an H200.
         conv_tokens, conv_channels, conv_warps: tile of a convolution program; 64
-            channels make one row of a tile two full sectors in any dtype.
+            channels make a row of a tile one line of 128 bytes in bfloat16.
         merge_elements, merge_warps: elements of a program of the final sum.
     """
 

@@ -175,6 +175,7 @@ def forward_op(
     # without a backward only the first chunks are used, where segments start
     states = y.new_empty(_shapes(launch, save or starts, False)[1], dtype=torch.float32)
     segments = table(plan.segments, device)
+    A = A.transpose(1, 2).contiguous()  # (s, n, d)
     inputs = _rows(u), _rows(delta), A, _rows(B)
     gate = _optional_rows(z)
     with torch.cuda.device_of(y):
@@ -252,6 +253,7 @@ def backward_op(
     block, chunk = plans.TUNING.block, plans.TUNING.chunk
     tile = constants["BLOCK_N"] * constants["BLOCK_D"]
     scratch = empty(rows * launch.blocks * num_segments, chunk // block, tile)
+    A = A.transpose(1, 2).contiguous()  # (s, n, d)
     inputs = _rows(delta), A
     gates = _optional_rows(z), _rows([dy])
     with torch.cuda.device_of(dy):
@@ -286,6 +288,7 @@ def _join(
     outer: Tensor | None,
     backward: bool,
 ) -> None:
+    """Launch ``join_segments``; A (s, n, d), the rest as there."""
     sequences = launch.plan.sequences
     grid = (
         ceil_div(launch.channels, plans.TUNING.channels),

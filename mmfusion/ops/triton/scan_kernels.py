@@ -144,8 +144,11 @@ def _place(segments, row, sizes, BACK_0: tl.constexpr, BACK_1: tl.constexpr):
 
 @triton.jit
 def _load_A(A, direction, d, live, n, channels, N: tl.constexpr):
-    """A (directions, d, n) as a tile (n, channels), for exp2."""
-    pointer = A + (direction * channels + d)[None, :] * N + n[:, None]
+    """A (directions, n, d) as a tile (n, channels), for exp2.
+
+    It lies as the states do; else Triton converts between layouts at each token.
+    """
+    pointer = A + (direction * N + n)[:, None] * channels + d[None, :]
     mask = live[None, :] & (n < N)[:, None]
     return tl.load(pointer, mask=mask, other=0.0) * LOG2_E
 
@@ -456,8 +459,8 @@ def scan_backward(
         for block_back in range(0, num_blocks):
             k = num_blocks - 1 - block_back
             h = tl.load(own_scratch + k * BLOCK_N * BLOCK_D)
-            hs: Any = (h,)
-            decays: Any = ()
+            hs = (h,)
+            decays = ()
             for j in tl.static_range(BLOCK):
                 # past the end the last token is read again; the result is not used
                 token = origin + sign * tl.minimum(start + k * BLOCK + j, stop - 1)
@@ -467,8 +470,8 @@ def scan_backward(
                 )  # fmt: skip
                 a = tl.exp2(delta_t[None, :] * rates)
                 h = a * h + (delta_t * u_t)[None, :] * B_t
-                hs = hs + (h,)
-                decays = decays + (a,)
+                hs = hs + (h,)  # type: ignore[assignment]
+                decays = decays + (a,)  # type: ignore[assignment]
             for r in tl.static_range(BLOCK):
                 i = start + k * BLOCK + (BLOCK - 1 - r)
                 if i < stop:

@@ -28,7 +28,7 @@ class Case:
     length: int = 11
     reverse: tuple[bool, ...] = (False,)
     lengths: tuple[int, ...] | None = None
-    batch: int = 2
+    batch: int = 1
     channels: int = 5
     states: int = 3
     groups: int = 1
@@ -42,34 +42,30 @@ class Case:
 BOTH = (False, True)
 BF16 = torch.bfloat16
 CASES = {
-    "forward": Case(),
+    "forward": Case(batch=2),
     "reverse": Case(reverse=(True,)),
     "one token": Case(length=1),
     "plain": Case(plain=True),
     "plain reverse, one state": Case(plain=True, reverse=(True,), states=1),
-    "two directions": Case(reverse=BOTH),
+    "two directions": Case(reverse=BOTH, batch=2),
     "two directions, plain": Case(reverse=BOTH, plain=True),
     "groups": Case(groups=2, channels=6, reverse=(True,)),
-    "two blocks of channels": Case(channels=35, length=9, batch=1),
-    "wide state": Case(states=20, channels=2, batch=1),
-    "segments": Case(length=19, tuning=SEGMENTED),
+    "two blocks of channels": Case(channels=35, length=9),
+    "wide state": Case(states=20, channels=2),
+    "segments": Case(length=19, batch=2, tuning=SEGMENTED),
     "segments, reverse": Case(length=17, reverse=(True,), tuning=SEGMENTED),
-    "segments, two directions": Case(
-        length=18, reverse=BOTH, batch=1, tuning=SEGMENTED
-    ),
-    "segments, groups": Case(
-        length=18, groups=2, channels=4, batch=1, tuning=SEGMENTED
-    ),
+    "segments, two directions": Case(length=18, reverse=BOTH, tuning=SEGMENTED),
+    "segments, groups": Case(length=18, groups=2, channels=4, tuning=SEGMENTED),
     "packed": Case(length=14, lengths=(4, 1, 9)),
     "packed reverse, own rows": Case(
         length=14, lengths=(1, 10, 3), reverse=(True,), own_rows=True
     ),
     "packed, two directions": Case(length=13, lengths=(3, 10), reverse=BOTH),
     "packed segments, own rows": Case(
-        length=22, lengths=(11, 2, 9), batch=1, own_rows=True, tuning=SEGMENTED
+        length=22, lengths=(11, 2, 9), own_rows=True, tuning=SEGMENTED
     ),
     "large delta": Case(delta_shift=30.0),
-    "tiny delta": Case(delta_shift=-12.0, length=17, batch=1, tuning=SEGMENTED),
+    "tiny delta": Case(delta_shift=-12.0, length=17, tuning=SEGMENTED),
     "bfloat16": Case(dtypes=(BF16, BF16), reverse=BOTH),
     "float16 with float32 delta": Case(dtypes=(torch.float16, torch.float32)),
 }
@@ -199,7 +195,7 @@ def test_the_same_bits_each_time(monkeypatch):
 
 def test_without_gradients_nothing_is_saved(monkeypatch):
     monkeypatch.setattr(plan, "TUNING", SEGMENTED)
-    call = make_call(Case(length=10, batch=1))
+    call = make_call(Case(length=10))
     with torch.no_grad():
         y, last = get_backend("triton").scan(call)
     expected, _ = run(call, "triton")
@@ -253,7 +249,7 @@ def convolve(x, weight, bias, silu, reverse, lengths):
 
 def test_compiles_without_a_break(monkeypatch):
     monkeypatch.setattr(plan, "TUNING", SHORT)
-    call = make_call(Case(length=6, batch=1, channels=2))
+    call = make_call(Case(length=6, channels=2))
     one, backend = call.directions[0], get_backend("triton")
 
     def mixer(*tensors):
