@@ -72,7 +72,7 @@ def is_frame_template(value: Any) -> bool:
     )
 
 
-def _is_skeleton(value: Any) -> bool:
+def _is_file(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and set(value) == {"file"}
@@ -157,7 +157,8 @@ RECORD_FIELDS = {
     "end_frame": Field(_is_count, f"the last frame, included, {_COUNT}"),
     "index_fps": Field(_is_rate, "frames per second of the frame numbers, > 0"),
     "frame_ids": Field(_is_frame_ids, "a list of rising frame numbers, at least one"),
-    "skeleton": Field(_is_skeleton, f'{{"file": {_PATH}}}, and no other key'),
+    "skeleton": Field(_is_file, f'{{"file": {_PATH}}}, and no other key'),
+    "boxes": Field(_is_file, f'{{"file": {_PATH}}}, and no other key'),
     "label": Field(_is_dict, "{task: class number from 0}", None, True, False),
     "text": Field(_is_text, "{name: string}"),
     "camera": Field(_is_camera, "numbers fx, fy, cx, cy, width and height"),

@@ -28,6 +28,7 @@ from mmfusion.utils.paths import resolve_inside
 STREAMS = {
     "video": ("video", "frame_dir"),
     "skeleton": ("skeleton",),
+    "boxes": ("boxes",),
     "text": ("text",),
 }
 
@@ -42,8 +43,8 @@ class MultiModalDataset(Dataset):
     own keys (see ``annotation.py``) and from these:
 
     - ``sample_id``: the record's id
-    - ``video_path``, ``frame_dir_path``, ``skeleton_path``: absolute, inside data_root,
-      None for a stream that this record lacks
+    - ``video_path``, ``frame_dir_path``, ``skeleton_path``, ``boxes_path``: absolute,
+      inside data_root, None for a stream that this record lacks
     - ``skeleton_data``: arrays in memory in place of a file, or None; see
       ``mmaction_formats.py``
     - ``ann_meta``: the metainfo of the annotation; shared, not to be changed
@@ -55,8 +56,8 @@ class MultiModalDataset(Dataset):
         pipeline: configs of transforms, applied in turn.
         data_root: folder that holds every file that a record names.
         split: keep the records of this split; None keeps all.
-        require: streams among ``video``, ``skeleton``, ``text`` that a record must
-            have; the others are dropped, and counted in the log.
+        require: streams among ``video``, ``skeleton``, ``boxes``, ``text`` that a
+            record must have; the others are dropped, and counted in the log.
         test_mode: labels may be missing, and no clip may be replaced by another.
         on_error: ``dict(policy="raise"|"skip"|"replace", max_bad=0.01)``, see
             ``error_policy.py``; None raises.
@@ -132,8 +133,12 @@ class MultiModalDataset(Dataset):
 
     @property
     def metainfo(self) -> dict:
-        """Metainfo of the annotation, with the split; MMEngine gives it to metrics."""
-        return {**self._metainfo, "split": self.split}
+        """Metainfo of the annotation, with what is under its ``extra``, and the split.
+
+        MMEngine gives it to metrics.
+        """
+        extra = self._metainfo["extra"] or {}
+        return {**extra, **self._metainfo, "split": self.split}
 
     def get_classes(self, task: str) -> list[str]:
         """Names of the classes of ``task``, in the order of their numbers."""
@@ -240,6 +245,7 @@ class MultiModalDataset(Dataset):
             "video": results["video"],
             "frame_dir": results["frame_dir"],
             "skeleton": (results["skeleton"] or {}).get("file"),
+            "boxes": (results["boxes"] or {}).get("file"),
         }
         for stream, path in files.items():
             results[f"{stream}_path"] = path and resolve_inside(

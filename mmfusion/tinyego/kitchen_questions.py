@@ -18,7 +18,7 @@ from mmfusion.questions.generic import generic_record
 from mmfusion.questions.records import MASK, SOURCES, QuestionRecord
 
 from .actions import Action
-from .kitchen import ACTIONS, NOUNS, VERBS, clue, noun_number, verb_number
+from .kitchen import ACTIONS, CLUES, NOUNS, VERBS, clue, noun_number, verb_number
 
 RECOGNISER = 0.6  # right for the verb and, independently, for the noun; else any other
 _MODEL = "tinyego"
@@ -122,15 +122,7 @@ def _ask(
     if source == "generic":
         return generic_record(name)
     if source == "informative":
-        hint = clue(action)
-        verbs = (
-            f"What does the person do with the {hint} {MASK}?",
-            f"What happens to the {MASK}, which is {hint}?",
-        )
-        nouns = (
-            f"Which {hint} thing does the person {MASK}?",
-            f"They {MASK} something {hint}: what is it?",
-        )
+        verbs, nouns = _hints(clue(action))
         return _record(
             name,
             source,
@@ -146,6 +138,31 @@ def _ask(
         (_VERB_WORDING[verb][variant], verb),
         (_NOUN_WORDING[noun][other], noun),
     )
+
+
+def _hints(hint: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Informative wordings of the verb's and of the noun's question."""
+    return (
+        (
+            f"What does the person do with the {hint} {MASK}?",
+            f"What happens to the {MASK}, which is {hint}?",
+        ),
+        (
+            f"Which {hint} thing does the person {MASK}?",
+            f"They {MASK} something {hint}: what is it?",
+        ),
+    )
+
+
+def wordings() -> list[str]:
+    """Every question that can be asked here; a tokenizer learns from them."""
+    fixed = generic_record("any")
+    found = [fixed.verb_question, fixed.noun_question]
+    for wording in (_VERB_WORDING, _NOUN_WORDING):
+        found += [text for texts in wording.values() for text in texts]
+    for hint in CLUES:
+        found += [text for texts in _hints(hint) for text in texts]
+    return found
 
 
 def recognise(rng: np.random.Generator, action: Action) -> Action:

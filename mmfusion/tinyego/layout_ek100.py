@@ -1,9 +1,10 @@
 """TinyEgo's kitchen in the published layout of EPIC-KITCHENS-100.
 
 Official file names and columns, an MP4 per film under its participant, and beside them
-what mmfusion reads in its own formats: `questions/<source>_<split>.jsonl`, hands in
-`skeleton/`, boxes of hands and object in `boxes/`. `EPIC_100_test_labelled.csv`, which
-EPIC-KITCHENS keeps to itself, has the labels of the test split.
+what mmfusion reads in its own formats: `questions/<source>_<split>.jsonl` and a small
+`tokenizer/` for them, hands in `skeleton/`, boxes of hands and object in `boxes/`.
+`EPIC_100_test_labelled.csv`, which EPIC-KITCHENS keeps to itself, has the labels of the
+test split.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 
 from mmfusion.questions.records import SOURCES, write_questions
 from mmfusion.utils.paths import write_atomic
+from mmfusion.utils.tokenizer import train_tokenizer
 
 from .actions import Action
 from .kitchen import (
@@ -35,7 +37,7 @@ from .kitchen import (
 )
 from .kitchen_ceilings import TAU_A, kitchen_ceilings
 from .kitchen_film import BOX_NAMES, Film, make_film
-from .kitchen_questions import questions_about
+from .kitchen_questions import questions_about, wordings
 from .plan import SequencePlan, WorldConfig
 from .recording import Segment
 
@@ -152,10 +154,9 @@ class EK100Layout:
             clips = [(row[0], action) for row, action in rows[split]]
             for source in SOURCES:
                 seed = (config.seed, 0 if split == "train" else 1)
-                write_questions(
-                    root / f"questions/{source}_{name}.jsonl",
-                    questions_about(clips, source, seed),
-                )
+                questions = questions_about(clips, source, seed)
+                write_questions(root / f"questions/{source}_{name}.jsonl", questions)
+        train_tokenizer(root / "tokenizer", wordings())
 
     def read_contents(self, root: Path, split: str) -> list[tuple[int, bool]]:
         """Of every clip its action, and whether it can be seen coming."""

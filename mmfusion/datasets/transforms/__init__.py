@@ -4,21 +4,26 @@ from mmfusion.datasets.transforms.align_skeleton import AlignSkeleton, FlipSkele
 from mmfusion.datasets.transforms.color_jitter import ColorJitter
 from mmfusion.datasets.transforms.decode_video import DecodeVideo
 from mmfusion.datasets.transforms.jitter_skeleton import JitterSkeleton
+from mmfusion.datasets.transforms.load_boxes import AlignBoxes, LoadBoxes
 from mmfusion.datasets.transforms.load_skeleton import LoadSkeleton
 from mmfusion.datasets.transforms.normalize_skeleton import NormalizeSkeleton
 from mmfusion.datasets.transforms.pack_inputs import PackInputs
 from mmfusion.datasets.transforms.project_skeleton import ProjectSkeleton
 from mmfusion.datasets.transforms.sample_times import SampleTimes
+from mmfusion.datasets.transforms.tokenize_questions import TokenizeQuestions
 
 __all__ = [
+    "AlignBoxes",
     "AlignSkeleton",
     "ColorJitter",
     "DecodeVideo",
     "FlipSkeleton",
     "JitterSkeleton",
+    "LoadBoxes",
     "LoadSkeleton",
     "NormalizeSkeleton",
     "PackInputs",
     "ProjectSkeleton",
     "SampleTimes",
+    "TokenizeQuestions",
 ]

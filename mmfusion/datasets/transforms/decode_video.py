@@ -3,6 +3,7 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmfusion.datasets.video_chunks import ChunkedVideo
 from mmfusion.datasets.video_io import BACKENDS, VideoReader, open_frames, open_video
 from mmfusion.registry import TRANSFORMS
 
@@ -10,6 +11,9 @@ from mmfusion.registry import TRANSFORMS
 @TRANSFORMS.register_module()
 class DecodeVideo(BaseTransform):
     """Read the frames at ``times['video']``.
+
+    A record whose ``extra`` has ``chunk_seconds`` names a folder of chunks, see
+    ``video_chunks.py``.
 
     Args:
         backend: ``decord`` or ``pyav`` are used or raise; ``auto`` tries decord first.
@@ -57,8 +61,13 @@ class DecodeVideo(BaseTransform):
         results["num_clips"], results["clip_len"] = views, count
         return results
 
-    def _open(self, results: dict) -> VideoReader | None:
+    def _open(self, results: dict) -> VideoReader | ChunkedVideo | None:
         """A reader of the sample's frames, or None where it has no video."""
+        chunk = (results.get("extra") or {}).get("chunk_seconds")
+        if results.get("video_path") and chunk:
+            return ChunkedVideo(
+                results["video_path"], chunk, self.backend, self.num_threads
+            )
         if results.get("video_path"):
             return open_video(results["video_path"], self.backend, self.num_threads)
         if not results.get("frame_dir_path"):

@@ -21,7 +21,8 @@ class PackInputs(BaseTransform):
 
     Args:
         streams: the streams to pack, in the model's names.
-        meta_keys: further keys of the results that go into the data sample's metainfo.
+        meta_keys: further keys of the results, or of the record's ``extra``, that go
+            into the data sample's metainfo.
 
     Returns of ``transform``: ``inputs`` with video (v, 3, t, h, w) uint8, video_mask
     (v, t) bool where ``DecodeVideo(missing_size=...)`` made one, skeleton (v, n, J, 3)
@@ -54,7 +55,8 @@ class PackInputs(BaseTransform):
         return {"inputs": inputs, "data_samples": self._data_sample(results)}
 
     def _data_sample(self, results: dict) -> ActionDataSample:
-        meta = {key: results.get(key) for key in self.meta_keys}
+        extra = results.get("extra") or {}
+        meta = {key: results.get(key, extra.get(key)) for key in self.meta_keys}
         sample = ActionDataSample(
             metainfo={"sample_id": results.get("sample_id"), **meta}
         )

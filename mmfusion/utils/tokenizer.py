@@ -1,0 +1,62 @@
+"""A small tokenizer of RoBERTa's kind, trained on the sentences that it will read."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from mmfusion.utils.paths import write_atomic
+
+_SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # RoBERTa's numbers 0 to 3; the mask is 4
+
+
+def train_tokenizer(
+    folder: str | os.PathLike, sentences: Iterable[str], vocab_size: int = 800
+) -> None:
+    """Train a small tokenizer of RoBERTa's kind, for data that is made here.
+
+    The same sentences, in any order, give the same files; `transformers` reads them.
+
+    Args:
+        folder: gets ``tokenizer.json`` and ``tokenizer_config.json``.
+        sentences: what to learn byte pairs from.
+        vocab_size: at most so many tokens, the 256 bytes and five special ones too.
+    """
+    from tokenizers import (
+        AddedToken,
+        Tokenizer,
+        decoders,
+        models,
+        pre_tokenizers,
+        processors,
+        trainers,
+    )
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    # the mask eats the blank before it, as RoBERTa's does
+    mask = AddedToken("<mask>", lstrip=True, special=True)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[*_SPECIAL, mask],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(sorted(set(sentences)), trainer)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    config = {
+        "tokenizer_class": "RobertaTokenizerFast",
+        "model_max_length": 512,
+        "bos_token": "<s>",
+        "cls_token": "<s>",
+        "eos_token": "</s>",
+        "sep_token": "</s>",
+        "pad_token": "<pad>",
+        "unk_token": "<unk>",
+        "mask_token": "<mask>",
+    }
+    learned = tokenizer.to_str(pretty=True)
+    write_atomic(Path(folder) / "tokenizer.json", learned.encode())
+    text = json.dumps(config, indent=1) + "\n"
+    write_atomic(Path(folder) / "tokenizer_config.json", text.encode())
