@@ -5,6 +5,7 @@ import torch
 FORWARD = {
     torch.float64: dict(rtol=1e-10, atol=1e-10),
     torch.float32: dict(rtol=1e-5, atol=1e-5),
+    torch.float16: dict(rtol=2e-3, atol=2e-3),
     torch.bfloat16: dict(rtol=2e-2, atol=2e-2),
 }
 GRADIENT = {

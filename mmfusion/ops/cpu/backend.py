@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from mmfusion.ops.backends import ScanCall
 from mmfusion.ops.cpu import library
@@ -292,14 +291,19 @@ class _Scan(torch.autograd.Function):
         return y, last, checkpoints
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad_y, grad_last, _):
         *tensors, checkpoints = ctx.saved_tensors
         wanted = ctx.needs_input_grad[1 : 1 + _SCAN_TENSORS]
         if grad_y is None:
             grad_y = torch.zeros_like(tensors[0])
-        grads = torch.ops.mmfusion.cpu_scan_backward(
-            *tensors, checkpoints, grad_y, grad_last, *ctx.options, wanted
+        grads = _backward(
+            "cpu_scan_backward",
+            *tensors,
+            checkpoints,
+            grad_y,
+            grad_last,
+            *ctx.options,
+            wanted,
         )
         return None, *_spread(grads, wanted), *[None] * (len(ctx.options) + 2)
 
@@ -312,11 +316,10 @@ class _Conv(torch.autograd.Function):
         return _below_autograd("cpu_conv", keyset, *args)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad_y):
         wanted = ctx.needs_input_grad[1 : 1 + _CONV_TENSORS]
-        grads = torch.ops.mmfusion.cpu_conv_backward(
-            *ctx.saved_tensors, grad_y, *ctx.options, wanted
+        grads = _backward(
+            "cpu_conv_backward", *ctx.saved_tensors, grad_y, *ctx.options, wanted
         )
         return None, *_spread(grads, wanted), *[None] * len(ctx.options)
 
@@ -326,6 +329,27 @@ def _below_autograd(name: str, keyset, *args):
     operator = getattr(torch.ops.mmfusion, name).default
     with torch._C._AutoDispatchBelowAutograd():
         return operator.redispatch(keyset & torch._C._after_autograd_keyset, *args)
+
+
+def _backward(name: str, *args) -> Sequence[Tensor]:
+    """Gradients whose own differentiation is an error, not silently zero."""
+    grads = getattr(torch.ops.mmfusion, name)(*args)
+    if not torch.is_grad_enabled():  # it is where the caller wants to create_graph
+        return grads
+    return _Once.apply(*(grad.detach().requires_grad_() for grad in grads))
+
+
+class _Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, *grads):
+        return grads
+
+    @staticmethod
+    def backward(ctx, *grads):
+        raise RuntimeError(
+            "gradients of the cpu backend cannot be differentiated again; use"
+            " backend='reference', or scan_backend('reference') around the model"
+        )
 
 
 def _define(

@@ -1,0 +1,155 @@
+"""The kernels as PyTorch operators; that the numbers are right is test_parity's."""
+
+import pytest
+import torch
+
+from mmfusion.models.layers.mamba import MambaMixer
+from mmfusion.ops import (
+    ScanInputs,
+    bidirectional_scan,
+    causal_conv1d,
+    scan_backend,
+    selective_scan,
+)
+from mmfusion.ops.backends import ScanCall
+from mmfusion.ops.cpu.backend import BACKEND
+
+pytestmark = pytest.mark.skipif(
+    BACKEND.missing() is not None, reason=f"no cpu backend: {BACKEND.missing()}"
+)
+
+B, L, D, N, G = 2, 40, 6, 3, 2
+
+
+def direction(requires_grad: bool = True, length: int = L) -> ScanInputs:
+    generator = torch.Generator().manual_seed(length)
+    shapes = [(B, length, D), (B, length, D), (D, N), (B, length, G, N)]
+    shapes += [(B, length, G, N), (D,), (D,)]
+    tensors = [torch.randn(shape, generator=generator) for shape in shapes]
+    tensors[2] = -tensors[2].exp()
+    return ScanInputs(*(x.requires_grad_(requires_grad) for x in tensors))
+
+
+def operator_arguments(kind: str) -> tuple:
+    z = torch.randn(B, L, D, requires_grad=True)
+    none = [None] * 7
+    if kind == "both":
+        scans = (*direction(), *direction(), z, None, (False, True), True, ())
+        return (*scans, False, False)
+    if kind == "packed":
+        state = torch.randn(B, 2, D, N, requires_grad=True)
+        return (*direction(), *none, None, state, (True,), True, (3, 37), True, False)
+    state = torch.randn(B, D, N, requires_grad=True)
+    bare = [*direction()[:5], None, None]
+    return (*bare, *none, z, state, (False,), False, (), True, False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["one", "both", "packed"])
+def test_the_scan_is_a_sound_operator(kind):
+    torch.library.opcheck(torch.ops.mmfusion.cpu_scan, operator_arguments(kind))
+
+
+@pytest.mark.parametrize("lengths", [(), (3, 37)], ids=["whole", "packed"])
+def test_the_convolution_is_a_sound_operator(lengths):
+    x, weight = torch.randn(B, L, D), torch.randn(D, 4)
+    arguments = (x.requires_grad_(), weight.requires_grad_(), None)
+    operator = torch.ops.mmfusion.cpu_conv
+    torch.library.opcheck(operator, (*arguments, True, True, lengths))
+
+
+def test_compiled_scan_has_no_graph_break():
+    z = torch.randn(B, L, D)
+
+    def function(*tensors):
+        both = ScanInputs(*tensors[:7]), ScanInputs(*tensors[7:14])
+        y = bidirectional_scan(*both, z, delta_softplus=True, backend="cpu")
+        one = selective_scan(*tensors[:5], return_last_state=True, backend="cpu")
+        return y + one[0], one[1]
+
+    compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
+    results = []
+    for run in (function, compiled):
+        leaves = [*direction(), *direction()]
+        y, state = run(*leaves)
+        gradients = torch.autograd.grad(y.sum() + state.sum(), leaves)
+        results.append([y, state, *gradients])
+    for value, truth in zip(*results, strict=True):
+        torch.testing.assert_close(value, truth)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_compiled_mixer_has_no_graph_break(bidirectional):
+    torch.manual_seed(0)
+    mixer = MambaMixer(8, d_state=4, bidirectional=bidirectional)
+    compiled = torch.compile(mixer, fullgraph=True, backend="aot_eager", dynamic=True)
+    with scan_backend("cpu"):
+        for length in (5, 40):
+            x = torch.randn(2, length, 8)
+            mixer.zero_grad()
+            compiled(x).sum().backward()
+            gradients = [x.grad.clone() for x in mixer.parameters()]
+            mixer.zero_grad()
+            mixer(x).sum().backward()
+            torch.testing.assert_close(gradients, [x.grad for x in mixer.parameters()])
+
+
+@pytest.mark.parametrize("index", range(7))
+def test_one_gradient_alone_equals_that_among_all(index):
+    everything = direction()
+    y = selective_scan(*everything[:6], None, everything[6], True, backend="cpu")
+    truth = torch.autograd.grad(y.square().sum(), everything[index])[0]
+    alone = direction(requires_grad=False)
+    alone[index].requires_grad_()
+    y = selective_scan(*alone[:6], None, alone[6], True, backend="cpu")
+    y.square().sum().backward()
+    torch.testing.assert_close(alone[index].grad, truth)
+    assert [x.grad is not None for x in alone].count(True) == 1
+
+
+def test_a_gradient_through_the_last_state_alone():
+    leaves = direction()
+    results = []
+    for backend in ("cpu", "reference"):
+        _, last = selective_scan(*leaves[:5], return_last_state=True, backend=backend)
+        results.append(torch.autograd.grad(last.sum(), leaves[:4]))
+    for value, truth in zip(*results, strict=True):
+        torch.testing.assert_close(value, truth, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("function", ["scan", "conv"])
+def test_a_second_backward_is_refused(function):
+    u, *rest = direction()
+    if function == "scan":
+        y = selective_scan(u, *rest[:4], backend="cpu")
+    else:
+        y = causal_conv1d(u, torch.randn(D, 4), activation="silu", backend="cpu")
+    (gradient,) = torch.autograd.grad(y.sum(), u, create_graph=True)
+    with pytest.raises(RuntimeError, match="cannot be differentiated again; use"):
+        gradient.sum().backward()
+
+
+def test_nothing_is_kept_without_a_backward():
+    arguments = (*direction(), *[None] * 7, None, None, (False,), True, ())
+    with torch.no_grad():
+        y, last, kept = torch.ops.mmfusion.cpu_scan(*arguments, False, False)
+    assert [y.shape, last.numel(), kept.numel()] == [(B, L, D), 0, 0]
+    y, _, kept = torch.ops.mmfusion.cpu_scan(*arguments, False, False)
+    assert [y.requires_grad, kept.requires_grad] == [True, False]
+    assert kept.shape == (1, B, 1, D, N)  # the state before the 33rd token
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        (lambda one: one._replace(u=one.u.double()), "float64"),
+        (lambda one: one._replace(u=one.u.to("meta")), "on meta"),
+        (lambda one: one._replace(A=torch.zeros(D, 257)), "n is 257"),
+    ],
+    ids=["float64", "device", "states"],
+)
+def test_refuses_what_it_cannot_serve(change, reason):
+    call = ScanCall(directions=(change(direction()),), reverse=(False,))
+    assert reason in BACKEND.refuses(call)
+    assert BACKEND.refuses(ScanCall((direction(),), (False,))) is None
