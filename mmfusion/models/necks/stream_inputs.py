@@ -19,14 +19,24 @@ _OPTIONS = {"in_dims", "mlp"}
 
 
 def stream_mlp(in_dims: int, embed_dims: int) -> nn.Sequential:
-    """The MLP of equation 5 as released: three layers, the first without a bias."""
-    return nn.Sequential(
+    """The MLP of equation 5 as released: three layers, the first without a bias.
+
+    It starts so that tokens keep their size. PyTorch's own start makes them ten times
+    smaller, and the gate, a product of two small numbers, then hides the stream.
+    """
+    mlp = nn.Sequential(
         nn.Linear(in_dims, embed_dims, bias=False),
         nn.ReLU(),
         nn.Linear(embed_dims, embed_dims),
         nn.ReLU(),
         nn.Linear(embed_dims, embed_dims),
     )
+    for layer in mlp[::2]:
+        gain = "linear" if layer is mlp[-1] else "relu"
+        nn.init.kaiming_normal_(layer.weight, nonlinearity=gain)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+    return mlp
 
 
 class StreamInputs(BaseModule):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mmfusion.models import MLPFusion, TransformerFusion
+from mmfusion.models.necks.stream_inputs import stream_mlp
 from mmfusion.structures import TokenFeatures
 
 D = 16
@@ -125,3 +126,10 @@ def test_wrong_arguments_raise():
         build("tokens", num_heads=3)
     with pytest.raises(ValueError, match="'video' has 8 tokens and a CLS"):
         build("tokens", num_positions=8)(features())
+
+
+def test_tokens_keep_their_size_through_the_mlp():
+    """Or the scan's gate, a product of two numbers, hides a stream at the start."""
+    torch.manual_seed(0)
+    y = stream_mlp(256, 256)(torch.randn(64, 256))
+    assert 0.7 < y.std() < 1.4
