@@ -12,6 +12,8 @@ class Family:
 
     Attributes:
         name: as a backbone's attribute ``published`` names it.
+        marker: a pattern that some key of a published file matches; a file without is
+            taken for one of ours. None: the table changes nothing in ours.
         renames: (pattern, replacement) pairs for ``re.sub``, applied in order.
         unused: patterns of keys that the backbone does not have, and why.
         heads: (pattern, task): the published classifier of a task; group 1 is
@@ -26,6 +28,7 @@ class Family:
     """
 
     name: str
+    marker: str | None = None
     renames: tuple[tuple[str, str], ...] = ()
     unused: dict[str, str] = field(default_factory=dict)
     heads: tuple[tuple[str, str], ...] = ()
@@ -59,6 +62,7 @@ _CLIP_TEXT = (
 
 AVION = Family(
     "avion",
+    marker=r"^visual\.",
     renames=(
         (r"^visual\.", ""),
         # the layout of flash-attn; Wqkv is stacked row by row like in_proj
@@ -76,6 +80,7 @@ AVION = Family(
 
 LAVILA = Family(
     "lavila",
+    marker=r"^visual\.",
     renames=((r"^visual\.", ""),),
     unused={_CLIP_TEXT: "text tower and projections of the pretraining"},
     heads=(

@@ -78,8 +78,7 @@ def fit_published(
     report = FitReport()
     family, prefix = family_of(module)
     wanted = module.state_dict()
-    own = bool(prefix) and any(key.startswith(prefix) for key in tensors)
-    if family is None or own:
+    if family is None or _is_own(tensors, family, prefix):
         report.loaded = [key for key in tensors if key in wanted]
         return dict(tensors), report
     fitted: dict[str, Tensor] = {}
@@ -101,6 +100,13 @@ def fit_published(
             if any(re.search(pattern, name) for pattern in family.from_images):
                 report.fresh[key] = "image weights have none"
     return fitted, report
+
+
+def _is_own(tensors: Mapping[str, Tensor], family: Family, prefix: str) -> bool:
+    if prefix and any(key.startswith(prefix) for key in tensors):
+        return True
+    marker = family.marker
+    return marker is not None and not any(re.search(marker, key) for key in tensors)
 
 
 def _target(

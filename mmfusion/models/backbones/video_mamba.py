@@ -17,6 +17,7 @@ ARCHITECTURES = {
     "tiny": dict(embed_dims=192, depth=24),
     "small": dict(embed_dims=384, depth=24),
     "middle": dict(embed_dims=576, depth=32),
+    "base": dict(embed_dims=768, depth=24),  # images only
 }
 
 

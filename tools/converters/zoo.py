@@ -1,0 +1,63 @@
+"""List the published checkpoints: what they are, their accuracy, source and licence.
+
+    python tools/converters/zoo.py                 # all
+    python tools/converters/zoo.py ssv2 tiny       # rows that have all of these words
+    python tools/converters/zoo.py --csv           # the file itself
+
+Accuracies are the authors', not ours.
+"""
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+import mmfusion.checkpoints
+
+ZOO = Path(mmfusion.checkpoints.__file__).with_name("zoo.csv")
+
+
+def main() -> int:
+    """The command line; the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("words", nargs="*", help="show rows that have all of them")
+    parser.add_argument("--csv", action="store_true", help="print the file as it is")
+    args = parser.parse_args()
+    with open(ZOO, newline="") as file:
+        rows = list(csv.DictReader(file))
+    words = [word.lower() for word in args.words]
+    rows = [r for r in rows if all(w in " ".join(r.values()).lower() for w in words)]
+    if not rows:
+        print(f"no checkpoint has {' and '.join(args.words)}", file=sys.stderr)
+        return 1
+    if args.csv:
+        writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+        return 0
+    console = Console()
+    table = Table()
+    for title in ("backbone", "frames x px", "trained on", "accuracy (authors')"):
+        table.add_column(title, overflow="fold")
+    table.add_column("source, checksum, licence, note", overflow="fold", ratio=1)
+    for row in rows:
+        size = f"{row['num_frames']} x {row['img_size']}"
+        accuracy = f"{row['value']} ({row['metric']})" if row["value"] else "-"
+        source = "\n".join(
+            part
+            for part in (row["source"], row["checksum"], row["licence"], row["note"])
+            if part
+        )
+        name = row["backbone"] or "-"
+        table.add_row(name, size, row["trained_on"], accuracy, source)
+    console.print(table, highlight=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
