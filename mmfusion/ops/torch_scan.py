@@ -16,7 +16,7 @@ from torch import Tensor
 from mmfusion.ops.backends import ScanCall
 
 _CHUNK_ELEMENTS = 1 << 19  # state elements of a chunk: what stays in the cache
-_CHUNK_LIMITS = (8, 128)  # tokens
+_CHUNK_LIMITS = (32, 128)  # tokens: the fewer, the more states the backward keeps
 _RADIX = 8  # tokens of a run in an exported scan
 
 
@@ -165,11 +165,12 @@ def _chunked_scan(
     rates = A.transpose(1, 2).contiguous()  # (s, n, d)
     state = initial_state.transpose(2, 3).contiguous()  # (s, b, n, d)
     borders = state.new_empty(_num_borders(length, chunk, keep), *state.shape)
+    space = _workspace(2, chunk, state)
     for index, start in enumerate(range(0, length, chunk)):
         stop = min(start + chunk, length)
         if keep:
             borders[index] = state
-        _, states = _states_of_chunk(u, delta, rates, B, state, start, stop)
+        _, states = _states_of_chunk((u, delta, rates, B), state, start, stop, space)
         state = states[-1].clone()
         C_c = _time_first(C, start, stop)  # (k, s, b, n)
         y[:, :, start:stop] = _over_states(C_c, states).permute(1, 2, 0, 3)
@@ -206,12 +207,13 @@ def _chunked_scan_backward(
     grad_rates = torch.zeros_like(rates)
     # the gradient that reaches the last state of a chunk
     carry = grad_last.transpose(2, 3)
+    space = _workspace(3, chunk, carry)
     for index in reversed(range(len(borders))):
         start = index * chunk
         stop = min(start + chunk, u.shape[2])
         carry = _backward_of_chunk(
             (u, delta, rates, B, C), borders[index], grad_y, carry, grads, grad_rates,
-            start, stop,
+            start, stop, space,
         )  # fmt: skip
     grad_u, grad_delta, grad_B, grad_C = grads
     grad_A = grad_rates.transpose(1, 2).contiguous()
@@ -239,20 +241,28 @@ def _backward(ctx, grad_y, grad_last, grad_borders):
 _chunked_scan.register_autograd(_backward, setup_context=_setup_context)
 
 
+def _workspace(count: int, chunk: int, state: Tensor) -> list[Tensor]:
+    """Room for ``count`` times the states of a chunk, (k, s, b, n, d) each.
+
+    Used again for each chunk: fresh memory of this size would cost page faults.
+    """
+    return [state.new_empty(chunk, *state.shape) for _ in range(count)]
+
+
 def _states_of_chunk(
-    u: Tensor,
-    delta: Tensor,
-    rates: Tensor,
-    B: Tensor,
+    inputs: tuple[Tensor, ...],
     state: Tensor,
     start: int,
     stop: int,
+    space: list[Tensor],
 ) -> tuple[Tensor, Tensor]:
     """The decay exp(delta A) and the states, each (k, s, b, n, d), of one chunk."""
+    u, delta, rates, B = inputs
+    decay, states = (x[: stop - start] for x in space[:2])
     delta_c = _time_first(delta, start, stop)  # (k, s, b, d)
-    decay = (delta_c.unsqueeze(-2) * rates.unsqueeze(1)).exp_()  # (k, s, b, n, d)
-    inputs = (delta_c * _time_first(u, start, stop)).unsqueeze(-2)
-    states = inputs * _time_first(B, start, stop).unsqueeze(-1)  # (k, s, b, n, d)
+    torch.mul(delta_c.unsqueeze(-2), rates.unsqueeze(1), out=decay).exp_()
+    scaled = (delta_c * _time_first(u, start, stop)).unsqueeze(-2)
+    torch.mul(scaled, _time_first(B, start, stop).unsqueeze(-1), out=states)
     for decay_t, state_t in zip(decay.unbind(0), states.unbind(0), strict=True):
         state = state_t.addcmul_(decay_t, state)
     return decay, states
@@ -267,6 +277,7 @@ def _backward_of_chunk(
     grad_rates: Tensor,
     start: int,
     stop: int,
+    space: list[Tensor],
 ) -> Tensor:
     """Fill the gradients of one chunk; give the gradient of the state before it.
 
@@ -274,9 +285,10 @@ def _backward_of_chunk(
     """
     u, delta, rates, B, C = inputs
     grad_u, grad_delta, grad_B, grad_C = grads
-    decay, states = _states_of_chunk(u, delta, rates, B, state, start, stop)
+    decay, states = _states_of_chunk(inputs[:4], state, start, stop, space)
+    g = space[2][: stop - start]  # (k, s, b, n, d)
     dy = _time_first(grad_y, start, stop)  # (k, s, b, d)
-    g = dy.unsqueeze(-2) * _time_first(C, start, stop).unsqueeze(-1)  # (k, s, b, n, d)
+    torch.mul(dy.unsqueeze(-2), _time_first(C, start, stop).unsqueeze(-1), out=g)
     g[-1] += carry
     decays, gs = decay.unbind(0), g.unbind(0)
     for t in range(len(gs) - 2, -1, -1):
