@@ -37,6 +37,7 @@ def segment_row(name: str, start: float, stop: float, verb: int, noun: int) -> l
 
 def make_ek100(root: Path) -> Path:
     """Write the official files under ``root`` and give it back."""
+    root.mkdir(parents=True, exist_ok=True)
     for name, rows in (("train", TRAIN), ("validation", VAL)):
         table = [HEAD, *(segment_row(*row) for row in rows)]
         write_csv(root / f"EPIC_100_{name}.csv", table)

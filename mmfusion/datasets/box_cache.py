@@ -6,8 +6,7 @@ from f / fps to (f + 1) / fps seconds, ``sequence``: the ``group`` of the record
 may use the file, and ``names`` (o,): what each place holds. Places are kept over time:
 a hand that is not seen has ``valid`` False and zeros.
 
-The same as csv, for ``tools/data/ek100/boxes.py``: a header and the columns
-``video_id, frame, name, x1, y1, x2, y2``, one row per box.
+``tools/data/ek100/boxes.py`` makes it from published detections, or from a csv file.
 """
 
 import io

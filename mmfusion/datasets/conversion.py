@@ -49,8 +49,8 @@ class ConversionReport:
         shown = None if every else _SHOWN
         reasons = Counter(reason for _, reason in self.dropped)
         lines = [f"{self.dataset}: {len(self.records)} clips", ""]
-        lines += _table(self._split_rows())
-        lines += ["", "clips per class"] + _table(self._class_rows())
+        lines += text_table(self._split_rows())
+        lines += ["", "clips per class"] + text_table(self._class_rows())
         missing = [f"{name} {n}" for name, n in self.missing_frames.items()]
         total = sum(self.missing_frames.values())
         lines += ["", f"frames without a file: {total}{_names(missing, shown)}"]
@@ -103,7 +103,7 @@ def _splits(records: Iterable[dict[str, Any]]) -> list[str]:
     return sorted(found, key=lambda split: (order.get(split, 3), split))
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as aligned text: the first column to the left, the others to the right."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [
