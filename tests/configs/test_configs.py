@@ -16,6 +16,8 @@ CONFIGS = sorted(
     for path in ROOT.rglob("*.py")
     if "_base_" not in path.parts
 )
+# paper B's have models of two streams and schedules of their own
+OF_PAPER_A = [name for name in CONFIGS if not name.startswith("mambavl/")]
 TABLE_2 = [name for name in CONFIGS if name.endswith(("h2o.py", "oakink2.py"))]
 # OakInk2's models are H2O's, and Small is Tiny but for its width: a step of each kind
 FULL_SIZE = [name for name in TABLE_2 if name.endswith("tiny_h2o.py")]
@@ -55,7 +57,7 @@ def test_opens_with_its_command_and_is_short(name):
     assert len(text.splitlines()) < 40
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", OF_PAPER_A)
 def test_builds_and_has_an_optimizer(name):
     config, model = build(name)
     optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)

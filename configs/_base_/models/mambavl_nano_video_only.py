@@ -1,0 +1,9 @@
+"""The video encoder of MambaVL nano with its heads: what questions add to."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .mambavl_nano import *
+
+model.encoders.pop("text")
+model.neck = None

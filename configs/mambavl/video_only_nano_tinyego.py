@@ -1,0 +1,14 @@
+"""Video only, nano, on TinyEgo's kitchen.
+
+    python tools/train.py configs/mambavl/video_only_nano_tinyego.py
+
+No paper has this data set. Ours: configs/mambavl/README.md.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.datasets.tinyego_ek100_video import *
+    from .._base_.cpu_runtime import *
+    from .._base_.models.mambavl_nano_video_only import *
+    from .._base_.schedules.mambavl_nano import *
