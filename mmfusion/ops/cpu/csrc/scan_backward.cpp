@@ -31,19 +31,19 @@ struct Edge {
   vf gate_slope; /* grad_y d silu(z) / dz */
 };
 
-/* Of one token: a_t, then h_{t-1}; and the sums over channels for dB_t, then dC_t. */
-struct Trace {
+/* Of one token: a_t and h_{t-1}, and the sums over channels that make dB_t and dC_t. They
+ * lie side by side, one vector more than a power of two: kept apart, a load of one and a
+ * store of another at the same address modulo 4096 would wait for each other. */
+struct Record {
   vf decay[S], before[S];
-};
-struct Sums {
-  vf B[S], C[S];
+  vf sums[2 * S]; /* for B, then for C */
+  vf padding;
 };
 
 struct Scratch {
   Step* steps; /* steps[v * kSteps + t] */
   Edge* edges;
-  Trace* trace;                                /* [kSteps] */
-  Sums* sums;                                  /* [kSteps] */
+  Record* records;                             /* [kSteps] */
   vf *rates, *state, *grad_state, *grad_rates; /* [v * padded_states + s] */
   vf *limits, *grad_D, *grad_bias;             /* [v] */
   vf* buffers;                                 /* [4][kSteps], to convert columns */
@@ -55,8 +55,7 @@ int64_t carve(const Layout& w, bool with_partial, char* memory, Scratch* scratch
   Scratch& s = *scratch;
   const int64_t vectors = w.max_vectors, states = vectors * w.padded_states;
   Carver carver = {memory};
-  carver.take(s.trace, kSteps);
-  carver.take(s.sums, kSteps);
+  carver.take(s.records, kSteps);
   carver.take(s.steps, vectors * kSteps);
   carver.take(s.edges, vectors * kSteps);
   carver.take(s.rates, states);
@@ -118,8 +117,8 @@ vf load_steps(const mmf_scan& call, const Item& item, const mmf_scan_direction& 
 /* The recurrence of one chunk again for S states, leaving its trace. */
 template <bool CLAMP>
 void trace_states(Step* steps, int num_steps, const float* B, const float* C,
-                  int64_t row_stride, const vf* rates, const vf* state, Trace* trace,
-                  Sums* sums) {
+                  int64_t row_stride, const vf* rates, const vf* state,
+                  Record* records) {
   vf h[S];
   MMF_UNROLL for (int s = 0; s < S; ++s) h[s] = state[s];
   for (int t = 0; t < num_steps; ++t, B += row_stride, C += row_stride) {
@@ -127,10 +126,10 @@ void trace_states(Step* steps, int num_steps, const float* B, const float* C,
     vf y = steps[t].y;
     MMF_UNROLL for (int s = 0; s < S; ++s) {
       vf decay = exp2_of_product<CLAMP>(delta, rates[s]);
-      trace[t].decay[s] = decay;
-      trace[t].before[s] = h[s];
+      records[t].decay[s] = decay;
+      records[t].before[s] = h[s];
       h[s] = decay * h[s] + input * B[s];
-      sums[t].C[s] += grad_y * h[s];
+      records[t].sums[S + s] += grad_y * h[s];
       y += h[s] * C[s];
     }
     steps[t].y = y;
@@ -140,8 +139,8 @@ void trace_states(Step* steps, int num_steps, const float* B, const float* C,
 /* From the chunk's last token to its first; grad_state goes from the gradient of the
  * state after the chunk to that of the state before it. */
 void reverse_states(Step* steps, int num_steps, const float* B, const float* C,
-                    int64_t row_stride, const vf* rates, const Trace* trace, Sums* sums,
-                    vf* grad_state, vf* grad_rates) {
+                    int64_t row_stride, const vf* rates, Record* records, vf* grad_state,
+                    vf* grad_rates) {
   vf g[S], grad_rate[S], rate[S];
   MMF_UNROLL for (int s = 0; s < S; ++s) g[s] = grad_state[s];
   MMF_UNROLL for (int s = 0; s < S; ++s) grad_rate[s] = grad_rates[s];
@@ -153,10 +152,10 @@ void reverse_states(Step* steps, int num_steps, const float* B, const float* C,
     vf grad_input = steps[t].grad_input, grad_exponent = steps[t].grad_exponent;
     MMF_UNROLL for (int s = 0; s < S; ++s) {
       g[s] += grad_y * C[s];
-      sums[t].B[s] += g[s] * input;
+      records[t].sums[s] += g[s] * input;
       grad_input += g[s] * B[s];
-      g[s] *= trace[t].decay[s];
-      vf exponent = g[s] * trace[t].before[s];
+      g[s] *= records[t].decay[s];
+      vf exponent = g[s] * records[t].before[s];
       grad_rate[s] += exponent * delta;
       grad_exponent += exponent * rate[s];
     }
@@ -168,13 +167,19 @@ void reverse_states(Step* steps, int num_steps, const float* B, const float* C,
 }
 
 /* Sums over lanes into grad_rows, for the S states that start where it points. */
-void reduce_sums(const Sums* sums, int num_steps, float* grad_rows, int64_t states) {
-  constexpr int kValues = 2 * S; /* of one token */
-  const vf* from = &sums[0].B[0];
-  float values[kSteps * kValues + W];
-  for (int i = 0; i < num_steps * kValues; i += W) store(values + i, sums_of_lanes(from + i));
-  for (int i = 0; i < 2 * num_steps; ++i)
-    memcpy(grad_rows + i * states, values + i * S, S * sizeof(float));
+void reduce_records(const Record* records, int num_steps, float* grad_rows,
+                    int64_t states) {
+  static_assert(S == 4 && kSteps % 2 == 0, "two tokens fill a vector of 16 lanes");
+  float values[4 * S];
+  for (int t = 0; t < num_steps; t += W == 16 ? 2 : 1) {
+    const vf* x = records[t].sums;
+    if (W == 16)
+      store(values, sums_of_pairs(sums_of_lanes<8>(x), sums_of_lanes<8>(records[t + 1].sums)));
+    else
+      for (int i = 0; i < 2 * S; i += W) store(values + i, sums_of_lanes(x + i));
+    for (int i = 0; i < (W == 16 ? 4 : 2); ++i)
+      memcpy(grad_rows + (2 * t + i) * states, values + i * S, S * sizeof(float));
+  }
 }
 
 void backward_states(const mmf_scan& call, const Layout& w, const Item& item,
@@ -186,17 +191,18 @@ void backward_states(const mmf_scan& call, const Layout& w, const Item& item,
     in_range[v] = is_in_range(load_steps(call, item, dir, chunk, v, scratch), scratch.limits[v]);
   for (int64_t s = 0; s < n; s += S) {
     const float *B = scratch.rows + s, *C = B + n;
-    memset((void*)scratch.sums, 0, sizeof(Sums) * kSteps);
+    for (int t = 0; t < kSteps; ++t)
+      for (int i = 0; i < 2 * S; ++i) scratch.records[t].sums[i] = vf{};
     for (int v = 0; v < item.vectors; ++v) {
       Step* steps = scratch.steps + v * kSteps;
       const int64_t at = v * n + s;
       auto trace = in_range[v] ? trace_states<false> : trace_states<true>;
       trace(steps, chunk.steps, B, C, 2 * n, scratch.rates + at, scratch.state + at,
-            scratch.trace, scratch.sums);
-      reverse_states(steps, chunk.steps, B, C, 2 * n, scratch.rates + at, scratch.trace,
-                     scratch.sums, scratch.grad_state + at, scratch.grad_rates + at);
+            scratch.records);
+      reverse_states(steps, chunk.steps, B, C, 2 * n, scratch.rates + at, scratch.records,
+                     scratch.grad_state + at, scratch.grad_rates + at);
     }
-    reduce_sums(scratch.sums, chunk.steps, scratch.grad_rows + s, n);
+    reduce_records(scratch.records, chunk.steps, scratch.grad_rows + s, n);
   }
 }
 

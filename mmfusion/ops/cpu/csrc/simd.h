@@ -155,45 +155,75 @@ MMF_INLINE void store_from_float(const mmf_tensor& x, int64_t index, vf value, i
 
 /* ---- Exponentials ---- */
 
-/* 2^r for |r| <= 1/2, exactly 1 at 0, relative error 1e-7. */
-MMF_INLINE vf exp2_fraction(vf r) {
+#if defined(MMF_AVX512)
+
+/* 2^(a b); 0 where that underflows, infinity where it overflows, NaN stays NaN. CLAMP
+ * changes nothing here: see the other branch. */
+template <bool CLAMP>
+MMF_INLINE vf exp2_of_product(vf a, vf b) {
+  vf x = a * b;
+  vf r = (vf)_mm512_maskz_reduce_ps(kAll, (__m512)x, 0); /* x - round(x) */
+  vf p = r * 1.327213948e-03f + 9.671265259e-03f; /* 2^r, relative error 1e-7, 1 at 0 */
+  p = p * r + 5.550706759e-02f;
+  p = p * r + 2.402224690e-01f;
+  p = p * r + 6.931470037e-01f;
+  p = p * r + 1.0f;
+  return (vf)_mm512_maskz_scalef_ps(kAll, (__m512)p, (__m512)(x - r));
+}
+
+#else
+
+/* 2^x; t holds x rounded as a multiple of 1 / 2^FRACTION_BITS in the low bits of its
+ * mantissa, and r is the rest. Relative error 1e-7, exactly 1 at 0. */
+#if defined(MMF_AVX2)
+/* A table of 2^(j/8) spares two steps of the polynomial, and its look-up runs beside the
+ * multiplications on Intel. The entries' bits lack what adding t << 20 brings in. */
+constexpr int kFractionBits = 3;
+MMF_INLINE vf exp2_from_parts(vf t, vf r) {
+  const __m256i table = _mm256_setr_epi32(
+      0x3f800000, 0x3f8b95c2 - 0x100000, 0x3f9837f0 - 0x200000, 0x3fa5fed7 - 0x300000,
+      0x3fb504f3 - 0x400000, 0x3fc5672a - 0x500000, 0x3fd744fd - 0x600000,
+      0x3feac0c7 - 0x700000);
+  vi power = (vi)_mm256_permutevar8x32_epi32(table, (__m256i)t) + (bits(t) << 20);
+  vf p = r * 5.549904704e-02f + 2.402572781e-01f;
+  p = p * r + 6.931471825e-01f;
+  return from_bits(power) * (p * r) + from_bits(power);
+}
+#else
+constexpr int kFractionBits = 0;
+MMF_INLINE vf exp2_from_parts(vf t, vf r) {
   vf p = r * 1.327213948e-03f + 9.671265259e-03f;
   p = p * r + 5.550706759e-02f;
   p = p * r + 2.402224690e-01f;
   p = p * r + 6.931470037e-01f;
-  return p * r + 1.0f;
+  p = p * r + 1.0f;
+  return from_bits(bits(p) + (bits(t) << 23));
 }
+#endif
 
 /* 2^(a b); below 2^-126 it is 0, from 2^128 on infinity, and NaN stays NaN.
  *
- * With CLAMP false the caller knows that -126 <= a b <= 127: where the exponent is put
- * together from integers, that saves the comparisons. */
+ * With CLAMP false the caller knows that |a b| <= 126, which saves the comparisons: the
+ * exponent is put together from integers and would wrap. */
 template <bool CLAMP>
 MMF_INLINE vf exp2_of_product(vf a, vf b) {
-#if defined(MMF_AVX512)
-  vf x = a * b;
-  vf r = (vf)_mm512_maskz_reduce_ps(kAll, (__m512)x, 0); /* x - round(x) */
-  return (vf)_mm512_maskz_scalef_ps(kAll, (__m512)exp2_fraction(r), (__m512)(x - r));
-#else
-  /* Adding 1.5 * 2^23 leaves the rounded integer in the low bits of the mantissa. */
-  const vf magic = splat(12582912.0f);
-  vf x = a * b;
-  vf limited = x;
-  if (CLAMP) {
-    limited = x < -127.0f ? splat(-127.0f) : x;
-    limited = limited > 128.0f ? splat(128.0f) : limited;
+  /* Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits. */
+  const vf magic = splat(12582912.0f / (1 << kFractionBits));
+  if (!CLAMP) {
+    vf t = a * b + magic;
+    return exp2_from_parts(t, a * b - (t - magic));
   }
-  vf t = CLAMP ? limited + magic : a * b + magic;
-  vf r = CLAMP ? limited - (t - magic) : a * b - (t - magic);
-  vf p = from_bits(bits(exp2_fraction(r)) + (bits(t) << 23));
-  if (CLAMP) {
-    p = x < -126.0f ? vf{} : p;
-    p = x >= 128.0f ? splat(__builtin_inff()) : p;
-    p = x == x ? p : x;
-  }
-  return p;
-#endif
+  vf x = a * b;
+  vf limited = x < -127.0f ? splat(-127.0f) : x;
+  limited = limited > 128.0f ? splat(128.0f) : limited;
+  vf t = limited + magic;
+  vf p = exp2_from_parts(t, limited - (t - magic));
+  p = x < -126.0f ? vf{} : p;
+  p = x >= 128.0f ? splat(__builtin_inff()) : p;
+  return x == x ? p : x;
 }
+
+#endif
 
 constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
 
@@ -263,11 +293,13 @@ MMF_INLINE vf odd_lanes(vf a, vf b) {
 #endif
 }
 
-/* Lane i of the result is the sum over the lanes of x[i], for W vectors. */
+MMF_INLINE vf sums_of_pairs(vf a, vf b) { return even_lanes(a, b) + odd_lanes(a, b); }
+
+/* Lane i of the result is the sum over the lanes of x[i], for COUNT = W vectors; for fewer
+ * it is W / COUNT lanes for each, still to be summed. */
 template <int COUNT = W>
 MMF_INLINE vf sums_of_lanes(const vf* x) {
-  vf a = sums_of_lanes<COUNT / 2>(x), b = sums_of_lanes<COUNT / 2>(x + COUNT / 2);
-  return even_lanes(a, b) + odd_lanes(a, b);
+  return sums_of_pairs(sums_of_lanes<COUNT / 2>(x), sums_of_lanes<COUNT / 2>(x + COUNT / 2));
 }
 template <>
 MMF_INLINE vf sums_of_lanes<1>(const vf* x) {
