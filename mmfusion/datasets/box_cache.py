@@ -13,7 +13,7 @@ import io
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -140,26 +140,27 @@ def _check(path: str, content: BoxFile) -> None:
 
 
 def take_boxes(
-    content: BoxFile, seconds: np.ndarray, max_gap: float
+    content: BoxFile, seconds: np.ndarray, max_age: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The boxes at ``seconds`` (n,), of the nearest frame that the file has.
+    """The boxes at ``seconds`` (n,), of the frame shown then or the last one before.
+
+    Never of a later frame: what is to be anticipated stays unseen.
 
     Args:
         content: boxes of one video.
         seconds: times in the video.
-        max_gap: seconds; boxes of a frame further away are not valid.
+        max_age: seconds; boxes of a frame that was shown longer ago are not valid.
 
     Returns:
         boxes (n, o, 4) float32, zeros where not valid, and valid (n, o).
     """
-    middles = (content.frame_id + 0.5) / content.fps
-    upper = np.clip(np.searchsorted(middles, seconds), 0, len(middles) - 1)
-    lower = np.maximum(upper - 1, 0)
-    nearer = np.abs(seconds - middles[lower]) <= np.abs(seconds - middles[upper])
-    nearest = np.where(nearer, lower, upper)  # (n,)
-    near = np.abs(seconds - middles[nearest]) <= max_gap + 0.5 / content.fps + 1e-6
-    valid = content.valid[nearest] & near[:, None]
-    return np.where(valid[..., None], content.boxes[nearest], 0), valid
+    begins = content.frame_id / content.fps
+    shown = np.searchsorted(begins, seconds + 1e-6, side="right") - 1  # (n,)
+    age = seconds - begins[np.maximum(shown, 0)] - 1 / content.fps
+    fresh = (shown >= 0) & (age <= max_age)
+    shown = np.maximum(shown, 0)
+    valid = content.valid[shown] & fresh[:, None]
+    return np.where(valid[..., None], content.boxes[shown], 0), valid
 
 
 def boxes_of_rows(
@@ -168,17 +169,24 @@ def boxes_of_rows(
     names: Sequence[str],
     fps: float,
     sequence: str,
+    frames: Iterable[int] = (),
 ) -> BoxFile:
     """A cache from rows (frame, name, x1, y1, x2, y2) of one video.
+
+    Args:
+        rows: one a box.
+        names: what each place of a frame holds.
+        fps, sequence: see the module.
+        frames: further frames, which were looked at and have no box.
 
     Raises:
         ValueError: a name is not one of ``names``, or a place is taken twice.
     """
-    frames = sorted({row[0] for row in rows})
-    place = {frame: number for number, frame in enumerate(frames)}
+    looked_at = sorted({row[0] for row in rows} | set(frames))
+    place = {frame: number for number, frame in enumerate(looked_at)}
     column = {name: number for number, name in enumerate(names)}
-    boxes = np.zeros((len(frames), len(names), 4), np.float32)
-    valid = np.zeros((len(frames), len(names)), bool)
+    boxes = np.zeros((len(looked_at), len(names), 4), np.float32)
+    valid = np.zeros((len(looked_at), len(names)), bool)
     for frame, name, *corners in rows:
         if name not in column:
             raise ValueError(f"frame {frame}: name is {name!r}; expected {list(names)}")
@@ -186,4 +194,4 @@ def boxes_of_rows(
         if valid[spot]:
             raise ValueError(f"frame {frame}: {name!r} comes twice")
         boxes[spot], valid[spot] = corners, True
-    return BoxFile(boxes, valid, np.array(frames), fps, sequence, tuple(names))
+    return BoxFile(boxes, valid, np.array(looked_at), fps, sequence, tuple(names))

@@ -142,6 +142,7 @@ def read_detections(
     if not isinstance(content, list) or not all(isinstance(m, bytes) for m in content):
         raise BoxError(str(path), "expected a pickled list of bytes, one a frame")
     rows: list[Row] = []
+    frames = []
     for place, data in enumerate(content):
         try:
             video, number, found = parse_frame(data)
@@ -151,12 +152,18 @@ def read_detections(
             raise BoxError(str(path), f"frame {place} is of the video {video!r}")
         # files of frames count from 1; the first of them shows at 0 seconds
         frame = max(0, number - 1)
+        frames.append(frame)
         rows += _best(frame, found, num_objects, hand_threshold, object_threshold)
     if not rows:
         raise BoxError(str(path), "no box is above the thresholds")
     names = (*HANDS, *_object_names(num_objects))
-    fps = index_fps(path.stem)
-    return boxes_of_rows(rows, names=names, fps=fps, sequence=path.stem)
+    return boxes_of_rows(
+        rows,
+        names=names,
+        fps=index_fps(path.stem),
+        sequence=path.stem,
+        frames=frames,
+    )
 
 
 def _object_names(count: int) -> list[str]:

@@ -63,13 +63,14 @@ def test_the_best_box_of_each_place_is_taken(tmp_path: Path) -> None:
     found = read_detections(_write(tmp_path, FRAMES))
     assert found.names == ("left hand", "right hand", "object", "object 2")
     assert found.sequence == "P01_101" and found.fps == 50.0
-    assert found.frame_id.tolist() == [0, 299]
+    assert found.frame_id.tolist() == [0, 1, 299]
     assert found.valid.tolist() == [
         [True, False, True, False],
+        [False] * 4,
         [False, True, False, False],
     ]
     np.testing.assert_allclose(found.boxes[0, 0], [0, 0.5, 0.25, 1])
-    np.testing.assert_allclose(found.boxes[1, 1], [0.5, 0.5, 1, 1])  # cut at the border
+    np.testing.assert_allclose(found.boxes[2, 1], [0.5, 0.5, 1, 1])  # cut at the border
 
 
 def test_thresholds_are_the_users(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """One small world in each layout, made once."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,7 @@ def oakink2_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def ek100_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A kitchen in EPIC-KITCHENS-100's layout, with one training film at 50 fps."""
+    """A kitchen in EPIC-KITCHENS-100's layout; test films count 50 frames a second."""
     root = tmp_path_factory.mktemp("tinyego_ek100")
-    generate(root, "ek100", replace(SMALL, num_train=41))
+    generate(root, "ek100", SMALL)
     return root

@@ -209,7 +209,7 @@ def test_an_odd_width_is_refused() -> None:
 
 @pytest.mark.slow
 def test_the_same_bytes_again(ek100_root: Path, tmp_path: Path) -> None:
-    config = WorldConfig(seed=3, num_train=41, num_val=12, num_test=12, height=54)
+    config = WorldConfig(seed=3, num_train=12, num_val=12, num_test=12, height=54)
     generate(tmp_path, "ek100", config, workers=2)
 
     def digests(root: Path) -> dict[str, str]:

@@ -4,19 +4,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from mmfusion.datasets import H2ODataset, OakInk2Dataset
+from mmfusion.datasets import EpicKitchensDataset, H2ODataset, OakInk2Dataset
 from mmfusion.datasets import h2o_layout as h2o
 from mmfusion.datasets.transforms import (
+    AlignBoxes,
     DecodeVideo,
+    LoadBoxes,
     LoadSkeleton,
     NormalizeSkeleton,
     PackInputs,
     SampleTimes,
+    TokenizeQuestions,
 )
 from mmfusion.tinyego import ClipContent, ceilings
 from mmfusion.tinyego.actions import ACTIONS
+from mmfusion.tinyego.kitchen import FPS
+from mmfusion.tinyego.motion import LENS
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 PIPELINE = [
@@ -87,3 +93,65 @@ def test_h2o_test_labels_are_hidden(h2o_root: Path) -> None:
     assert {clip.action for clip in hidden} == {None}
     assert [clip.row for clip in hidden] == [clip.row for clip in known]
     assert not list(h2o_root.glob("subject4_ego/*/*/cam4/action_label"))
+
+
+def _kitchen(root: Path, *, split: str, source: str) -> EpicKitchensDataset:
+    pipeline = [
+        dict(type=SampleTimes, num_frames=dict(video=4, skeleton=8), mode="uniform"),
+        dict(type=DecodeVideo),
+        dict(type=LoadSkeleton),
+        dict(type=LoadBoxes),
+        dict(type="mmaction.Resize", scale=(48, 48), keep_ratio=False),
+        dict(type=AlignBoxes),
+        dict(type=TokenizeQuestions, tokenizer=str(root / "tokenizer")),
+        dict(
+            type=PackInputs,
+            streams=("video", "skeleton", "boxes", "text"),
+            meta_keys=("video_id", "participant_id", "question_source"),
+        ),
+    ]
+    return EpicKitchensDataset(
+        pipeline,
+        data_root=str(root),
+        split=split,
+        questions=f"questions/{source}_validation.jsonl",
+        skeleton_dir="skeleton",
+        boxes_dir="boxes",
+        test_mode=True,
+    )
+
+
+def test_the_kitchen_gives_every_stream(ek100_root: Path) -> None:
+    dataset = _kitchen(ek100_root, split="val", source="informative")
+    assert len(dataset) == 12
+    for index in range(len(dataset)):
+        sample = dataset[index]
+        shapes = {key: tuple(value.shape) for key, value in sample["inputs"].items()}
+        assert shapes == {
+            "video": (1, 3, 4, 48, 48),
+            "skeleton": (1, 8, 42, 3),
+            "skeleton_mask": (1, 8, 42),
+            "boxes": (1, 4, 3, 4),
+            "boxes_mask": (1, 4, 3),
+            "text": (1, 2, 40),
+            "text_mask": (1, 2, 40),
+        }
+        assert sample["inputs"]["boxes_mask"][..., 2].all()  # the object is in view
+        found = sample["data_samples"]
+        assert found.metainfo["question_source"] == "informative"
+        pair = dataset.metainfo["action_pairs"][int(found.gt_action)]
+        assert pair == [int(found.gt_verb), int(found.gt_noun)]
+
+
+def test_hands_lie_in_their_boxes(ek100_root: Path) -> None:
+    """Skeletons, boxes and films agree in time, at 60 and at 50 frame numbers."""
+    for film in sorted((ek100_root / "skeleton").glob("*.npz")):
+        with np.load(film) as hands, np.load(ek100_root / "boxes" / film.name) as boxes:
+            step = float(hands["fps"]) / FPS
+            assert np.array_equal(hands["frame_id"] // step, boxes["frame_id"])
+            joints, valid = hands["keypoint"], hands["valid"]
+            corners = boxes["boxes"][:, :2]  # (t, 2, 4)
+        pixels = LENS.project(joints[valid]) / (LENS.width, LENS.height)  # (n, 21, 2)
+        low, high = corners[valid][:, None, :2], corners[valid][:, None, 2:]
+        seen = np.clip(pixels, 0, 1)
+        assert ((seen >= low - 0.03) & (seen <= high + 0.03)).all()  # sensor noise

@@ -6,13 +6,13 @@ from mmcv.transforms import BaseTransform
 from mmfusion.datasets.box_cache import BoxError, BoxFile, load_box_file, take_boxes
 from mmfusion.registry import TRANSFORMS
 
-MAX_GAP_SECONDS = 0.5  # boxes of a moment further away are not this moment's
+MAX_AGE_SECONDS = 0.5  # boxes that are older are not this moment's
 MIN_SIDE = 1e-3  # of the picture; what a crop leaves of a box may be nothing
 
 
 @TRANSFORMS.register_module()
 class LoadBoxes(BaseTransform):
-    """Take the boxes nearest to ``times['video']``.
+    """Take the boxes at ``times['video']``, of the frames shown then or just before.
 
     Stands after ``SampleTimes``; ``AlignBoxes`` follows the crops and flips.
 
@@ -46,7 +46,7 @@ class LoadBoxes(BaseTransform):
         boxes = np.zeros((times.size, count, 4), np.float32)
         valid = np.zeros((times.size, count), bool)
         if content is not None:
-            found, seen = take_boxes(content, times.reshape(-1), MAX_GAP_SECONDS)
+            found, seen = take_boxes(content, times.reshape(-1), MAX_AGE_SECONDS)
             kept = min(count, found.shape[1])
             boxes[:, :kept], valid[:, :kept] = found[:, :kept], seen[:, :kept]
         results["boxes"] = boxes.reshape(*times.shape, count, 4)  # (v, t, o, 4)

@@ -11,6 +11,7 @@ from mmfusion.datasets.box_cache import (
     BoxFile,
     boxes_of_rows,
     load_box_file,
+    take_boxes,
     write_box_cache,
 )
 from mmfusion.datasets.transforms import AlignBoxes, LoadBoxes, PackInputs
@@ -38,16 +39,24 @@ def results(tmp_path: Path) -> dict:
     return {"boxes_path": str(path), "group": "P01_01", "times": {"video": times}}
 
 
-def test_boxes_are_those_of_the_nearest_frame(results: dict) -> None:
+def test_boxes_are_those_of_the_frame_that_is_shown(results: dict) -> None:
     found = LoadBoxes()(results)
     assert found["boxes"].shape == (2, 2, 3, 4) and found["boxes"].dtype == np.float32
     mask = found["boxes_mask"]  # (v, t, o)
     assert mask[0, 0].tolist() == [True, False, True]
     assert mask[0, 1].tolist() == [False, True, False]
-    assert mask[1, 0].tolist() == [False, True, False]  # frame 1 is nearer than 9
+    assert mask[1, 0].tolist() == [False, True, False]  # frame 1, a quarter ago
     assert not mask[1, 1].any()  # over half a second after the last one
     np.testing.assert_allclose(found["boxes"][0, 0, 0], [0, 0.5, 0.2, 1], atol=1e-6)
     assert not found["boxes"][~mask].any()
+
+
+def test_no_box_comes_from_a_later_frame() -> None:
+    early = replace(FILE, frame_id=FILE.frame_id + 3)  # frames 3, 4 and 12
+    seconds = np.array([0.0, 0.29, 0.3, 1.19, 1.2])
+    valid = take_boxes(early, seconds, max_age=9.0)[1]
+    assert valid.any(axis=1).tolist() == [False, False, True, True, True]
+    assert valid[3].tolist() == [False, True, False]
 
 
 def test_the_number_of_places_is_fixed_where_asked(results: dict) -> None:
