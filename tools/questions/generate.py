@@ -25,12 +25,18 @@ import argparse
 import json
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
 
+from _shared import (  # the folder of this file is on the path of a command
+    CSV_DATASETS,
+    DATASETS,
+    add_classes,
+    fail,
+    read_clips,
+    read_vocabulary,
+)
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -42,7 +48,7 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 from mmfusion.questions.cache import AnswerCache
-from mmfusion.questions.clips import READERS, Clip, read_ek100, read_ids
+from mmfusion.questions.clips import READERS, Clip, read_ids
 from mmfusion.questions.generation import (
     Generation,
     Outcome,
@@ -52,7 +58,6 @@ from mmfusion.questions.generation import (
 from mmfusion.questions.generic import generic_record
 from mmfusion.questions.masking import Masker
 from mmfusion.questions.records import write_questions
-from mmfusion.questions.vocabulary import Vocabulary
 from mmfusion.questions.writers import (
     HuggingFaceBackend,
     OpenAIBackend,
@@ -66,7 +71,6 @@ from mmfusion.questions.writers import (
 from mmfusion.questions.writers.template import HINTS
 from mmfusion.utils.paths import write_atomic
 
-_CSV_DATASETS = ("ek100", "tinyego")
 _MILLION = 1e6
 
 
@@ -77,19 +81,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--dataset",
         required=True,
-        choices=sorted({*_CSV_DATASETS, *READERS}),
+        choices=DATASETS,
         help="kind of the annotation; tinyego is its ek100 layout, annotation the json "
         "of tools/data/*/prepare.py",
     )
     parser.add_argument("--annotations", type=Path, required=True)
-    parser.add_argument(
-        "--classes",
-        type=Path,
-        nargs=2,
-        metavar=("VERBS", "NOUNS"),
-        help="EPIC_100_verb_classes.csv and EPIC_100_noun_classes.csv; the ones beside "
-        "the annotations if not given",
-    )
+    add_classes(parser)
     parser.add_argument("--out", type=Path, required=True, help="the .jsonl to write")
     parser.add_argument(
         "--source",
@@ -144,34 +141,9 @@ def _add_writer_arguments(parser: argparse.ArgumentParser) -> None:
     add("--price-out", type=float, default=0.0, help="per million tokens written")
 
 
-def read_vocabulary(args: argparse.Namespace) -> Vocabulary | None:
-    """The class files; None for datasets without them."""
-    files = args.classes
-    if files is None and args.dataset in _CSV_DATASETS:
-        folder = args.annotations.parent
-        files = [folder / f"EPIC_100_{task}_classes.csv" for task in ("verb", "noun")]
-    if files is None:
-        return None
-    for path in files:
-        if not path.is_file():
-            raise ValueError(f"{path}: no such file; name the class files by --classes")
-    return Vocabulary.read(*files)
-
-
-def read_clips(args: argparse.Namespace, vocabulary: Vocabulary | None) -> list[Clip]:
-    """Clips of the annotation, the first --limit of them."""
-    if args.dataset in _CSV_DATASETS:
-        if vocabulary is None:
-            raise ValueError("the class files are needed: name them by --classes")
-        clips = read_ek100(args.annotations, vocabulary)
-    else:
-        clips = READERS[args.dataset](args.annotations)
-    return clips[: args.limit]
-
-
 def write_generic(args: argparse.Namespace, console: Console) -> None:
     """The fixed questions; they need ids only, so the test csv will do."""
-    if args.dataset in _CSV_DATASETS:
+    if args.dataset in CSV_DATASETS:
         ids = list(read_ids(args.annotations))
     else:
         ids = [clip.narration_id for clip in READERS[args.dataset](args.annotations)]
@@ -297,8 +269,8 @@ def generate(args: argparse.Namespace, console: Console) -> int:
     if args.source == "generic":
         write_generic(args, console)
         return 0
-    vocabulary = read_vocabulary(args)
-    clips = read_clips(args, vocabulary)
+    vocabulary = read_vocabulary(args.classes, args.annotations, args.dataset)
+    clips = read_clips(args.annotations, args.dataset, vocabulary)[: args.limit]
     masker = Masker(vocabulary)
     writer = build_writer(args, masker)
     path = args.cache or args.out.with_name(f"{args.out.name}.cache.sqlite")
@@ -321,11 +293,6 @@ def generate(args: argparse.Namespace, console: Console) -> int:
         with display.bar:
             outcome = run.run(clips, display.show)
     return finish(outcome, args, console)
-
-
-def fail(code: int, error: Exception) -> NoReturn:
-    print(f"error: {error}", file=sys.stderr)
-    raise SystemExit(code)
 
 
 def main() -> None:

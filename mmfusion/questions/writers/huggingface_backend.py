@@ -67,8 +67,9 @@ class HuggingFaceBackend:
                 model, use_safetensors=True, **options
             )
         except (OSError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())[:300]
             raise ValueError(
-                f"--model {model!r} cannot be loaded: {error}. Expected a folder or "
+                f"--model {model!r} cannot be loaded: {reason}. Expected a folder or "
                 "hub id of a causal language model with safetensors and a tokenizer"
             ) from error
         chosen = device or ("cuda" if self._torch.cuda.is_available() else "cpu")

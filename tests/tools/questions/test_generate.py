@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -178,7 +179,7 @@ def _num_kept(folder: Path) -> int:
     path = folder / "out.jsonl.cache.sqlite"
     if not path.exists():
         return 0
-    with sqlite3.connect(path, timeout=5) as file:
+    with closing(sqlite3.connect(path, timeout=5)) as file:
         try:
             return int(file.execute("SELECT COUNT(*) FROM answers").fetchone()[0])
         except sqlite3.OperationalError:

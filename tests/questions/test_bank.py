@@ -1,0 +1,92 @@
+"""Questions by prediction: from training only, and never by the label."""
+
+from dataclasses import replace
+
+import pytest
+
+from mmfusion.questions import QuestionRecord, generic_record
+from mmfusion.questions.bank import QuestionBank, TrainingClip
+from mmfusion.questions.masking import Masker
+
+pytest.importorskip("simplemma")
+
+CLIPS = [
+    TrainingClip("t0", "take", "plate"),
+    TrainingClip("t1", "wash", "knife"),
+    TrainingClip("t2", "take", "plate"),
+]
+
+
+def _record(name: str, verb: str, noun: str) -> QuestionRecord:
+    return replace(
+        generic_record(name),
+        source="ground_truth",
+        verb_question=f"What happens to the <mask> in {name} near the spoon?",
+        verb_answer=verb,
+        noun_question=f"Which thing does one <mask> in {name}?",
+        noun_answer=noun,
+        model="template-1",
+    )
+
+
+@pytest.fixture
+def bank() -> QuestionBank:
+    records = [_record(clip.narration_id, clip.verb, clip.noun) for clip in CLIPS]
+    return QuestionBank(records, CLIPS, Masker())
+
+
+def _ask(
+    bank: QuestionBank, name: str, verb: str, noun: str, *, leave_out: bool = False
+) -> tuple[QuestionRecord, str]:
+    return bank.ask(
+        name, verb, noun, model="m", prompt_sha256=None, leave_out=leave_out
+    )
+
+
+def test_a_pair_of_training_gets_one_of_its_questions(bank: QuestionBank) -> None:
+    found = {_ask(bank, f"v{i}", "take", "plate")[0].verb_question for i in range(20)}
+    assert {text.split()[6] for text in found} == {"t0", "t2"}
+    record, level = _ask(bank, "v1", "wash", "knife")
+    assert level == "pair"
+    assert (record.source, record.verb_answer) == ("predicted", "wash")
+    assert _ask(bank, "v1", "wash", "knife")[0] == record
+
+
+LEVELS = {
+    "apart": ("take", "knife", "verb and noun apart", "t0t2", "t1"),
+    "verb": ("wash", "bin", "verb only", "t1", "Which object is"),
+    "noun": ("throw", "knife", "noun only", "What is the person", "t1"),
+    "none": ("throw", "bin", "generic", "What is the person", "Which object is"),
+}
+
+
+@pytest.mark.parametrize(("verb", "noun", "level"), [v[:3] for v in LEVELS.values()])
+def test_an_unseen_pair_falls_back(
+    bank: QuestionBank, verb: str, noun: str, level: str
+) -> None:
+    record, found = _ask(bank, "v1", verb, noun)
+    assert found == level
+    assert (record.verb_question == "What is the person doing?") == (verb == "throw")
+    assert record.noun_question.startswith("Which object is") == (noun == "bin")
+
+
+def test_words_of_the_predicted_pair_are_masked(bank: QuestionBank) -> None:
+    clips = [*CLIPS, TrainingClip("t3", "take", "spoon")]
+    records = [_record(clip.narration_id, clip.verb, clip.noun) for clip in clips]
+    record, level = _ask(QuestionBank(records, clips, Masker()), "v", "wash", "spoon")
+    assert level == "verb and noun apart"
+    assert record.verb_question == "What happens to the <mask> in t1 near the <mask>?"
+
+
+def test_a_training_clip_is_asked_another_clips_question(bank: QuestionBank) -> None:
+    for name, other in (("t0", "t2"), ("t2", "t0")):
+        record, _ = _ask(bank, name, "take", "plate", leave_out=True)
+        assert f"in {other} " in record.verb_question
+    assert _ask(bank, "t1", "wash", "knife", leave_out=True)[1] == "generic"
+
+
+def test_a_bank_of_strangers_or_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="'v9' is of no clip of the training"):
+        QuestionBank([_record("v9", "take", "plate")], CLIPS, Masker())
+    with pytest.raises(ValueError, match="the bank is empty"):
+        QuestionBank([generic_record("t0")], CLIPS, Masker())

@@ -1,0 +1,87 @@
+"""The command: labels of the dump change nothing but the accuracy it reports."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmfusion.evaluation.predictions import Predictions, save_predictions
+from mmfusion.questions import load_questions
+from tests.questions.ek100_classes import write_ek100
+
+pytest.importorskip("simplemma")
+FOLDER = Path(__file__).resolve().parents[3] / "tools/questions"
+IDS = [f"P09_01_{i}" for i in range(12)]
+
+
+def _run(tool: str, *arguments: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(FOLDER / tool), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _dump(path: Path, ids: list[str], seed: int) -> None:
+    rng, labels = np.random.default_rng(0), np.random.default_rng(seed)
+    score = {task: rng.random((len(ids), k), np.float32) for task, k in SIZES.items()}
+    gt = {task: labels.integers(0, k, len(ids)) for task, k in SIZES.items()}
+    save_predictions(path, Predictions(ids, score, gt, {"tau_a": 1.0}))
+
+
+SIZES = {"verb": 5, "noun": 6}
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> list[object]:
+    csv = write_ek100(tmp_path)
+    out = tmp_path / "train.jsonl"
+    arguments = ["--dataset", "ek100", "--annotations", csv, "--out", out]
+    result = _run("generate.py", *arguments)
+    assert result.returncode == 0, result.stderr
+    return ["--train-questions", out, "--train-annotations", csv]
+
+
+@pytest.mark.slow
+def test_labels_change_the_accuracy_and_nothing_else(
+    tmp_path: Path, train: list[object]
+) -> None:
+    made = []
+    for seed in (1, 2):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        _dump(folder / "dump.npz", IDS, seed)
+        given = ["--predictions", folder / "dump.npz", "--out", folder / "out.jsonl"]
+        result = _run("from_predictions.py", *given, *train, "--recogniser", "nano")
+        assert result.returncode == 0, result.stderr
+        meta = json.loads((folder / "out.jsonl.meta.json").read_text())
+        made.append(((folder / "out.jsonl").read_bytes(), meta))
+    (first, meta), (second, other) = made
+    assert first == second
+    assert meta["accuracy"] != other["accuracy"]
+    assert meta["found_on"] == other["found_on"]
+    assert sum(meta["found_on"].values()) == meta["num_clips"] == len(IDS)
+    assert meta["predictions"]["metainfo"] == {"tau_a": 1.0}
+    records = load_questions(tmp_path / "1/out.jsonl", known=IDS, needed=IDS)
+    assert {record.source for record in records.values()} == {"predicted"}
+    assert records[IDS[0]].model == "nano asking template-1"
+
+
+def test_evaluated_clips_in_the_bank_are_refused(
+    tmp_path: Path, train: list[object]
+) -> None:
+    _dump(tmp_path / "dump.json", ["P01_01_0", "P01_01_1"], 0)
+    given = ["--predictions", tmp_path / "dump.json", "--out", tmp_path / "out.jsonl"]
+    result = _run("from_predictions.py", *given, *train)
+    assert result.returncode == 2
+    assert "2 clips of the dump are in the bank, the first is 'P01" in result.stderr
+
+
+def test_other_classes_are_refused(tmp_path: Path, train: list[object]) -> None:
+    one = np.zeros((1, 3), np.float32)
+    path = tmp_path / "dump.npz"
+    save_predictions(path, Predictions(["a"], {"verb": one, "noun": one}, {}))
+    given = ["--predictions", path, "--out", tmp_path / "out.jsonl"]
+    result = _run("from_predictions.py", *given, *train)
+    assert result.returncode == 2
+    assert "scores of 3 verb classes, and there are 5 names" in result.stderr

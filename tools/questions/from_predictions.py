@@ -1,0 +1,256 @@
+"""Questions for clips whose label nobody knows: by a recogniser and a training bank.
+
+    python tools/test.py configs/mambavl/CONFIG.py CHECKPOINT --dump observed.npz
+    python tools/questions/from_predictions.py --predictions observed.npz \\
+        --train-questions train.jsonl \\
+        --train-annotations data/ek100/EPIC_100_train.csv \\
+        --out predicted_validation.jsonl
+
+The dump holds a recogniser's scores of what was seen: for anticipation, of the observed
+part. Its best verb and noun choose a question from the bank; a pair that training never
+had gets a question for its verb and one for its noun, at the worst the generic ones.
+The label of a clip is never used to choose: it only gives the recogniser's accuracy,
+which is written with the counts into OUT.meta.json. Exit code: 0 done, 2 the command
+is wrong.
+"""
+
+import argparse
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _shared import (  # the folder of this file is on the path of a command
+    DATASETS,
+    add_classes,
+    fail,
+    read_clips,
+    read_vocabulary,
+)
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from mmfusion.evaluation.predictions import NO_LABEL, Predictions, load_predictions
+from mmfusion.questions.bank import LEVELS, QuestionBank, TrainingClip
+from mmfusion.questions.clips import Clip
+from mmfusion.questions.masking import Masker
+from mmfusion.questions.records import QuestionRecord, load_questions, write_questions
+from mmfusion.questions.vocabulary import TASKS, Vocabulary, natural
+from mmfusion.utils.paths import write_atomic
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--predictions", type=Path, required=True, help="dump of tools/test.py")
+    add("--train-questions", type=Path, required=True, help="questions for the bank")
+    add("--train-annotations", type=Path, required=True, help="their labels")
+    add("--dataset", default="ek100", choices=DATASETS, help="of the annotations")
+    add_classes(parser)
+    add("--out", type=Path, required=True, help="the .jsonl to write")
+    add("--recogniser", help="its name in the file; the dump's name if not given")
+    add(
+        "--training-clips",
+        action="store_true",
+        help="the dump is of training clips: each is asked another clip's question",
+    )
+    return parser.parse_args()
+
+
+def class_names(
+    predictions: Predictions, vocabulary: Vocabulary | None
+) -> dict[str, list[str]]:
+    """By task, the class names in the order of the scores.
+
+    Raises:
+        ValueError: the dump has no scores of a task, or another number of classes.
+    """
+    found = {}
+    for task in TASKS:
+        if task not in predictions.score:
+            raise ValueError(
+                f"the dump has scores of {sorted(predictions.score)}; expected verb "
+                "and noun: test a model with these two heads"
+            )
+        if vocabulary is not None:
+            names = [one.key for one in vocabulary.classes[task]]
+        else:
+            names = predictions.metainfo.get("classes", {}).get(task) or []
+        width = predictions.score[task].shape[1]
+        if len(names) != width:
+            raise ValueError(
+                f"the dump has scores of {width} {task} classes, and there are "
+                f"{len(names)} names; give the class files of the model's dataset"
+            )
+        found[task] = [natural(name) for name in names]
+    return found
+
+
+def training_clips(
+    clips: Sequence[Clip], names: dict[str, list[str]]
+) -> list[TrainingClip]:
+    """Class names of the training clips; one without a noun is of no use."""
+    found = []
+    for clip in clips:
+        verb, noun = clip.verb, clip.noun
+        if clip.verb_class is not None and clip.noun_class is not None:
+            verb, noun = names["verb"][clip.verb_class], names["noun"][clip.noun_class]
+        if noun is not None:
+            found.append(TrainingClip(clip.narration_id, verb, noun))
+    return found
+
+
+def accuracy(predictions: Predictions) -> dict[str, float | int | None]:
+    """Top-1 of the recogniser in percent, over the clips whose label the dump has."""
+    right = []
+    known = np.ones(len(predictions), bool)
+    for task in TASKS:
+        labels = predictions.gt.get(task)
+        if labels is None:
+            return {"num_labelled": 0, "verb": None, "noun": None, "action": None}
+        known &= labels != NO_LABEL
+        right.append(predictions.score[task].argmax(1) == labels)
+    if not known.any():
+        return {"num_labelled": 0, "verb": None, "noun": None, "action": None}
+    verb, noun = (hits[known] for hits in right)
+    share = {"verb": verb, "noun": noun, "action": verb & noun}
+    percent = {
+        task: round(100.0 * float(hits.mean()), 3) for task, hits in share.items()
+    }
+    return {"num_labelled": int(known.sum()), **percent}
+
+
+def read_bank(
+    args: argparse.Namespace, vocabulary: Vocabulary | None, predictions: Predictions
+) -> QuestionBank:
+    """The bank; ValueError where a clip of the dump is in it."""
+    names = class_names(predictions, vocabulary)
+    clips = read_clips(args.train_annotations, args.dataset, vocabulary)
+    records = load_questions(args.train_questions)
+    bank = QuestionBank(
+        records.values(), training_clips(clips, names), Masker(vocabulary)
+    )
+    shared = sorted(bank.ids.intersection(predictions.ids))
+    if shared and not args.training_clips:
+        raise ValueError(
+            f"{len(shared)} clips of the dump are in the bank, the first is "
+            f"{shared[0]!r}: a bank may hold training questions only. If the dump is "
+            "of training clips, say --training-clips"
+        )
+    return bank
+
+
+def ask_all(
+    predictions: Predictions,
+    names: dict[str, list[str]],
+    bank: QuestionBank,
+    args: argparse.Namespace,
+) -> tuple[list[QuestionRecord], Counter[str]]:
+    """The records in the dump's order, and how many were found on each level.
+
+    Of the predictions only ids and scores are read.
+    """
+    best = {task: predictions.score[task].argmax(1) for task in TASKS}
+    model = f"{name_of(args)} asking {', '.join(sorted(bank.models))}"
+    levels: Counter[str] = Counter()
+    found = []
+    for i, narration_id in enumerate(track(predictions.ids, "questions")):
+        verb, noun = (names[task][int(best[task][i])] for task in TASKS)
+        record, level = bank.ask(
+            narration_id,
+            verb,
+            noun,
+            model=model,
+            prompt_sha256=None,
+            leave_out=args.training_clips,
+        )
+        found.append(record)
+        levels[level] += 1
+    return found, levels
+
+
+def name_of(args: argparse.Namespace) -> str:
+    """What the recogniser is called."""
+    return args.recogniser or args.predictions.stem
+
+
+def describe(
+    args: argparse.Namespace,
+    predictions: Predictions,
+    bank: QuestionBank,
+    levels: Counter[str],
+) -> dict[str, Any]:
+    """What stands in OUT.meta.json."""
+    shown = {k: v for k, v in predictions.metainfo.items() if k != "classes"}
+    return {
+        "source": "predicted",
+        "recogniser": name_of(args),
+        "accuracy": accuracy(predictions),
+        "num_clips": len(predictions),
+        "found_on": {level: levels[level] for level in LEVELS},
+        "bank": {
+            "file": args.train_questions.name,
+            "sha256": _sha256(args.train_questions),
+            "num_questions": len(bank.ids),
+            "models": dict(bank.models),
+        },
+        "predictions": {
+            "file": args.predictions.name,
+            "sha256": _sha256(args.predictions),
+            "metainfo": shown,
+        },
+    }
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def print_summary(meta: dict[str, Any], title: str, console: Console) -> None:
+    """Where the questions came from, and how good the recogniser is."""
+    table = Table("question found for", "clips", title=title)
+    for level, count in meta["found_on"].items():
+        table.add_row(level, str(count))
+    console.print(table)
+    known = meta["accuracy"]
+    if not known["num_labelled"]:
+        console.print("the dump has no labels: the recogniser's accuracy is not known")
+        return
+    console.print(
+        f"{meta['recogniser']} is right about {known['verb']:.1f} % of verbs, "
+        f"{known['noun']:.1f} % of nouns, {known['action']:.1f} % of actions "
+        f"(n = {known['num_labelled']})"
+    )
+
+
+def build(args: argparse.Namespace) -> dict[str, Any]:
+    """Write the questions and what is said about them; the latter."""
+    vocabulary = read_vocabulary(args.classes, args.train_annotations, args.dataset)
+    predictions = load_predictions(args.predictions)
+    bank = read_bank(args, vocabulary, predictions)
+    names = class_names(predictions, vocabulary)
+    records, levels = ask_all(predictions, names, bank, args)
+    meta = describe(args, predictions, bank, levels)
+    write_questions(args.out, records)
+    path = args.out.with_name(f"{args.out.name}.meta.json")
+    write_atomic(str(path), (json.dumps(meta, indent=1) + "\n").encode())
+    return meta
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        meta = build(args)
+    except (ValueError, OSError, ImportError) as error:
+        fail(2, error)
+    print_summary(meta, str(args.out), Console())
+
+
+if __name__ == "__main__":
+    main()
