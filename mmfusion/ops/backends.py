@@ -195,9 +195,12 @@ def candidates(name: str, device: torch.device) -> Sequence[Backend]:
         return [get_backend(name)]
     if torch.compiler.is_exporting():  # the others are not made of PyTorch's own ops
         return [get_backend("torch")]
+    # all are loaded before the table is read: torch.compile reads it once
+    reasons = [
+        (candidate, missing_reason(candidate)) for candidate in order(device.type)
+    ]
     found = []
-    for candidate in order(device.type):
-        reason = missing_reason(candidate)
+    for candidate, reason in reasons:
         if reason is None:
             found.append(_loaded[candidate])
         elif not found:

@@ -6,6 +6,7 @@ import torch
 from mmfusion.models.layers.mamba import MambaMixer
 from mmfusion.ops import (
     ScanInputs,
+    backends,
     bidirectional_scan,
     causal_conv1d,
     scan_backend,
@@ -93,6 +94,14 @@ def test_compiled_mixer_has_no_graph_break(bidirectional):
             mixer.zero_grad()
             mixer(x).sum().backward()
             torch.testing.assert_close(gradients, [x.grad for x in mixer.parameters()])
+
+
+def test_compiled_as_the_first_use_of_all(monkeypatch):
+    monkeypatch.setattr(backends, "_loaded", {})
+    monkeypatch.setattr(backends, "_reasons", {})
+    u, *rest = direction(requires_grad=False)
+    compiled = torch.compile(selective_scan, fullgraph=True, backend="aot_eager")
+    assert torch.equal(compiled(u, *rest[:4]), selective_scan(u, *rest[:4]))
 
 
 @pytest.mark.parametrize("index", range(7))
