@@ -3,13 +3,15 @@
     python tools/analysis/lr_table.py configs/mambavl/mambavl_vit_base_ek100.py
     python tools/analysis/lr_table.py CONFIG --out lr.png --list
 
-The model is built without loading any weights or data. Rates are those of the batch
-size that the config is given for; with --batch-size, as `--auto-scale-lr` would scale
-them for that total batch. Exit codes: 0 done, 2 wrong config or command.
+The model is built without content: no weights, no data and hardly any memory are
+needed. Rates are those of the batch size that the config is given for; with
+--batch-size, as `--auto-scale-lr` would scale them for that total batch. Exit codes: 0
+done, 2 wrong config or command.
 """
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +59,7 @@ class Group:
         return max(self.rates)
 
     def title(self) -> str:
-        """Its parts of the model, such as ``neck, heads``."""
+        """Its parts of the model, such as ``encoders.video, heads``."""
         parts = dict.fromkeys(_part(name) for name in self.names)
         shown = ", ".join([*parts][:_MOST_NAMES])
         return f"{shown}, ..." if len(parts) > _MOST_NAMES else shown
@@ -65,7 +67,7 @@ class Group:
 
 def _part(name: str) -> str:
     first, *rest = name.split(".")
-    return f"{first}.{rest[0]}" if first in ("encoders", "heads") else first
+    return f"{first}.{rest[0]}" if first == "encoders" else first
 
 
 def follow(config: Config, *, steps: int = 20, scale: float = 1.0) -> list[Group]:
@@ -85,7 +87,8 @@ def follow(config: Config, *, steps: int = 20, scale: float = 1.0) -> list[Group
     for key in ("optim_wrapper", "train_cfg"):
         if not config.get(key):
             raise ConfigError(f"the config has no {key}, so nothing is trained")
-    model = MODELS.build(config.model)
+    with torch.device("meta"):  # shapes are enough
+        model = MODELS.build(config.model)
     wrapper = _build_optimizer(config, model)
     optimizer = wrapper.optimizer
     for group in optimizer.param_groups:
@@ -160,7 +163,7 @@ def plot(groups: Sequence[Group], steps: int, title: str) -> bytes:
 def table_of(groups: Sequence[Group], title: str) -> Table:
     """One row a group."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("parameters of", overflow="fold")
+    table.add_column("parameters of", no_wrap=True)
     for name in ("first lr", "peak lr", "last lr", "weight decay", "tensors", "values"):
         table.add_column(name, justify="right", no_wrap=True)
     for group in groups:
@@ -194,6 +197,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 130  # a file has no edge at which to break the columns
     try:
         config = read_config(args.config, args.cfg_options)
         groups = follow(config, steps=args.steps, scale=_scale(config, args.batch_size))
