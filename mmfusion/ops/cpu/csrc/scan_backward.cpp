@@ -115,15 +115,16 @@ vf load_steps(const mmf_scan& call, const Item& item, const mmf_scan_direction& 
 }
 
 /* The recurrence of one chunk again for S states, leaving its trace. */
-template <bool CLAMP>
+template <bool CLAMP, bool FETCH>
 void trace_states(Step* steps, int num_steps, const float* B, const float* C,
                   int64_t row_stride, const vf* rates, const vf* state,
-                  Record* records) {
+                  Record* records, Ahead<4> ahead) {
   vf h[S];
   MMF_UNROLL for (int s = 0; s < S; ++s) h[s] = state[s];
   for (int t = 0; t < num_steps; ++t, B += row_stride, C += row_stride) {
     vf delta = steps[t].delta, input = steps[t].input, grad_y = steps[t].grad_y;
     vf y = steps[t].y;
+    if (FETCH) ahead.fetch();
     MMF_UNROLL for (int s = 0; s < S; ++s) {
       vf decay = exp2_of_product<CLAMP>(delta, rates[s]);
       records[t].decay[s] = decay;
@@ -182,9 +183,21 @@ void reduce_records(const Record* records, int num_steps, float* grad_rows,
   }
 }
 
+/* What the next chunk reads, or what it writes. */
+void look_ahead(const mmf_scan& call, const Item& item, const mmf_scan_direction& dir,
+                const Chunk& next, int v, bool writes, Ahead<4>* ahead) {
+  const mmf_tensor* reads_of[] = {&dir.u, &dir.delta, &call.grad_y, &call.z};
+  const mmf_tensor* writes_of[] = {&dir.grad_u, &dir.grad_delta, &call.grad_z};
+  const int count = writes ? 3 : 4;
+  for (int i = 0; i < count; ++i) {
+    const mmf_tensor& x = writes ? *writes_of[i] : *reads_of[i];
+    if (x.data) ahead->set(i, x, item, next, v);
+  }
+}
+
 void backward_states(const mmf_scan& call, const Layout& w, const Item& item,
                      const mmf_scan_direction& dir, const Chunk& chunk,
-                     const Scratch& scratch) {
+                     const Chunk* next, const Scratch& scratch) {
   const int64_t n = w.padded_states;
   bool in_range[kBlockChannels / W + 1];
   for (int v = 0; v < item.vectors; ++v)
@@ -196,9 +209,14 @@ void backward_states(const mmf_scan& call, const Layout& w, const Item& item,
     for (int v = 0; v < item.vectors; ++v) {
       Step* steps = scratch.steps + v * kSteps;
       const int64_t at = v * n + s;
-      auto trace = in_range[v] ? trace_states<false> : trace_states<true>;
+      Ahead<4> ahead;
+      const bool fetch = next && s <= S;
+      if (fetch) look_ahead(call, item, dir, *next, v, s > 0, &ahead);
+      auto trace = !in_range[v] ? trace_states<true, false>
+                   : fetch      ? trace_states<false, true>
+                                : trace_states<false, false>;
       trace(steps, chunk.steps, B, C, 2 * n, scratch.rates + at, scratch.state + at,
-            scratch.records);
+            scratch.records, ahead);
       reverse_states(steps, chunk.steps, B, C, 2 * n, scratch.rates + at, scratch.records,
                      scratch.grad_state + at, scratch.grad_rates + at);
     }
@@ -297,7 +315,8 @@ void backward_direction(const mmf_scan& call, const Layout& w, const Item& item,
     else
       read_state(call, w, item, dir.initial_state, scratch.state);
     load_rows(call, w, item, dir, chunk, scratch.rows);
-    backward_states(call, w, item, dir, chunk, scratch);
+    const Chunk next = make_chunk(seq, dir.reverse != 0, c > 0 ? c - 1 : 0);
+    backward_states(call, w, item, dir, chunk, c > 0 ? &next : nullptr, scratch);
     for (int v = 0; v < item.vectors; ++v)
       store_steps(item, dir, chunk, v, scratch, before, grad_z);
     store_rows(call, w, item, chunk, scratch.grad_rows, 0, grad_B);
