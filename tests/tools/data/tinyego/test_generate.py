@@ -27,7 +27,7 @@ def test_a_bad_size_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_a_layout_to_come_is_refused_by_name(tmp_path: Path) -> None:
-    result = _run("--out", str(tmp_path / "world"), "--layout", "ek100")
+def test_an_unknown_layout_is_refused_by_name(tmp_path: Path) -> None:
+    result = _run("--out", str(tmp_path / "world"), "--layout", "fpha")
     assert result.returncode == 2
-    assert "invalid choice: 'ek100'" in result.stderr
+    assert "invalid choice: 'fpha'" in result.stderr
