@@ -114,6 +114,7 @@ class Generation:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._failures = 0
+        self._under_way: dict[tuple, threading.Lock] = {}
 
     def stop(self) -> None:
         """Ask nothing more; requests under way are finished and kept."""
@@ -204,13 +205,19 @@ class Generation:
     def _answer(
         self, key: tuple, clip: Clip, progress: Progress
     ) -> QuestionRecord | Reject:
-        """Both stages of one job."""
+        """Both stages of one job; each is kept by what the writer gets to read."""
+        words, tag = (clip.verb, clip.noun), key[-1]
 
         def describe(problem: str | None, attempt: int) -> Answer:
             return self.writer.describe(clip, problem, attempt)
 
         description = self._stage(
-            "description", key, clip, progress, describe, parse_description
+            "description",
+            (clip.narration, *words, tag),
+            clip,
+            progress,
+            describe,
+            parse_description,
         )
         if isinstance(description, Reject):
             return description
@@ -222,7 +229,7 @@ class Generation:
         def parse(text: str) -> QuestionRecord:
             return parse_questions(text, clip, self.maker, self.masker)
 
-        return self._stage("questions", (*key, told), clip, progress, ask, parse)
+        return self._stage("questions", (told, *words, tag), clip, progress, ask, parse)
 
     def _stage(
         self,
@@ -239,7 +246,7 @@ class Generation:
         for attempt in range(self.num_attempts):
             try:
                 answer = self._kept_or_asked(
-                    (self.writer.identity, stage, *key, attempt),
+                    (self.writer.identity, stage, *key, attempt, problem),
                     partial(ask, problem, attempt),
                     progress,
                 )
@@ -260,21 +267,25 @@ class Generation:
     ) -> Answer:
         if not self.writer.keeps_answers:
             return ask()
-        kept = self.cache.get(asked)
-        if kept is not None:
-            with self._lock:
-                progress.saved += 1
-            return kept
-        if self._stop.is_set():
-            raise NoAnswerError("the run was stopped before it was asked")
-        answer = self._counted(ask)
-        self.cache.put(
-            asked,
-            answer,
-            identity=self.writer.identity,
-            prompt_sha256=self.writer.prompt_sha256,
-        )
         with self._lock:
+            turn = self._under_way.setdefault(asked, threading.Lock())
+        with turn:  # a second job that asks the same waits for the answer
+            kept = self.cache.get(asked)
+            if kept is not None:
+                with self._lock:
+                    progress.saved += 1
+                return kept
+            if self._stop.is_set():
+                raise NoAnswerError("the run was stopped before it was asked")
+            answer = self._counted(ask)
+            self.cache.put(
+                asked,
+                answer,
+                identity=self.writer.identity,
+                prompt_sha256=self.writer.prompt_sha256,
+            )
+        with self._lock:
+            self._under_way.pop(asked, None)
             progress.asked += 1
             progress.tokens_in += answer.tokens_in
             progress.tokens_out += answer.tokens_out

@@ -28,17 +28,18 @@ class FakeWriter:
         self.asked: list[tuple] = []
         self.bad: list[str] = []  # said before the good answer
         self.fails = False
+        self.told = ""
 
     def describe(self, clip: Clip, problem: str | None, attempt: int) -> Answer:
         self.asked.append(("description", clip.narration, problem))
         if self.fails:
             raise NoAnswerError("nobody is there")
-        return Answer("The person does something with it.", 10, 5)
+        return Answer(f"The person does {self.told or clip.narration}.", 10, 5)
 
     def ask(
         self, clip: Clip, description: str, problem: str | None, attempt: int
     ) -> Answer:
-        self.asked.append(("questions", clip.narration, problem))
+        self.asked.append(("questions", description, problem))
         if self.bad:
             return Answer(self.bad.pop(0))
         content = {
@@ -83,6 +84,14 @@ def test_equal_clips_are_asked_once_and_get_their_own_records() -> None:
     assert outcome.records[1].verb_question == "What happens to the <mask> here?"
     assert outcome.records[1].noun_question == "Which of these things is being <mask>?"
     assert len(writer.asked) == 2
+
+
+def test_equal_descriptions_are_asked_about_once() -> None:
+    writer = FakeWriter()
+    writer.told = "the same for all"
+    clips = [Clip(str(i), f"wash cup {i}", "wash", "cup") for i in range(20)]
+    assert len(_generation(writer, num_workers=4).run(clips).records) == 20
+    assert len(writer.asked) == 21
 
 
 def test_variants_are_asked_apart() -> None:
