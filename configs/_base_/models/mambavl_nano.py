@@ -43,6 +43,7 @@ model = dict(
         type=SharedSSMFusion,
         embed_dims=64,
         streams=dict(video=dict(), text=dict(mlp=True)),
+        with_norm=True,  # the released form has none; at nano rates the loss then jumps
     ),
     heads=dict(
         verb=dict(type=ClassificationHead, num_classes=6, in_dims=64),

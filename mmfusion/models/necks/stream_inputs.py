@@ -24,19 +24,14 @@ def stream_mlp(in_dims: int, embed_dims: int) -> nn.Sequential:
     It starts so that tokens keep their size. PyTorch's own start makes them ten times
     smaller, and the gate, a product of two small numbers, then hides the stream.
     """
-    mlp = nn.Sequential(
-        nn.Linear(in_dims, embed_dims, bias=False),
-        nn.ReLU(),
-        nn.Linear(embed_dims, embed_dims),
-        nn.ReLU(),
-        nn.Linear(embed_dims, embed_dims),
-    )
-    for layer in mlp[::2]:
-        gain = "linear" if layer is mlp[-1] else "relu"
-        nn.init.kaiming_normal_(layer.weight, nonlinearity=gain)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
-    return mlp
+    first = nn.Linear(in_dims, embed_dims, bias=False)
+    second, third = (nn.Linear(embed_dims, embed_dims) for _ in range(2))
+    nn.init.kaiming_normal_(first.weight, nonlinearity="relu")
+    nn.init.kaiming_normal_(second.weight, nonlinearity="relu")
+    nn.init.kaiming_normal_(third.weight, nonlinearity="linear")
+    nn.init.zeros_(second.bias)
+    nn.init.zeros_(third.bias)
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third)
 
 
 class StreamInputs(BaseModule):
