@@ -12,4 +12,4 @@ from mmfusion.models import MLPFusion
 with read_base():
     from .mambavl_nano_tinyego_informative import *
 
-model.neck.type = MLPFusion
+model.neck = dict(type=MLPFusion, embed_dims=64, streams=model.neck.streams)

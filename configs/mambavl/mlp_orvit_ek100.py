@@ -16,5 +16,5 @@ with read_base():
     from .._base_.models.mambavl_orvit import *
     from .._base_.schedules.mambavl_100e import *
 
-model.neck.type = MLPFusion
+model.neck = dict(type=MLPFusion, embed_dims=768, streams=model.neck.streams)
 model.encoders.text.update(mode="frozen", summary="pooler")

@@ -16,5 +16,11 @@ with read_base():
     from .._base_.models.mambavl_orvit import *
     from .._base_.schedules.mambavl_100e import *
 
-model.neck.update(type=TransformerFusion, depth=6, num_heads=4)
+model.neck = dict(
+    type=TransformerFusion,
+    embed_dims=768,
+    streams=model.neck.streams,
+    depth=6,
+    num_heads=4,
+)
 model.encoders.text.update(mode="frozen", summary="pooler")

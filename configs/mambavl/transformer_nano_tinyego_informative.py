@@ -12,4 +12,9 @@ from mmfusion.models import TransformerFusion
 with read_base():
     from .mambavl_nano_tinyego_informative import *
 
-model.neck.update(type=TransformerFusion, num_positions=192)
+model.neck = dict(
+    type=TransformerFusion,
+    embed_dims=64,
+    streams=model.neck.streams,
+    num_positions=192,
+)

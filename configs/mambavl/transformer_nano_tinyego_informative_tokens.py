@@ -12,4 +12,10 @@ from mmfusion.models import TransformerFusion
 with read_base():
     from .mambavl_nano_tinyego_informative import *
 
-model.neck.update(type=TransformerFusion, inputs="tokens", num_positions=192)
+model.neck = dict(
+    type=TransformerFusion,
+    embed_dims=64,
+    streams=model.neck.streams,
+    inputs="tokens",
+    num_positions=192,
+)
