@@ -16,6 +16,5 @@ with read_base():
 
 model.encoders.video.init_cfg = dict(
     type="Pretrained",
-    checkpoint="checkpoints/videomamba_t16_ssv2_f8_res224.pth",
-    ignore=("head.",),
+    checkpoint="hf://OpenGVLab/VideoMamba/videomamba_t16_ssv2_f8_res224.pth",
 )
