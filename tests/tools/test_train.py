@@ -52,7 +52,8 @@ def test_train_then_test_and_dump(call, tmp_path, capsys):
     arrays = np.load(tmp_path / "p.npz")
     assert [row["id"] for row in dumped["predictions"]] == arrays["id"].tolist()
     assert arrays["id"].tolist() == [f"toy-{index}" for index in range(11)]
-    scores = np.array([row["score"]["action"] for row in dumped["predictions"]])
+    rows = [row["score"]["action"] for row in dumped["predictions"]]
+    scores = np.array(rows, np.float32)  # the JSON has a float32's nine digits
     np.testing.assert_array_equal(scores, arrays["score_action"])
     hits = [row["gt"]["action"] for row in dumped["predictions"]] == scores.argmax(1)
     best = json.loads((work / "finished.json").read_text())["best"]
