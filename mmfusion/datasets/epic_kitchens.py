@@ -1,5 +1,6 @@
 """EPIC-KITCHENS-100 (Damen et al., IJCV 2022), straight from its official csv files."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,7 +32,9 @@ class EpicKitchensDataset(MultiModalDataset):
     text "verb:noun" among the pairs that occur, as in AVION and RULSTM. Clips are cut
     by seconds. Into a data sample's metainfo go, by ``PackInputs(meta_keys=...)``,
     ``video_id``, ``participant_id`` and ``question_source``; the dataset's own metainfo
-    has ``action_pairs``, ``tail_verbs``, ``tail_nouns`` and ``unseen_participants``.
+    has ``action_pairs``, ``tail_verbs``, ``tail_nouns``, ``unseen_participants``, and
+    with questions of ``tools/questions/from_predictions.py`` ``recognisers``: their
+    names and accuracies.
 
     Args:
         pipeline: configs of transforms, applied in turn.
@@ -225,6 +228,9 @@ class EpicKitchensDataset(MultiModalDataset):
                 "tail_verbs": list(classes.tail_verbs),
                 "tail_nouns": list(classes.tail_nouns),
                 "unseen_participants": list(epic.read_unseen(folder, str(self.split))),
+                "recognisers": read_recognisers(
+                    [Path(self.data_root, file) for file in self.questions]
+                ),
             },
         }
 
@@ -274,6 +280,39 @@ class EpicKitchensDataset(MultiModalDataset):
 
 def _file(folder: str | None, video: str) -> dict[str, str] | None:
     return None if folder is None else {"file": f"{folder}/{video}.npz"}
+
+
+def read_recognisers(files: Sequence[Path]) -> list[dict[str, Any]]:
+    """Who chose the questions of these files, as ``FILE.meta.json`` beside them says.
+
+    Returns:
+        ``recogniser``, its name, and ``accuracy``, percent top-1 by task with
+        ``num_labelled``, for each file that has such a neighbour.
+
+    Raises:
+        AnnotationError: a neighbour is not what from_predictions.py writes.
+    """
+    found = []
+    for file in files:
+        path = file.with_name(f"{file.name}.meta.json")
+        if not path.is_file():
+            continue
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            accuracy = content["accuracy"]
+            keys = ("num_labelled", "verb", "noun", "action")
+            found.append(
+                {
+                    "recogniser": str(content["recogniser"]),
+                    "accuracy": {key: accuracy[key] for key in keys},
+                }
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise AnnotationError(
+                f"{path}: not what tools/questions/from_predictions.py writes"
+                f" ({error!r}); write the questions again"
+            ) from error
+    return found
 
 
 def read_vocabulary(

@@ -49,7 +49,9 @@ class MultiModalDataset(Dataset):
       ``mmaction_formats.py``
     - ``ann_meta``: the metainfo of the annotation; shared, not to be changed
 
-    A subclass for another layout overrides :meth:`load_records` only.
+    A transform may have a method ``keeps(record) -> bool``: the records that it does
+    not keep are dropped, and counted in the log. A subclass for another layout
+    overrides :meth:`load_records` only.
 
     Args:
         ann_file: annotation file; a relative path counts from the working directory.
@@ -116,6 +118,7 @@ class MultiModalDataset(Dataset):
         self._check_num_classes()
         records = self._of_split(records)
         records = self._with_streams(records, require)
+        records = self._kept_by_pipeline(records)
         records = _subset(records, indices)
         self._check_labels(records)
         self.has_labels = any(record["label"] for record in records)
@@ -329,6 +332,25 @@ class MultiModalDataset(Dataset):
                     f" records of split {self.split!r} dropped for lack of {stream}",
                     logger="current",
                 )
+            records = kept
+        return records
+
+    def _kept_by_pipeline(self, records: list[dict]) -> list[dict]:
+        """The records that each transform ``keeps``, where it has such a method."""
+        for transform in self.pipeline:
+            keeps = getattr(transform, "keeps", None)
+            if keeps is None:
+                continue
+            kept = [record for record in records if keeps(record)]
+            if len(kept) == len(records):
+                continue
+            counts = (
+                f"{self.source}: {len(records) - len(kept)} of {len(records)} records"
+                f" of split {self.split!r} dropped by {type(transform).__name__}"
+            )
+            if not kept:
+                raise ValueError(f"{counts}; expected one at least to remain")
+            print_log(counts, logger="current")
             records = kept
         return records
 

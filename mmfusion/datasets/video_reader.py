@@ -8,7 +8,7 @@ import numpy as np
 from mmfusion.datasets.errors import MediaError, VideoDecodeError
 
 CLAMP_SECONDS = 0.5  # labels may end a few frames after the last one that exists
-_TIME_EPS = 1e-3  # Matroska rounds time stamps to milliseconds
+TIME_EPS = 1e-3  # Matroska rounds time stamps to milliseconds
 
 
 class VideoReader(ABC):
@@ -47,13 +47,13 @@ class VideoReader(ABC):
         if len(seconds) == 0:
             raise ValueError("seconds: got none; expected one or more")
         low, high = seconds.min(), seconds.max()
-        if not (low >= -_TIME_EPS and high <= self.duration + CLAMP_SECONDS):
+        if not (low >= -TIME_EPS and high <= self.duration + CLAMP_SECONDS):
             reason = (
                 f"the clip asks for {low:.3f} to {high:.3f} s;"
                 f" expected 0 to {self.duration:.3f} s"
             )
             raise self.broken(reason)
-        shown = np.searchsorted(self.times, seconds + _TIME_EPS, side="right") - 1
+        shown = np.searchsorted(self.times, seconds + TIME_EPS, side="right") - 1
         return np.clip(shown, 0, self.num_frames - 1)
 
     def frames_at(self, seconds: np.ndarray) -> list[np.ndarray]:

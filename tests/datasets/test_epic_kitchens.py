@@ -217,3 +217,18 @@ def test_the_real_splits_are_whole(
     )
     assert len(dataset) == count
     assert len(dataset.metainfo["action_pairs"]) == 3806
+
+
+def test_the_accuracy_of_who_chose_the_questions_is_known(root: Path) -> None:
+    file = root / "predicted.jsonl"
+    write_questions(file, [generic_record(name) for name in ("P03_02_0", "P03_02_1")])
+    assert _dataset(root, questions="predicted.jsonl").metainfo["recognisers"] == []
+    accuracy = dict(num_labelled=2, verb=50.0, noun=0.0, action=0.0)
+    content = dict(recogniser="nano", accuracy=accuracy, bank={})
+    beside = root / "predicted.jsonl.meta.json"
+    beside.write_text(json.dumps(content))
+    found = _dataset(root, questions="predicted.jsonl").metainfo["recognisers"]
+    assert found == [dict(recogniser="nano", accuracy=accuracy)]
+    beside.write_text("{}")
+    with pytest.raises(AnnotationError, match="meta.json: not what"):
+        _dataset(root, questions="predicted.jsonl")

@@ -9,6 +9,7 @@ from mmfusion.datasets.transforms.load_skeleton import LoadSkeleton
 from mmfusion.datasets.transforms.normalize_skeleton import NormalizeSkeleton
 from mmfusion.datasets.transforms.pack_inputs import PackInputs
 from mmfusion.datasets.transforms.project_skeleton import ProjectSkeleton
+from mmfusion.datasets.transforms.sample_observed_frames import SampleObservedFrames
 from mmfusion.datasets.transforms.sample_times import SampleTimes
 from mmfusion.datasets.transforms.tokenize_questions import TokenizeQuestions
 
@@ -24,6 +25,7 @@ __all__ = [
     "NormalizeSkeleton",
     "PackInputs",
     "ProjectSkeleton",
+    "SampleObservedFrames",
     "SampleTimes",
     "TokenizeQuestions",
 ]

@@ -135,12 +135,16 @@ def take_joints(
     Args:
         data: the sequence.
         position: (n,) times in frame numbers; frame f covers [f, f + 1).
-        rows: (m,) the rows of ``data`` that belong to the clip, ascending.
+        rows: (m,) the rows of ``data`` that belong to the clip, ascending; without any
+            nothing is valid.
         max_gap: a row further away than this is not valid.
 
     Returns:
         joints (n, h, j, 3) and valid (n, h) or (n, h, j).
     """
+    if not len(rows):
+        joints = np.zeros((len(position), *data.keypoint.shape[1:]), np.float32)
+        return joints, np.zeros((len(position), *data.valid.shape[1:]), bool)
     ids = data.frame_id[rows]
     wanted = position - 0.5 + _TIE  # the frame whose middle is nearest covers the time
     upper = np.clip(np.searchsorted(ids, wanted), 0, len(ids) - 1)
@@ -168,12 +172,15 @@ def _last_seen(seen: np.ndarray) -> np.ndarray:
 
 
 def _clip_rows(data: SkeletonFile, results: dict, fps: float) -> np.ndarray:
-    """Rows of the clip's frames, (m,); the nearest row where none lies within."""
+    """Rows of the clip's frames, (m,); the nearest row where none lies within.
+
+    Before an action (tau_a is set) there are none then: the nearest may be a later one.
+    """
     start, end = results.get("start_sec"), results.get("end_sec")
     low = -np.inf if start is None else start * fps - 0.5
     high = np.inf if end is None else end * fps - 0.5
     rows = np.flatnonzero((data.frame_id >= low) & (data.frame_id < high))
-    if len(rows):
+    if len(rows) or results.get("tau_a") is not None:
         return rows
     middle = (max(low, data.frame_id[0]) + min(high, data.frame_id[-1])) / 2
     gaps = np.abs(data.frame_id - middle)

@@ -27,7 +27,8 @@ from mmfusion.evaluation.predictions import Predictions, from_rows, prediction_r
 from mmfusion.registry import METRICS
 
 _KINDS = ("recognition", "anticipation")
-_META = ("video_id", "participant_id", "question_source", "tau_a", "tau_o", "padded")
+_PROTOCOL = ("tau_a", "tau_o", "sampling")
+_META = ("video_id", "participant_id", "question_source", "padded", *_PROTOCOL)
 
 
 @METRICS.register_module()
@@ -41,13 +42,14 @@ class EpicKitchensMetric(BaseMetric):
 
     Every key begins with what the number depends on: the source of the questions and,
     for anticipation, the two times, as in ``predicted/tau_a=1s/tau_o=2.13s/
-    action/recall5``. A model without text has no source.
+    action/recall5``. A model without text has no source. Where another model's
+    predictions chose the questions, its accuracy stands above the table.
 
     Reads ``score_<task>``, ``gt_verb`` and ``gt_noun``, and of the metainfo
     ``sample_id``, ``video_id``, ``participant_id``, ``question_source``, ``tau_a``,
-    ``tau_o`` and ``padded``. The dataset's metainfo gives ``classes``, and where it has
-    them ``action_pairs`` (verb and noun of each class of an action head),
-    ``tail_verbs``, ``tail_nouns`` and ``unseen_participants``.
+    ``tau_o``, ``sampling`` and ``padded``. The dataset's metainfo gives ``classes``,
+    and where it has them ``action_pairs`` (verb and noun of each class of an action
+    head), ``tail_verbs``, ``tail_nouns``, ``unseen_participants``, ``recognisers``.
 
     Args:
         task: ``recognition`` (challenge C1) or ``anticipation`` (C3).
@@ -115,6 +117,7 @@ class EpicKitchensMetric(BaseMetric):
         header = (
             f"{self.task}, {len(results)} segments of {videos} videos"
             f"{_padded(metas)}; {', '.join(protocol) or 'no questions'}"
+            f"{_recognisers(dataset)}"
         )
         MMLogger.get_current_instance().info(format_table(header, found))
         path = "".join(f"{part}/" for part in protocol)
@@ -139,10 +142,11 @@ class EpicKitchensMetric(BaseMetric):
 
 
 def protocol_of(metas: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What numbers depend on: the questions' source, then tau_a and tau_o.
+    """What numbers depend on: the questions' source, then tau_a, tau_o and sampling.
 
     Args:
-        metas: of the segments; ``question_source`` as text, the times in seconds.
+        metas: of the segments; ``question_source`` and ``sampling`` as text, the times
+            in seconds.
 
     Raises:
         ValueError: segments of different times, or some without a source.
@@ -155,12 +159,14 @@ def protocol_of(metas: Sequence[Mapping[str, Any]]) -> list[str]:
             "others have: PackInputs(meta_keys=...) must hand it on for all"
         )
     parts = ["+".join(sorted(sources))] if sources else []
-    for key in ("tau_a", "tau_o"):
+    for key in _PROTOCOL:
         values = {meta.get(key) for meta in metas}
         if len(values) > 1:
             raise ValueError(f"{key} differs between segments: {values}")
         value = values.pop()
-        if value is not None:
+        if isinstance(value, str):
+            parts.append(f"{key}={value}")
+        elif value is not None:
             parts.append(f"{key}={float(value):.3g}s")
     return parts
 
@@ -249,3 +255,17 @@ def _subsets(dataset: Mapping[str, Any]) -> Subsets:
 def _padded(metas: Sequence[Mapping[str, Any]]) -> str:
     count = sum(bool(meta.get("padded")) for meta in metas)
     return f", {count} of them padded by their first frame" if count else ""
+
+
+def _recognisers(dataset: Mapping[str, Any]) -> str:
+    """One line for each model that chose the questions: how often it is right."""
+    lines = []
+    for one in dataset.get("recognisers") or ():
+        known = one["accuracy"]
+        if known["num_labelled"]:
+            right = ", ".join(f"{task} {known[task]:.1f}" for task in TASKS)
+            right += f" % top-1 (n = {known['num_labelled']})"
+        else:
+            right = "accuracy not known, its clips had no labels"
+        lines.append(f"\nquestions chosen by {one['recogniser']!r}: {right}")
+    return "".join(lines)

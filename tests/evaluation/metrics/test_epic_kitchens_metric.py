@@ -144,3 +144,24 @@ def test_an_action_head_needs_its_pairs():
 def test_wrong_options_are_named(options, match):
     with pytest.raises(ValueError, match=match):
         EpicKitchensMetric(**options)
+
+
+def test_who_chose_the_questions_stands_above_the_table(monkeypatch):
+    lines = []
+    logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(logger, "info", lines.append)
+    accuracy = dict(num_labelled=12, verb=60.0, noun=50.0, action=25.04)
+    dataset = DATASET | dict(recognisers=[dict(recogniser="nano", accuracy=accuracy)])
+    meta = dict(question_source="predicted")
+    evaluate(EpicKitchensMetric(), samples(**meta), dataset)
+    told = lines[-1].splitlines()
+    assert told[0].endswith("predicted")
+    assert told[1] == (
+        "questions chosen by 'nano': verb 60.0, noun 50.0, action 25.0 % top-1 (n = 12)"
+    )
+
+
+def test_the_legacy_sampling_stands_in_every_key():
+    meta = dict(tau_a=None, tau_o=None, sampling="legacy_inavit")
+    found = evaluate(EpicKitchensMetric(task="anticipation"), samples(**meta))
+    assert all(key.startswith("sampling=legacy_inavit/") for key in found)

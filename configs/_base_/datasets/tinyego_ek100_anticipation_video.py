@@ -1,0 +1,29 @@
+"""TinyEgo's kitchen, anticipation: 8 frames of the 1.6 s that end 1 s before.
+
+A pause takes 2.8 s at least, so that nothing of the action before it is seen.
+The video alone.
+"""
+
+from mmengine.config import read_base
+
+from mmfusion.datasets.transforms import SampleObservedFrames
+from mmfusion.evaluation import EpicKitchensMetric
+
+with read_base():
+    from .tinyego_ek100_video import *
+
+_meta_keys = ("video_id", "participant_id")
+_protocol = ("tau_a", "tau_o", "padded", "sampling", "observed_times")
+_window = dict(num_frames=dict(video=8), tau_a=1.0, tau_o=1.6)
+_train_times = dict(type=SampleObservedFrames, mode="random", drop="empty", **_window)
+_val_times = dict(type=SampleObservedFrames, mode="uniform", **_window)
+train_dataloader.dataset.pipeline[0] = _train_times
+val_dataloader.dataset.pipeline[0] = _val_times
+test_dataloader.dataset.pipeline[0] = _val_times
+train_dataloader.dataset.pipeline[-1].meta_keys = _meta_keys + _protocol
+val_dataloader.dataset.pipeline[-1].meta_keys = _meta_keys + _protocol
+test_dataloader.dataset.pipeline[-1].meta_keys = _meta_keys + _protocol
+val_evaluator[0] = dict(type=EpicKitchensMetric, task="anticipation")
+test_evaluator[0] = dict(type=EpicKitchensMetric, task="anticipation")
+val_evaluator.append(dict(type=EpicKitchensMetric))  # top-1 too
+test_evaluator.append(dict(type=EpicKitchensMetric))

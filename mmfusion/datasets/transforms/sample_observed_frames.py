@@ -1,0 +1,234 @@
+"""When to look before an action begins: the times of all streams, with a real gap."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmfusion.datasets.transforms.sample_times import SampleTimes
+from mmfusion.datasets.video_reader import TIME_EPS
+from mmfusion.registry import TRANSFORMS
+
+TAU_A = 1.0  # seconds
+TAU_O = 64 / 30  # seconds: 64 frames at 30 a second
+DROP = ("none", "empty", "padded")
+_LEGACY_FRAMES = 64  # the public loader's clip, 16 frames, 4 apart,
+_LEGACY_FPS = 30.0  # at so many a second
+
+
+@TRANSFORMS.register_module()
+class SampleObservedFrames(BaseTransform):
+    """Choose times in [start - tau_a - tau_o, start - tau_a], start the action's own.
+
+    All streams share one time warp, as in :class:`SampleTimes`. No time, and no frame
+    that is decoded for one, lies after start - tau_a. The record's start_sec and
+    end_sec become those of the window, so that no later transform sees the action.
+
+    What of the window lies before the source begins is padded by its first frame. Where
+    the source begins only after start - tau_a nothing can be observed: the first frame
+    is shown all the same, the one exception to the rule above, as an evaluation keeps
+    every segment. Both kinds have ``padded`` True, and can be dropped.
+
+    ``legacy_inavit`` reproduces the sampling of the public loaders of InAViT and
+    MambaVL (frame_loader.py), **which leave no gap**: the window is placed relative to
+    the action, but then clamped to the action's own frames, so that they lie at its
+    start or within. It exists to reproduce numbers that were obtained so.
+
+    Args:
+        num_frames: frames per stream and view, as ``dict(video=16, skeleton=32)``; None
+            is 16 of the video.
+        tau_a: seconds between the window's end and the action's start.
+        tau_o: seconds of the window.
+        mode: ``random`` takes a uniform random time in each of the equal parts of the
+            window (training), ``uniform`` their middles (testing).
+        num_clips: v views: the window is cut into so many clips, the first the oldest,
+            each with ``num_frames``; for a longer tau_o.
+        drop: which clips the dataset drops, with a count in the log: ``none``,
+            ``empty`` (nothing can be observed), ``padded`` (those, and all that lack a
+            part of the window).
+        allow_action: permit tau_a < 0, a window that reaches into the action. That is
+            no anticipation; it shows what the gap hides.
+        legacy_inavit: see above; of the other arguments ``num_frames``, ``mode`` and
+            ``num_clips`` count.
+
+    Required keys: start_sec; frame_ids and index_fps where only some frames exist; with
+    ``legacy_inavit`` start_frame, end_frame, index_fps. Modified keys: start_sec,
+    end_sec. Added keys: times, observed_times (the same, for the metainfo), dicts of
+    float64 seconds (v, n) by stream; tau_a, tau_o (None in the legacy mode), padded,
+    sampling (``legacy_inavit`` or None).
+
+    Example:
+        >>> sampler = SampleObservedFrames(dict(video=4), tau_o=2.0, mode="uniform")
+        >>> sampler(dict(start_sec=5.0))["times"]["video"]
+        array([[2.25, 2.75, 3.25, 3.75]])
+    """
+
+    def __init__(
+        self,
+        num_frames: Mapping[str, int] | None = None,
+        *,
+        tau_a: float = TAU_A,
+        tau_o: float = TAU_O,
+        mode: str = "random",
+        num_clips: int = 1,
+        drop: str = "none",
+        allow_action: bool = False,
+        legacy_inavit: bool = False,
+    ) -> None:
+        if tau_a < 0 and not allow_action:
+            raise ValueError(
+                f"tau_a: got {tau_a}; expected 0 or more: the window must end before"
+                " the action starts. allow_action=True permits to look into it"
+            )
+        if not tau_o > 0:
+            raise ValueError(f"tau_o: got {tau_o}; expected more than 0 seconds")
+        if num_clips < 1:
+            raise ValueError(f"num_clips: got {num_clips}; expected 1 or more")
+        if drop not in DROP:
+            raise ValueError(f"drop: got {drop!r}; expected one of {DROP}")
+        frames = dict(video=16) if num_frames is None else dict(num_frames)
+        self.sampler = SampleTimes(frames, mode=mode)
+        self.tau_a = float(tau_a)
+        self.tau_o = float(tau_o)
+        self.num_clips = num_clips
+        self.drop = drop
+        self.legacy_inavit = legacy_inavit
+
+    def transform(self, results: dict) -> dict:
+        if self.legacy_inavit:
+            times = self._legacy_times(results)
+            window = results.get("start_sec"), results.get("end_sec")
+            results.update(tau_a=None, tau_o=None, sampling="legacy_inavit")
+        else:
+            times, window = self._times(results)
+            results.update(tau_a=self.tau_a, tau_o=self.tau_o, sampling=None)
+        results["padded"] = self.is_padded(results)
+        results["times"] = results["observed_times"] = times
+        results["start_sec"], results["end_sec"] = window
+        return results
+
+    def window(self, record: Mapping) -> tuple[float, float]:
+        """Begin and end in seconds; the begin may lie before the source.
+
+        Raises:
+            ValueError: the record has no start.
+        """
+        start = record.get("start_sec")
+        if start is None:
+            raise ValueError(
+                f"sample {record.get('sample_id') or record.get('id')!r} has no"
+                " start_sec; expected the second at which its action begins"
+            )
+        end = float(start) - self.tau_a
+        return end - self.tau_o, end
+
+    def is_padded(self, record: Mapping) -> bool:
+        """Whether a part of the window lies before the source begins."""
+        return not self.legacy_inavit and self.window(record)[0] < _begin_of(record)
+
+    def is_empty(self, record: Mapping) -> bool:
+        """Whether the source begins only after start - tau_a."""
+        return not self.legacy_inavit and self.window(record)[1] < _begin_of(record)
+
+    def keeps(self, record: Mapping) -> bool:
+        """Whether the dataset keeps this record, see ``drop``."""
+        if self.drop == "none":
+            return True
+        return not (self.is_padded if self.drop == "padded" else self.is_empty)(record)
+
+    def describe(self, records: Iterable[Mapping]) -> str:
+        """One line about the window and the clips that have no room for it."""
+        if self.legacy_inavit:
+            return (
+                "legacy_inavit: frames at the action's start or within; no gap is left,"
+                " and this is no anticipation"
+            )
+        padded = empty = total = 0
+        for record in records:
+            total += 1
+            padded += self.is_padded(record)
+            empty += self.is_empty(record)
+        into = " (INTO the action: no anticipation)" if self.tau_a < 0 else ""
+        return (
+            f"tau_a={self.tau_a:.3g}s{into}, tau_o={self.tau_o:.3g}s,"
+            f" {self.num_clips} x {self.sampler.num_frames} frames; {padded} of {total}"
+            f" clips padded by their first frame, {empty} of them with nothing to"
+            " observe"
+        )
+
+    def _times(
+        self, results: dict
+    ) -> tuple[dict[str, np.ndarray], tuple[float, float]]:
+        """The times of each stream (v, n), and the part of the window that exists."""
+        begin, end = self.window(results)
+        edges = np.linspace(begin, end, self.num_clips + 1)
+        clips = [
+            self.sampler.transform(dict(start_sec=low, end_sec=high))["times"]
+            for low, high in zip(edges[:-1], edges[1:], strict=True)
+        ]
+        first, last = _begin_of(results), end
+        if self.tau_a < 0 and results.get("end_sec") is not None:
+            last = min(last, float(results["end_sec"]))  # the source may end there
+        # a reader takes a frame that appears TIME_EPS later for the one asked for
+        latest = max(first, last - TIME_EPS)
+        times = {
+            stream: _at_frames(
+                results,
+                np.clip(np.concatenate([c[stream] for c in clips]), first, latest),
+            )
+            for stream in self.sampler.num_frames
+        }
+        low = max(begin, first)
+        return times, (low, max(low, last))
+
+    def _legacy_times(self, results: dict) -> dict[str, np.ndarray]:
+        """The public loader's arithmetic on frame numbers, turned into seconds.
+
+        A clip is placed in the action as for recognition (anywhere in training), the
+        window ends fps / 30 frames before it, and all numbers, counted from the
+        action's first frame, are clamped to the action's frames.
+        """
+        fps = float(results["index_fps"])
+        first = int(results["start_frame"])
+        length = int(results["end_frame"]) - first  # frames of the action
+        scale = fps / _LEGACY_FPS
+        room = max(length - _LEGACY_FRAMES * scale, 0.0)
+        if self.sampler.mode == "random":
+            share = np.random.random(self.num_clips)
+        else:
+            share = np.arange(self.num_clips) / self.num_clips
+        end = room * share - scale  # (v,), from the action's first frame on
+        begin = np.maximum(end - _LEGACY_FRAMES * scale, 0)
+        times = {}
+        for stream, count in self.sampler.num_frames.items():
+            number = np.linspace(begin + 1, end + 1, count, axis=-1)  # (v, n)
+            number = np.floor(np.clip(number, 0, max(length - 1, 0)))
+            # file number 1 is the frame at 0 s
+            times[stream] = np.maximum(first + number - 1, 0) / fps
+        return times
+
+
+def _begin_of(record: Mapping) -> float:
+    """The second at which the first frame appears."""
+    ids = _frame_ids(record)
+    return 0.0 if ids is None else float(ids[0]) / float(record["index_fps"] or 30.0)
+
+
+def _frame_ids(record: Mapping) -> np.ndarray | None:
+    """Numbers of the images that exist, where not every one does."""
+    ids = record.get("frame_ids")
+    if ids is None or record.get("video") or not len(ids):
+        return None
+    return np.asarray(ids)
+
+
+def _at_frames(results: dict, times: np.ndarray) -> np.ndarray:
+    """Where images are missing, the times of those shown last; else unchanged.
+
+    A reader would take the nearest image, which may be a later one.
+    """
+    ids = _frame_ids(results)
+    if ids is None:
+        return times
+    own = ids / float(results["index_fps"] or 30.0)
+    return own[np.maximum(np.searchsorted(own, times + 1e-9, side="right") - 1, 0)]

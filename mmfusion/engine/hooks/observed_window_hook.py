@@ -1,0 +1,51 @@
+"""Says what an anticipation run looks at, before each epoch and each test."""
+
+from typing import Any
+
+from mmengine.hooks import Hook
+
+from mmfusion.datasets.transforms import SampleObservedFrames
+from mmfusion.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ObservedWindowHook(Hook):
+    """Logs tau_a, tau_o and the number of padded clips; nothing for other pipelines.
+
+    A window that reaches into the action is a warning.
+    """
+
+    priority = "NORMAL"
+
+    def __init__(self) -> None:
+        self._lines: dict[str, list[tuple[bool, str]]] = {}
+
+    def before_train_epoch(self, runner: Any) -> None:
+        """Say it of the training data."""
+        self._tell(runner, "train", runner.train_dataloader)
+
+    def before_val_epoch(self, runner: Any) -> None:
+        """Say it of the validation data."""
+        self._tell(runner, "val", runner.val_dataloader)
+
+    def before_test_epoch(self, runner: Any) -> None:
+        """Say it of the test data."""
+        self._tell(runner, "test", runner.test_dataloader)
+
+    def _tell(self, runner: Any, phase: str, dataloader: Any) -> None:
+        if phase not in self._lines:  # counted once: 67,217 records take a second
+            self._lines[phase] = _describe(dataloader.dataset)
+        for honest, line in self._lines[phase]:
+            log = runner.logger.info if honest else runner.logger.warning
+            log(f"{phase}: {line}")
+
+
+def _describe(dataset: Any) -> list[tuple[bool, str]]:
+    """Whether a gap is left, and a line, for each sampler of observed frames."""
+    found = []
+    for transform in getattr(dataset, "pipeline", ()):
+        if isinstance(transform, SampleObservedFrames):
+            records = (dataset.get_record(index) for index in range(len(dataset)))
+            honest = not transform.legacy_inavit and transform.tau_a >= 0
+            found.append((honest, transform.describe(records)))
+    return found

@@ -1,0 +1,286 @@
+"""Nothing that a model sees of an action to come is later than start - tau_a."""
+
+import csv
+import types
+
+import numpy as np
+import pytest
+
+from mmfusion.datasets import EpicKitchensDataset
+from mmfusion.datasets.transforms import (
+    DecodeVideo,
+    LoadSkeleton,
+    PackInputs,
+    SampleObservedFrames,
+)
+from mmfusion.datasets.video_io import open_video
+from mmfusion.engine import ObservedWindowHook
+from tests.datasets.transforms.helpers import results, skeleton
+from tests.ek100_files import make_ek100
+from tests.video_files import number_of, write_frames, write_video
+
+RULSTM_FPS = 30.0
+
+
+def sample(start, seed=0, frames=4, **options):
+    np.random.seed(seed)
+    sampler = SampleObservedFrames(dict(video=frames), **options)
+    return sampler(dict(sample_id="a", start_sec=start, end_sec=start + 2.0))
+
+
+def test_the_default_is_16_frames_of_64_at_30_a_second():
+    out = SampleObservedFrames(mode="uniform")(dict(start_sec=10.0))
+    times = out["times"]["video"]
+    assert times.shape == (1, 16) and (out["tau_a"], out["tau_o"]) == (1.0, 64 / 30)
+    np.testing.assert_allclose(times[0], 9 - 64 / 30 * (np.arange(16)[::-1] + 0.5) / 16)
+    assert not out["padded"] and out["observed_times"]["video"] is times
+
+
+def test_middles_in_test_and_one_random_time_in_each_part_in_training():
+    out = sample(5.0, tau_o=2.0, mode="uniform")
+    np.testing.assert_allclose(out["times"]["video"], [[2.25, 2.75, 3.25, 3.75]])
+    assert (out["start_sec"], out["end_sec"]) == (2.0, 4.0)
+    drawn = np.stack([sample(5.0, s, tau_o=2.0)["times"]["video"] for s in range(50)])
+    parts = np.floor((drawn - 2.0) * 2)
+    np.testing.assert_array_equal(parts[:, 0], np.tile([0, 1, 2, 3], (50, 1)))
+    assert len(np.unique(drawn)) == 200
+
+
+def test_streams_share_a_warp_and_clips_follow_each_other():
+    frames = dict(video=4, skeleton=4, gaze=12)
+    np.random.seed(0)
+    out = SampleObservedFrames(frames, tau_o=6.0, num_clips=3)(dict(start_sec=9.0))
+    video = out["times"]["video"]
+    np.testing.assert_array_equal(video, out["times"]["skeleton"])
+    np.testing.assert_allclose(out["times"]["gaze"][:, 1::3], video)
+    assert out["times"]["gaze"].shape == (3, 12)
+    np.testing.assert_array_equal(
+        np.floor((video - 2) / 2), np.arange(3)[:, None] + 0 * video
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "times", "padded"),
+    [
+        (3.0, [0.25, 0.75, 1.25, 1.75], False),
+        (2.0, [0.0, 0.0, 0.25, 0.75], True),
+        (1.0, [0.0, 0.0, 0.0, 0.0], True),
+        (0.0, [0.0, 0.0, 0.0, 0.0], True),
+    ],
+)
+def test_the_first_frame_stands_for_what_is_before_it(start, times, padded):
+    out = sample(start, tau_o=2.0, mode="uniform")
+    np.testing.assert_allclose(out["times"]["video"], [times])
+    assert out["padded"] is padded
+
+
+@pytest.mark.parametrize("drop, kept", [("none", 4), ("empty", 2), ("padded", 1)])
+def test_drop(drop, kept):
+    sampler = SampleObservedFrames(tau_o=2.0, drop=drop)
+    starts = (3.0, 1.0, 0.99, 0.0)
+    assert sum(sampler.keeps(dict(start_sec=start)) for start in starts) == kept
+    line = sampler.describe([dict(start_sec=start) for start in starts])
+    assert "3 of 4 clips padded" in line and "2 of them with nothing" in line
+
+
+def test_decoded_frames_appear_before_the_limit(tmp_path):
+    """Frames of an uneven video whose next one comes right after the limit."""
+    stamps = [0, 10, 21, 29, 40, 51, 62, 70, 80, 91, 100, 110]
+    path = str(write_video(tmp_path / "a.mp4", stamps=stamps))
+    own = open_video(path).times
+    for limit in np.r_[own + 1e-9, own - 1e-9, own - 4e-4, own + 0.03]:
+        if limit < 0:
+            continue
+        record = dict(sample_id="a", start_sec=limit + 0.5, video_path=path)
+        for seed in range(3):
+            np.random.seed(seed)
+            sampler = SampleObservedFrames(dict(video=9), tau_a=0.5, tau_o=0.02)
+            out = DecodeVideo()(sampler(dict(record)))
+            shown = own[[number_of(image) for image in out["imgs"]]]
+            assert (shown <= limit).all()
+
+
+def test_where_images_are_missing_the_last_one_stays(tmp_path):
+    """A reader takes the nearest image: here image 10 from 0.75 s on."""
+    folder = write_frames(tmp_path / "frames", [0, 5, 10])
+    record = dict(
+        sample_id="a",
+        start_sec=1.9,
+        frame_dir_path=str(folder),
+        filename_tmpl="img_{:05d}.png",
+        start_index=0,
+        frame_ids=[0, 5, 10],
+        index_fps=10.0,
+    )
+    sampler = SampleObservedFrames(dict(video=4), tau_o=0.8, mode="uniform")
+    out = DecodeVideo()(sampler(record))
+    assert [number_of(image) for image in out["imgs"]] == [0, 0, 5, 5]
+
+
+def test_joints_of_the_action_are_not_seen():
+    data = skeleton()
+    record = results(skeleton_data=data, start_sec=2.04)
+    sampler = SampleObservedFrames(dict(skeleton=50), tau_o=0.5)
+    out = LoadSkeleton()(sampler(record))
+    frames = out["joints"][:, 0, 0, 0]
+    assert frames.min() == 5 and frames.max() == 9  # at 0.9 s
+    data["keypoint"], data["frame_id"] = data["keypoint"][12:], data["frame_id"][12:]
+    data["valid"] = data["valid"][12:]  # they begin at 1.2 s
+    out = LoadSkeleton()(sampler(results(skeleton_data=data, start_sec=2.04)))
+    assert not out["joints_valid"].any() and not out["joints"].any()
+
+
+def test_a_window_in_the_action_is_asked_for_aloud():
+    with pytest.raises(ValueError, match="allow_action=True"):
+        SampleObservedFrames(tau_a=-1.0)
+    options = dict(tau_a=-1.0, allow_action=True)
+    times = sample(5.0, tau_o=1.5, **options)["times"]["video"]
+    assert times.max() > 5.0
+    short = SampleObservedFrames(dict(video=4), tau_o=1.5, mode="uniform", **options)
+    assert short(dict(start_sec=5.0, end_sec=5.4))["times"]["video"].max() < 5.4
+    assert "INTO the action" in short.describe([dict(start_sec=5.0)])
+
+
+@pytest.mark.parametrize(
+    ("length", "numbers"),
+    [
+        (60, [1, *[0] * 15]),
+        # in the middle of the action's room, 0 + 136 - 2 frames on
+        (400, np.floor(np.linspace(7, 135, 16))),
+    ],
+)
+def test_legacy_inavit_counts_as_the_public_loader(length, numbers, monkeypatch):
+    """Worked by hand at 60 frames a second; a 60-frame action gives 1, 0, 0, ..."""
+    monkeypatch.setattr(np.random, "random", lambda size: np.full(size, 0.5))
+    sampler = SampleObservedFrames(legacy_inavit=True)
+    record = dict(start_sec=10.0, start_frame=601, end_frame=601 + length)
+    out = sampler(dict(record, end_sec=10 + length / 60, index_fps=60.0))
+    np.testing.assert_allclose(out["times"]["video"][0] * 60 - 600, numbers)
+    assert (out["tau_a"], out["sampling"]) == (None, "legacy_inavit")
+
+
+def real_records(folder, split):
+    """start_sec of every segment; training through RULSTM's list at 30 a second."""
+    name = "rulstm/training.csv" if split == "train" else "EPIC_100_validation.csv"
+    with open(folder / "ek100" / name, newline="", encoding="utf-8") as stream:
+        rows = list(csv.reader(stream))
+    if split == "train":
+        return [
+            dict(start_sec=int(row[2]) / RULSTM_FPS, end_sec=int(row[3]) / RULSTM_FPS)
+            for row in rows
+        ]
+    head = rows[0]
+    clocks = [
+        [r[head.index(f"{e}_timestamp")] for e in ("start", "stop")] for r in rows[1:]
+    ]
+    seconds = [
+        [
+            sum(float(p) * u for p, u in zip(c.split(":"), (3600, 60, 1), strict=True))
+            for c in pair
+        ]
+        for pair in clocks
+    ]
+    return [dict(start_sec=start, end_sec=stop) for start, stop in seconds]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("split", "total"), [("train", 67_217), ("val", 9_668)], ids=["train", "val"]
+)
+@pytest.mark.parametrize("mode", ["uniform", "random"])
+def test_all_real_segments_keep_the_gap(shared_data, split, total, mode):
+    sampler = SampleObservedFrames(dict(video=16, skeleton=32), mode=mode)
+    records = real_records(shared_data, split)
+    assert len(records) == total
+    np.random.seed(0)
+    for record in records:
+        out = sampler(dict(record))
+        last = max(times.max() for times in out["times"].values())
+        limit = record["start_sec"] - 1.0
+        if limit >= 0:
+            assert last <= limit and out["end_sec"] <= limit
+        else:  # the only exception: the first frame, and flagged
+            assert last == 0.0 and out["padded"]
+        assert min(times.min() for times in out["times"].values()) >= 0
+
+
+def test_clips_without_room_are_as_many_as_are_known(shared_data):
+    """27 of validation start before 1 s, 122 before 3 s."""
+    records = real_records(shared_data, "val")
+    sampler = SampleObservedFrames(tau_o=2.0)
+    assert sum(map(sampler.is_empty, records)) == 27
+    assert sum(map(sampler.is_padded, records)) == 122
+    assert (
+        len(records) - sum(map(SampleObservedFrames(drop="empty").keeps, records)) == 27
+    )
+
+
+def test_legacy_inavit_breaks_the_gap_on_real_segments(shared_data):
+    dataset = EpicKitchensDataset(
+        [],
+        data_root=str(shared_data / "ek100"),
+        split="val",
+        actions=None,
+        test_mode=True,
+        indices=range(0, 9668, 10),
+    )
+    sampler = SampleObservedFrames(legacy_inavit=True, mode="uniform")
+    records = [dataset.get_record(index) for index in range(len(dataset))]
+    gaps = [r["start_sec"] - sampler(dict(r))["times"]["video"].max() for r in records]
+    assert max(gaps) < 0.05  # seconds before the start: never near 1 s
+    assert np.mean(np.array(gaps) <= 0.02) > 0.9
+
+
+def observed_dataset(root, split="val", **options):
+    write_video(root / "videos/P03/videos/P03_02.MP4", num_frames=20)
+    pipeline = [
+        dict(type=SampleObservedFrames, num_frames=dict(video=4), tau_o=0.4, **options),
+        dict(type=DecodeVideo),
+        dict(
+            type=PackInputs, streams=("video",), meta_keys=("tau_a", "tau_o", "padded")
+        ),
+    ]
+    return EpicKitchensDataset(
+        pipeline, data_root=str(root), split=split, test_mode=True
+    )
+
+
+@pytest.fixture
+def root(tmp_path):
+    root = make_ek100(tmp_path)
+    (root / "videos/P03/videos").mkdir(parents=True)
+    return root
+
+
+def test_a_dataset_packs_the_protocol_and_drops_by_request(root, monkeypatch):
+    sample = observed_dataset(root, mode="uniform")[1]["data_samples"]
+    assert (sample.tau_a, sample.tau_o, sample.padded) == (1.0, 0.4, False)
+    lines = []
+    name = "mmfusion.datasets.multimodal_dataset.print_log"
+    monkeypatch.setattr(name, lambda line, **_: lines.append(line))
+    assert len(observed_dataset(root, drop="empty")) == 1
+    assert "1 of 2 records of split 'val' dropped" in lines[0]
+
+
+def test_the_hook_tells_before_each_epoch(root):
+    lines = []
+    logger = types.SimpleNamespace(info=lines.append, warning=lines.append)
+    loader = types.SimpleNamespace(dataset=observed_dataset(root))
+    runner = types.SimpleNamespace(val_dataloader=loader, logger=logger)
+    hook = ObservedWindowHook()
+    hook.before_val_epoch(runner)
+    hook.before_val_epoch(runner)
+    assert len(lines) == 2
+    assert "val: tau_a=1s, tau_o=0.4s" in lines[0] and "1 of 2 clips padded" in lines[0]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [dict(tau_o=0.0), dict(num_clips=0), dict(drop="all"), dict(mode="dense")],
+    ids=str,
+)
+def test_wrong_options(options):
+    with pytest.raises(ValueError, match="expected"):
+        SampleObservedFrames(**options)
+    with pytest.raises(ValueError, match="no start_sec"):
+        SampleObservedFrames()(dict(sample_id="a"))
