@@ -60,6 +60,7 @@ _SECTIONS = {
         "mp_cfg",
         "num_threads",
         "resource_limit",
+        "tune_cpu_allocator",
     },
     "randomness": {"deterministic", "diff_rank_seed", "seed"},
 }

@@ -1,6 +1,7 @@
 """MMEngine's Runner with checkpoints that are plain, atomic and complete."""
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from mmengine.device import is_cuda_available
 from mmengine.dist import barrier, broadcast, is_distributed, is_main_process
 from mmengine.evaluator import Evaluator
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
@@ -36,6 +38,7 @@ from mmfusion.engine.run_state import (
 )
 from mmfusion.engine.work_dir import newest_checkpoint
 from mmfusion.registry import RUNNERS
+from mmfusion.utils.allocator import tune_cpu_allocator
 
 FORMAT = 1
 
@@ -60,12 +63,20 @@ class FusionRunner(Runner):
     param_schedulers: Any
 
     def setup_env(self, env_cfg: dict) -> None:
-        """MMEngine's, with two things more.
+        """MMEngine's, with three things more.
 
         gloo is started first where there is no GPU, as MMEngine's own way wants CUDA.
         ``num_threads`` in ``env_cfg`` fixes PyTorch's threads: small models are fastest
         with one, and results then do not depend on the number of cores.
+        ``tune_cpu_allocator`` keeps freed memory for the next tensors of a CPU.
         """
+        if env_cfg.get("tune_cpu_allocator") and not tune_cpu_allocator():
+            print_log(
+                "env_cfg.tune_cpu_allocator is set, but this C library is not glibc: it"
+                " has no effect",
+                logger="current",
+                level=logging.WARNING,
+            )
         if env_cfg.get("num_threads") is not None:
             torch.set_num_threads(env_cfg["num_threads"])
         if self.distributed and not is_distributed() and not is_cuda_available():

@@ -135,7 +135,7 @@ def build(
         start = time.monotonic()
         with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as scratch:
             output = Path(scratch, "library.so")
-            command = [*compiler, *_flags(isa), *files, "-o", str(output)]
+            command = [*compiler, *compiler_flags(isa), *files, "-o", str(output)]
             fault = _compile(command, scratch)
             if fault is None:
                 digest = _digest(output)
@@ -221,14 +221,15 @@ def _cpu_features() -> set[str]:
     return set()
 
 
-def _flags(isa: str) -> list[str]:
+def compiler_flags(isa: str) -> list[str]:
+    """What the kernels are compiled with."""
     return f"{_FLAGS} {_known_isas()[isa][0]}".split()
 
 
 def _stem(isa: str, sources: Path) -> str:
     """Name of a library but for its compiler and its own checksum."""
     content = hashlib.sha256()
-    parts = [*_flags(isa), sys.platform, platform.machine()]
+    parts = [*compiler_flags(isa), sys.platform, platform.machine()]
     for path in sorted(sources.glob("*.[ch]*")):
         parts += [path.name, hashlib.sha256(path.read_bytes()).hexdigest()]
     content.update("\0".join(parts).encode())

@@ -4,13 +4,15 @@ import ctypes
 import logging
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_void_p
 
 import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from mmfusion.ops.cpu.build import BuildError, open_library
+from mmfusion.ops.cpu.build import ISA_VARIABLE, BuildError, open_library
 
 ABI = 1  # MMF_ABI
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
@@ -119,6 +121,7 @@ _ERRORS = {
 
 _lock = threading.Lock()
 _library: ctypes.CDLL | None = None
+_forced: dict[str, ctypes.CDLL] = {}
 _reason: str | None = None
 _is_fork = False
 
@@ -154,6 +157,33 @@ def instruction_set() -> str:
     return _get().mmf_isa().decode()
 
 
+@contextmanager
+def forced_instruction_set(isa: str) -> Iterator[None]:
+    """Inside, the kernels of another instruction set run, in every thread.
+
+    For comparisons in one process; otherwise ``MMFUSION_CPU_ISA`` chooses.
+
+    Raises:
+        BuildError: this CPU does not have it, or it cannot be built.
+    """
+    global _library
+    before = _library
+    if isa not in _forced:
+        variable = os.environ.get(ISA_VARIABLE)
+        os.environ[ISA_VARIABLE] = isa
+        try:
+            _forced[isa] = _bound_library()
+        finally:
+            del os.environ[ISA_VARIABLE]
+            if variable is not None:
+                os.environ[ISA_VARIABLE] = variable
+    _library = _forced[isa]
+    try:
+        yield
+    finally:
+        _library = before
+
+
 def _get() -> ctypes.CDLL:
     if _library is None:
         missing_reason()
@@ -186,6 +216,10 @@ def pointer(x: Tensor | None) -> int | None:
 
 def _open() -> None:
     global _library
+    _library = _bound_library()
+
+
+def _bound_library() -> ctypes.CDLL:
     library = open_library(_say)
     library.mmf_abi.restype = c_int
     library.mmf_isa.restype = c_char_p
@@ -197,7 +231,7 @@ def _open() -> None:
     for name, structure in _FUNCTIONS.items():
         function = getattr(library, name)
         function.restype, function.argtypes = c_int, [POINTER(structure)]
-    _library = library
+    return library
 
 
 def _say(message: str) -> None:

@@ -1,0 +1,51 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).resolve().parents[3] / "tools" / "benchmarks"
+SECTION = "<!-- scan benchmark: begin -->\nold\n<!-- scan benchmark: end -->\n"
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(TOOLS / "scan.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_a_quick_run_its_continuation_and_the_report(tmp_path):
+    out = tmp_path / "scan.json"
+    quick = ("--quick", "--threads", 1, "--out", out)
+    quick += ("--lengths", 40)
+    done = run(*quick, "--parts", "scan", "bidirectional", "conv")
+    assert done.returncode == 0, done.stderr
+    kept = tmp_path / "scan_quick.json"
+    points = json.loads(kept.read_text())["points"]
+    scan = points["cpu scan b1 l40 d24 n4 forward + backward"]
+    assert {"torch", "loop, unbind", "mamba-ssm's formula"} <= scan["timed"].keys()
+    assert all(timed["seconds"] for timed in scan["timed"].values())
+    assert {"conv", "bidirectional"} <= {point["part"] for point in points.values()}
+    again = run(*quick, "--parts", "scan")
+    assert f"0 new points, {len(points)} from before" in again.stdout
+    (tmp_path / "README.md").write_text(f"head\n{SECTION}tail\n")
+    assert run("--report", tmp_path, "--out", kept).returncode == 0
+    text = (tmp_path / "README.md").read_text()
+    assert text.startswith("head\n") and text.endswith("tail\n") and "old" not in text
+    assert "| 40 |" in text
+    assert (tmp_path / "benchmark.svg").stat().st_size < 100_000
+
+
+@pytest.mark.slow
+def test_peak_of_one_road_in_its_own_process():
+    sizes = ("--lengths", 200, "--channels", 64)
+    done = run("--peak", "torch", "forward + backward", *sizes)
+    assert done.returncode == 0, done.stderr
+    peak = json.loads(done.stdout.splitlines()[-1])
+    assert peak["inputs_and_outputs"] > 200 * 64 * 4 * 7
+
+
+def test_wrong_sizes_are_said(tmp_path):
+    done = run("--rounds", 0)
+    assert done.returncode == 2 and "--rounds is 0" in done.stderr

@@ -1,0 +1,262 @@
+"""Timings that can be trusted on a shared machine: interleaved, paired, quiet.
+
+Every round runs each variant once, A B C A B C ..., so that what slows the machine down
+for a while slows all of them. Ratios are formed round by round. Before a sample the
+other processes' share of the machine is looked at, and waited for to fall.
+"""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mmfusion.utils.paths import write_atomic
+
+ROOT = Path(__file__).resolve().parents[2]
+QUIET = 0.04  # share of the machine that others may use
+SAMPLE = 0.1  # seconds
+_LOOK = 0.05  # seconds over which others are watched
+
+Variants = Mapping[str, Callable[[], object]]
+
+
+class Watch:
+    """How much of the machine other processes used since the watch was started."""
+
+    def __init__(self) -> None:
+        self._start = self._now()
+
+    def others(self) -> float | None:
+        """Share of all cores, 0 to 1; None where /proc/stat does not tell."""
+        if self._start is None:
+            return None
+        now = self._now()
+        busy, own, total = (b - a for a, b in zip(self._start, now, strict=True))
+        return max(0.0, (busy - own) / total) if total else 0.0
+
+    @staticmethod
+    def _now() -> tuple[float, float, float] | None:
+        try:
+            fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+        except OSError:
+            return None
+        ticks = [int(field) / os.sysconf("SC_CLK_TCK") for field in fields]
+        idle = ticks[3] + ticks[4]
+        own = time.process_time()
+        return sum(ticks) - idle, own, sum(ticks)
+
+
+def interleave(
+    variants: Variants,
+    *,
+    rounds: int,
+    limit: float,
+    wait: float = 5.0,
+    sample: float = SAMPLE,
+    sync: Callable[[], None] = lambda: None,
+    tick: Callable[[], None] = lambda: None,
+) -> dict[str, dict[str, Any]]:
+    """Time variants in turn.
+
+    Args:
+        variants: name -> one call. rounds: samples of each.
+        limit: seconds that one call may take; a slower one is timed once, by the call
+            that warms it up.
+        wait: seconds for the machine to become quiet; then a sample is taken anyway.
+        sample: seconds; shorter calls are repeated.
+        sync: waits for the device. tick: called after each sample.
+
+    Returns:
+        For each name: ``seconds`` (a call, one entry a round), ``calls`` in a sample,
+        ``noisy`` samples, in which others used more than ``QUIET`` of the machine.
+    """
+    results: dict[str, dict[str, Any]] = {}
+    for name, call in variants.items():
+        once = _time(call, 1, sync)  # builds, caches, pages
+        if once < limit:
+            once = _time(call, 1, sync)
+        calls = max(1, int(sample / once))
+        seconds = [once] if once > limit else []
+        results[name] = dict(seconds=seconds, calls=calls, noisy=0)
+        tick()
+    for _ in range(rounds):
+        for name, call in variants.items():
+            result = results[name]
+            if result["seconds"] and result["seconds"][0] > limit:
+                continue
+            _wait_for_quiet(wait)
+            watch = Watch()
+            result["seconds"].append(_time(call, result["calls"], sync))
+            result["noisy"] += (watch.others() or 0.0) > QUIET
+            tick()
+    return results
+
+
+def _time(call: Callable[[], object], calls: int, sync: Callable[[], None]) -> float:
+    sync()
+    start = time.perf_counter()
+    for _ in range(calls):
+        call()
+    sync()
+    return (time.perf_counter() - start) / calls
+
+
+def _wait_for_quiet(seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        watch = Watch()
+        time.sleep(_LOOK)
+        if (watch.others() or 0.0) <= QUIET:
+            return
+
+
+def median(result: Mapping[str, Any]) -> float:
+    """Seconds of a call."""
+    return statistics.median(result["seconds"])
+
+
+def ratio(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> tuple[float, ...]:
+    """slow / fast, pair by pair: median, least, greatest.
+
+    A variant with fewer samples than the other is divided by the other's median.
+    """
+    pairs = slow["seconds"], fast["seconds"]
+    if len(pairs[0]) != len(pairs[1]):
+        pairs = [median(slow)], [median(fast)]
+    ratios = sorted(a / b for a, b in zip(*pairs, strict=True))
+    return statistics.median(ratios), ratios[0], ratios[-1]
+
+
+# ---- memory
+
+
+def peak_memory(call: Callable[[], object]) -> int:
+    """Bytes by which resident memory rises while ``call`` runs.
+
+    For a process that has done nothing else of that size: memory that an earlier call
+    left in the heap would not be seen.
+    """
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before = _status("VmRSS")
+    result = call()
+    peak = _status("VmHWM")
+    del result
+    return max(0, peak - before)
+
+
+def _status(key: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"/proc/self/status has no {key}")
+
+
+def in_fresh_process(script: str, *arguments: str) -> Any:
+    """Run a script of this folder; its last line of output as JSON.
+
+    Raises:
+        RuntimeError: it failed, with the end of what it said.
+    """
+    command = [sys.executable, str(Path(__file__).with_name(script)), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr or done.stdout)[-1500:]
+        raise RuntimeError(f"{' '.join(command)} failed ({done.returncode}): {said}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+# ---- the machine
+
+
+def machine() -> dict[str, Any]:
+    """What a reader must know of it, and of the software."""
+    name = platform.processor() or platform.machine()
+    for line in _lines("/proc/cpuinfo"):
+        if line.startswith("model name"):
+            name = line.partition(":")[2].strip()
+            break
+    facts = dict(
+        cpu=name,
+        cores=os.cpu_count(),
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        python=platform.python_version(),
+        date=time.strftime("%Y-%m-%d"),
+    )
+    if torch.cuda.is_available():
+        facts["gpu"] = torch.cuda.get_device_name()
+    return facts
+
+
+def describe(facts: Mapping[str, Any]) -> str:
+    """One line."""
+    gpu = f", {facts['gpu']}" if "gpu" in facts else ""
+    return (
+        f"{facts['cpu']}, {facts['threads']} threads on {facts['cores']} cores{gpu};"
+        f" torch {facts['torch']}, Python {facts['python']}; {facts['date']}"
+    )
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []
+
+
+def floor_rates(isa: str, threads: int) -> dict[str, float] | None:
+    """What ``floor.cpp`` measures here, in 1e9 a second; None without a compiler.
+
+    Args:
+        isa: a name of ``mmfusion.ops.cpu.build.supported_isas()``.
+    """
+    from mmfusion.ops.cpu.build import compiler_flags, find_compilers
+
+    compilers = find_compilers()
+    if not compilers:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder, "floor")
+        flags = [x for x in compiler_flags(isa) if x not in ("-shared", "-fPIC")]
+        source = Path(__file__).with_name("floor.cpp")
+        command = [*compilers[0], *flags, str(source), "-o", str(program)]
+        subprocess.run(command, check=True, capture_output=True)
+        done = subprocess.run(
+            [program, str(threads)], check=True, capture_output=True, text=True
+        )
+    return json.loads(done.stdout)
+
+
+def save_json(path: Path, content: Any) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def write_section(path: Path, name: str, text: str) -> None:
+    """Replace what stands between the two comments of that name in a Markdown file.
+
+    Raises:
+        ValueError: the file has no such section.
+    """
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    old = path.read_text()
+    if old.count(begin) != 1 or old.count(end) != 1:
+        raise ValueError(f"{path} needs one line {begin} and one line {end}")
+    head, rest = old.split(begin)
+    tail = rest.split(end)[1]
+    path.write_text(f"{head}{begin}\n{text.strip()}\n{end}{tail}")
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
