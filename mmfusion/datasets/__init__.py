@@ -7,6 +7,7 @@ from mmfusion.datasets.h2o import H2ODataset
 from mmfusion.datasets.multimodal_dataset import MultiModalDataset
 from mmfusion.datasets.oakink2 import OakInk2Dataset
 from mmfusion.datasets.sampler import SampleKey, SeededSampler
+from mmfusion.datasets.video_list import VideoListDataset
 
 __all__ = [
     "EpicKitchensDataset",
@@ -15,6 +16,7 @@ __all__ = [
     "OakInk2Dataset",
     "SampleKey",
     "SeededSampler",
+    "VideoListDataset",
     "fusion_collate",
     "transforms",
 ]

@@ -23,6 +23,7 @@ from .actions import Action
 from .layout_ek100 import EK100Layout
 from .layout_h2o import H2OLayout
 from .layout_oakink2 import OakInk2Layout
+from .layout_video_lists import KINETICS_LAYOUT, SSV2_LAYOUT
 from .plan import SPLITS, SequencePlan, WorldConfig
 from .recording import Segment
 from .world import World
@@ -62,7 +63,13 @@ class Layout(Protocol):
         """What the world's ceilings need of every clip, from the files alone."""
 
 
-_LAYOUTS: tuple[Layout, ...] = (H2OLayout(), OakInk2Layout(), EK100Layout())
+_LAYOUTS: tuple[Layout, ...] = (
+    H2OLayout(),
+    OakInk2Layout(),
+    EK100Layout(),
+    SSV2_LAYOUT,
+    KINETICS_LAYOUT,
+)
 LAYOUTS = {layout.name: layout for layout in _LAYOUTS}
 
 

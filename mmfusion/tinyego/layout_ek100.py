@@ -24,6 +24,7 @@ from mmfusion.utils.paths import write_atomic
 from mmfusion.utils.tokenizer import train_tokenizer
 
 from .actions import Action
+from .encode import write_video
 from .kitchen import (
     ACTIONS,
     CLUES,
@@ -124,7 +125,7 @@ class EK100Layout:
             sequence=np.str_(video_id),
             names=np.array(BOX_NAMES),
         )
-        write_mp4(path, recording.images)
+        write_video(path, recording.images, FPS)
 
     def write_index(
         self,
@@ -168,28 +169,6 @@ class EK100Layout:
                 start = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
                 contents.append((action, start > TAU_A))
         return contents
-
-
-def write_mp4(path: Path, images: Sequence[np.ndarray]) -> None:
-    """Encode frames (height, width, 3), uint8 BGR, as H.264 at FPS, all of them shown.
-
-    A key frame each second, none that refers to a later one, one thread: small seeks
-    and the same bytes from the same library each time.
-    """
-    import av  # a worker that only draws starts without it
-
-    height, width = images[0].shape[:2]
-    options = {"crf": "23", "preset": "veryfast", "g": str(FPS), "bf": "0"}
-    with av.open(
-        str(path), "w", format="mp4", container_options={"fflags": "+bitexact"}
-    ) as container:
-        stream = container.add_stream("libx264", rate=FPS, options=options)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.thread_count = 1
-        for image in images:
-            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
 
 
 def _participant(subject: int) -> str:

@@ -16,8 +16,8 @@ CONFIGS = sorted(
     for path in ROOT.rglob("*.py")
     if "_base_" not in path.parts
 )
-# paper B's have models of two streams and schedules of their own
-OF_PAPER_A = [name for name in CONFIGS if not name.startswith("mambavl/")]
+_OTHERS = ("mambavl/", "recognition/")  # with tests of their own
+OF_PAPER_A = [name for name in CONFIGS if not name.startswith(_OTHERS)]
 TABLE_2 = [name for name in CONFIGS if name.endswith(("h2o.py", "oakink2.py"))]
 # OakInk2's models are H2O's, and Small is Tiny but for its width: a step of each kind
 FULL_SIZE = [name for name in TABLE_2 if name.endswith("tiny_h2o.py")]

@@ -58,16 +58,31 @@ class Group:
         """The highest rate."""
         return max(self.rates)
 
-    def title(self) -> str:
-        """Its parts of the model, such as ``encoders.video, heads``."""
-        parts = dict.fromkeys(_part(name) for name in self.names)
-        shown = ", ".join([*parts][:_MOST_NAMES])
-        return f"{shown}, ..." if len(parts) > _MOST_NAMES else shown
+    def parts(self, depth: int) -> dict[str, None]:
+        """Its parts of the model; ``depth`` names of an encoder, one of the rest."""
+        return dict.fromkeys(_part(name, depth) for name in self.names)
 
 
-def _part(name: str) -> str:
+def _part(name: str, depth: int) -> str:
     first, *rest = name.split(".")
-    return f"{first}.{rest[0]}" if first == "encoders" else first
+    return ".".join([first, *rest[: depth - 1]]) if first == "encoders" else first
+
+
+def titles_of(groups: Sequence[Group]) -> list[str]:
+    """Each group's parts of the model, such as ``encoders.video, heads``.
+
+    An encoder whose layers have several rates is named layer by layer.
+    """
+    titles = []
+    for group in groups:
+        others = [other for other in groups if other.peak != group.peak]
+        for depth in (2, 3, 4):
+            parts = group.parts(depth)
+            if not any(parts.keys() & other.parts(depth).keys() for other in others):
+                break
+        shown = ", ".join([*parts][:_MOST_NAMES])
+        titles.append(f"{shown}, ..." if len(parts) > _MOST_NAMES else shown)
+    return titles
 
 
 def follow(config: Config, *, steps: int = 20, scale: float = 1.0) -> list[Group]:
@@ -144,12 +159,13 @@ def plot(groups: Sequence[Group], steps: int, title: str) -> bytes:
 
     figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
     styles = ("-", "--", ":", "-.")  # curves of equal rates lie on each other
+    titles = titles_of(groups)
     for number, group in enumerate(groups):
         axes.plot(
             [step / steps for step in range(len(group.rates))],
             group.rates,
             styles[number % len(styles)],
-            label=f"{group.title()} (decay {group.weight_decay:g})",
+            label=f"{titles[number]} (decay {group.weight_decay:g})",
         )
     axes.set(yscale="log", xlabel="epoch", ylabel="learning rate", title=title)
     axes.grid(alpha=0.3)
@@ -166,9 +182,9 @@ def table_of(groups: Sequence[Group], title: str) -> Table:
     table.add_column("parameters of", no_wrap=True)
     for name in ("first lr", "peak lr", "last lr", "weight decay", "tensors", "values"):
         table.add_column(name, justify="right", no_wrap=True)
-    for group in groups:
+    for group, parts in zip(groups, titles_of(groups), strict=True):
         table.add_row(
-            group.title(),
+            parts,
             *(f"{x:.3g}" for x in (group.rates[0], group.peak, group.rates[-1])),
             f"{group.weight_decay:g}",
             str(len(group.names)),

@@ -9,7 +9,10 @@ from mmfusion.datasets.transforms.load_skeleton import LoadSkeleton
 from mmfusion.datasets.transforms.normalize_skeleton import NormalizeSkeleton
 from mmfusion.datasets.transforms.pack_inputs import PackInputs
 from mmfusion.datasets.transforms.project_skeleton import ProjectSkeleton
+from mmfusion.datasets.transforms.rand_augment import RandAugment
+from mmfusion.datasets.transforms.repeat_augment import RepeatAugment
 from mmfusion.datasets.transforms.sample_observed_frames import SampleObservedFrames
+from mmfusion.datasets.transforms.sample_segments import SampleSegments, SampleWindow
 from mmfusion.datasets.transforms.sample_times import SampleTimes
 from mmfusion.datasets.transforms.tokenize_questions import TokenizeQuestions
 
@@ -25,7 +28,11 @@ __all__ = [
     "NormalizeSkeleton",
     "PackInputs",
     "ProjectSkeleton",
+    "RandAugment",
+    "RepeatAugment",
     "SampleObservedFrames",
+    "SampleSegments",
     "SampleTimes",
+    "SampleWindow",
     "TokenizeQuestions",
 ]

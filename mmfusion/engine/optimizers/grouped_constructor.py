@@ -7,13 +7,14 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 
 from mmfusion.engine.errors import ConfigError
+from mmfusion.engine.optimizers.layer_decay import LayerDecay
 from mmfusion.registry import (
     OPTIM_WRAPPER_CONSTRUCTORS,
     OPTIM_WRAPPERS,
     OPTIMIZERS,
 )
 
-_KEYS = ("custom_keys", "norm_decay_mult", "bias_decay_mult")
+_KEYS = ("custom_keys", "norm_decay_mult", "bias_decay_mult", "layer_decay")
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -30,7 +31,8 @@ class GroupedOptimWrapperConstructor:
             ``bias_decay_mult``. Each of a parameter's two factors comes from the
             longest key that gives it, so that ``neck.`` may set the rate of a fusion
             and ``.A_log`` the decay of the same parameter; a decay that no key gives
-            is that of norms and biases, or 1.
+            is that of norms and biases, or 1. ``layer_decay``: arguments of
+            :class:`LayerDecay`, whose scale multiplies the rate.
     """
 
     def __init__(
@@ -55,19 +57,25 @@ class GroupedOptimWrapperConstructor:
                 )
         self.norm_decay = options.get("norm_decay_mult", 1.0)
         self.bias_decay = options.get("bias_decay_mult", 1.0)
+        decay = options.get("layer_decay")
+        self.layer_decay = None if decay is None else LayerDecay(**decay)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """The optimizer wrapper for the parameters of ``model`` that are trained."""
         model = getattr(model, "module", model)
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         seen: set[int] = set()
+        names = [name for name, _ in model.named_parameters()]
+        scales = self.layer_decay.scales(names) if self.layer_decay else {}
         for module_name, module in model.named_modules():
             for name, parameter in module.named_parameters(recurse=False):
                 if not parameter.requires_grad or id(parameter) in seen:
                     continue
                 seen.add(id(parameter))
-                multipliers = self._multipliers(f"{module_name}.{name}", module)
-                groups.setdefault(multipliers, []).append(parameter)
+                full = f"{module_name}.{name}"
+                lr_mult, decay_mult = self._multipliers(full, module)
+                key = (lr_mult * scales.get(full, 1.0), decay_mult)
+                groups.setdefault(key, []).append(parameter)
         optimizer = OPTIMIZERS.build(
             self.optimizer_cfg,
             default_args={"params": [self._group(*item) for item in groups.items()]},
@@ -75,7 +83,7 @@ class GroupedOptimWrapperConstructor:
         logger = MMLogger.get_current_instance()
         for (lr_mult, decay_mult), parameters in groups.items():
             logger.info(
-                f"optimizer group: {len(parameters)} parameters, lr x {lr_mult}, "
+                f"optimizer group: {len(parameters)} parameters, lr x {lr_mult:g}, "
                 f"weight decay x {decay_mult}"
             )
         cfg = {"type": "mmfusion.FusionOptimWrapper", **self.wrapper_cfg}

@@ -49,7 +49,8 @@ class ActionHead(ClassificationHead):
         loss: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        table = torch.as_tensor(read_pairs(pairs) if isinstance(pairs, str) else pairs)
+        rows = read_pairs(pairs) if isinstance(pairs, str) else pairs
+        table = torch.as_tensor(rows, device="cpu")  # its content, whatever the device
         if table.dim() != 2 or table.shape[1] != 2 or table.is_floating_point():
             raise ValueError(
                 f"pairs is {table.dtype} {tuple(table.shape)}, expected whole numbers"

@@ -1,0 +1,6 @@
+"""Tools are scripts, not a package: make theirs importable."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools" / "analysis"))
