@@ -1,7 +1,7 @@
 """Questions for anticipation: a recogniser labels what is observed, the bank asks.
 
     python tools/questions/from_observed.py \\
-        configs/mambavl/video_only_nano_tinyego_anticipation.py \\
+        configs/mambavl/video_only_nano_tinyego_observed.py \\
         work_dirs/video_only_nano_tinyego/best.pth
 
 CONFIG is an anticipation config of the recogniser's own model: its window decides what

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 TOOL = ROOT / "tools" / "questions" / "from_observed.py"
-CONFIG = ROOT / "configs" / "mambavl" / "video_only_nano_tinyego_anticipation.py"
+CONFIG = ROOT / "configs" / "mambavl" / "video_only_nano_tinyego_observed.py"
 
 
 @pytest.fixture
