@@ -5,6 +5,14 @@
 
 ``--check`` runs forward and backward of a small bidirectional and a small packed scan
 and ends with status 1 where a backend is wrong.
+
+Environment variables that decide what runs:
+
+    MMFUSION_SCAN_BACKEND   the backend to use, in place of auto
+    MMFUSION_CPU_ISA        the instruction set of cpu: avx512, avx2, sse2, neon
+    MMFUSION_CACHE          where cpu keeps what it builds; else ~/.cache/mmfusion
+    CXX                     the C++ compiler that builds it, tried before c++
+    TRITON_INTERPRET=1      triton's kernels on a CPU, slowly
 """
 
 import argparse

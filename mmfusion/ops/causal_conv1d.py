@@ -7,7 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmfusion.ops.backends import candidates
-from mmfusion.ops.checks import check_lengths, check_shape, check_tensors
+from mmfusion.ops.checks import (
+    check_given,
+    check_lengths,
+    check_shape,
+    check_tensors,
+)
 from mmfusion.ops.precision import autocast_dtype
 
 
@@ -89,7 +94,9 @@ def causal_conv1d_update(
 def _check(
     x: Tensor, weight: Tensor, bias: Tensor | None, activation: str | None
 ) -> None:
-    if weight.dim() != 2 or 0 in weight.shape or weight.shape[0] != x.shape[-1]:
+    check_given(x=x, weight=weight)
+    sizes = x.shape[-1:]  # of the channels, or none
+    if weight.dim() != 2 or 0 in weight.shape or weight.shape[:1] != sizes:
         raise ValueError(
             f"x has shape {tuple(x.shape)} and weight {tuple(weight.shape)}, expected"
             " (b, l, d) and (d, w)"

@@ -1,6 +1,6 @@
 """Checks of the public functions here: each says the argument, its value and why."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -8,8 +8,17 @@ from torch import Tensor
 FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
-def check_shape(name: str, value: Tensor, shape: Sequence[int]) -> None:
-    """Raise ValueError unless the tensor has exactly this shape."""
+def check_given(**tensors: Tensor | None) -> None:
+    """Raise ValueError unless each is a tensor."""
+    for name, value in tensors.items():
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{name} is a {type(value).__name__}, expected a tensor")
+
+
+def check_shape(name: str, value: Tensor | None, shape: Sequence[int]) -> None:
+    """Raise ValueError unless it is a tensor of exactly this shape."""
+    check_given(**{name: value})
+    assert value is not None
     if tuple(value.shape) != tuple(shape):
         raise ValueError(
             f"{name} has shape {tuple(value.shape)}, expected {tuple(shape)}"
@@ -54,7 +63,7 @@ def check_lengths(
     if isinstance(lengths, Tensor):
         raise ValueError("lengths is a tensor, expected a sequence of int")
     total = tokens.shape[1] if tokens.dim() == 3 else None
-    packed = tuple(lengths)
+    packed = tuple(lengths) if isinstance(lengths, Iterable) else ()
     if not packed or any(not isinstance(x, int) or x < 1 for x in packed):
         raise ValueError(f"lengths is {lengths}, expected integers of 1 or more")
     if total is not None and sum(packed) != total:

@@ -11,7 +11,12 @@ import torch
 from torch import Tensor
 
 from mmfusion.ops.backends import ScanCall, ScanInputs, resolve
-from mmfusion.ops.checks import check_lengths, check_shape, check_tensors
+from mmfusion.ops.checks import (
+    check_given,
+    check_lengths,
+    check_shape,
+    check_tensors,
+)
 from mmfusion.ops.precision import full_precision
 
 
@@ -105,6 +110,7 @@ def selective_scan(
         >>> selective_scan(u, delta, A, B, C).shape
         torch.Size([2, 5, 4])
     """
+    check_given(u=u)
     packed = check_lengths(lengths, u)
     one = _check_direction("", ScanInputs(u, delta, A, B, C, D, delta_bias), packed)
     _check_gate(z, u)
@@ -155,9 +161,16 @@ def bidirectional_scan(
     Raises:
         ValueError: as :func:`selective_scan`.
     """
+    for prefix, one in (("forward", forward), ("backward", backward)):
+        if not isinstance(one, ScanInputs):
+            raise ValueError(
+                f"{prefix} is a {type(one).__name__}, expected a ScanInputs"
+            )
+    check_given(**{"forward.u": forward.u})
     packed = check_lengths(lengths, forward.u)
     for name in ("u", "A", "B"):
         value, expected = getattr(backward, name), getattr(forward, name)
+        check_given(**{f"forward.{name}": expected})
         check_shape(f"backward.{name}", value, expected.shape)
     check_tensors(**{"forward.u": forward.u, "backward.u": backward.u})
     both = (
@@ -186,6 +199,7 @@ def _check_direction(
 ) -> ScanInputs:
     """Check one direction; give B and C their groups, the parameters their dtype."""
     u, delta, A, B, C, D, delta_bias = one
+    check_given(**{f"{prefix}{k}": x for k, x in dict(u=u, A=A, B=B, C=C).items()})
     if u.dim() != 3 or 0 in u.shape:
         raise ValueError(
             f"{prefix}u has shape {tuple(u.shape)}, expected (b, l, d), none 0"

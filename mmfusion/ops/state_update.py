@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmfusion.ops.checks import check_shape, check_tensors
+from mmfusion.ops.checks import check_given, check_shape, check_tensors
 from mmfusion.ops.precision import full_precision
 
 
@@ -35,10 +35,11 @@ def selective_state_update(
     Raises:
         ValueError: a shape, dtype or device does not fit.
     """
+    check_given(u=u, A=A, B=B, C=C)
     if u.dim() != 2 or 0 in u.shape:
         raise ValueError(f"u has shape {tuple(u.shape)}, expected (b, d), none 0")
-    if A.dim() != 2:
-        raise ValueError(f"A has shape {tuple(A.shape)}, expected (d, n)")
+    if A.dim() != 2 or A.shape[1] == 0:
+        raise ValueError(f"A has shape {tuple(A.shape)}, expected (d, n), n >= 1")
     batch, channels = u.shape
     B, C = (x.unsqueeze(1) if x.dim() == 2 else x for x in (B, C))
     groups = B.shape[1] if B.dim() == 3 else 1
@@ -56,10 +57,10 @@ def selective_state_update(
     )
     given = dict(state=state, delta=delta, A=A, B=B, C=C, D=D, z=z)
     given["delta_bias"] = delta_bias
-    check_tensors(u=u, **given)
     for name, value in given.items():
-        if value is not None:
+        if value is not None or name in ("state", "delta"):
             check_shape(name, value, shapes[name])
+    check_tensors(u=u, **given)
     with full_precision(u):
         return _step(state, u, delta, A, B, C, D, z, delta_bias, delta_softplus)
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmfusion.ops.backends import ScanCall
+from mmfusion.ops.gradients import differentiable_once
 
 _CHUNK_ELEMENTS = 1 << 19  # state elements of a chunk: what stays in the cache
 _CHUNK_LIMITS = (32, 128)  # tokens: the fewer, the more states the backward keeps
@@ -69,7 +70,9 @@ def _scan_sequence(
         if one.D is not None:
             skips.append(_row(one.D, k) * u)
         parts.append(_by_group(u, delta, one.A, B, C, reverse))
-    joined = [torch.cat(pair) for pair in zip(*parts, strict=True)]
+    joined = list(parts[0])
+    if len(parts) > 1:
+        joined = [torch.cat(pair) for pair in zip(*parts, strict=True)]
     state = _initial_state(call, joined, k)
     u, delta, A, B, C = joined
     y, last = chunked_scan(
@@ -234,8 +237,9 @@ def _setup_context(ctx, inputs, output):
 
 
 def _backward(ctx, grad_y, grad_last, grad_borders):
-    grads = _chunked_scan_backward(grad_y, grad_last, *ctx.saved_tensors)
-    return (*grads, None)
+    sources = (grad_y, grad_last, *ctx.saved_tensors)
+    grads = _chunked_scan_backward(*sources)
+    return (*differentiable_once("torch", grads, sources), None)
 
 
 _chunked_scan.register_autograd(_backward, setup_context=_setup_context)

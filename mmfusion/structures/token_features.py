@@ -60,6 +60,12 @@ class TokenFeatures:
         return TokenFeatures(self.tokens.repeat_interleave(times, 0), cls, mask)
 
 
+# a model that gives it can be exported as it is
+torch.export.register_dataclass(
+    TokenFeatures, serialized_type_name="mmfusion.TokenFeatures"
+)
+
+
 def row_repeats(rows: Mapping[str, int]) -> dict[str, int]:
     """How often each stream's rows are repeated to be as many as the most.
 

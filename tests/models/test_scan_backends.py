@@ -80,7 +80,7 @@ def test_same_results_with_every_backend(name, backend):
 
 
 class ClsOnly(torch.nn.Module):
-    """Plain tensors out, which torch.export asks for."""
+    """Plain tensors out: what is saved then needs no mmfusion."""
 
     def __init__(self, model):
         super().__init__()
@@ -109,6 +109,17 @@ def test_exports_without_a_loop_over_tokens(small_video_mamba, tmp_path):
     torch.export.save(program, tmp_path / "model.pt2")
     loaded = torch.export.load(tmp_path / "model.pt2").module()
     torch.testing.assert_close(loaded(x), model(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_exports_as_it_is(small_video_mamba, tmp_path):
+    model, x = small_video_mamba
+    program = torch.export.export(model.model, (x,))
+    torch.export.save(program, tmp_path / "model.pt2")
+    feats = torch.export.load(tmp_path / "model.pt2").module()(x.flip(0))
+    assert isinstance(feats, TokenFeatures) and feats.mask is None
+    torch.testing.assert_close(feats.cls, model(x.flip(0)), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.slow

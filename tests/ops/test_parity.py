@@ -163,6 +163,43 @@ def test_gradcheck(backend, lengths):
     assert torch.autograd.gradcheck(forward, leaves)
 
 
+def test_second_gradients_of_the_reference():
+    inputs = make_inputs(Case(3, 1, 2, 1, lengths=(1, 2)))
+    names = [name for name in inputs if name not in ("w", "v")]
+    options = dict(delta_softplus=True, lengths=(1, 2), backend="reference")
+
+    def forward(*values):
+        return selective_scan(**dict(zip(names, values, strict=True)), **options)
+
+    leaves = tuple(inputs[name].double().requires_grad_() for name in names)
+    assert torch.autograd.gradgradcheck(forward, leaves)
+
+
+@fast_backends
+def test_second_gradients_are_refused(backend):
+    inputs = {k: x.requires_grad_() for k, x in make_inputs(Case(40)).items()}
+    del inputs["w"], inputs["v"]
+    y = selective_scan(**inputs, delta_softplus=True, backend=backend)
+    for name in ("u", "A", "initial_state"):
+        (gradient,) = torch.autograd.grad(y.sum(), inputs[name], create_graph=True)
+        loss = y.sum() + gradient.square().sum()  # B is reached without it, too
+        with pytest.raises(RuntimeError, match=f"{backend} .*cannot be differentiated"):
+            torch.autograd.grad(loss, inputs["B"], retain_graph=True)
+
+
+@every_backend
+@pytest.mark.parametrize("states", [1, 4, 5])
+def test_infinite_delta_and_huge_A_are_nan_only_where_the_reference_is(backend, states):
+    """What precedes an infinite delta, and every gradient of an A of -3e38."""
+    case = Case(50, 1, 3, states, without=frozenset(("initial_state", "last_state")))
+    for name, value in (("delta", torch.inf), ("A", -3e38)):
+        inputs = make_inputs(case)
+        inputs[name].flatten()[-1] = value  # of the last token, or of the last channel
+        truth = run(case, inputs, "reference")
+        for key, result in run(case, inputs, backend).items():
+            assert not (result.isnan() & truth[key].isfinite()).any(), (name, key)
+
+
 def is_over_tokens(name):
     return name.removesuffix("_b") in ("u", "delta", "B", "C", "z")
 

@@ -101,6 +101,10 @@ def test_autocast_does_not_reach_the_scan():
         (dict(lengths=(2.5, 2.5)), "expected integers"),
         (dict(lengths=torch.tensor([2, 3])), "sequence of int"),
         (dict(lengths=()), "1 or more"),
+        (dict(lengths=5), "expected integers"),
+        (dict(B=None), "B is a NoneType, expected a tensor"),
+        (dict(u=[[0.0]]), "u is a list, expected a tensor"),
+        (dict(D=[0.0] * 6), "D is a list, expected a tensor"),
         (dict(u=torch.zeros(2, 5, 6, dtype=torch.int64)), "u has dtype torch.int64"),
         (dict(A=torch.zeros(6, 4, dtype=torch.complex64)), "A has dtype"),
         (dict(A=torch.zeros(6, 4).double()), "every tensor is float64 or none"),
@@ -124,6 +128,10 @@ def test_wrong_directions_raise():
         bidirectional_scan(one, two)
     with pytest.raises(ValueError, match="backward.delta has shape"):
         bidirectional_scan(one, one._replace(delta=two.delta))
+    with pytest.raises(ValueError, match="backward is a tuple, expected a ScanInputs"):
+        bidirectional_scan(one, tuple(one))
+    with pytest.raises(ValueError, match="backward.u is a NoneType, expected a tensor"):
+        bidirectional_scan(one, one._replace(u=None))
 
 
 def test_wrong_steps_raise():
@@ -133,6 +141,10 @@ def test_wrong_steps_raise():
         selective_state_update(state[:1], u, u, A, B, B)
     with pytest.raises(ValueError, match="C has shape"):
         selective_state_update(state, u, u, A, B, B[:, :3])
+    with pytest.raises(ValueError, match="state is a NoneType, expected a tensor"):
+        selective_state_update(None, u, u, A, B, B)
+    with pytest.raises(ValueError, match="expected .d, n., n >= 1"):
+        selective_state_update(state[..., :0], u, u, A[:, :0], B[:, :0], B[:, :0])
 
 
 def test_backend_by_environment_and_context(monkeypatch):

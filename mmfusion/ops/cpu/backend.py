@@ -25,6 +25,7 @@ from mmfusion.ops.cpu.library import (
     pointer,
     tensor_argument,
 )
+from mmfusion.ops.gradients import differentiable_once
 
 _CHUNK = 32  # tokens from one kept state to the next: kSteps of scan.h
 _PER_DIRECTION = 7  # tensors of ScanInputs
@@ -331,25 +332,10 @@ def _below_autograd(name: str, keyset, *args):
         return operator.redispatch(keyset & torch._C._after_autograd_keyset, *args)
 
 
-def _backward(name: str, *args) -> Sequence[Tensor]:
-    """Gradients whose own differentiation is an error, not silently zero."""
+def _backward(name: str, *args) -> Sequence[Tensor | None]:
     grads = getattr(torch.ops.mmfusion, name)(*args)
-    if not torch.is_grad_enabled():  # it is where the caller wants to create_graph
-        return grads
-    return _Once.apply(*(grad.detach().requires_grad_() for grad in grads))
-
-
-class _Once(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, *grads):
-        return grads
-
-    @staticmethod
-    def backward(ctx, *grads):
-        raise RuntimeError(
-            "gradients of the cpu backend cannot be differentiated again; use"
-            " backend='reference', or scan_backend('reference') around the model"
-        )
+    sources = [x for x in args if isinstance(x, Tensor)]
+    return differentiable_once("cpu", grads, sources)
 
 
 def _define(

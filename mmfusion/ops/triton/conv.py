@@ -11,6 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from mmfusion.ops.gradients import differentiable_once
 from mmfusion.ops.triton import plan as plans
 from mmfusion.ops.triton.plan import ceil_div, make_plan, table
 
@@ -205,7 +206,8 @@ def _setup_context(ctx, inputs, output) -> None:
 
 def _backward(ctx, dy):
     x, weight, bias = ctx.saved_tensors
-    dx, dweight, dbias = backward_op(dy, x, weight, bias, *ctx.options)
+    grads = backward_op(dy, x, weight, bias, *ctx.options)
+    dx, dweight, dbias = differentiable_once("triton", grads, (dy, x, weight, bias))
     return dx, dweight, None if bias is None else dbias, None, None, None
 
 

@@ -12,6 +12,7 @@ import torch
 import triton
 from torch import Tensor
 
+from mmfusion.ops.gradients import differentiable_once
 from mmfusion.ops.triton import plan as plans
 from mmfusion.ops.triton.plan import Plan, ceil_div, plan_scan, table
 from mmfusion.ops.triton.scan_kernels import (
@@ -394,10 +395,12 @@ def _backward(ctx, dy, dlast, _):
     D, delta_bias, z, states = saved[4 * s + 1 :]
     if dy is None:
         dy = torch.zeros(u[0].shape, dtype=u[0].dtype, device=u[0].device)
-    du, ddelta, dA, dB, dC, dD, dbias, dz, dinitial = backward_op(
+    grads = backward_op(
         dy, None if dlast is None else dlast.contiguous(), u, delta, A, B, C, D,
         delta_bias, z, states, *ctx.options,
     )  # fmt: skip
+    grads = differentiable_once("triton", grads, (dy, dlast, *saved))
+    du, ddelta, dA, dB, dC, dD, dbias, dz, dinitial = grads
     return (
         list(du.unbind()), list(ddelta.unbind()), dA, list(dB.unbind()),
         list(dC.unbind()), None if D is None else dD,

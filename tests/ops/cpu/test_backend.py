@@ -127,13 +127,9 @@ def test_a_gradient_through_the_last_state_alone():
         torch.testing.assert_close(value, truth, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("function", ["scan", "conv"])
-def test_a_second_backward_is_refused(function):
-    u, *rest = direction()
-    if function == "scan":
-        y = selective_scan(u, *rest[:4], backend="cpu")
-    else:
-        y = causal_conv1d(u, torch.randn(D, 4), activation="silu", backend="cpu")
+def test_a_second_backward_of_the_convolution_is_refused():
+    u = direction().u
+    y = causal_conv1d(u, torch.randn(D, 4), activation="silu", backend="cpu")
     (gradient,) = torch.autograd.grad(y.sum(), u, create_graph=True)
     with pytest.raises(RuntimeError, match="cannot be differentiated again; use"):
         gradient.sum().backward()

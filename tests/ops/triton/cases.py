@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mmfusion.ops import causal_conv1d, selective_scan
 from mmfusion.ops.backends import ScanCall, ScanInputs, get_backend
 from mmfusion.ops.triton import plan
 from tests.tolerances import FORWARD, GRADIENT
@@ -265,3 +266,17 @@ def test_compiles_without_a_break(monkeypatch):
     ours, expected = (torch.autograd.grad(y.sum(), leaves) for y in (ours, expected))
     for one_gradient, other in zip(ours, expected, strict=True):
         assert torch.equal(one_gradient, other)
+
+
+@pytest.mark.parametrize("function", ["scan", "conv"])
+def test_a_second_backward_is_refused(function):
+    u, delta = torch.randn(1, 5, 4, device=DEVICE), torch.rand(1, 5, 4, device=DEVICE)
+    A, B = -torch.rand(4, 2, device=DEVICE), torch.randn(1, 5, 2, device=DEVICE)
+    u.requires_grad_()
+    if function == "scan":
+        y = selective_scan(u, delta, A, B, B, backend="triton")
+    else:
+        y = causal_conv1d(u, A, activation="silu", backend="triton")
+    (gradient,) = torch.autograd.grad(y.sum(), u, create_graph=True)
+    with pytest.raises(RuntimeError, match="triton .*cannot be differentiated"):
+        torch.autograd.grad(y.sum() + gradient.sum(), u)

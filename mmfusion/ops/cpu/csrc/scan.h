@@ -22,6 +22,7 @@ constexpr int kSteps = 32;         /* tokens of a chunk, from one checkpoint to 
 constexpr int kBlockChannels = 96; /* at most so many channels make a work item */
 constexpr int kStateUnit = 4;      /* states are padded to a multiple of this */
 constexpr int kMaxStates = 256;
+constexpr float kHuge = 3e38f;
 
 struct Sequence {
   int64_t start, length; /* tokens */
@@ -154,17 +155,19 @@ MMF_INLINE int64_t index_of(const mmf_tensor& x, const Item& item, int64_t token
 }
 
 /* A log2(e), state by state: rates[v * padded_states + s]. Returns in limits[v] the
- * largest |rate| of each channel, by which exp2_of_product's range is judged. */
+ * largest |rate| of each channel, by which exp2_of_product's range is judged. Padding is
+ * tiny, not 0, which an infinite delta would make NaN; a huge A stays finite likewise. */
 inline void pack_rates(const mmf_scan& call, const Layout& w, const Item& item,
                        const float* A, vf* rates, vf* limits) {
   const int64_t n = call.n;
   for (int v = 0; v < item.vectors; ++v) {
     vf limit = {};
     for (int64_t s = 0; s < w.padded_states; ++s) {
-      vf rate = {};
+      vf rate = splat(-1e-30f);
       if (s < n)
         for (int i = 0; i < lanes_of(item, v); ++i)
           rate[i] = A[(item.channel + v * W + i) * n + s] * kLog2E;
+      rate = rate < -kHuge ? splat(-kHuge) : rate;
       rates[v * w.padded_states + s] = rate;
       vf size = absolute(rate);
       limit = size <= limit ? limit : size; /* a NaN stays */

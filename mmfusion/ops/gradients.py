@@ -1,0 +1,38 @@
+"""Gradients that are computed by hand, which nothing can differentiate again."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def differentiable_once(
+    backend: str, grads: Sequence[Tensor | None], sources: Sequence[Tensor | None]
+) -> list[Tensor | None]:
+    """The gradients; differentiating them again is an error, not silently zero.
+
+    Args:
+        backend: its name, for the message. grads: of any shapes; None stays.
+        sources: what the gradients depend on.
+    """
+    if not torch.is_grad_enabled():  # it is where the caller wants to create_graph
+        return list(grads)
+    given = [grad for grad in grads if grad is not None]
+    tied = iter(_Once.apply(backend, len(given), *given, *sources))
+    return [None if grad is None else next(tied) for grad in grads]
+
+
+class _Once(torch.autograd.Function):
+    """Passes gradients on, tied to what they depend on by a backward that raises."""
+
+    @staticmethod
+    def forward(ctx, backend, count, *tensors):
+        ctx.backend = backend
+        return tuple(grad.view_as(grad) for grad in tensors[:count])
+
+    @staticmethod
+    def backward(ctx, *grads):
+        raise RuntimeError(
+            f"gradients of the {ctx.backend} backend cannot be differentiated again;"
+            " use backend='reference', or scan_backend('reference') around the model"
+        )
