@@ -57,6 +57,7 @@ _SECTIONS = {
     "env_cfg": {
         "cudnn_benchmark",
         "dist_cfg",
+        "flush_denormals",
         "mp_cfg",
         "num_threads",
         "resource_limit",

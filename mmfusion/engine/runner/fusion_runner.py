@@ -63,13 +63,21 @@ class FusionRunner(Runner):
     param_schedulers: Any
 
     def setup_env(self, env_cfg: dict) -> None:
-        """MMEngine's, with three things more.
+        """MMEngine's, with four things more.
 
         gloo is started first where there is no GPU, as MMEngine's own way wants CUDA.
         ``num_threads`` in ``env_cfg`` fixes PyTorch's threads: small models are fastest
         with one, and results then do not depend on the number of cores.
         ``tune_cpu_allocator`` keeps freed memory for the next tensors of a CPU.
+        ``flush_denormals`` makes a CPU take numbers under 1.2e-38 for zero: gradients
+        that fade along a scan get there, and such numbers are very slow.
         """
+        if env_cfg.get("flush_denormals") and not torch.set_flush_denormal(True):
+            print_log(
+                "env_cfg.flush_denormals is set, but this CPU cannot: it has no effect",
+                logger="current",
+                level=logging.WARNING,
+            )
         if env_cfg.get("tune_cpu_allocator") and not tune_cpu_allocator():
             print_log(
                 "env_cfg.tune_cpu_allocator is set, but this C library is not glibc: it"

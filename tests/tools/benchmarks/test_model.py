@@ -1,0 +1,42 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from model import Classifier, floor_of, parse_args
+
+TOOL = Path(__file__).resolve().parents[3] / "tools" / "benchmarks" / "model.py"
+SECTION = "<!-- model benchmark: begin -->\nold\n<!-- model benchmark: end -->\n"
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(TOOL), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_a_quick_run_and_its_report(tmp_path):
+    out = tmp_path / "model.json"
+    done = run("--quick", "--no-memory", "--tune", "--threads", 1, "--out", out)
+    assert done.returncode == 0, done.stderr
+    kept = tmp_path / "model_quick.json"
+    points = json.loads(kept.read_text())["points"]
+    step = points["nano 2x32 b1 training step tuned"]
+    assert {"torch", "reference"} <= step["timed"].keys()
+    (tmp_path / "README.md").write_text(SECTION)
+    assert run("--report", tmp_path, "--out", kept).returncode == 0
+    assert "| training step, tuned |" in (tmp_path / "README.md").read_text()
+
+
+def test_floor_of_tiny_counts_ten_giga_multiply_adds():
+    args = parse_args([])
+    with torch.device("meta"):
+        model = Classifier("tiny", 8, 224)
+    rates = dict.fromkeys(
+        ("exp2_glanes", "fma_glanes", "copy_10mb_gb", "copy_512mb_gb"), 1e30
+    )
+    floor = floor_of(model, args, rates, 1e9)
+    assert floor["inference"] == pytest.approx(10.2, abs=0.1)
+    assert floor["training step"] == pytest.approx(3 * floor["inference"])

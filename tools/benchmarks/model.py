@@ -1,0 +1,381 @@
+"""Time a whole VideoMamba, inference and training step, against the loop over tokens.
+
+    python tools/benchmarks/model.py                   # Tiny, 8 x 224 x 224, one clip
+    python tools/benchmarks/model.py --batch 8 --roads cpu "cpu, bf16"
+    python tools/benchmarks/model.py --tune            # allocator and denormals
+    python tools/benchmarks/model.py --quick           # a nano model: does it run
+    python tools/benchmarks/model.py --report          # into mmfusion/ops/README.md
+
+The same weights and clips for every road; logits are compared first. A training step is
+forward, cross-entropy on the CLS token, backward and AdamW. Samples are interleaved and
+ratios are formed pair by pair (measure.py); a step that takes over --limit seconds is
+timed once. Results are kept in --out: what is there is not measured again.
+Exit codes: 0 done, 1 a road gives other logits, 2 wrong command.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from measure import (
+    ROOT,
+    SAMPLE,
+    describe,
+    floor_rates,
+    in_fresh_process,
+    interleave,
+    machine,
+    markdown_table,
+    median,
+    peak_memory,
+    ratio,
+    save_json,
+    write_section,
+)
+from rich.console import Console
+from rich.progress import Progress
+from scan_report import floor_seconds
+from torch import Tensor, nn
+
+from mmfusion.models import VideoMamba
+from mmfusion.ops import available_backends, scan_backend
+from mmfusion.ops.cpu import library
+from mmfusion.utils.allocator import tune_cpu_allocator
+
+MODES = ("inference", "training step")
+ROADS = ("cpu", "cpu, bf16", "torch", "reference")  # backend, autocast
+CLASSES = 400
+TOLERANCE = {"bf16": 0.1, "": 1e-4}  # of the largest logit
+SECTION = "model benchmark"
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--arch", default="tiny", help="of VideoMamba")
+    add("--frames", type=int, default=8)
+    add("--size", type=int, default=224, help="pixels")
+    add("--batch", type=int, default=1)
+    add("--modes", nargs="+", choices=MODES, default=MODES)
+    add("--roads", nargs="+", choices=ROADS, default=ROADS)
+    add("--tune", action="store_true", help="keep freed memory, flush denormals to 0")
+    add("--threads", type=int, help="PyTorch's number if left")
+    add("--rounds", type=int, default=7)
+    add("--limit", type=float, default=2.0, help="seconds; slower steps are timed once")
+    add("--wait", type=float, default=5.0, help="seconds for a quiet machine, a sample")
+    add("--no-memory", action="store_true", help="leave the peaks out")
+    add("--out", type=Path, default=Path("work_dirs/benchmarks/model.json"))
+    add("--quick", action="store_true", help="a nano model, into another file")
+    add(
+        "--report",
+        type=Path,
+        nargs="?",
+        const=ROOT / "mmfusion" / "ops",
+        metavar="FOLDER",
+        help="write the tables of --out into FOLDER/README.md, time nothing",
+    )
+    add("--peak", nargs=2, metavar=("ROAD", "MODE"), help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    for name in ("frames", "size", "batch", "rounds"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} is {getattr(args, name)}, expected 1 or more")
+    if args.quick:
+        args.arch, args.frames, args.size = "nano", 2, 32
+        args.rounds, args.wait = 2, 0.0
+        args.out = args.out.with_stem(f"{args.out.stem}_quick")
+    return args
+
+
+class Classifier(nn.Module):
+    """VideoMamba and a linear head on its CLS token."""
+
+    def __init__(self, arch: str, frames: int, size: int) -> None:
+        super().__init__()
+        self.backbone = VideoMamba(arch, num_frames=frames, img_size=size)
+        self.head = nn.Linear(self.backbone.embed_dims, CLASSES)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(b, 3, t, h, w) -> logits (b, CLASSES)."""
+        return self.head(self.backbone(clips).cls)
+
+
+class Work:
+    """The model, its optimizer and its clips; what a step is by each road."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        torch.manual_seed(0)
+        self.model = Classifier(args.arch, args.frames, args.size)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-5)
+        shape = (args.batch, 3, args.frames, args.size, args.size)
+        self.clips = torch.randn(shape)
+        self.target = torch.arange(args.batch) % CLASSES
+
+    def logits(self, road: str) -> Tensor:
+        backend, _, dtype = road.partition(", ")
+        with ExitStack() as stack:
+            stack.enter_context(scan_backend(backend))
+            if dtype:
+                stack.enter_context(torch.autocast("cpu", torch.bfloat16))
+            return self.model(self.clips)
+
+    def inference(self, road: str) -> Tensor:
+        with torch.no_grad():
+            return self.logits(road)
+
+    def training_step(self, road: str) -> None:
+        loss = F.cross_entropy(self.logits(road).float(), self.target)
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def call(self, road: str, mode: str) -> Callable[[], object]:
+        run = self.inference if mode == "inference" else self.training_step
+        return partial(run, road)
+
+
+def right_roads(work: Work, wanted: Sequence[str]) -> dict[str, float]:
+    """Each road's largest difference from ``torch``'s logits, of their maximum.
+
+    Raises:
+        SystemExit: one is over its tolerance.
+    """
+    expected = work.inference("torch")
+    found = {}
+    for road in wanted:
+        if road.split(",")[0] not in available_backends():
+            continue
+        off = (work.inference(road).float() - expected).abs().max()
+        found[road] = float(off / expected.abs().max())
+        if not found[road] <= TOLERANCE[road.partition(", ")[2]]:
+            raise SystemExit(
+                f"{road}: logits are off by {found[road]:.1e} of their max"
+            )
+    return found
+
+
+# ---- the floor
+
+
+def matmul_rate(dtype: torch.dtype, size: int = 2048) -> float:
+    """Multiply-adds a second of a large product."""
+    x = torch.randn(size, size).to(dtype)
+    seconds = []
+    for _ in range(6):
+        start = time.perf_counter()
+        x @ x
+        seconds.append(time.perf_counter() - start)
+    return size**3 / min(seconds)
+
+
+def floor_of(
+    model: Classifier, args: argparse.Namespace, rates: dict[str, float], matmul: float
+) -> dict[str, float]:
+    """Least seconds of both modes, with its parts, at the rates measured here.
+
+    Products at the rate of a large one (three times in training); scans as in
+    scan_report; bytes of convolutions, norms and sums at the rate of copies, AdamW's
+    at that of main memory.
+    """
+    backbone = model.backbone
+    tokens = args.batch * (backbone.pos_embed.shape[1] - 1) * args.frames + args.batch
+    macs = sum(x.weight.numel() for x in backbone.layers.modules() if _is_product(x))
+    patches = backbone.patch_embed.proj.weight.numel() * tokens
+    mixer = backbone.layers[0].mixer
+    point = dict(
+        part="scan",
+        device="cpu",
+        batch=args.batch,
+        length=tokens // args.batch,
+        channels=mixer.d_inner,
+        states=mixer.d_state,
+    )
+    depth = backbone.depth
+    floor = {}
+    for mode, passes, scan_mode in (
+        ("inference", 1, "forward"),
+        ("training step", 3, "forward + backward"),
+    ):
+        scan = floor_seconds(dict(point, mode=scan_mode), rates)
+        streams = (4 * mixer.d_inner + 4 * backbone.embed_dims) * tokens * depth
+        moved = 4 * streams * (1 if passes == 1 else 2.5) / rates["copy_10mb_gb"] * 1e-9
+        if passes == 3:  # AdamW reads and writes: p, g, m, v; p, m, v
+            parameters = sum(p.numel() for p in model.parameters())
+            moved += 7 * 4 * parameters / rates["copy_512mb_gb"] * 1e-9
+        products = passes * (macs * tokens + patches) / matmul
+        floor[f"{mode}: products"] = products
+        floor[f"{mode}: scans"] = 2 * depth * scan
+        floor[f"{mode}: bytes"] = moved
+        floor[mode] = products + 2 * depth * scan + moved
+    return floor
+
+
+def _is_product(module: nn.Module) -> bool:
+    return isinstance(module, nn.Linear)
+
+
+# ---- the runs
+
+
+def measure_all(args: argparse.Namespace, console: Console) -> None:
+    results: dict[str, Any] = {"points": {}}
+    if args.out.is_file():
+        results = json.loads(args.out.read_text())
+    results["machine"] = machine()
+    work = Work(args)
+    off = right_roads(work, args.roads)
+    said = ", ".join(f"{road} {error:.1e}" for road, error in off.items())
+    console.print(f"logits against torch's: {said}")
+    tuned = " tuned" if args.tune else ""
+    with Progress(console=console, transient=True) as progress:
+        for mode in args.modes:
+            key = f"{args.arch} {args.frames}x{args.size} b{args.batch} {mode}{tuned}"
+            point = results["points"].setdefault(
+                key, dict(vars_of(args), mode=mode, timed={}, peaks={}, off=off)
+            )
+            missing = [road for road in off if road not in point["timed"]]
+            task = progress.add_task(key, total=len(missing) * (1 + args.rounds))
+            point["timed"] |= interleave(
+                {road: work.call(road, mode) for road in missing},
+                rounds=args.rounds,
+                limit=args.limit,
+                wait=args.wait,
+                sample=0.0 if args.quick else SAMPLE,
+                tick=lambda task=task: progress.advance(task),
+            )
+            point["floor"] = floors(work, args, results)
+            save_json(args.out, results)
+            show(key, point, console)
+        if not args.no_memory:
+            add_peaks(args, results, progress, list(off))
+            save_json(args.out, results)
+
+
+def floors(
+    work: Work, args: argparse.Namespace, results: dict[str, Any]
+) -> dict[str, dict[str, float]] | None:
+    """The floor with float32 and with bfloat16 products; None without a compiler."""
+    if args.quick or "cpu" not in available_backends():
+        return None
+    if "rates" not in results:
+        isa, threads = library.instruction_set(), torch.get_num_threads()
+        results["rates"] = floor_rates(isa, threads)
+        for dtype in (torch.float32, torch.bfloat16):
+            results["rates"][str(dtype)] = matmul_rate(dtype)
+    rates = results["rates"]
+    return {
+        str(dtype): floor_of(work.model, args, rates, rates[str(dtype)])
+        for dtype in (torch.float32, torch.bfloat16)
+    }
+
+
+def vars_of(args: argparse.Namespace) -> dict[str, Any]:
+    names = ("arch", "frames", "size", "batch", "tune")
+    return {name: getattr(args, name) for name in names}
+
+
+def add_peaks(
+    args: argparse.Namespace, results: dict[str, Any], progress: Progress, roads_: list
+) -> None:
+    tuned = " tuned" if args.tune else ""
+    for mode in args.modes:
+        key = f"{args.arch} {args.frames}x{args.size} b{args.batch} {mode}{tuned}"
+        peaks = results["points"][key]["peaks"]
+        for road in progress.track(roads_, description=f"memory, {mode}"):
+            if road not in peaks:
+                peaks[road] = in_fresh_process(
+                    "model.py",
+                    *("--peak", road, mode, "--arch", args.arch),
+                    *("--frames", str(args.frames), "--size", str(args.size)),
+                    *("--batch", str(args.batch), *["--tune"] * args.tune),
+                )
+
+
+def print_peak(args: argparse.Namespace) -> None:
+    """In the fresh process: bytes of one step beyond the model and its clips."""
+    road, mode = args.peak
+    print(json.dumps(peak_memory(Work(args).call(road, mode))))
+
+
+def show(key: str, point: dict[str, Any], console: Console) -> None:
+    console.print(key)
+    for road, timed in point["timed"].items():
+        line = f"  {road}: {median(timed) * 1e3:.4g} ms (n={len(timed['seconds'])},"
+        line += f" noisy {timed['noisy']})"
+        if road != "cpu" and "cpu" in point["timed"]:
+            middle, low, high = ratio(timed, point["timed"]["cpu"])
+            line += f", {middle:.3g} times cpu ({low:.3g} to {high:.3g})"
+        if point["floor"]:
+            line += f"; {median(timed) / floor_for(point, road):.2f} times its floor"
+        console.print(line)
+
+
+def floor_for(point: dict[str, Any], road: str) -> float:
+    dtype = "torch.bfloat16" if road.endswith("bf16") else "torch.float32"
+    return point["floor"][dtype][point["mode"]]
+
+
+def write_report(results: dict[str, Any], folder: Path) -> None:
+    """Fill the section of the folder's README."""
+    rows = []
+    for point in results["points"].values():
+        for road, timed in point["timed"].items():
+            against = "-"
+            if "reference" in point["timed"]:
+                against = f"{ratio(point['timed']['reference'], timed)[0]:.3g}"
+            floor = "-"
+            if point["floor"]:
+                least = floor_for(point, road)
+                floor = f"{least * 1e3:.0f} ({median(timed) / least:.2f})"
+            peak = point["peaks"].get(road)
+            rows.append(
+                [
+                    f"{point['arch']}, {point['frames']} x {point['size']}",
+                    str(point["batch"]),
+                    point["mode"] + (", tuned" if point["tune"] else ""),
+                    road,
+                    f"{median(timed) * 1e3:.0f}",
+                    str(len(timed["seconds"])),
+                    against,
+                    floor,
+                    "-" if peak is None else f"{peak / 1e6:.0f}",
+                ]
+            )
+    header = "model, batch, step, road, ms, n, times faster than the loop"
+    header += ", floor in ms (times), peak MB"
+    text = (
+        f"{describe(results['machine'])}\n\n{markdown_table(header.split(', '), rows)}"
+    )
+    write_section(folder / "README.md", SECTION, text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    if args.report:
+        write_report(json.loads(args.out.read_text()), args.report)
+        return 0
+    if args.tune:
+        tune_cpu_allocator()
+        torch.set_flush_denormal(True)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    if args.peak:
+        print_peak(args)
+        return 0
+    console = Console()
+    console.print(describe(machine()))
+    measure_all(args, console)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
