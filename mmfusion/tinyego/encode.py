@@ -19,6 +19,9 @@ def write_video(
 ) -> None:
     """Encode frames (height, width, 3), uint8 BGR, all shown, a key frame a second.
 
+    Where a side is no multiple of 4, the H.264 encoder now and then (one file in some
+    hundred of 54 lines) gives other bytes for the same frames.
+
     Args:
         path: the file; its name need not end like the container.
         images: one or more, of one even size.

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2] / "configs" / "recognition"
 CONFIGS = sorted(path.stem for path in ROOT.glob("*.py"))
 VIDEO_MAMBA = [name for name in CONFIGS if name.startswith("video_mamba")]
 PAIRS = [[number % 97, number // 97] for number in range(3806)]
-SMALL = WorldConfig(seed=5, num_train=12, num_val=12, num_test=0, height=54)
+SMALL = WorldConfig(seed=5, num_train=12, num_val=12, num_test=0, height=72)
 SIDE, FRAMES = 32, 4
 # base rate, epochs, weight decay, layer decay, blocks: the authors' scripts
 SCRIPTS = {
