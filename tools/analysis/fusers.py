@@ -19,21 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from flops import count_flops, num_parameters
 from report import NONE, Grid
 from rich.console import Console
-from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
-import mmfusion.ops.torch_scan  # noqa: F401  registers the operator that is counted
 from mmfusion.models import (
     MLPFusion,
     SharedSSMFusion,
     TextEncoder,
     TransformerFusion,
 )
-from mmfusion.ops import scan_backend
 from mmfusion.structures import TokenFeatures
 from mmfusion.utils.paths import write_atomic
 
@@ -91,39 +86,6 @@ class Fuser:
     text_flops: float
 
 
-def scan_flops(
-    u_shape: Sequence[int],
-    delta_shape: Sequence[int],
-    A_shape: Sequence[int],
-    *_: Any,
-    out_shape: Any = None,
-) -> int:
-    """Of one scan: seven operations a state, three a channel.
-
-    delta A and its exponential, (delta u) B, the state's product and sum, and C's; and
-    delta u, the skip's product and sum.
-    """
-    tokens = torch.Size(u_shape).numel()  # groups, batch, length, channels
-    return tokens * (7 * A_shape[-1] + 3)
-
-
-def count_flops(module: nn.Module, call: Callable[[], tuple]) -> float:
-    """Of one forward pass; ``call`` makes the arguments, of tensors without content."""
-    tensors = [*module.named_parameters(), *module.named_buffers()]
-    forms = [(name, x.shape, x.dtype) for name, x in tensors]
-    mapping = {torch.ops.mmfusion.chunked_scan: scan_flops}
-    with (
-        FakeTensorMode(),
-        torch.no_grad(),
-        sdpa_kernel(SDPBackend.MATH),
-        scan_backend("torch"),
-        FlopCounterMode(display=False, custom_mapping=mapping) as counter,
-    ):
-        weights = {name: torch.empty(size, dtype=kind) for name, size, kind in forms}
-        torch.func.functional_call(module, weights, call())
-    return float(counter.get_total_flops())
-
-
 def fusers(
     width: int, video_tokens: int, text_tokens: int, questions: int
 ) -> list[Fuser]:
@@ -146,22 +108,18 @@ def fusers(
         with torch.device("meta"):
             neck: Any = kind(width, streams=streams, **options).eval()
         pooled = kind is MLPFusion or options.get("inputs") == "pooled"
-        text_mlp = _count(neck.inputs)
+        text_mlp = num_parameters(neck.inputs)
         rows.append(
             Fuser(
                 name=name,
                 tokens=2 if pooled else 1 + video_tokens + text_tokens,
-                parameters=_count(neck) - text_mlp,
+                parameters=num_parameters(neck) - text_mlp,
                 text_mlp=text_mlp,
-                flops=count_flops(neck, features),
+                flops=count_flops(neck, features)[""],
                 text_flops=roberta_flops(text_tokens, questions) if pooled else 0.0,
             )
         )
     return rows
-
-
-def _count(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
 
 
 @cache
@@ -173,7 +131,7 @@ def roberta_flops(text_tokens: int, questions: int) -> float:
     def call() -> tuple[torch.Tensor]:
         return (torch.zeros(questions, text_tokens, dtype=torch.int64),)
 
-    return count_flops(model, call)
+    return count_flops(model, call)[""]
 
 
 def table_3(rows: Sequence[Fuser], width: int) -> Grid:
