@@ -89,7 +89,10 @@ def resolve_inside(
 
 
 def write_atomic(
-    path: str | os.PathLike, data: bytes | Callable[[BinaryIO], Any]
+    path: str | os.PathLike,
+    data: bytes | Callable[[BinaryIO], Any],
+    *,
+    sweep: bool = True,
 ) -> None:
     """Write ``path`` so that it is at any moment the old file or the new one, whole.
 
@@ -100,10 +103,13 @@ def write_atomic(
     Args:
         path: destination; its folder is made where it is missing.
         data: the content, or what writes it into the open binary file.
+        sweep: look for what killed processes left, which reads the whole folder; for
+            the one who writes 100,000 files there and has swept it before.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_stale_temps(target.parent)
+    if sweep:
+        _remove_stale_temps(target.parent)
     prefix = f".{target.name}.{socket.gethostname()}.{os.getpid()}."
     handle, temporary = tempfile.mkstemp(_TEMP_SUFFIX, prefix, target.parent)
     _being_written.add(temporary)

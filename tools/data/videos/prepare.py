@@ -1,0 +1,360 @@
+"""Check videos, and write them small and quick to seek, whole or in chunks.
+
+    python tools/data/videos/prepare.py data/ssv2/webm --out data/ssv2/mp4 --dry-run
+    python tools/data/videos/prepare.py data/ssv2/webm --out data/ssv2/mp4 --workers 16
+    python tools/data/videos/prepare.py data/k400/train.csv --root data/k400 \
+        --out data/k400_256 --short-side 256
+    python tools/data/videos/prepare.py data/ek100/videos --out data/ek100/chunks \
+        --chunk-seconds 15 --fps 30
+
+INPUT is a folder, read with all below it, or a list: one path a line, relative to
+--root, with or without a label behind it. Outputs are H.264 in mp4 without sound, whose
+short side is --short-side pixels (never enlarged), upright, with a keyframe at least
+every --keyframe-interval frames and no B-frames. `a/b.webm` becomes `OUT/a/b.mp4`; with
+--chunk-seconds, `P01/videos/P01_01.MP4` becomes `OUT/P01/P01_01.MP4/{0,15,...}.MP4`.
+
+The same command continues a run that was stopped or killed: what is done (same source,
+same settings, output there) is not done again. A broken video is listed with its reason
+in OUT/report.csv, leaves no output, and is tried again with --retry. `--dry-run` only
+opens each video, `--check` decodes every frame of it, `--verify` compares the outputs
+with the checksums in OUT/manifest.jsonl. Exit codes: 0 all is well, 1 videos are broken
+(or outputs, with --verify), 2 wrong command or data.
+"""
+
+import argparse
+import csv
+import io
+import json
+import os
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    track,
+)
+
+from mmfusion.datasets.video_encoding import EncodeSettings
+from mmfusion.datasets.video_preparation import (
+    Job,
+    OutputError,
+    OutputFolder,
+    Record,
+    run_jobs,
+)
+from mmfusion.utils.paths import unsafe_reason, write_atomic
+
+SUFFIXES = [
+    ".mp4",
+    ".webm",
+    ".mkv",
+    ".avi",
+    ".mov",
+    ".m4v",
+    ".mpg",
+    ".mpeg",
+    ".flv",
+    ".3gp",
+    ".ts",
+    ".wmv",
+]
+COLUMNS = [
+    "name",
+    "error",
+    "bytes",
+    "frames",
+    "seconds",
+    "fps",
+    "width",
+    "height",
+    "rotation",
+    "closed",
+]
+_LABEL = re.compile(r"[\s,]+-?\d+(?:[\s,]+-?\d+)*\s*$")
+_SHOWN = 5
+
+
+def find_videos(source: Path, root: Path | None) -> tuple[Path, list[str]]:
+    """The folder that names are relative to, and the names.
+
+    Raises:
+        ValueError: a line of the list has no plain relative path, or nothing is there.
+    """
+    if source.is_dir():
+        names = [
+            path.relative_to(source).as_posix()
+            for path in sorted(source.rglob("*"))
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        ]
+        folder = source
+    elif source.is_file():
+        folder = root or source.parent
+        names = list(dict.fromkeys(_listed(source, folder)))
+    else:
+        raise ValueError(f"{source} is neither a folder of videos nor a list of them")
+    if not names:
+        raise ValueError(f"{source} has no video (known: {' '.join(SUFFIXES)})")
+    return folder, names
+
+
+def _listed(file: Path, folder: Path) -> Iterable[str]:
+    for number, line in enumerate(file.read_text().splitlines(), 1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        name = text if (folder / text).exists() else _LABEL.sub("", text)
+        if os.path.isabs(name) and Path(name).is_relative_to(folder.resolve()):
+            name = Path(name).relative_to(folder.resolve()).as_posix()
+        reason = unsafe_reason(name)
+        if reason:
+            raise ValueError(
+                f"{file}:{number}: {name!r}: {reason}; expected a path relative to"
+                f" {folder} (--root)"
+            )
+        yield name
+
+
+def make_jobs(folder: Path, names: Sequence[str], args: argparse.Namespace) -> list:
+    """A job for each video; two that would be written to one place are an error."""
+    jobs: dict[str, Job] = {}
+    for name in names:
+        plain = Path(name)
+        if args.chunk_seconds:
+            parent = plain.parent
+            parent = parent.parent if parent.name == "videos" else parent
+            target = args.out / parent / f"{plain.stem}.MP4"
+        else:
+            target = args.out / plain.with_suffix(".mp4")
+        job = Job(name, str(folder / name), str(target))
+        other = jobs.setdefault(job.target, job)
+        if other is not job:
+            raise ValueError(
+                f"{other.name!r} and {name!r} would both be written to {job.target};"
+                " prepare them into two folders"
+            )
+    return list(jobs.values())
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    default = EncodeSettings()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("input", type=Path, metavar="INPUT", help="a folder of videos, or a list")
+    add("--root", type=Path, help="what a list's paths are relative to (its folder)")
+    add("--out", type=Path, required=True)
+    add("--short-side", type=int, default=default.short_side, help="(%(default)s)")
+    add(
+        "--keyframe-interval",
+        type=int,
+        default=default.keyframe_interval,
+        help="frames (%(default)s)",
+    )
+    add("--fps", type=float, help="of the outputs; else every frame keeps its time")
+    add("--chunk-seconds", type=float, help="cut into files of that length")
+    add("--crf", type=int, default=default.crf, help="quality (%(default)s)")
+    add("--preset", default=default.preset, help="of x264 (%(default)s)")
+    add("--workers", type=int, default=min(8, os.cpu_count() or 1))
+    add("--timeout", type=float, default=3600.0, help="seconds a video (%(default)g)")
+    add("--max-bad", type=int, metavar="N", help="stop after more than N broken videos")
+    add("--retry", action="store_true", help="try what was broken again")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--dry-run", action="store_true", help="open, and write nothing")
+    what.add_argument("--check", action="store_true", help="decode, and write nothing")
+    what.add_argument("--verify", action="store_true", help="compare checksums")
+    args = parser.parse_args(argv)
+    for name in ("workers", "timeout"):
+        if getattr(args, name) <= 0:
+            parser.error(f"--{name} is {getattr(args, name)}, expected more than 0")
+    return args
+
+
+def summary(records: Sequence[Record], *, tried: str) -> list[str]:
+    """Counts, sizes, and what is broken by reason."""
+    good = [record for record in records if record["error"] is None]
+    bad = [record for record in records if record["error"] is not None]
+    seconds = sum(record["seconds"] for record in good)
+    lines = [
+        f"{len(records)} videos: {len(good)} {tried}, {len(bad)} broken;"
+        f" {seconds / 3600:.2f} hours, {sum(r['bytes'] for r in good) / 1e9:.3f} GB"
+    ]
+    if good:
+        sizes = Counter(f"{r['width']}x{r['height']}" for r in good).most_common(_SHOWN)
+        rates = Counter(f"{r['fps']:g}" for r in good).most_common(_SHOWN)
+        lines.append("size: " + ", ".join(f"{size} ({n})" for size, n in sizes))
+        lines.append("frames a second: " + ", ".join(f"{r} ({n})" for r, n in rates))
+        turned = sum(record["rotation"] != 0 for record in good)
+        lines.append(
+            f"rotated: {turned}; open groups of pictures:"
+            f" {sum(not record['closed'] for record in good)}"
+        )
+    for reason, count in Counter(record["error"] for record in bad).most_common():
+        names = [record["name"] for record in bad if record["error"] == reason]
+        more = ", ..." if count > _SHOWN else ""
+        lines.append(f"  {count} broken: {reason} ({', '.join(names[:_SHOWN])}{more})")
+    return lines
+
+
+def write_report(records: Sequence[Record], folder: Path) -> None:
+    """report.csv, one row a video, and report.json, the counts."""
+    stream = io.StringIO()
+    rows = csv.DictWriter(stream, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    rows.writeheader()
+    rows.writerows({**record, "error": record["error"] or ""} for record in records)
+    write_atomic(folder / "report.csv", stream.getvalue().encode())
+    bad = Counter(record["error"] for record in records if record["error"])
+    counts = {
+        "videos": len(records),
+        "good": len(records) - bad.total(),
+        "broken": dict(bad),
+        "outputs": sum(len(record.get("outputs", ())) for record in records),
+    }
+    write_atomic(folder / "report.json", (json.dumps(counts, indent=1) + "\n").encode())
+
+
+class _Rate:
+    """Work a second, for the bar and for a line a minute where there is none."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console, self._total = console, total
+        self._start = self._said = time.monotonic()
+        self.count, self.seconds = 0, 0.0
+
+    def add(self, record: Record) -> str:
+        """What the bar says after one more video."""
+        self.count += 1
+        self.seconds += record.get("seconds", 0.0)
+        now = time.monotonic()
+        spent = max(now - self._start, 1e-9)
+        text = f"{self.count / spent:.1f} videos/s, {self.seconds / spent:.0f}x"
+        if not self._console.is_terminal and now - self._said > 60:
+            self._said = now
+            left = spent / self.count * (self._total - self.count)
+            self._console.print(
+                f"{self.count}/{self._total}, {text}, {left:.0f} s left",
+                highlight=False,
+            )
+        return text
+
+
+def work(
+    jobs: Sequence[Job],
+    args: argparse.Namespace,
+    mode: str,
+    console: Console,
+    done: OutputFolder | None,
+) -> list[Record]:
+    """Run the jobs under a bar, and keep each record as it comes."""
+    records: list[Record] = []
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+    )
+    rate, bad = _Rate(console, len(jobs)), 0
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=len(jobs))
+        for record in run_jobs(
+            jobs,
+            settings_of(args),
+            mode=mode,
+            num_workers=args.workers,
+            timeout=args.timeout,
+        ):
+            records.append(record)
+            if done is not None:
+                done.add(record)
+            bar.update(task, advance=1, description=rate.add(record))
+            bad += record["error"] is not None
+            if args.max_bad is not None and bad > args.max_bad:
+                raise ValueError(
+                    f"{bad} videos are broken, more than --max-bad {args.max_bad}; the"
+                    f" last: {record['name']}: {record['error']}"
+                )
+    return records
+
+
+def settings_of(args: argparse.Namespace) -> EncodeSettings:
+    names = EncodeSettings.__dataclass_fields__
+    return EncodeSettings(**{name: getattr(args, name) for name in names})
+
+
+def prepare(jobs: Sequence[Job], args: argparse.Namespace, console: Console) -> int:
+    """Encode what is not done, and report on everything."""
+    folder = OutputFolder(args.out, settings_of(args))
+    try:
+        pending = folder.pending(jobs, retry=args.retry)
+        _say(console, f"{len(jobs)} videos, {len(jobs) - len(pending)} done before")
+        folder.sweep(pending)
+        fresh = work(pending, args, "prepare", console, folder)
+        records = [folder.records[job.name] for job in jobs]
+        write_report(records, args.out)
+    finally:
+        folder.close()
+    encoded, adopted = (
+        sum(r.get(key, 0) for r in fresh) for key in ("encoded", "adopted")
+    )
+    _say(
+        console,
+        *summary(records, tried="prepared"),
+        f"files written now: {encoded}; taken over from a run that was cut off:"
+        f" {adopted}",
+        f"wrote {args.out / 'report.csv'} and report.json",
+    )
+    return int(any(record["error"] for record in records))
+
+
+def verify(args: argparse.Namespace, console: Console) -> int:
+    """Compare every output with its checksum."""
+    folder = OutputFolder(args.out, settings_of(args))
+    try:
+        total = sum(len(record["outputs"]) for record in folder.records.values())
+        found = list(track(folder.damaged(), "", total=total, console=console))
+    finally:
+        folder.close()
+    faults = [fault for fault in found if fault]
+    _say(console, *faults, f"{total} outputs, {len(faults)} damaged or missing")
+    return int(bool(faults))
+
+
+def _say(console: Console, *lines: Any) -> None:
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    console = Console()
+    try:
+        settings_of(args)
+        if args.verify:
+            return verify(args, console)
+        folder, names = find_videos(args.input, args.root)
+        jobs = make_jobs(folder, names, args)
+        if not (args.dry_run or args.check):
+            return prepare(jobs, args, console)
+        mode = "check" if args.check else "look"
+        records = work(jobs, args, mode, console, None)
+        _say(console, *summary(records, tried="decoded" if args.check else "open"))
+        return int(any(record["error"] for record in records))
+    except (OSError, ValueError, OutputError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command continues", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
