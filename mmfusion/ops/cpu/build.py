@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 try:
@@ -135,8 +136,7 @@ def build(
         start = time.monotonic()
         with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as scratch:
             output = Path(scratch, "library.so")
-            command = [*compiler, *compiler_flags(isa), *files, "-o", str(output)]
-            fault = _compile(command, scratch)
+            fault = _compile_all([*compiler, *compiler_flags(isa)], files, output)
             if fault is None:
                 digest = _digest(output)
                 stem = f"{_stem(isa, sources)}-{_identity(compiler)}"
@@ -330,8 +330,22 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _compile(command: list[str], scratch: str) -> str | None:
-    """Run the compiler; why it failed, None where it did not."""
+def _compile_all(command: list[str], files: list[str], output: Path) -> str | None:
+    """Compile the files side by side and link them; why that failed, or None."""
+    objects = [str(output.parent / f"{Path(file).stem}.o") for file in files]
+    commands = [
+        [*command, "-c", file, "-o", made]
+        for file, made in zip(files, objects, strict=True)
+    ]
+    with ThreadPoolExecutor(min(len(files), os.cpu_count() or 1)) as pool:
+        faults = list(pool.map(_compile, commands))
+    fault = next((fault for fault in faults if fault is not None), None)
+    return fault or _compile([*command, *objects, "-o", str(output)])
+
+
+def _compile(command: list[str]) -> str | None:
+    """Run the compiler, in the folder of its output; why it failed, or None."""
+    scratch = os.path.dirname(command[-1])
     environment = {**os.environ, "TMPDIR": scratch, "LC_ALL": "C"}
     try:
         # its own session: at the limit the passes go with their driver
