@@ -35,6 +35,7 @@ from mmfusion.registry import (
 from mmfusion.utils.paths import write_atomic
 
 _MOST_NAMES = 4
+_MOST_CURVES = 10  # that a legend names
 
 
 @dataclass(frozen=True)
@@ -159,13 +160,20 @@ def plot(groups: Sequence[Group], steps: int, title: str) -> bytes:
 
     figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
     styles = ("-", "--", ":", "-.")  # curves of equal rates lie on each other
-    titles = titles_of(groups)
+    labels = [
+        f"{title} (decay {group.weight_decay:g})"
+        for title, group in zip(titles_of(groups), groups, strict=True)
+    ]
+    if len(labels) > _MOST_CURVES:
+        more = len(labels) - _MOST_CURVES
+        labels[_MOST_CURVES] = f"and {more} more"
+        labels[_MOST_CURVES + 1 :] = ["_"] * (more - 1)  # not named
     for number, group in enumerate(groups):
         axes.plot(
             [step / steps for step in range(len(group.rates))],
             group.rates,
             styles[number % len(styles)],
-            label=f"{titles[number]} (decay {group.weight_decay:g})",
+            label=labels[number],
         )
     axes.set(yscale="log", xlabel="epoch", ylabel="learning rate", title=title)
     axes.grid(alpha=0.3)
@@ -179,7 +187,7 @@ def plot(groups: Sequence[Group], steps: int, title: str) -> bytes:
 def table_of(groups: Sequence[Group], title: str) -> Table:
     """One row a group."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("parameters of", no_wrap=True)
+    table.add_column("parameters of")  # wraps, so that no number is cut
     for name in ("first lr", "peak lr", "last lr", "weight decay", "tensors", "values"):
         table.add_column(name, justify="right", no_wrap=True)
     for group, parts in zip(groups, titles_of(groups), strict=True):

@@ -84,10 +84,16 @@ def read_pairs(path: str) -> list[tuple[int, int]]:
     """Verb and noun of each action of a CSV file, in the order of its ``id``s.
 
     Raises:
-        ValueError: a column is not there, or ids that are not 0, 1, 2...
+        ValueError: no such file, a column is not there, or ids that are not 0, 1, 2...
     """
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise ValueError(
+            f"pairs is {path!r}, which cannot be read: {error}; for EPIC-KITCHENS-100"
+            " run tools/data/ek100/prepare.py, or give RULSTM's actions.csv"
+        ) from None
     if not rows or not {"verb", "noun"} <= set(rows[0]):
         raise ValueError(
             f"{path} has the columns {sorted(rows[0]) if rows else []}, expected verb"

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from lr_table import follow, main
+from lr_table import follow, main, titles_of
 from mmengine.config import Config
 
 from mmfusion.engine.config_check import load_config
@@ -130,3 +130,24 @@ def test_the_anticipation_recipe_steps_down_twice(config, tmp_path):
         first = group.rates[0]
         expected = [first] * 19 + [first / 10] * 21 + [first / 100] * 10
         assert group.rates == pytest.approx(expected)
+
+
+def test_layers_of_several_rates_are_named_and_no_number_is_cut(tmp_path, capsys):
+    name = "recognition/video_mamba_tiny_ssv2.py"
+    path = Path(__file__).parents[3] / "configs" / name
+    option = "optim_wrapper.paramwise_cfg.layer_decay.form=intended"
+    out = tmp_path / "lr.png"
+    command = [str(path), "--steps", "1", "--out", str(out), "--cfg-options", option]
+    assert main(command) == 0
+    text = capsys.readouterr().out
+    assert "encoders.video.layers.23" in text and "0.0012" in text
+    assert "\u2026" not in text  # an ellipsis
+    groups = follow(load_config(path), steps=1)
+    assert any("patch_embed" in title for title in titles_of(groups))
+
+
+def test_actions_that_are_not_there_are_named(capsys):
+    path = Path(__file__).parents[3] / "configs/recognition/avion_base_ek100.py"
+    option = "model.heads.action.pairs=nowhere/actions.csv"
+    assert main([str(path), "--cfg-options", option]) == 2
+    assert "nowhere/actions.csv" in capsys.readouterr().err
