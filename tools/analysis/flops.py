@@ -41,9 +41,10 @@ def count_flops(module: nn.Module, call: Callable[[], tuple[Any, ...]]) -> Count
     """FLOPs of one forward pass by module name; ``""`` is the whole.
 
     Args:
-        module: on the meta device. call: makes its arguments, of tensors without
-            content.
+        module: on the meta device; it is not to be trained afterwards. call: makes its
+            arguments, of tensors without content.
     """
+    module.requires_grad_(False)  # torch's counter fails on a parameter given back
     mapping = {torch.ops.mmfusion.chunked_scan: scan_flops}
     counts = dict.fromkeys((name for name, _ in module.named_modules()), 0.0)
     with (

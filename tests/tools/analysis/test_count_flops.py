@@ -61,6 +61,19 @@ def test_a_module_called_twice_counts_twice():
     assert macs(on_meta(Twice), 3, 4) == {"": 2 * 48, "fc": 2 * 48}
 
 
+def test_a_module_may_give_its_parameter_back():
+    class Token(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.token = nn.Parameter(torch.empty(1, 4))
+
+        def forward(self, x):
+            return self.token
+
+    module = on_meta(lambda: nn.Sequential(Token(), nn.Linear(4, 2)))
+    assert macs(module, 1, 4)[""] == 8
+
+
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["one", "both"])
 def test_a_mixer_by_hand_and_by_the_published_convention(bidirectional):
     mixer = on_meta(lambda: MambaMixer(16, d_state=4, bidirectional=bidirectional))
