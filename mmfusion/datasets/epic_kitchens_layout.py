@@ -115,8 +115,14 @@ def read_rows(path: Path) -> list[tuple[str, list[str]]]:
     """Every row that is not empty, with its ``file:line``.
 
     Raises:
-        AnnotationError: not UTF-8, a NUL, a quote that never ends, a field too long.
+        AnnotationError: no such file, not UTF-8, a NUL, a quote that never ends, a
+            field too long.
     """
+    if not path.is_file():
+        raise AnnotationError(
+            f"{path}: there is no such file; tools/data/ek100/README.md says where the"
+            " csv files are and how they lie"
+        )
     data = read_bytes(str(path))
     try:
         text = data.decode("utf-8-sig")

@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, BinaryIO
 
 from mmfusion.utils.paths import write_atomic
 
@@ -129,12 +129,16 @@ def read_questions(path: str | os.PathLike) -> Iterator[QuestionRecord]:
     """Read a file line by line; empty lines and a byte order mark do no harm.
 
     Raises:
-        QuestionFileError: a line that is no record, or a narration id that was on an
-            earlier line.
-        FileNotFoundError: there is no such file.
+        QuestionFileError: there is no such file, a line is no record, or a narration
+            id was on an earlier line.
     """
+    return (record for _, record in _numbered(path))
+
+
+def _numbered(path: str | os.PathLike) -> Iterator[tuple[int, QuestionRecord]]:
+    """Records with the numbers of their lines."""
     seen: dict[str, int] = {}
-    with open(path, "rb") as stream:
+    with _open(path) as stream:
         for number, line in enumerate(_lines(stream, path), 1):
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
@@ -151,7 +155,17 @@ def read_questions(path: str | os.PathLike) -> Iterator[QuestionRecord]:
                     f"{record.narration_id!r}; the first is on line {first}. Expected "
                     "one line per id: remove one"
                 )
-            yield record
+            yield number, record
+
+
+def _open(path: str | os.PathLike) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except FileNotFoundError:
+        raise QuestionFileError(
+            f"{path}: there is no such file of questions; write it with "
+            "tools/questions/generate.py"
+        ) from None
 
 
 def _lines(stream: Any, path: str | os.PathLike) -> Iterator[bytes]:
@@ -209,31 +223,32 @@ def load_questions(
         QuestionFileError: as :func:`read_questions`; an id that is not ``known``; ids
             of ``needed`` without a question.
     """
-    records = {record.narration_id: record for record in read_questions(path)}
-    if known is not None:
-        wanted = frozenset(known)
-        _refuse(path, [i for i in records if i not in wanted], "unknown")
-    if needed is not None:
-        _refuse(path, [i for i in needed if i not in records], "missing")
+    records, lines = {}, {}
+    for line, record in _numbered(path):
+        records[record.narration_id] = record
+        lines[record.narration_id] = line
+    wanted = records.keys() if known is None else frozenset(known)
+    unknown = [name for name in records if name not in wanted]
+    if unknown:
+        raise QuestionFileError(
+            f"{path}:{lines[unknown[0]]}: {len(unknown)} questions for narration ids "
+            f"that the annotation does not have: {_some(unknown)}. Is it the file of "
+            "another split or dataset?"
+        )
+    missing = [name for name in needed or () if name not in records]
+    if missing:
+        raise QuestionFileError(
+            f"{path}: {len(missing)} narration ids of the annotation have no question: "
+            f"{_some(missing)}. Write them with tools/questions/generate.py"
+        )
     return records
 
 
-def _refuse(path: str | os.PathLike, names: list[str], kind: str) -> None:
-    if not names:
-        return
+def _some(names: list[str]) -> str:
+    """The first names, and how many more there are."""
     shown = ", ".join(map(repr, names[:_MAX_NAMES_SHOWN]))
-    more = f" and {len(names) - _MAX_NAMES_SHOWN} more" * (
-        len(names) > _MAX_NAMES_SHOWN
-    )
-    if kind == "unknown":
-        raise QuestionFileError(
-            f"{path}: {len(names)} questions for narration ids that the annotation "
-            f"does not have: {shown}{more}. Is it the file of another split or dataset?"
-        )
-    raise QuestionFileError(
-        f"{path}: {len(names)} narration ids of the annotation have no question: "
-        f"{shown}{more}. Write them with tools/questions/generate.py"
-    )
+    more = len(names) - _MAX_NAMES_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def format_record(record: QuestionRecord) -> str:

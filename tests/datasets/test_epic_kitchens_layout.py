@@ -130,6 +130,12 @@ def test_other_files_are_told_apart(content: str, message: str, root: Path) -> N
         epic.read_segments(root / "other.csv", epic.read_classes(root))
 
 
+def test_a_file_that_is_not_there_is_named(root: Path) -> None:
+    (root / "EPIC_100_noun_classes.csv").unlink()
+    with pytest.raises(AnnotationError, match="noun_classes.csv: there is no such"):
+        epic.read_classes(root)
+
+
 def test_a_video_that_is_too_short_is_named(root: Path) -> None:
     edit(root / "EPIC_100_video_info.csv", "P03_02,10.0", "P03_02,1.9")
     durations = epic.read_durations(root / "EPIC_100_video_info.csv")

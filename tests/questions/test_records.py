@@ -80,10 +80,17 @@ def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
 def test_ids_are_compared_with_the_annotation(tmp_path: Path) -> None:
     path = _write(tmp_path, _line(), _line(narration_id="b"))
     assert set(load_questions(path, known=["b", "P01_01_0", "c"])) == {"b", "P01_01_0"}
-    with pytest.raises(QuestionFileError, match="questions for .* does not have: 'b'"):
+    with pytest.raises(
+        QuestionFileError, match=":2: 1 questions .* does not have: 'b'"
+    ):
         load_questions(path, known=["P01_01_0"])
     with pytest.raises(QuestionFileError, match="1 narration ids .* no question: 'c'"):
         load_questions(path, needed=["b", "c"])
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(QuestionFileError, match="none.jsonl: there is no such file"):
+        load_questions(tmp_path / "none.jsonl")
 
 
 def test_two_questions_for_one_id_name_both_lines(tmp_path: Path) -> None:
