@@ -120,7 +120,9 @@ def _scan_tables(
         names = list(dict.fromkeys(name for p in rows for name in p["timed"]))
         yield (
             f"One scan, {mode}, batch {batch}, d = {channels}, n = {states}; ms"
-            " (in brackets: times `cpu`, median of the pairs):"
+            " (in brackets: times `cpu`, median of the pairs, of which there are"
+            f" {max(len(t['seconds']) for p in rows for t in p['timed'].values())};"
+            " a call that takes long is timed once):"
         )
         lines = []
         for p in rows:
