@@ -183,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sizes = ", ".join(f"{k} {'x'.join(map(str, v))}" for k, v in shapes.items())
         head = ["module", "class", "params M", "GMACs", "share"]
         rows = list(rows_of(model, counts, args.depth))
-        console.print(Grid(f"{path.stem}: {sizes}", head, rows).rich())
+        Grid(f"{path.stem}: {sizes}", head, rows).print(console)
         published = published_flops(model, counts)
         total = f"{counts[''] / 2 / _BILLION:.2f} G multiply-adds"
         if published != counts[""]:

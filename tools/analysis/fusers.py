@@ -212,7 +212,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         grids.append(table_4(rows))
     console = Console()
     for grid in grids:
-        console.print(grid.rich())
+        grid.print(console)
     if args.json:
         text = json.dumps([asdict(row) for row in rows], indent=2) + "\n"
         write_atomic(args.json, text.encode())

@@ -23,6 +23,7 @@ from mmfusion.evaluation.comparison import (
 )
 
 NONE = "—"
+_MOST_WIDTH = 10_000  # of a table that no terminal cuts
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,14 @@ class Grid:
         for cells in self.rows:
             table.add_row(*cells)
         return table
+
+    def print(self, console: Console) -> None:
+        """Every cell whole; a narrower terminal breaks the lines itself."""
+        table = self.rich()
+        whole = console.options.update(max_width=_MOST_WIDTH)
+        needed = console.measure(table, options=whole).maximum
+        console.width = max(console.width, needed)
+        console.print(table)
 
 
 class Report:
@@ -188,7 +197,7 @@ def show(reports: Sequence[Report], console: Console) -> None:
     """Print all tables and their notes."""
     for report in reports:
         for grid in report.grids():
-            console.print(grid.rich())
+            grid.print(console)
         for note in report.notes():
             console.print(note, markup=False, highlight=False)
         console.print()
