@@ -20,7 +20,7 @@ model.encoders.video.update(
     init_cfg=dict(
         type="Pretrained",
         checkpoint="hf://OpenGVLab/VideoMamba/videomamba_m16_k400_mask_pt_f8_res224.pth",
-        ignore=["norm_f."],  # the authors start it afresh
+        fresh=["norm_f."],  # as the authors do
     ),
 )
 model.heads.action.in_dims = 576

@@ -30,7 +30,8 @@ class Pretrained:
         prefix: part of the checkpoint to take, such as ``encoders.video.``; keys
             outside it are not looked at.
         ignore: prefixes (after ``prefix`` is cut), or patterns with ``*``, of the
-            module's keys that may differ, such as ``heads.``.
+            module's keys that may differ, such as ``heads.``; what fits is loaded.
+        fresh: the same, of keys that keep their start even where the file has them.
         sha256: what the file must have; required for https.
         revision: commit, tag or branch on the hub.
         interpolate: False makes another number of frames or another size an error.
@@ -46,6 +47,7 @@ class Pretrained:
         prefix: str = "",
         ignore: Sequence[str] = (),
         *,
+        fresh: Sequence[str] = (),
         sha256: str | None = None,
         revision: str | None = None,
         interpolate: bool = True,
@@ -53,6 +55,7 @@ class Pretrained:
         self.checkpoint = str(checkpoint)
         self.prefix = prefix if not prefix or prefix.endswith(".") else prefix + "."
         self.ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+        self.fresh = (fresh,) if isinstance(fresh, str) else tuple(fresh)
         self.sha256, self.revision = sha256, revision
         self.interpolate = interpolate
 
@@ -62,6 +65,9 @@ class Pretrained:
             self._read(), module, interpolate=self.interpolate
         )
         wanted = module.state_dict()
+        kept = [key for key in wanted if _matches(key, self.fresh)]
+        report.fresh |= dict.fromkeys(kept, "kept fresh by request")
+        found = {key: value for key, value in found.items() if key not in kept}
         may_be_fresh = {key: wanted[key] for key in report.fresh}
         difference = state_dict_difference(
             self._compared(wanted), {**self._compared(found), **may_be_fresh}
@@ -102,13 +108,7 @@ class Pretrained:
 
     def _compared(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What must be there, with its shape."""
-        return {key: v for key, v in tensors.items() if not self._is_ignored(key)}
-
-    def _is_ignored(self, key: str) -> bool:
-        return any(
-            fnmatchcase(key, name) if "*" in name else key.startswith(name)
-            for name in self.ignore
-        )
+        return {key: v for key, v in tensors.items() if not _matches(key, self.ignore)}
 
     def _read(self) -> dict[str, Tensor]:
         """The checkpoint's tensors under the prefix, which is cut off."""
@@ -132,3 +132,11 @@ class Pretrained:
                 f" {', '.join(parts[:_SHOWN])}"
             )
         return found
+
+
+def _matches(key: str, names: Sequence[str]) -> bool:
+    """Whether a name is a prefix of ``key``, or a pattern with ``*`` that fits it."""
+    return any(
+        fnmatchcase(key, name) if "*" in name else key.startswith(name)
+        for name in names
+    )

@@ -10,7 +10,7 @@ from lr_table import follow
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 
-from mmfusion.datasets import fusion_collate
+from mmfusion.datasets import SampleKey, fusion_collate
 from mmfusion.datasets.video_io import open_video
 from mmfusion.engine.config_check import load_config
 from mmfusion.registry import DATASETS, MODELS
@@ -251,3 +251,14 @@ def test_views_are_those_of_the_authors_and_their_mean_is_the_score(roots):
     together = model.test_step(fusion_collate([sample]))[0].score_action
     assert torch.stack(alone).std(0).max() > 1e-4
     torch.testing.assert_close(together, torch.stack(alone).mean(0))
+
+
+def test_repeats_are_a_function_of_seed_and_epoch(roots):
+    _, train = shrink("video_mamba_tiny_ssv2", roots)
+    first, again, later = (
+        train[SampleKey(1, epoch=epoch, seed=4)]["inputs"]["video"]
+        for epoch in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, later)
+    assert not torch.equal(first[0], first[1])  # the two repeats

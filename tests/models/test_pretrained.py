@@ -3,7 +3,7 @@ import torch
 from safetensors.torch import save_file
 
 from mmfusion.engine.errors import CheckpointError
-from mmfusion.models import Pretrained
+from mmfusion.models import Pretrained, VideoMamba
 
 
 @pytest.fixture
@@ -62,3 +62,14 @@ def test_wrong_prefix_lists_what_there_is(tmp_path, trained):
     torch.save(trained.state_dict(), tmp_path / "x.pth")
     with pytest.raises(CheckpointError, match=r"it holds 0.bias"):
         Pretrained(str(tmp_path / "x.pth"), prefix="encoders.video")(fresh())
+
+
+def test_what_is_asked_to_be_fresh_keeps_its_start(tmp_path):
+    config = dict(arch="nano", img_size=32, num_frames=2)
+    state = {key: v + 1 for key, v in VideoMamba(**config).state_dict().items()}
+    torch.save(state, tmp_path / "all.pth")
+    start = dict(type="Pretrained", checkpoint=str(tmp_path / "all.pth"))
+    model = VideoMamba(**config, init_cfg={**start, "fresh": ["norm_f."]})
+    model.init_weights()
+    assert (model.norm_f.weight == 1).all()  # the file has 2
+    torch.testing.assert_close(model.cls_token, state["cls_token"])

@@ -18,6 +18,8 @@ model.encoders.video = dict(
     type=ORViT,
     drop_path_rate=0.1,
     init_cfg=dict(
-        type="Pretrained", checkpoint="checkpoints/k400_motionformer_224_16x4.pyth"
+        type="Pretrained",
+        checkpoint="checkpoints/k400_motionformer_224_16x4.pyth",
+        ignore=["blocks.1.*", "blocks.6.*", "blocks.10.*"],  # ORViT's own parts
     ),
 )
