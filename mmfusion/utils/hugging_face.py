@@ -87,6 +87,12 @@ def _silence() -> Iterator[None]:
 def _message(source: str, revision: str | None, reason: str) -> str:
     if Path(source).is_dir():
         return f"folder {source} cannot be read by transformers: {reason}"
+    if source.count("/") > 1:  # names on the hub have one
+        return (
+            f"there is no folder {source!r}, which save_pretrained would have written;"
+            " a data set's tokenizer comes with the data: TinyEgo's from"
+            " tools/data/tinyego/generate.py --layout ek100"
+        )
     patterns = " ".join(f'--include "{pattern}"' for pattern in _FILES)
     pinned = f" --revision {revision}" if revision else ""
     return (
