@@ -1,6 +1,6 @@
 """The learning rates of a config: its optimizer's groups, and their curves in a PNG.
 
-    python tools/analysis/lr_table.py configs/mambavl/mambavl_vit_base_ek100.py
+    python tools/analysis/lr_table.py configs/mambavl/mambavl_base_ek100.py
     python tools/analysis/lr_table.py CONFIG --out lr.png --list
 
 The model is built without content: no weights, no data and hardly any memory are
