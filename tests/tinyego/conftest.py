@@ -1,5 +1,6 @@
 """One small world in each layout, made once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from mmfusion.tinyego import WorldConfig, generate
 
 SMALL = WorldConfig(seed=3, num_train=12, num_val=12, num_test=12, height=54)
+# H.264 gives the same bytes only for sides that are multiples of 4: 128 x 72
+KITCHEN = replace(SMALL, height=72)
 
 
 @pytest.fixture(scope="session")
@@ -29,5 +32,5 @@ def oakink2_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ek100_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A kitchen in EPIC-KITCHENS-100's layout; test films count 50 frames a second."""
     root = tmp_path_factory.mktemp("tinyego_ek100")
-    generate(root, "ek100", SMALL)
+    generate(root, "ek100", KITCHEN)
     return root

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mmfusion.questions.records import SOURCES, load_questions
-from mmfusion.tinyego import CEILINGS, LAYOUTS, WorldConfig, generate
+from mmfusion.tinyego import CEILINGS, LAYOUTS, generate
 from mmfusion.tinyego.kitchen import (
     ACTIONS,
     CUE_RIGHT,
@@ -28,6 +28,7 @@ from mmfusion.tinyego.kitchen_ceilings import (
     top1_ceiling,
 )
 from mmfusion.tinyego.kitchen_film import make_film
+from tests.tinyego.conftest import KITCHEN
 
 DEFAULT = LAYOUTS["ek100"].world.default
 
@@ -209,8 +210,7 @@ def test_an_odd_width_is_refused() -> None:
 
 @pytest.mark.slow
 def test_the_same_bytes_again(ek100_root: Path, tmp_path: Path) -> None:
-    config = WorldConfig(seed=3, num_train=12, num_val=12, num_test=12, height=54)
-    generate(tmp_path, "ek100", config, workers=2)
+    generate(tmp_path, "ek100", KITCHEN, workers=2)
 
     def digests(root: Path) -> dict[str, str]:
         return {
