@@ -78,9 +78,11 @@ def main() -> int:
         failure.config = config
         merge_args(config, args)
 
+        from mmfusion.engine.distributed import close_process_group
         from mmfusion.registry import RUNNERS
 
         RUNNERS.build(config).test()
+        close_process_group()
         return 0
     print(failure.message, file=sys.stderr)
     return failure.code

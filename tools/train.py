@@ -96,10 +96,12 @@ def main() -> int:
         if prepare_work_dir(config, args.resume):
             return 0
 
+        from mmfusion.engine.distributed import close_process_group
         from mmfusion.registry import RUNNERS
 
         runner = RUNNERS.build(config)
         runner.train()
+        close_process_group()
         return runner.exit_code
     print(failure.message, file=sys.stderr)
     return failure.code

@@ -26,6 +26,13 @@ def gather_json(value: Any) -> list[Any]:
     ]
 
 
+def close_process_group() -> None:
+    """Leave together: a rank that ends first would tear gloo's threads apart."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
 def slurm_to_torchrun_env() -> None:
     """Name the process group by slurm's variables, for gloo."""
     env = os.environ

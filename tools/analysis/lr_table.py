@@ -11,7 +11,6 @@ done, 2 wrong config or command.
 
 import argparse
 import io
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -220,9 +219,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    console = Console()
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = 130  # a file has no edge at which to break the columns
     try:
         config = read_config(args.config, args.cfg_options)
         groups = follow(config, steps=args.steps, scale=_scale(config, args.batch_size))
@@ -230,7 +226,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     name = args.config.stem
-    console.print(table_of(groups, f"{name}, {config.train_cfg.max_epochs} epochs"))
+    console = Console()
+    table = table_of(groups, f"{name}, {config.train_cfg.max_epochs} epochs")
+    # no number is cut; a narrower terminal breaks the lines itself
+    needed = console.measure(table, options=console.options.update(max_width=1000))
+    console.width = max(console.width, min(needed.maximum, 130), needed.minimum)
+    console.print(table)
     if args.list:
         for group in groups:
             console.print(f"lr {group.peak:.3g}, decay {group.weight_decay:g}:")
