@@ -19,6 +19,8 @@ from typing import Any, Protocol
 
 import cv2
 
+from mmfusion.utils.paths import write_atomic
+
 from .actions import Action
 from .layout_ek100 import EK100Layout
 from .layout_h2o import H2OLayout
@@ -243,8 +245,4 @@ def _read_segments(
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write and rename, so that the file is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(partial, path)
+    write_atomic(path, (json.dumps(content, indent=1) + "\n").encode(), sweep=False)

@@ -8,9 +8,8 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from mmfusion.models.layers import QuickGELU
+from mmfusion.models.layers import QuickGELU, check_clip, run_block
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
 
@@ -193,10 +192,7 @@ class CLIPTimeSformer(BaseModule):
         Raises:
             ValueError: x has another size than the model was built for.
         """
-        if tuple(x.shape[1:]) != self.input_shape:
-            raise ValueError(
-                f"video has shape {tuple(x.shape)}, expected (b, *{self.input_shape})"
-            )
+        check_clip(x, self.input_shape)
         batch, times = x.shape[0], x.shape[2]
         patches = self.patch_embed.proj(x.transpose(1, 2).flatten(0, 1))
         patches = patches.flatten(2).mT.unflatten(0, (batch, times))  # (b, t, p, d)
@@ -206,10 +202,7 @@ class CLIPTimeSformer(BaseModule):
         x = torch.cat([cls.to(patches.dtype), patches.flatten(1, 2)], dim=1)
         x = self.ln_pre(x)  # (b, 1 + l, d)
         for block in self.blocks:
-            if self.with_cp and torch.is_grad_enabled():
-                x = checkpoint(block, x, times, use_reentrant=False)
-            else:
-                x = block(x, times)
+            x = run_block(block, self.with_cp, x, times)
         x = self.norm(x)
         if mask is not None:
             mask = mask.repeat_interleave(patches.shape[2], dim=1)  # (b, t p)

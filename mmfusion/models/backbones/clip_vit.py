@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from mmfusion.models.layers import QuickGELU
+from mmfusion.models.layers import QuickGELU, check_clip, run_block
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
 
@@ -165,10 +164,7 @@ class CLIPViT(BaseModule):
         Raises:
             ValueError: x has another size than the model was built for.
         """
-        if tuple(x.shape[1:]) != self.input_shape:
-            raise ValueError(
-                f"video has shape {tuple(x.shape)}, expected (b, *{self.input_shape})"
-            )
+        check_clip(x, self.input_shape)
         batch, times = x.shape[0], x.shape[2]
         patches = self.conv1(x.transpose(1, 2).flatten(0, 1))  # (b t, d, h', w')
         patches = patches.flatten(2).mT.unflatten(0, (batch, times))  # (b, t, p, d)
@@ -178,10 +174,7 @@ class CLIPViT(BaseModule):
         cls = cls.expand(batch, 1, -1)  # (b, 1, d)
         x = self.ln_pre(torch.cat([cls, patches.flatten(1, 2)], dim=1))  # (b, 1+l, d)
         for block in self.transformer.resblocks:
-            if self.with_cp and torch.is_grad_enabled():
-                x = checkpoint(block, x, use_reentrant=False)
-            else:
-                x = block(x)
+            x = run_block(block, self.with_cp, x)
         x = self.ln_post(x)
         if mask is not None:
             mask = mask.repeat_interleave(patches.shape[2], dim=1)  # (b, t p)

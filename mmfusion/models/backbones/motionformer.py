@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
+from mmfusion.models.layers import check_clip, run_block
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
 
@@ -198,17 +198,11 @@ class Motionformer(BaseModule):
         self, x: Tensor, mask: Tensor | None, per_block: list[tuple[Any, ...]]
     ) -> TokenFeatures:
         """``forward`` with further arguments for each block, () where none."""
-        if tuple(x.shape[1:]) != self.input_shape:
-            raise ValueError(
-                f"video has shape {tuple(x.shape)}, expected (b, *{self.input_shape})"
-            )
+        check_clip(x, self.input_shape)
         x = self._embed(x)  # (b, 1 + l, d)
         for index, block in enumerate(self.blocks):
             more = per_block[index] if per_block else ()
-            if self.with_cp and torch.is_grad_enabled():
-                x = checkpoint(block, x, self.times, *more, use_reentrant=False)
-            else:
-                x = block(x, self.times, *more)
+            x = run_block(block, self.with_cp, x, self.times, *more)
         x = torch.tanh(self.pre_logits.fc(self.norm(x)))
         if mask is not None:
             tubes = mask.unflatten(1, (self.times, -1)).any(-1)  # (b, t)

@@ -7,7 +7,12 @@ import torch
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
-from mmfusion.models.layers import build_blocks, forward_blocks, init_vision_mamba
+from mmfusion.models.layers import (
+    build_blocks,
+    check_clip,
+    forward_blocks,
+    init_vision_mamba,
+)
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
 
@@ -119,10 +124,7 @@ class VideoMamba(BaseModule):
         Raises:
             ValueError: x has another size than the model was built for.
         """
-        if tuple(x.shape[1:]) != self.input_shape:
-            raise ValueError(
-                f"video has shape {tuple(x.shape)}, expected (b, *{self.input_shape})"
-            )
+        check_clip(x, self.input_shape)
         x = self.patch_embed(x)  # (b, t', p, d)
         batch, times, patches, _ = x.shape
         x = x + self.pos_embed[:, None, 1:] + self.temporal_pos_embedding[:, :, None]

@@ -1,6 +1,7 @@
 """Layers that several models share."""
 
 from mmfusion.models.layers.activations import QuickGELU
+from mmfusion.models.layers.clips import check_clip, run_block
 from mmfusion.models.layers.mamba import (
     MambaBlock,
     MambaMixer,
@@ -14,6 +15,8 @@ from mmfusion.models.layers.mamba import (
 )
 
 __all__ = [
+    "check_clip",
+    "run_block",
     "MambaBlock",
     "MambaMixer",
     "MixerState",

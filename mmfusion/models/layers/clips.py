@@ -1,0 +1,23 @@
+"""What every video backbone does with its clip and its blocks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+
+def check_clip(x: Tensor, shape: Sequence[int]) -> None:
+    """Raise ValueError unless x is (b, *shape), the size a backbone was built for."""
+    if tuple(x.shape[1:]) != tuple(shape):
+        raise ValueError(
+            f"video has shape {tuple(x.shape)}, expected (b, *{tuple(shape)})"
+        )
+
+
+def run_block(block: nn.Module, with_cp: bool, x: Tensor, *more: Any) -> Tensor:
+    """``block(x, *more)``; with ``with_cp`` recomputed in the backward, not kept."""
+    if with_cp and torch.is_grad_enabled():
+        return checkpoint(block, x, *more, use_reentrant=False)
+    return block(x, *more)
