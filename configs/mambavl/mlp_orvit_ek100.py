@@ -11,10 +11,7 @@ from mmengine.config import read_base
 from mmfusion.models import MLPFusion
 
 with read_base():
-    from .._base_.datasets.ek100_boxes import *
-    from .._base_.default_runtime import *
-    from .._base_.models.mambavl_orvit import *
-    from .._base_.schedules.mambavl_100e import *
+    from .mambavl_orvit_ek100 import *
 
 model.neck = dict(type=MLPFusion, embed_dims=768, streams=model.neck.streams)
 model.encoders.text.update(mode="frozen", summary="pooler")

@@ -9,19 +9,7 @@ Ours: not yet run. Time and machine: not yet run.
 
 from mmengine.config import read_base
 
-from mmfusion.models import TransformerFusion
-
 with read_base():
-    from .._base_.datasets.ek100_boxes import *
-    from .._base_.default_runtime import *
-    from .._base_.models.mambavl_orvit import *
-    from .._base_.schedules.mambavl_100e import *
+    from .transformer_6x4_orvit_ek100_tokens import *
 
-model.neck = dict(
-    type=TransformerFusion,
-    embed_dims=768,
-    streams=model.neck.streams,
-    depth=12,
-    num_heads=12,
-    inputs="tokens",
-)
+model.neck.update(depth=12, num_heads=12)

@@ -12,10 +12,7 @@ from mmengine.config import read_base
 from mmfusion.models import TransformerFusion
 
 with read_base():
-    from .._base_.datasets.ek100_boxes import *
-    from .._base_.default_runtime import *
-    from .._base_.models.mambavl_orvit import *
-    from .._base_.schedules.mambavl_100e import *
+    from .mambavl_orvit_ek100 import *
 
 model.neck = dict(
     type=TransformerFusion,

@@ -30,11 +30,11 @@ class EpicKitchensDataset(MultiModalDataset):
 
     Labels are ``verb``, ``noun`` and, with a vocabulary, ``action``: the rank of the
     text "verb:noun" among the pairs that occur, as in AVION and RULSTM. Clips are cut
-    by seconds. Into a data sample's metainfo go, by ``PackInputs(meta_keys=...)``,
-    ``video_id``, ``participant_id`` and ``question_source``; the dataset's own metainfo
-    has ``action_pairs``, ``tail_verbs``, ``tail_nouns``, ``unseen_participants``, and
-    with questions of ``tools/questions/from_predictions.py`` ``recognisers``: their
-    names and accuracies.
+    by seconds. ``PackInputs`` puts ``video_id``, ``participant_id`` and
+    ``question_source`` into a data sample's metainfo; the dataset's own metainfo has
+    ``action_pairs``, ``tail_verbs``, ``tail_nouns``, ``unseen_participants``, and with
+    questions of ``tools/questions/from_predictions.py`` ``recognisers``: their names
+    and accuracies.
 
     Args:
         pipeline: configs of transforms, applied in turn.

@@ -17,11 +17,10 @@ from mmfusion.questions.records import QuestionFileError, write_questions
 from tests.ek100_files import edit, make_ek100, write_csv
 from tests.video_files import number_of, write_video
 
-META = ("video_id", "participant_id", "question_source")
 PIPELINE: list[dict] = [
     dict(type=SampleTimes, num_frames=dict(video=4), mode="uniform"),
     dict(type=DecodeVideo),
-    dict(type=PackInputs, streams=("video",), meta_keys=META),
+    dict(type=PackInputs, streams=("video",)),
 ]
 
 

@@ -7,69 +7,51 @@ two generic ones, which tell nothing. The protocol of the paper, which lets them
 the answer, is one option away: configs/mambavl/README.md.
 """
 
-from mmfusion.datasets import EpicKitchensDataset, SeededSampler, fusion_collate
+from mmengine.config import read_base
+
+from mmfusion.datasets import EpicKitchensDataset
 from mmfusion.datasets.transforms import (
+    AlignBoxes,
     DecodeVideo,
+    LoadBoxes,
     PackInputs,
     SampleTimes,
     TokenizeQuestions,
 )
 from mmfusion.evaluation import EpicKitchensMetric, LeakMeterMetric
 
-data_root = "data/ek100"
-_meta_keys = ("video_id", "participant_id", "question_source", "question_tasks")
-_tokenize = dict(
-    type=TokenizeQuestions, tokenizer="FacebookAI/roberta-base", max_length=40
-)
+with read_base():
+    from .loaders import *
 
-train_pipeline = [
+# what the pipelines of this data are put together from
+_train_frames = [
     dict(type=SampleTimes, num_frames=dict(video=16), mode="random"),
     dict(type=DecodeVideo),
     dict(type="mmaction.RandomResizedCrop", area_range=(0.5, 1.0)),
     dict(type="mmaction.Resize", scale=(224, 224), keep_ratio=False),
-    _tokenize,
-    dict(type=PackInputs, streams=("video", "text"), meta_keys=_meta_keys),
 ]
-val_pipeline = [
+_val_frames = [
     dict(type=SampleTimes, num_frames=dict(video=16), mode="uniform"),
     dict(type=DecodeVideo),
     dict(type="mmaction.Resize", scale=(-1, 224)),
     dict(type="mmaction.CenterCrop", crop_size=224),
-    _tokenize,
-    dict(type=PackInputs, streams=("video", "text"), meta_keys=_meta_keys),
 ]
+_boxes = [dict(type=LoadBoxes, num_boxes=4), dict(type=AlignBoxes)]
+_tokenize = dict(
+    type=TokenizeQuestions, tokenizer="FacebookAI/roberta-base", max_length=40
+)
 
-train_dataloader = dict(
-    batch_size=16,  # of each of 8 GPUs
-    num_workers=8,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type=SeededSampler, shuffle=True),
-    collate_fn=dict(type=fusion_collate),
-    dataset=dict(
-        type=EpicKitchensDataset,
-        data_root=data_root,
-        split="train",
-        questions="questions/ground_truth_train.jsonl",
-        pipeline=train_pipeline,
-        on_error=dict(policy="replace", max_bad=0.01),
-    ),
+_pack = dict(type=PackInputs, streams=("video", "text"))
+train_pipeline = [*_train_frames, _tokenize, _pack]
+val_pipeline = [*_val_frames, _tokenize, _pack]
+
+_files = dict(type=EpicKitchensDataset, data_root="data/ek100")
+train_dataloader.update(batch_size=16, num_workers=8)  # of each of 8 GPUs
+train_dataloader.dataset.update(
+    _files, questions="questions/ground_truth_train.jsonl", pipeline=train_pipeline
 )
-val_dataloader = dict(
-    batch_size=16,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type=SeededSampler, shuffle=False),
-    collate_fn=dict(type=fusion_collate),
-    dataset=dict(
-        type=EpicKitchensDataset,
-        data_root=data_root,
-        split="val",
-        questions="generic",
-        pipeline=val_pipeline,
-        test_mode=True,
-    ),
-)
+val_dataloader.update(batch_size=16, num_workers=8)
+val_dataloader.dataset.update(_files, questions="generic", pipeline=val_pipeline)
 val_evaluator = [
     dict(type=EpicKitchensMetric),
     dict(

@@ -7,27 +7,26 @@ configs/mambavl/README.md makes them.
 from mmengine.config import read_base
 
 from mmfusion.datasets.transforms import SampleObservedFrames
-from mmfusion.evaluation import EpicKitchensMetric
 
 with read_base():
     from .ek100 import *
 
-_meta_keys = ("video_id", "participant_id", "question_source", "question_tasks")
-_protocol = ("tau_a", "tau_o", "padded", "sampling", "observed_times")
-_window = dict(num_frames=dict(video=16), tau_a=1.0, tau_o=64 / 30)
-_train_times = dict(type=SampleObservedFrames, mode="random", drop="empty", **_window)
-_val_times = dict(type=SampleObservedFrames, mode="uniform", **_window)
+_window = dict(
+    type=SampleObservedFrames, num_frames=dict(video=16), tau_a=1.0, tau_o=64 / 30
+)
+_train_frames[0] = dict(_window, mode="random", drop="empty")
+_val_frames[0] = dict(_window, mode="uniform")
+train_pipeline = [*_train_frames, _tokenize, _pack]
+val_pipeline = [*_val_frames, _tokenize, _pack]
+
 train_dataloader.batch_size = 3  # of each of 8 GPUs
-train_dataloader.dataset.pipeline[0] = _train_times
-val_dataloader.dataset.pipeline[0] = _val_times
-test_dataloader.dataset.pipeline[0] = _val_times
-train_dataloader.dataset.pipeline[-1].meta_keys = _meta_keys + _protocol
-val_dataloader.dataset.pipeline[-1].meta_keys = _meta_keys + _protocol
-test_dataloader.dataset.pipeline[-1].meta_keys = _meta_keys + _protocol
-val_evaluator[0] = dict(type=EpicKitchensMetric, task="anticipation")
-test_evaluator[0] = dict(type=EpicKitchensMetric, task="anticipation")
-train_dataloader.dataset.questions = "questions/observed_train.jsonl"
-val_dataloader.dataset.questions = "questions/observed_validation.jsonl"
-test_dataloader.dataset.questions = "questions/observed_validation.jsonl"
+train_dataloader.dataset.update(
+    questions="questions/observed_train.jsonl", pipeline=train_pipeline
+)
+val_dataloader.dataset.update(
+    questions="questions/observed_validation.jsonl", pipeline=val_pipeline
+)
+val_evaluator[0].task = "anticipation"
 val_evaluator[1].questions = "questions/observed_train.jsonl"
-test_evaluator[1].questions = "questions/observed_train.jsonl"
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator

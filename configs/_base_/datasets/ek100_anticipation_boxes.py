@@ -1,33 +1,15 @@
-"""EPIC-KITCHENS-100, anticipation: 16 frames of the 64 / 30 s that end 1 s before.
-
-With boxes of hands and objects for ORViT, and the same questions as
-``ek100_anticipation``.
-"""
+"""EPIC-KITCHENS-100, anticipation: with boxes of two hands and two objects."""
 
 from mmengine.config import read_base
 
-from mmfusion.datasets.transforms import SampleObservedFrames
-from mmfusion.evaluation import EpicKitchensMetric
+from mmfusion.datasets.transforms import PackInputs
 
 with read_base():
-    from .ek100_boxes import *
+    from .ek100_anticipation import *
 
-_meta_keys = ("video_id", "participant_id", "question_source", "question_tasks")
-_protocol = ("tau_a", "tau_o", "padded", "sampling", "observed_times")
-_window = dict(num_frames=dict(video=16), tau_a=1.0, tau_o=64 / 30)
-_train_times = dict(type=SampleObservedFrames, mode="random", drop="empty", **_window)
-_val_times = dict(type=SampleObservedFrames, mode="uniform", **_window)
-train_dataloader.batch_size = 3  # of each of 8 GPUs
-train_dataloader.dataset.pipeline[0] = _train_times
-val_dataloader.dataset.pipeline[0] = _val_times
-test_dataloader.dataset.pipeline[0] = _val_times
-train_dataloader.dataset.pipeline[-1].meta_keys = _meta_keys + _protocol
-val_dataloader.dataset.pipeline[-1].meta_keys = _meta_keys + _protocol
-test_dataloader.dataset.pipeline[-1].meta_keys = _meta_keys + _protocol
-val_evaluator[0] = dict(type=EpicKitchensMetric, task="anticipation")
-test_evaluator[0] = dict(type=EpicKitchensMetric, task="anticipation")
-train_dataloader.dataset.questions = "questions/observed_train.jsonl"
-val_dataloader.dataset.questions = "questions/observed_validation.jsonl"
-test_dataloader.dataset.questions = "questions/observed_validation.jsonl"
-val_evaluator[1].questions = "questions/observed_train.jsonl"
-test_evaluator[1].questions = "questions/observed_train.jsonl"
+_pack = dict(type=PackInputs, streams=("video", "boxes", "text"))
+train_pipeline = [*_train_frames, *_boxes, _tokenize, _pack]
+val_pipeline = [*_val_frames, *_boxes, _tokenize, _pack]
+train_dataloader.dataset.update(pipeline=train_pipeline, boxes_dir="boxes")
+val_dataloader.dataset.update(pipeline=val_pipeline, boxes_dir="boxes")
+test_dataloader = val_dataloader

@@ -1,27 +1,15 @@
-"""EPIC-KITCHENS-100, anticipation: 16 frames of the 64 / 30 s that end 1 s before.
-
-With boxes of hands and objects for ORViT, without questions.
-"""
+"""EPIC-KITCHENS-100, anticipation: video and boxes, no questions."""
 
 from mmengine.config import read_base
 
-from mmfusion.datasets.transforms import SampleObservedFrames
-from mmfusion.evaluation import EpicKitchensMetric
+from mmfusion.datasets.transforms import PackInputs
 
 with read_base():
-    from .ek100_boxes_only import *
+    from .ek100_anticipation_boxes import *
 
-_meta_keys = ("video_id", "participant_id")
-_protocol = ("tau_a", "tau_o", "padded", "sampling", "observed_times")
-_window = dict(num_frames=dict(video=16), tau_a=1.0, tau_o=64 / 30)
-_train_times = dict(type=SampleObservedFrames, mode="random", drop="empty", **_window)
-_val_times = dict(type=SampleObservedFrames, mode="uniform", **_window)
-train_dataloader.batch_size = 3  # of each of 8 GPUs
-train_dataloader.dataset.pipeline[0] = _train_times
-val_dataloader.dataset.pipeline[0] = _val_times
-test_dataloader.dataset.pipeline[0] = _val_times
-train_dataloader.dataset.pipeline[-1].meta_keys = _meta_keys + _protocol
-val_dataloader.dataset.pipeline[-1].meta_keys = _meta_keys + _protocol
-test_dataloader.dataset.pipeline[-1].meta_keys = _meta_keys + _protocol
-val_evaluator[0] = dict(type=EpicKitchensMetric, task="anticipation")
-test_evaluator[0] = dict(type=EpicKitchensMetric, task="anticipation")
+_pack = dict(type=PackInputs, streams=("video", "boxes"))
+train_pipeline = [*_train_frames, *_boxes, _pack]
+val_pipeline = [*_val_frames, *_boxes, _pack]
+train_dataloader.dataset.update(pipeline=train_pipeline, questions=None)
+val_dataloader.dataset.update(pipeline=val_pipeline, questions=None)
+test_dataloader = val_dataloader

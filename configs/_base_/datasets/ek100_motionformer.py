@@ -12,7 +12,6 @@ from mmfusion.datasets.transforms import (
 with read_base():
     from .ek100 import *
 
-_meta_keys = ("video_id", "participant_id")
 _window = dict(type=SampleWindow, num_frames=16, seconds=64 / 30)
 train_pipeline = [
     _window,
@@ -27,21 +26,21 @@ train_pipeline = [
     dict(type="mmaction.RandomRescale", scale_range=(256, 320)),
     dict(type="mmaction.RandomCrop", size=224),
     dict(type="mmaction.Flip", flip_ratio=0.5),
-    dict(type=PackInputs, streams=("video",), meta_keys=_meta_keys),
+    dict(type=PackInputs, streams=("video",)),
 ]
 val_pipeline = [
     dict(_window, mode="uniform"),
     dict(type=DecodeVideo),
     dict(type="mmaction.Resize", scale=(-1, 224)),
     dict(type="mmaction.CenterCrop", crop_size=224),
-    dict(type=PackInputs, streams=("video",), meta_keys=_meta_keys),
+    dict(type=PackInputs, streams=("video",)),
 ]
 test_pipeline = [
     dict(_window, mode="uniform", num_views=10),
     dict(type=DecodeVideo),
     dict(type="mmaction.Resize", scale=(-1, 224)),
     dict(type="mmaction.ThreeCrop", crop_size=224),
-    dict(type=PackInputs, streams=("video",), meta_keys=_meta_keys),
+    dict(type=PackInputs, streams=("video",)),
 ]
 train_dataloader.dataset.update(pipeline=train_pipeline, questions=None)
 val_dataloader.dataset.update(pipeline=val_pipeline, questions=None)

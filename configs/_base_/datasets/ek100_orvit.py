@@ -6,46 +6,34 @@ middle crop of 10 windows, where the authors take three crops of each.
 
 from mmengine.config import read_base
 
-from mmfusion.datasets.transforms import (
-    AlignBoxes,
-    DecodeVideo,
-    LoadBoxes,
-    PackInputs,
-    SampleWindow,
-)
+from mmfusion.datasets.transforms import DecodeVideo, PackInputs, SampleWindow
 
 with read_base():
     from .ek100 import *
 
-_meta_keys = ("video_id", "participant_id")
-_streams = ("video", "boxes")
 _window = dict(type=SampleWindow, num_frames=16, seconds=64 / 30)
+_pack = dict(type=PackInputs, streams=("video", "boxes"))
 train_pipeline = [
     _window,
     dict(type=DecodeVideo),
-    dict(type=LoadBoxes, num_boxes=4),
     dict(type="mmaction.RandomRescale", scale_range=(384, 480)),
     dict(type="mmaction.RandomCrop", size=336),
     dict(type="mmaction.Flip", flip_ratio=0.5),
-    dict(type=AlignBoxes),
-    dict(type=PackInputs, streams=_streams, meta_keys=_meta_keys),
+    *_boxes,
+    _pack,
 ]
 val_pipeline = [
     dict(_window, mode="uniform"),
     dict(type=DecodeVideo),
-    dict(type=LoadBoxes, num_boxes=4),
     dict(type="mmaction.Resize", scale=(-1, 336)),
     dict(type="mmaction.CenterCrop", crop_size=336),
-    dict(type=AlignBoxes),
-    dict(type=PackInputs, streams=_streams, meta_keys=_meta_keys),
+    *_boxes,
+    _pack,
 ]
 test_pipeline = [dict(_window, mode="uniform", num_views=10), *val_pipeline[1:]]
+_files = dict(questions=None, boxes_dir="boxes")
 train_dataloader.batch_size = 2  # of each of 8 GPUs
-train_dataloader.dataset.update(
-    pipeline=train_pipeline, questions=None, boxes_dir="boxes"
-)
-val_dataloader.dataset.update(pipeline=val_pipeline, questions=None, boxes_dir="boxes")
+train_dataloader.dataset.update(_files, pipeline=train_pipeline)
+val_dataloader.dataset.update(_files, pipeline=val_pipeline)
 test_dataloader.batch_size = 2  # of 10 views each
-test_dataloader.dataset.update(
-    pipeline=test_pipeline, questions=None, boxes_dir="boxes"
-)
+test_dataloader.dataset.update(_files, pipeline=test_pipeline)

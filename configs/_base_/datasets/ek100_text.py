@@ -1,18 +1,15 @@
-"""EPIC-KITCHENS-100, the questions alone: no video is read."""
+"""EPIC-KITCHENS-100: the questions alone; no video is read."""
 
 from mmengine.config import read_base
 
-from mmfusion.datasets.transforms import PackInputs, TokenizeQuestions
+from mmfusion.datasets.transforms import PackInputs
 
 with read_base():
     from .ek100 import *
 
-_meta_keys = ("video_id", "participant_id", "question_source", "question_tasks")
-train_pipeline = [
-    dict(type=TokenizeQuestions, tokenizer="FacebookAI/roberta-base", max_length=40),
-    dict(type=PackInputs, streams=("text",), meta_keys=_meta_keys),
-]
+_pack = dict(type=PackInputs, streams=("text",))
+train_pipeline = [_tokenize, _pack]
 val_pipeline = train_pipeline
 train_dataloader.dataset.pipeline = train_pipeline
 val_dataloader.dataset.pipeline = val_pipeline
-test_dataloader.dataset.pipeline = val_pipeline
+test_dataloader = val_dataloader

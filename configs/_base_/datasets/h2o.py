@@ -8,41 +8,13 @@ tools/data/h2o/README.md).
 
 from mmengine.config import read_base
 
-from mmfusion.datasets import H2ODataset, SeededSampler, fusion_collate
-from mmfusion.evaluation import AccuracyMetric
+from mmfusion.datasets import H2ODataset
 
 with read_base():
     from .egocentric_224 import *
+    from .loaders import *
 
-train_dataloader = dict(
-    batch_size=16,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type=SeededSampler, shuffle=True),
-    collate_fn=dict(type=fusion_collate),
-    dataset=dict(
-        type=H2ODataset,
-        data_root="data/h2o",
-        split="train",
-        pipeline=train_pipeline,
-        on_error=dict(policy="replace", max_bad=0.01),
-    ),
-)
-val_dataloader = dict(
-    batch_size=8,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=SeededSampler, shuffle=False),
-    collate_fn=dict(type=fusion_collate),
-    dataset=dict(
-        type=H2ODataset,
-        data_root="data/h2o",
-        split="val",
-        pipeline=val_pipeline,
-        test_mode=True,
-    ),
-)
-val_evaluator = dict(type=AccuracyMetric)
+_files = dict(type=H2ODataset, data_root="data/h2o")
+train_dataloader.dataset.update(_files, pipeline=train_pipeline)
+val_dataloader.dataset.update(_files, pipeline=val_pipeline)
 test_dataloader = val_dataloader
-test_evaluator = val_evaluator

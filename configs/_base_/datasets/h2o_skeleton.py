@@ -8,4 +8,4 @@ with read_base():
 
 train_dataloader.dataset.pipeline = train_pipeline
 val_dataloader.dataset.pipeline = val_pipeline
-test_dataloader.dataset.pipeline = val_pipeline
+test_dataloader = val_dataloader

@@ -9,4 +9,4 @@ with read_base():
 # no skeleton caches are needed
 train_dataloader.dataset.update(pipeline=train_pipeline, cache_dir=None)
 val_dataloader.dataset.update(pipeline=val_pipeline, cache_dir=None)
-test_dataloader.dataset.update(pipeline=val_pipeline, cache_dir=None)
+test_dataloader = val_dataloader

@@ -16,18 +16,7 @@ train_pipeline[0].num_frames.skeleton = 30
 train_pipeline[2].scale = 2.0
 test_pipeline[0].num_frames.skeleton = 30
 test_pipeline[2].scale = 2.0
-train_dataloader.dataset.update(
-    ann_file="data/mpsign/annotation.json",
-    data_root="data/mpsign",
-    pipeline=train_pipeline,
-)
-val_dataloader.dataset.update(
-    ann_file="data/mpsign/annotation.json",
-    data_root="data/mpsign",
-    pipeline=test_pipeline,
-)
-test_dataloader.dataset.update(
-    ann_file="data/mpsign/annotation.json",
-    data_root="data/mpsign",
-    pipeline=test_pipeline,
-)
+_files = dict(ann_file="data/mpsign/annotation.json", data_root="data/mpsign")
+train_dataloader.dataset.update(_files, pipeline=train_pipeline)
+val_dataloader.dataset.update(_files, pipeline=test_pipeline)
+test_dataloader = val_dataloader

@@ -7,7 +7,9 @@ There is no val split: the last checkpoint is tested, and the test split is look
 once, after the last epoch.
 """
 
-from mmfusion.datasets import MultiModalDataset, SeededSampler, fusion_collate
+from mmengine.config import read_base
+
+from mmfusion.datasets import MultiModalDataset
 from mmfusion.datasets.transforms import (
     JitterSkeleton,
     LoadSkeleton,
@@ -15,7 +17,9 @@ from mmfusion.datasets.transforms import (
     PackInputs,
     SampleTimes,
 )
-from mmfusion.evaluation import AccuracyMetric
+
+with read_base():
+    from .loaders import *
 
 train_pipeline = [
     dict(
@@ -36,35 +40,13 @@ test_pipeline = [
     dict(type=PackInputs, streams=("skeleton",)),
 ]
 
-train_dataloader = dict(
-    batch_size=16,
-    num_workers=1,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type=SeededSampler, shuffle=True),
-    collate_fn=dict(type=fusion_collate),
-    dataset=dict(
-        type=MultiModalDataset,
-        ann_file="data/natops/annotation.json",
-        data_root="data/natops",
-        split="train",
-        pipeline=train_pipeline,
-    ),
+_files = dict(
+    type=MultiModalDataset,
+    ann_file="data/natops/annotation.json",
+    data_root="data/natops",
 )
-val_dataloader = dict(
-    batch_size=60,
-    num_workers=1,
-    sampler=dict(type=SeededSampler, shuffle=False),
-    collate_fn=dict(type=fusion_collate),
-    dataset=dict(
-        type=MultiModalDataset,
-        ann_file="data/natops/annotation.json",
-        data_root="data/natops",
-        split="test",
-        pipeline=test_pipeline,
-        test_mode=True,
-    ),
-)
-val_evaluator = dict(type=AccuracyMetric)
+train_dataloader.num_workers = 1
+train_dataloader.dataset = dict(_files, split="train", pipeline=train_pipeline)
+val_dataloader.update(batch_size=60, num_workers=1, persistent_workers=False)
+val_dataloader.dataset.update(_files, split="test", pipeline=test_pipeline)
 test_dataloader = val_dataloader
-test_evaluator = val_evaluator

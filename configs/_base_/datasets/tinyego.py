@@ -4,7 +4,9 @@ python tools/data/tinyego/generate.py --layout h2o --out data/tinyego
 python tools/data/h2o/prepare.py --root data/tinyego
 """
 
-from mmfusion.datasets import H2ODataset, SeededSampler, fusion_collate
+from mmengine.config import read_base
+
+from mmfusion.datasets import H2ODataset
 from mmfusion.datasets.transforms import (
     AlignSkeleton,
     DecodeVideo,
@@ -14,7 +16,9 @@ from mmfusion.datasets.transforms import (
     PackInputs,
     SampleTimes,
 )
-from mmfusion.evaluation import AccuracyMetric
+
+with read_base():
+    from .loaders import *
 
 num_frames = dict(video=8, skeleton=16)
 
@@ -39,35 +43,9 @@ val_pipeline = [
     dict(type=PackInputs, streams=("video", "skeleton")),
 ]
 
-train_dataloader = dict(
-    batch_size=16,
-    num_workers=1,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type=SeededSampler, shuffle=True),
-    collate_fn=dict(type=fusion_collate),
-    dataset=dict(
-        type=H2ODataset,
-        data_root="data/tinyego",
-        split="train",
-        pipeline=train_pipeline,
-        on_error=dict(policy="replace", max_bad=0.01),
-    ),
-)
-val_dataloader = dict(
-    batch_size=32,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type=SeededSampler, shuffle=False),
-    collate_fn=dict(type=fusion_collate),
-    dataset=dict(
-        type=H2ODataset,
-        data_root="data/tinyego",
-        split="val",
-        pipeline=val_pipeline,
-        test_mode=True,
-    ),
-)
-val_evaluator = dict(type=AccuracyMetric)
+_files = dict(type=H2ODataset, data_root="data/tinyego")
+train_dataloader.num_workers = 1
+train_dataloader.dataset.update(_files, pipeline=train_pipeline)
+val_dataloader.update(batch_size=32, num_workers=1)
+val_dataloader.dataset.update(_files, pipeline=val_pipeline)
 test_dataloader = val_dataloader
-test_evaluator = val_evaluator

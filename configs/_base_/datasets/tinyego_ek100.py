@@ -7,75 +7,33 @@ Questions are the two generic ones; a config names those of another source. Test
 on the validation split: the labels of the test split are hidden.
 """
 
-from mmfusion.datasets import EpicKitchensDataset, SeededSampler, fusion_collate
-from mmfusion.datasets.transforms import (
-    DecodeVideo,
-    PackInputs,
-    SampleTimes,
-    TokenizeQuestions,
-)
-from mmfusion.evaluation import EpicKitchensMetric, LeakMeterMetric
+from mmengine.config import read_base
+
+from mmfusion.datasets.transforms import DecodeVideo, SampleTimes
+
+with read_base():
+    from .ek100 import *
 
 data_root = "data/tinyego_ek100"
-_meta_keys = ("video_id", "participant_id", "question_source", "question_tasks")
-_tokenize = dict(
-    type=TokenizeQuestions, tokenizer="data/tinyego_ek100/tokenizer", max_length=24
-)
-
-train_pipeline = [
+_train_frames = [
     dict(type=SampleTimes, num_frames=dict(video=8), mode="random"),
     dict(type=DecodeVideo),
     dict(type="mmaction.RandomResizedCrop", area_range=(0.7, 1.0)),
     dict(type="mmaction.Resize", scale=(64, 64), keep_ratio=False),
-    _tokenize,
-    dict(type=PackInputs, streams=("video", "text"), meta_keys=_meta_keys),
 ]
-val_pipeline = [
+_val_frames = [
     dict(type=SampleTimes, num_frames=dict(video=8), mode="uniform"),
     dict(type=DecodeVideo),
     dict(type="mmaction.Resize", scale=(64, 64), keep_ratio=False),
-    _tokenize,
-    dict(type=PackInputs, streams=("video", "text"), meta_keys=_meta_keys),
 ]
+_tokenize.update(tokenizer=f"{data_root}/tokenizer", max_length=24)
+train_pipeline = [*_train_frames, _tokenize, _pack]
+val_pipeline = [*_val_frames, _tokenize, _pack]
 
-train_dataloader = dict(
-    batch_size=16,
-    num_workers=1,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type=SeededSampler, shuffle=True),
-    collate_fn=dict(type=fusion_collate),
-    dataset=dict(
-        type=EpicKitchensDataset,
-        data_root=data_root,
-        split="train",
-        questions="generic",
-        pipeline=train_pipeline,
-        on_error=dict(policy="replace", max_bad=0.01),
-    ),
+train_dataloader.num_workers = 1
+train_dataloader.dataset.update(
+    data_root=data_root, questions="generic", pipeline=train_pipeline
 )
-val_dataloader = dict(
-    batch_size=32,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type=SeededSampler, shuffle=False),
-    collate_fn=dict(type=fusion_collate),
-    dataset=dict(
-        type=EpicKitchensDataset,
-        data_root=data_root,
-        split="val",
-        questions="generic",
-        pipeline=val_pipeline,
-        test_mode=True,
-    ),
-)
-val_evaluator = [
-    dict(type=EpicKitchensMetric),
-    dict(
-        type=LeakMeterMetric,
-        train=dict(type=EpicKitchensDataset, split="train"),
-        questions="questions/{source}_train.jsonl",
-    ),
-]
+val_dataloader.update(batch_size=32, num_workers=1)
+val_dataloader.dataset.update(data_root=data_root, pipeline=val_pipeline)
 test_dataloader = val_dataloader
-test_evaluator = val_evaluator

@@ -1,31 +1,15 @@
-"""TinyEgo's kitchen, anticipation: 2 frames of the 1.6 s that end 1 s before.
-
-A pause takes 2.8 s at least, so that nothing of the action before it is
-seen; it is still, so that two frames tell what eight do.
-The video alone.
-"""
+"""TinyEgo's kitchen, anticipation: the video alone."""
 
 from mmengine.config import read_base
 
-from mmfusion.datasets.transforms import SampleObservedFrames
-from mmfusion.evaluation import EpicKitchensMetric
+from mmfusion.datasets.transforms import PackInputs
 
 with read_base():
-    from .tinyego_ek100_video import *
+    from .tinyego_ek100_anticipation import *
 
-_meta_keys = ("video_id", "participant_id")
-_protocol = ("tau_a", "tau_o", "padded", "sampling", "observed_times")
-_window = dict(num_frames=dict(video=2), tau_a=1.0, tau_o=1.6)
-_train_times = dict(type=SampleObservedFrames, mode="random", drop="empty", **_window)
-_val_times = dict(type=SampleObservedFrames, mode="uniform", **_window)
-train_dataloader.dataset.pipeline[0] = _train_times
-train_dataloader.dataset.pipeline[2].area_range = (0.6, 1.0)
-val_dataloader.dataset.pipeline[0] = _val_times
-test_dataloader.dataset.pipeline[0] = _val_times
-train_dataloader.dataset.pipeline[-1].meta_keys = _meta_keys + _protocol
-val_dataloader.dataset.pipeline[-1].meta_keys = _meta_keys + _protocol
-test_dataloader.dataset.pipeline[-1].meta_keys = _meta_keys + _protocol
-val_evaluator[0] = dict(type=EpicKitchensMetric, task="anticipation")
-test_evaluator[0] = dict(type=EpicKitchensMetric, task="anticipation")
-val_evaluator.append(dict(type=EpicKitchensMetric))  # top-1 too
-test_evaluator.append(dict(type=EpicKitchensMetric))
+_pack = dict(type=PackInputs, streams=("video",))
+train_pipeline = [*_train_frames, _pack]
+val_pipeline = [*_val_frames, _pack]
+train_dataloader.dataset.update(pipeline=train_pipeline, questions=None)
+val_dataloader.dataset.update(pipeline=val_pipeline, questions=None)
+test_dataloader = val_dataloader

@@ -28,4 +28,4 @@ val_pipeline = [
 ]
 train_dataloader.dataset.pipeline = train_pipeline
 val_dataloader.dataset.pipeline = val_pipeline
-test_dataloader.dataset.pipeline = val_pipeline
+test_dataloader = val_dataloader

@@ -27,4 +27,4 @@ val_pipeline = [
 # no skeleton caches are needed
 train_dataloader.dataset.update(pipeline=train_pipeline, cache_dir=None)
 val_dataloader.dataset.update(pipeline=val_pipeline, cache_dir=None)
-test_dataloader.dataset.update(pipeline=val_pipeline, cache_dir=None)
+test_dataloader = val_dataloader

@@ -7,61 +7,31 @@ matrices only (not on A_log, D, norms, biases, embeddings and the mix's omega),
 gradients clipped to norm 1, no EMA. `--auto-scale-lr` scales the rate with the batch.
 """
 
-from mmengine.optim import CosineAnnealingLR, LinearLR
-from mmengine.runner import TestLoop, ValLoop
+from mmengine.config import read_base
 from torch.optim import AdamW
 
-from mmfusion.engine import (
-    EarlyStopHook,
-    FusionOptimWrapper,
-    GroupedOptimWrapperConstructor,
-    ResumableTrainLoop,
-)
+from mmfusion.engine import EarlyStopHook
 
-train_cfg = dict(type=ResumableTrainLoop, max_epochs=50, val_interval=1)
-val_cfg = dict(type=ValLoop)
-test_cfg = dict(type=TestLoop)
+with read_base():
+    from .warm_up_cosine_100e import *
 
-optim_wrapper = dict(
-    type=FusionOptimWrapper,
-    constructor=GroupedOptimWrapperConstructor,
-    optimizer=dict(type=AdamW, lr=2e-4, betas=(0.9, 0.999), weight_decay=0.05),
-    clip_grad=dict(max_norm=1.0),
-    accumulative_counts=1,
-    paramwise_cfg=dict(
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        custom_keys={
-            ".A_log": dict(decay_mult=0.0),
-            ".A_b_log": dict(decay_mult=0.0),
-            ".D": dict(decay_mult=0.0),  # and D_b
-            "pos_embed": dict(decay_mult=0.0),
-            "temporal_pos_embedding": dict(decay_mult=0.0),
-            "cls_token": dict(decay_mult=0.0),
-            "modality_embed": dict(decay_mult=0.0),
-            "omega": dict(decay_mult=0.0),
-        },
-    ),
+train_cfg.max_epochs = 50
+optim_wrapper.optimizer = dict(
+    type=AdamW, lr=2e-4, betas=(0.9, 0.999), weight_decay=0.05
 )
-param_scheduler = [
-    dict(
-        type=LinearLR,
-        start_factor=0.01,
-        begin=0,
-        end=5,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type=CosineAnnealingLR,
-        eta_min_ratio=0.01,
-        T_max=45,
-        begin=5,
-        end=50,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    ),
-]
+optim_wrapper.clip_grad = dict(max_norm=1.0)
+optim_wrapper.paramwise_cfg.custom_keys = {
+    ".A_log": dict(decay_mult=0.0),
+    ".A_b_log": dict(decay_mult=0.0),
+    ".D": dict(decay_mult=0.0),  # and D_b
+    "pos_embed": dict(decay_mult=0.0),
+    "temporal_pos_embedding": dict(decay_mult=0.0),
+    "cls_token": dict(decay_mult=0.0),
+    "modality_embed": dict(decay_mult=0.0),
+    "omega": dict(decay_mult=0.0),
+}
+param_scheduler[0].end = 5
+param_scheduler[1].update(T_max=45, begin=5, end=50)
 custom_hooks = [
     dict(
         type=EarlyStopHook,
@@ -71,4 +41,4 @@ custom_hooks = [
         rule="greater",
     ),
 ]
-auto_scale_lr = dict(enable=False, base_batch_size=16)
+auto_scale_lr.base_batch_size = 16

@@ -10,6 +10,19 @@ from mmfusion.datasets.transforms.normalize_skeleton import valid_joints
 from mmfusion.registry import TRANSFORMS
 from mmfusion.structures import ActionDataSample
 
+# what says of a sample where it is from, what was asked and what was seen of it
+META_KEYS = (
+    "video_id",
+    "participant_id",
+    "question_source",
+    "question_tasks",
+    "tau_a",
+    "tau_o",
+    "padded",
+    "sampling",
+    "observed_times",
+)
+
 
 @TRANSFORMS.register_module()
 class PackInputs(BaseTransform):
@@ -21,8 +34,9 @@ class PackInputs(BaseTransform):
 
     Args:
         streams: the streams to pack, in the model's names.
-        meta_keys: further keys of the results, or of the record's ``extra``, that go
-            into the data sample's metainfo.
+        meta_keys: keys of the results, or of the record's ``extra``, that go into the
+            data sample's metainfo, None where a sample lacks one. Those of
+            ``META_KEYS`` that a sample has go there without being named.
 
     Returns of ``transform``: ``inputs`` with video (v, 3, t, h, w) uint8, video_mask
     (v, t) bool where ``DecodeVideo(missing_size=...)`` made one, skeleton (v, n, J, 3)
@@ -56,7 +70,9 @@ class PackInputs(BaseTransform):
 
     def _data_sample(self, results: dict) -> ActionDataSample:
         extra = results.get("extra") or {}
-        meta = {key: results.get(key, extra.get(key)) for key in self.meta_keys}
+        keys = [key for key in META_KEYS if key in results or key in extra]
+        keys += self.meta_keys
+        meta = {key: results.get(key, extra.get(key)) for key in keys}
         sample = ActionDataSample(
             metainfo={"sample_id": results.get("sample_id"), **meta}
         )

@@ -156,7 +156,7 @@ def protocol_of(metas: Sequence[Mapping[str, Any]]) -> list[str]:
     if sources and without:
         raise ValueError(
             f"{without} of {len(metas)} segments have no question_source, the "
-            "others have: PackInputs(meta_keys=...) must hand it on for all"
+            "others have; expected questions for all of them, or for none"
         )
     parts = ["+".join(sorted(sources))] if sources else []
     for key in _PROTOCOL:
@@ -233,8 +233,8 @@ def _segments(predictions: Predictions, metas: Sequence[Mapping[str, Any]]) -> S
         missing = [k for k in ("video_id", "participant_id") if k not in meta]
         if missing:
             raise ValueError(
-                f"sample {name!r} has no {missing} in its metainfo: name them in "
-                "PackInputs(meta_keys=...)"
+                f"sample {name!r} has no {missing} in its metainfo; expected a record "
+                "whose 'extra' has them, from which PackInputs takes them"
             )
     return Segments(
         predictions.labels("verb"),

@@ -145,6 +145,14 @@ def test_other_streams_are_packed_as_they_are():
     assert packed["data_samples"].group == "a"
 
 
+def test_what_a_sample_has_of_its_origin_goes_on_without_being_named():
+    text = torch.ones(1, 2, 5, dtype=torch.long)
+    extra = dict(video_id="P01_01", chunk_seconds=15.0)
+    packed = PackInputs(["text"])(results(text=text, extra=extra, tau_a=1.0))
+    meta = packed["data_samples"].metainfo
+    assert meta == dict(sample_id=meta["sample_id"], video_id="P01_01", tau_a=1.0)
+
+
 @pytest.mark.parametrize(
     ("streams", "changes", "message"),
     [

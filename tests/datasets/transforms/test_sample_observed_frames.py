@@ -236,9 +236,7 @@ def observed_dataset(root, split="val", **options):
     pipeline = [
         dict(type=SampleObservedFrames, num_frames=dict(video=4), tau_o=0.4, **options),
         dict(type=DecodeVideo),
-        dict(
-            type=PackInputs, streams=("video",), meta_keys=("tau_a", "tau_o", "padded")
-        ),
+        dict(type=PackInputs, streams=("video",)),
     ]
     return EpicKitchensDataset(
         pipeline, data_root=str(root), split=split, test_mode=True

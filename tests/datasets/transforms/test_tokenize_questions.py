@@ -62,9 +62,7 @@ def test_order_and_source_go_on(folder: str) -> None:
     straight = TokenizeQuestions(folder)(_results(ann_meta=meta))
     assert straight["question_source"] == "predicted+generic"
     np.testing.assert_array_equal(results["text"][:, ::-1], straight["text"])
-    packed = PackInputs(
-        streams=("text",), meta_keys=("question_source", "question_tasks")
-    )(results)
+    packed = PackInputs(streams=("text",))(results)
     assert packed["inputs"]["text"].dtype == torch.int64
     assert packed["inputs"]["text_mask"].dtype == torch.bool
     assert packed["data_samples"].metainfo["question_tasks"] == ("noun", "verb")
