@@ -22,16 +22,24 @@ VIDEO_MAMBA = [name for name in CONFIGS if name.startswith("video_mamba")]
 PAIRS = [[number % 97, number // 97] for number in range(3806)]
 SMALL = WorldConfig(seed=5, num_train=12, num_val=12, num_test=0, height=72)
 SIDE, FRAMES = 32, 4
-# base rate, epochs, weight decay, layer decay, blocks: the authors' scripts
+# base rate, epochs, weight decay, layer decay, blocks, clips a step: the authors' scripts
 SCRIPTS = {
-    "tiny_ssv2": (4e-4, 35, 0.1, 0.75, 24),
-    "small_ssv2": (4e-4, 30, 0.05, 0.75, 24),
-    "middle_ssv2": (4e-4, 30, 0.05, 0.75, 32),
-    "middle_masked_ssv2": (1e-4, 30, 0.05, 0.8, 32),
-    "tiny_k400": (2e-4, 70, 0.1, 0.75, 24),
-    "small_k400": (2e-4, 50, 0.05, 0.75, 24),
-    "middle_k400": (2e-4, 50, 0.05, 0.75, 32),
-    "middle_masked_k400": (1e-4, 45, 0.05, 0.8, 32),
+    "tiny_ssv2": (4e-4, 35, 0.1, 0.75, 24, 512),
+    "tiny_ssv2_f16": (4e-4, 35, 0.1, 0.75, 24, 512),
+    "small_ssv2": (4e-4, 30, 0.05, 0.75, 24, 512),
+    "small_ssv2_f16": (4e-4, 30, 0.05, 0.75, 24, 512),
+    "middle_ssv2": (4e-4, 30, 0.05, 0.75, 32, 512),
+    "middle_ssv2_f16": (4e-4, 30, 0.05, 0.75, 32, 256),
+    "middle_masked_ssv2": (1e-4, 30, 0.05, 0.8, 32, 512),
+    "middle_masked_ssv2_f16": (1e-4, 30, 0.05, 0.8, 32, 256),
+    "tiny_k400": (2e-4, 70, 0.1, 0.75, 24, 512),
+    "tiny_k400_f16": (2e-4, 70, 0.1, 0.75, 24, 512),
+    "small_k400": (2e-4, 50, 0.05, 0.75, 24, 512),
+    "small_k400_f16": (2e-4, 50, 0.05, 0.75, 24, 512),
+    "middle_k400": (2e-4, 50, 0.05, 0.75, 32, 512),
+    "middle_k400_f16": (1e-4, 50, 0.05, 0.75, 32, 256),
+    "middle_masked_k400": (1e-4, 45, 0.05, 0.8, 32, 512),
+    "middle_masked_k400_f16": (1e-4, 45, 0.05, 0.8, 32, 256),
 }
 
 
@@ -62,9 +70,11 @@ def test_every_row_of_the_table_has_its_config():
 
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
 def test_video_mamba_has_the_rates_of_the_authors_scripts(name):
-    base, epochs, decay, rate, blocks = SCRIPTS[name]
-    groups = follow(load(f"video_mamba_{name}"), steps=4)
-    scale = 512 * 2 / 256  # clips of a step x repeats / 256
+    base, epochs, decay, rate, blocks, clips = SCRIPTS[name]
+    config = load(f"video_mamba_{name}")
+    assert config.auto_scale_lr.base_batch_size == clips
+    groups = follow(config, steps=4)
+    scale = clips * 2 / 256  # clips of a step x repeats / 256
     parts = by_peak(groups)
     frozen = pytest.approx([base * scale * rate ** (blocks + 1)], rel=1e-6)
     for part in ("patch_embed", "pos_embed", "cls_token"):
@@ -81,6 +91,17 @@ def test_video_mamba_has_the_rates_of_the_authors_scripts(name):
     expected = scale * np.concatenate([warm_up, cosine])
     np.testing.assert_allclose(groups[0].rates, expected, rtol=1e-6)
     assert {group.weight_decay for group in groups} == {0.0, decay}
+
+
+@pytest.mark.parametrize("name", VIDEO_MAMBA)
+def test_model_and_all_three_pipelines_take_as_many_frames(name):
+    config = load(name)
+    frames = [
+        config[f"{part}_dataloader"].dataset.pipeline[0].num_frames
+        for part in ("train", "val", "test")
+    ]
+    frames.append(config.model.encoders.video.num_frames)
+    assert set(frames) == {16 if name.endswith("_f16") else 8}
 
 
 def test_video_mamba_decays_what_the_authors_decay():
@@ -156,8 +177,10 @@ def shrink_pipeline(pipeline):
 
 
 def layout_of(name):
-    ending = name.split("_ek100")[0] if "_ek100" in name else name.rsplit("_", 1)[1]
-    return {"ssv2": "ssv2", "k400": "kinetics"}.get(ending, "ek100")
+    for ending, layout in dict(ssv2="ssv2", k400="kinetics").items():
+        if f"_{ending}" in name:
+            return layout
+    return "ek100"
 
 
 def shrink(name, roots):
