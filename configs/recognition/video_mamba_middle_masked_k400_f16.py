@@ -1,4 +1,4 @@
-"""VideoMamba Middle after masked pretraining, 16 frames, fine-tuned on Kinetics-400.
+"""VideoMamba Middle after masked pretraining, 16 frames, on Kinetics-400.
 
     python tools/train.py configs/recognition/video_mamba_middle_masked_k400_f16.py
 

@@ -1,4 +1,4 @@
-"""VideoMamba Middle after masked pretraining, 16 frames, fine-tuned on Something-Something V2.
+"""VideoMamba Middle after masked pretraining, 16 frames, on Something-Something V2.
 
     python tools/train.py configs/recognition/video_mamba_middle_masked_ssv2_f16.py
 

@@ -22,7 +22,7 @@ VIDEO_MAMBA = [name for name in CONFIGS if name.startswith("video_mamba")]
 PAIRS = [[number % 97, number // 97] for number in range(3806)]
 SMALL = WorldConfig(seed=5, num_train=12, num_val=12, num_test=0, height=72)
 SIDE, FRAMES = 32, 4
-# base rate, epochs, weight decay, layer decay, blocks, clips a step: the authors' scripts
+# base rate, epochs, weight decay, layer decay, blocks, clips a step: their scripts
 SCRIPTS = {
     "tiny_ssv2": (4e-4, 35, 0.1, 0.75, 24, 512),
     "tiny_ssv2_f16": (4e-4, 35, 0.1, 0.75, 24, 512),
