@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmfusion.datasets.annotation import AnnotationError, read_bytes
+from mmfusion.questions.vocabulary import natural
 
 LABEL_COLUMNS = ("narration", "verb", "verb_class", "noun", "noun_class")
 TIME_COLUMNS = (
@@ -88,22 +89,12 @@ class EpicClasses:
 
     def names(self, pairs: Sequence[tuple[int, int]]) -> dict[str, list[str]]:
         """Names as one says them, for ``metainfo.classes``."""
-        verbs = [plain_name(key) for key in self.verb]
-        nouns = [plain_name(key) for key in self.noun]
+        verbs = [natural(key) for key in self.verb]
+        nouns = [natural(key) for key in self.noun]
         names = {"verb": verbs, "noun": nouns}
         if pairs:
             names["action"] = [f"{verbs[verb]} {nouns[noun]}" for verb, noun in pairs]
         return names
-
-
-def plain_name(key: str) -> str:
-    """The name as one says it.
-
-    >>> plain_name("board:chopping"), plain_name("turn-on")
-    ('chopping board', 'turn on')
-    """
-    head, *rest = key.split(":")
-    return " ".join([*rest, head]).replace("-", " ")
 
 
 def index_fps(video: str) -> float:

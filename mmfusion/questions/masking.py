@@ -10,15 +10,21 @@ parts, if it is the answer or the key.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from mmfusion.questions import english
-from mmfusion.questions.forms import INVISIBLE, forms, lemma, normalise
+from mmfusion.questions.forms import forms, lemma
 from mmfusion.questions.records import MASK, QuestionRecord
+from mmfusion.questions.tokens import (
+    Phrase,
+    Token,
+    is_another_word,
+    places_of,
+    spans_of,
+    surface_kind,
+    tokens_of,
+)
 from mmfusion.questions.vocabulary import TASKS, Vocabulary, WordClass, words_of
 
-_LETTER = rf"(?:[^\W_]|[{INVISIBLE}])"
-_TOKEN = re.compile(rf"<mask>|{_LETTER}+(?:['’]{_LETTER}+)*", re.IGNORECASE)
 _ANY_MASK = re.compile(r"<\s*mask\s*>|\[\s*mask\s*\]", re.IGNORECASE)
 _AN_MASK = re.compile(r"\b([Aa])n(?=\s+<mask>)")
 
@@ -42,36 +48,6 @@ class Match:
     word: str
 
 
-class _Token(NamedTuple):
-    start: int
-    end: int
-    text: str  # as written, without a possessive
-    norm: str
-    possessive: bool
-    ends: bool  # punctuation follows
-
-
-class _Phrase(NamedTuple):
-    words: tuple[str, ...]
-    name: str
-    ordered: bool  # a verb and its particles; else any order counts
-
-
-def tokens_of(text: str) -> list[_Token]:
-    """Words of a text with their offsets; a mask is one token, and matches nothing."""
-    found = []
-    for match in _TOKEN.finditer(text):
-        norm = normalise(match.group())
-        end = match.end()
-        possessive = norm.endswith("'s") or text[end : end + 1] in ("'", "’")
-        ends = text[end : end + 1] in tuple(".,;:?!")
-        if norm.endswith("'s"):
-            norm, end = norm[:-2], end - 2
-        shown = text[match.start() : end]
-        found.append(_Token(match.start(), end, shown, norm, possessive, ends))
-    return found
-
-
 class AnswerMatcher:
     """Finds every form of one answer and of the names of its class.
 
@@ -91,7 +67,7 @@ class AnswerMatcher:
         self.task = task
         self._singles: dict[str, tuple[str, str]] = {}  # form: (kind, name)
         self._bases: dict[str, str] = {}  # dictionary word: name
-        self._phrases: dict[str, list[_Phrase]] = {}  # form of a word: phrases
+        self._phrases: dict[str, list[Phrase]] = {}  # form of a word: phrases
         main = [answer, *(word_class.key for word_class in classes)]
         others = [name for word_class in classes for name in word_class.instances]
         self._main = frozenset(main)
@@ -107,7 +83,7 @@ class AnswerMatcher:
         if len(words) == 1:
             self._add_single(words[0], name, kind)
             return
-        self._add_phrase(_Phrase(words, name, ordered=self.task == "verb"))
+        self._add_phrase(Phrase(words, name, ordered=self.task == "verb"))
         if len(words) == 2:
             for joined in {"".join(words), "".join(words[::-1])}:
                 self._add_single(joined, name, "compound")
@@ -129,7 +105,7 @@ class AnswerMatcher:
                 if word not in english.SMALL_WORDS:
                     self._add_single(word, name, "part")
 
-    def _add_phrase(self, phrase: _Phrase) -> None:
+    def _add_phrase(self, phrase: Phrase) -> None:
         for word in set(phrase.words[:1] if phrase.ordered else phrase.words):
             for form in forms(word):
                 self._phrases.setdefault(form, []).append(phrase)
@@ -146,24 +122,24 @@ class AnswerMatcher:
             if place not in taken:
                 hit = self._single(tokens, place)
                 if hit is not None:
-                    kind = _surface(text, token) or hit[0]
+                    kind = surface_kind(text, token) or hit[0]
                     found.append(Match(token.start, token.end, kind, hit[1]))
         return sorted(found, key=lambda match: match.start)
 
-    def _single(self, tokens: Sequence[_Token], place: int) -> tuple[str, str] | None:
+    def _single(self, tokens: Sequence[Token], place: int) -> tuple[str, str] | None:
         norm = tokens[place].norm
         hit = self._singles.get(norm)
         if hit is None and tokens[place].text != MASK:
             name = self._bases.get(lemma(norm))
             hit = None if name is None else ("other form", name)
-        if hit is None or _is_another_word(self.task, tokens, place):
+        if hit is None or is_another_word(self.task, tokens, place):
             return None
         return hit
 
     def _find_phrase(
         self,
         text: str,
-        tokens: Sequence[_Token],
+        tokens: Sequence[Token],
         place: int,
         taken: set[int],
         found: list[Match],
@@ -175,18 +151,18 @@ class AnswerMatcher:
         for phrase in self._phrases.get(norm) or self._phrases.get(lemma(norm)) or ():
             if self._verb_alone_tells(phrase):
                 continue
-            places = (_ordered if phrase.ordered else _unordered)(phrase, tokens, place)
+            places = places_of(phrase, tokens, place)
             if len(places) > len(best):
                 best, name = places, phrase.name
         if not best or taken.intersection(best):
             return
         taken.update(range(best[0], best[-1] + 1) if self.task == "noun" else best)
-        for start, end in _spans(best, ordered=self.task == "verb"):
+        for start, end in spans_of(best, ordered=self.task == "verb"):
             span = text[tokens[start].start : tokens[end].end]
             kind = "hyphen" if "-" in span else "compound"
             found.append(Match(tokens[start].start, tokens[end].end, kind, name))
 
-    def _verb_alone_tells(self, phrase: _Phrase) -> bool:
+    def _verb_alone_tells(self, phrase: Phrase) -> bool:
         """Whether only the verb is to be found: "take from" leaves its preposition."""
         if not phrase.ordered or phrase.words[0] not in self._singles:
             return False
@@ -209,91 +185,6 @@ def _also_called(names: Iterable[str]) -> list[str]:
     return [
         other for name in sorted(plain) for other in english.ELSEWHERE.get(name, ())
     ]
-
-
-def _is_form(norm: str, word: str) -> bool:
-    return norm in forms(word) or lemma(norm) == word
-
-
-def _ordered(phrase: _Phrase, tokens: Sequence[_Token], place: int) -> tuple[int, ...]:
-    """Places of a verb and its particles, also behind a short object; () if none."""
-    particles = phrase.words[1:]
-    follow = tokens[place + 1 : place + 1 + len(particles)]
-    if tuple(token.norm for token in follow) == particles:
-        return tuple(range(place, place + 1 + len(particles)))
-    if len(particles) != 1:
-        return ()
-    for i in range(place + 2, min(place + 2 + english.LONGEST_OBJECT, len(tokens))):
-        if tokens[i].norm == particles[0] and _is_mobile(tokens, i):
-            return (place, i)
-    return ()
-
-
-def _is_mobile(tokens: Sequence[_Token], place: int) -> bool:
-    """Whether a word may be the particle of a verb that stands some words before."""
-    norm = tokens[place].norm
-    if norm in english.MOBILE:
-        return True
-    last = tokens[place].ends or place + 1 == len(tokens)
-    at_end = last or tokens[place + 1].norm in english.CONJUNCTIONS
-    return at_end and norm in english.MOBILE_AT_END
-
-
-def _unordered(
-    phrase: _Phrase, tokens: Sequence[_Token], place: int
-) -> tuple[int, ...]:
-    """Places of all words of a compound side by side, in any order; () if not there."""
-    left = list(phrase.words)
-    places = []
-    i = place
-    while left and i < len(tokens):
-        norm = tokens[i].norm
-        word = next((w for w in left if _is_form(norm, w)), None)
-        if word is not None:
-            left.remove(word)
-            places.append(i)
-        elif not places or norm not in english.INSIDE_COMPOUND:
-            return ()
-        i += 1
-    return () if left else tuple(places)
-
-
-def _spans(places: Sequence[int], *, ordered: bool) -> list[tuple[int, int]]:
-    """(first, last) of what is one name: a compound with its "of", or a verb's parts.
-
-    A particle behind the object is a span of its own.
-    """
-    if not ordered or places[-1] - places[0] == len(places) - 1:
-        return [(places[0], places[-1])]
-    return [(place, place) for place in places]
-
-
-def _surface(text: str, token: _Token) -> str | None:
-    """The kind that the way of writing gives, None for plain lower case."""
-    if token.possessive:
-        return "possessive"
-    before, after = text[: token.start], text[token.end :]
-    if re.search(r"\w-$", before[-2:]) or re.match(r"-\w", after):
-        return "hyphen"
-    if len(token.norm) > 1 and token.text.isupper():
-        return "upper case"
-    return None
-
-
-def _is_another_word(task: str, tokens: Sequence[_Token], place: int) -> bool:
-    """Whether a word of the same spelling stands here: "can", "left", "has been"."""
-    norm = tokens[place].norm
-    before = tokens[place - 1].norm if place else ""
-    after = tokens[place + 1].norm if place + 1 < len(tokens) else ""
-    if task == "noun" and norm == "can" and tokens[place].text in ("can", "Can"):
-        return before not in english.BEFORE_A_NOUN and (
-            before in english.BEFORE_CAN or after in english.AFTER_CAN
-        )
-    if task == "verb" and norm == "left":
-        return after in english.AFTER_LEFT
-    if task == "verb" and norm in english.AUXILIARIES:
-        return after in ("been", "to", "just") or after.endswith("ed")
-    return False
 
 
 class Masker:

@@ -1,7 +1,7 @@
 """A clip as a video: hands on the frames, the scores beside them."""
 
+import io
 import os
-import tempfile
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from av.video.stream import VideoStream
 
+from mmfusion.utils.paths import write_atomic
 from mmfusion.visualization.hands import draw_hands
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -23,7 +24,7 @@ def write_clip_video(
 ) -> None:
     """Write frames as an mp4 (H.264 where PyAV has it, else MPEG-4).
 
-    The file is written beside ``path`` and then renamed: it is whole or not there.
+    The file is whole or not there.
 
     Args:
         path: file to write.
@@ -39,24 +40,14 @@ def write_clip_video(
             f"frames, fps: got {len(frames)} frames of shapes {sorted(shapes)} at"
             f" {fps}; expected one or more of one shape, at a positive rate"
         )
-    path = os.path.abspath(os.fspath(path))
-    folder, name = os.path.split(path)
-    os.makedirs(folder, exist_ok=True)
-    handle, partial = tempfile.mkstemp(suffix=".mp4", prefix=f".{name}.", dir=folder)
-    os.close(handle)
-    try:
-        _encode(partial, frames, fps)
-        os.chmod(partial, 0o644)  # mkstemp makes it private
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
+    write_atomic(path, _encode(frames, fps))
 
 
-def _encode(path: str, frames: Sequence[np.ndarray], fps: float) -> None:
+def _encode(frames: Sequence[np.ndarray], fps: float) -> bytes:
     height, width = frames[0].shape[:2]
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-    with av.open(path, "w", format="mp4") as container:
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
         stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
         assert isinstance(stream, VideoStream)
         # the common codecs want even sides
@@ -67,6 +58,7 @@ def _encode(path: str, frames: Sequence[np.ndarray], fps: float) -> None:
             frame = av.VideoFrame.from_ndarray(even, format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    return file.getvalue()
 
 
 def render_prediction_clip(
