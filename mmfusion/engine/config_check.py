@@ -4,16 +4,14 @@ import contextlib
 import difflib
 import importlib.util
 import inspect
-import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.config import config as mmengine_config
-from mmengine.registry import Registry
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
@@ -45,9 +43,6 @@ _HELPERS = {
     "num_classes",
     "num_frames",
     "num_views",
-    "test_pipeline",
-    "train_pipeline",
-    "val_pipeline",
 }
 _HELPER_PATTERN = re.compile(r"_.*|.*_pipeline|file_client_args")
 
@@ -65,15 +60,6 @@ _SECTIONS = {
     },
     "randomness": {"deterministic", "diff_rank_seed", "seed"},
 }
-
-# what may change between two starts of the same run: it does not change the result
-_FREE = re.compile(
-    r"(work_dir|resume|launcher|log_level|experiment_name|gpu_ids)$"
-    r"|(log_processor|visualizer|env_cfg|test_\w+|_\w*)(\.|$)"
-    r"|default_hooks\.(logger|timer|progress|params|runtime_info|stop)(\.|$)"
-    r"|default_hooks\.checkpoint\.(interval|iter_interval|max_keep_ckpts|on_save_error)$"
-    r"|\w+_dataloader\.(num_workers|persistent_workers|pin_memory|prefetch_factor)$"
-)
 
 
 def known_keys() -> set[str]:
@@ -182,7 +168,7 @@ def check_options(options: dict[str, Any]) -> None:
         if top not in known_keys():
             raise ConfigError(
                 f"--cfg-options {key}: {top!r} is not read by training or testing"
-                f"{_nearest(top, known_keys())}"
+                f"{nearest(top, known_keys())}"
             )
 
 
@@ -199,12 +185,13 @@ def check_keys(config: Config) -> None:
             continue
         raise ConfigError(
             f"config {config.filename}: unknown key {key!r}"
-            f"{_nearest(key, known_keys())} (a variable of the config's own must start "
+            f"{nearest(key, known_keys())} (a variable of the config's own must start "
             "with '_' or end with '_pipeline')"
         )
 
 
-def _nearest(name: str, choices: Any) -> str:
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """The choices that look like ``name``, as the end of a message; '' if none."""
     close = difflib.get_close_matches(name, sorted(choices), n=3, cutoff=0.5)
     return f"; nearest: {', '.join(close)}" if close else ""
 
@@ -242,109 +229,3 @@ def walk(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from walk(item, f"{path}.{index}")
-
-
-def explain_build_error(config: Config, error: Exception) -> str | None:
-    """One line with the key path for an error of building; None where it says more."""
-    text = str(error.args[0]) if error.args else ""  # str() of a KeyError has quotes
-    argument = re.search(r"(\w+)\.__init__\(\) got an unexpected .*? '(\w+)'", text)
-    missing = re.search(r"(\w+)\.__init__\(\) missing \d+ required .*?: (.*)", text)
-    unknown = re.search(r"(\S+) is not in the (\S+?)::(.+?) registry", text)
-    untyped = 'must contain the key "type"' in text
-    nodes = list(walk(config.to_dict()))
-    if argument:
-        name, key = argument.groups()
-        having = [(p, n) for p, n in nodes if isinstance(n, dict) and key in n]
-        # a loader has no type, and a base class may refuse what it was handed on
-        having.sort(key=lambda pair: not _is_type(pair[1], name))
-        for path, node in having:
-            hint = _arguments_hint(node.get("type"), key)
-            return f"config key {path}.{key}: {name} has no argument {key!r}{hint}"
-    elif missing:
-        name, keys = missing.groups()
-        for path, node in nodes:
-            if isinstance(node, dict) and _is_type(node, name):
-                return f"config key {path}: {name} lacks {keys}"
-    elif unknown:
-        name, scope, registry = unknown.groups()
-        for path, node in nodes:
-            if isinstance(node, dict) and _is_type(node, name):
-                close = _nearest(name, _registered(registry))
-                return f"config key {path}.type: no {registry} named {name!r}{close}"
-    elif untyped:
-        for path, node in nodes:
-            if isinstance(node, dict) and f"but got {node}\n" in text:
-                return f"config key {path}: it lacks 'type', got {node}"
-    return None
-
-
-def _arguments_hint(kind: Any, wrong: str) -> str:
-    """What a registered class takes instead; '' for anything else."""
-    name = str(kind).rpartition(".")[2]
-    for registry in _registries():
-        if inspect.isclass(found := registry.module_dict.get(name)):
-            names = list(inspect.signature(found).parameters)
-            return _nearest(wrong, names) or f"; it has {', '.join(names)}"
-    return ""
-
-
-def _is_type(node: dict[str, Any], name: str) -> bool:
-    return str(node.get("type", "")).rpartition(".")[2] == name.rpartition(".")[2]
-
-
-def _registered(registry: str) -> set[str]:
-    """Names in our registry of that name and in those above it."""
-    return {
-        name
-        for node in _registries()
-        if node.name == registry
-        for name in node.module_dict
-    }
-
-
-def _registries() -> Iterator[Registry]:
-    """Ours, each followed by those above it."""
-    from mmfusion import registry as ours
-
-    for value in vars(ours).values():
-        node = value if isinstance(value, Registry) else None
-        while node is not None:
-            yield node
-            node = node.parent
-
-
-def comparable_config(config: Config) -> dict[str, Any]:
-    """The part of a config that decides a run's result: dotted key -> plain value."""
-    plain = json.loads(json.dumps(config.to_dict(), default=_describe))
-    if plain.get("resume") is True:
-        plain["load_from"] = None  # where it went on, not where it came from
-    keys = known_keys()
-    return {
-        path: value
-        for path, value in walk(plain)
-        if path.split(".")[0] in keys
-        and value is not None
-        and not _FREE.match(path)
-        and not (isinstance(value, dict | list) and value)
-    }
-
-
-def _describe(value: Any) -> str:
-    if hasattr(value, "__qualname__"):
-        return f"{value.__module__}.{value.__qualname__}"
-    return f"{type(value).__module__}.{type(value).__qualname__}"
-
-
-def config_difference(
-    old: dict[str, Any], new: dict[str, Any], max_lines: int = 10
-) -> str:
-    """What differs between two of ``comparable_config``; '' if nothing."""
-    both = old.keys() | new.keys()
-    keys = sorted(key for key in both if old.get(key) != new.get(key))
-    lines = [
-        f"  {key}: was {old.get(key, 'not set')!r}, is {new.get(key, 'not set')!r}"
-        for key in keys[:max_lines]
-    ]
-    if len(keys) > max_lines:
-        lines.append(f"  ... and {len(keys) - max_lines} more")
-    return "\n".join(lines)

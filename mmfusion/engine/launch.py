@@ -13,12 +13,9 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from mmfusion.engine.config_check import (
-    comparable_config,
-    config_difference,
-    explain_build_error,
-    load_config,
-)
+from mmfusion.engine.build_errors import explain_build_error
+from mmfusion.engine.config_check import load_config
+from mmfusion.engine.config_compare import comparable_config, config_difference
 from mmfusion.engine.errors import (
     CheckpointError,
     ConfigError,

@@ -1,18 +1,12 @@
 """A wrong config is refused with the key, what came and what was expected."""
 
 import gc
-import json
 import warnings
 
 import pytest
 
 from mmfusion.engine import ConfigError, FusionRunner
-from mmfusion.engine.config_check import (
-    comparable_config,
-    config_difference,
-    explain_build_error,
-    load_config,
-)
+from mmfusion.engine.config_check import load_config
 from tests.engine.toy_runs import CONFIG, toy_config
 
 
@@ -91,44 +85,6 @@ def test_options_reach_lists_and_dicts():
     assert config.param_scheduler[0].end == 9 and config.train_cfg.max_epochs == 2
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"model.drop": 1}, "config key model.drop: ToyModel has no argument 'drop'; "),
-        (
-            {"model.type": "ToyModell"},
-            "model.type: no model named 'ToyModell'; nearest:",
-        ),
-        (
-            {"custom_hooks.1.patiense": 3},
-            "custom_hooks.1.patiense: EarlyStopHook has no argument",
-        ),
-        (
-            {"train_dataloader.dataset.siez": 3},
-            "train_dataloader.dataset.siez: ToyDataset has no argument 'siez'",
-        ),
-        (
-            {"train_dataloader.num_worker": 3},
-            "train_dataloader.num_worker: DataLoader has no argument 'num_worker'",
-        ),
-        (
-            {"param_scheduler.0.strat": 3},
-            "LinearParamScheduler has no argument 'strat'",
-        ),
-        (
-            {"custom_hooks": [{"patience": 3}]},
-            "custom_hooks.0: it lacks 'type', got {'patience': 3}",
-        ),
-    ],
-    ids=["argument", "type", "hook", "dataset", "loader", "base class", "no type"],
-)
-def test_build_errors_name_the_key_path(options, said, tmp_path):
-    config = toy_config(tmp_path, options)
-    with pytest.raises((TypeError, KeyError)) as error:
-        FusionRunner.from_cfg(config).train()
-    assert said in (explain_build_error(config, error.value) or str(error.value))
-
-
 @pytest.mark.parametrize("part", ["train_dataloader", "val_dataloader"])
 def test_num_classes_must_fit_the_annotation(part, tmp_path):
     config = toy_config(tmp_path, {f"{part}.dataset.num_classes": 5})
@@ -136,16 +92,3 @@ def test_num_classes_must_fit_the_annotation(part, tmp_path):
         FusionRunner.from_cfg(config).train()
     assert "model.heads.action.num_classes is 3" in str(error.value)
     assert "has 5 classes of 'action'; set" in str(error.value)
-
-
-def test_comparison_ignores_what_changes_nothing(tmp_path):
-    first = comparable_config(toy_config(tmp_path / "a"))
-    second = comparable_config(
-        toy_config(tmp_path / "b", {"train_dataloader.num_workers": 2, "resume": True})
-    )
-    assert config_difference(first, second) == ""
-    third = toy_config(tmp_path, {"model.drop_rate": 0.25})
-    assert config_difference(first, comparable_config(third)) == (
-        "  model.drop_rate: was 'not set', is 0.25"
-    )
-    assert json.loads(json.dumps(first)) == first

@@ -16,7 +16,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmfusion.engine.checkpoint import peek_meta
-from mmfusion.engine.config_check import comparable_config, config_difference
+from mmfusion.engine.config_compare import comparable_config, config_difference
 from mmfusion.engine.errors import WorkDirError
 from mmfusion.engine.launch import prepare_config
 from mmfusion.engine.work_dir import read_finished

@@ -23,7 +23,8 @@ from mmfusion.engine.checkpoint import (
     state_dict_difference,
     write_text_atomic,
 )
-from mmfusion.engine.config_check import check_num_classes, comparable_config
+from mmfusion.engine.config_check import check_num_classes
+from mmfusion.engine.config_compare import comparable_config
 from mmfusion.engine.dataloader import build_dataloader
 from mmfusion.engine.distributed import slurm_to_torchrun_env
 from mmfusion.engine.errors import CheckpointError

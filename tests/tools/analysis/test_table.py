@@ -15,7 +15,7 @@ from experiments import Experiment, Run, groups, plan, read_config
 from mmengine.config import DictAction
 
 from mmfusion.engine.checkpoint import save_atomic
-from mmfusion.engine.config_check import comparable_config
+from mmfusion.engine.config_compare import comparable_config
 from mmfusion.evaluation.predictions import Predictions, save_predictions
 
 DEMO = Path(__file__).resolve().parents[3] / "configs" / "demo"
