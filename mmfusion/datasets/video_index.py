@@ -21,6 +21,7 @@ _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,"
     "h264,hevc,m4v,gif,mxf,nut"
 )
+_STAMPED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # FFmpeg's names
 _DECORD_PREFIX = re.compile(r"\[\d\d:\d\d:\d\d\] \S+:\d+: ")
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]*:|://")
 
@@ -38,6 +39,9 @@ class VideoIndex:
         keyframes: (m,) int64, sorted indices of the frames where decoding can begin.
         closed: every keyframe is shown in the place in which it is stored. Where it is
             not, frames stored after it are shown before it and need the group before.
+        stamped: the file itself states when each picture is shown. Elsewhere (AVI, and
+            MPEG-4 part 2 with several pictures in a packet) FFmpeg guesses, and its
+            versions, PyAV's and decord's, guess differently.
         coded_size: (height, width) before rotation.
         rotation: degrees counter-clockwise that put the picture upright: 0, 90, 180
             or 270.
@@ -49,6 +53,7 @@ class VideoIndex:
     pts: np.ndarray | None
     keyframes: np.ndarray
     closed: bool
+    stamped: bool
     coded_size: tuple[int, int]
     rotation: int
 
@@ -57,6 +62,11 @@ class VideoIndex:
         """(height, width) of an upright frame."""
         height, width = self.coded_size
         return (width, height) if self.rotation in (90, 270) else (height, width)
+
+    @property
+    def seekable_by_stamp(self) -> bool:
+        """Whether a decoder may seek and skip without checking each frame's stamp."""
+        return self.closed and self.stamped
 
 
 def local_path(path: str | os.PathLike) -> str:
@@ -110,12 +120,13 @@ def _read_index(path: str, mtime_ns: int, num_bytes: int) -> VideoIndex:
             stamps, keys = _read_packets(path, container, stream)
             rate = float(stream.average_rate or 0) or 25.0
             unit = float(stream.time_base or 0)
+            stamped = _is_stamped(container, stream)
         rotation = _read_rotation(path)
     except (av.FFmpegError, OSError, MemoryError, OverflowError) as error:
         raise VideoDecodeError(path, "pyav", first_line(error)) from error
     if not stamps:
         raise VideoDecodeError(path, "pyav", "the video has 0 frames")
-    return _make_index(path, stamps, keys, rate, unit, size, rotation)
+    return _make_index(path, stamps, keys, rate, unit, stamped, size, rotation)
 
 
 def _checked_size(path: str, stream: "av.video.stream.VideoStream") -> tuple[int, int]:
@@ -124,6 +135,15 @@ def _checked_size(path: str, stream: "av.video.stream.VideoStream") -> tuple[int
         reason = f"frames of {width}x{height} pixels; expected 1 to {MAX_SIDE} a side"
         raise VideoDecodeError(path, "pyav", reason)
     return height, width
+
+
+def _is_stamped(
+    container: "av.container.InputContainer", stream: "av.video.stream.VideoStream"
+) -> bool:
+    context, name = stream.codec_context, container.format.name
+    # a four-character code in Matroska marks a stream taken over from AVI, stamps too
+    from_avi = name == "matroska,webm" and context.codec_tag.strip("\0") != ""
+    return name in _STAMPED_FORMATS and context.name != "mpeg4" and not from_avi
 
 
 def _read_packets(
@@ -159,6 +179,7 @@ def _make_index(
     keys: list[bool],
     rate: float,
     unit: float,
+    stamped: bool,
     size: tuple[int, int],
     rotation: int,
 ) -> VideoIndex:
@@ -177,7 +198,9 @@ def _make_index(
         keyframes = np.zeros(1, dtype=np.int64)
     times.flags.writeable = False
     duration = float(times[-1]) + step
-    return VideoIndex(path, times, duration, pts, keyframes, closed, size, rotation)
+    return VideoIndex(
+        path, times, duration, pts, keyframes, closed, stamped, size, rotation
+    )
 
 
 def first_line(error: BaseException) -> str:

@@ -26,6 +26,7 @@ __all__ = ["BACKENDS", "VideoReader", "open_frames", "open_video"]
 
 BACKENDS = ("auto", "decord", "pyav")
 MAX_CLIP_BYTES = 8 * 2**30  # one call's decoded frames
+NO_SUBSTITUTES = 1e-9  # share of a video's frames; decord takes 0 as "any number"
 
 _reported: set[str] = set()
 
@@ -56,13 +57,23 @@ class DecordReader(_IndexedReader):
         self._check_bytes(len(index))
         try:
             source = decord.VideoReader(
-                self.path, ctx=decord.cpu(0), num_threads=self._num_threads
+                self.path,
+                ctx=decord.cpu(0),
+                num_threads=self._num_threads,
+                # else it gives the frame read before in place of one it lost, silently
+                fault_tol=NO_SUBSTITUTES,
             )
             if len(source) != self.num_frames:
                 reason = f"decord counts {len(source)} frames, not {self.num_frames}"
                 raise self.broken(reason)
             batch = self._batch(source, index)  # (n, h, w, 3)
-        except (decord.DECORDError, RuntimeError, MemoryError, IndexError) as error:
+        except (
+            decord.DECORDError,
+            decord.DECORDLimitReachedError,  # no subclass of it
+            RuntimeError,
+            MemoryError,
+            IndexError,
+        ) as error:
             raise self.broken(first_line(error)) from error
         expected = (len(index), self.height, self.width, 3)
         if batch.shape != expected or batch.dtype != np.uint8:
@@ -75,9 +86,14 @@ class DecordReader(_IndexedReader):
 
         In an open group of pictures decord 0.6 counts frames from the keyframe as they
         are stored: after a seek it gives frames a few places late (3 in the HEVC clips
-        of phones) without an error. There it reads from the start, without seeking.
+        of phones) without an error. And it skips by a list of time stamps, which its
+        reading thread fills and clears and its decoding thread looks at: where packets
+        have no stamp (B-frames in AVI), a wanted frame without one is thrown away if
+        the decoding thread is ahead (one in ten last frames of an XVID clip on a busy
+        machine; dmlc/decord#195). Both kinds of file are read frame by frame from the
+        start, without seeking and without skipping.
         """
-        if self._index.closed:
+        if self._index.seekable_by_stamp:
             return source.get_batch(index.tolist()).asnumpy()
         wanted = set(index.tolist())
         frames = (source.next() for _ in range(int(index[-1]) + 1))
@@ -181,7 +197,7 @@ class AutoReader(_IndexedReader):
     backend = "auto"
 
     def _read(self, index: np.ndarray) -> dict[int, np.ndarray]:
-        if not self._index.closed:  # decord would have to decode from the start
+        if not self._index.seekable_by_stamp:  # decord would decode from the start
             return PyAVReader(self._index, self._num_threads)._read(index)
         try:
             return DecordReader(self._index, self._num_threads)._read(index)

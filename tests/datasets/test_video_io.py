@@ -63,6 +63,43 @@ def test_open_groups_of_pictures(tmp_path, backend):
         assert [number_of(frame) for frame in frames] == index
 
 
+@pytest.mark.parametrize("backend", ["auto", *BACKENDS])
+@pytest.mark.parametrize("b_frames", ["0", "2"])
+@pytest.mark.parametrize("suffix", ["avi", "mp4", "mkv"])
+def test_mpeg4_frames_without_stamps_of_their_own(tmp_path, suffix, b_frames, backend):
+    # one group of pictures: only then does decord 0.6 skip (and lose) frames in AVI
+    path = tmp_path / f"a.{suffix}"
+    options = {"bf": b_frames, "g": "100", "b": "4000000", "qmax": "2"}
+    write_video(path, num_frames=40, codec="mpeg4", options=options)
+    for index in ([39], [0, 13, 26, 39], [5, 38, 39]) * 5:
+        frames = open_video(path, backend).frames_at_index(index)
+        assert [number_of(frame) for frame in frames] == index
+
+
+def test_decord_skips_only_where_the_file_states_stamps(tmp_path, monkeypatch):
+    def skips(self, *_):
+        raise AssertionError("decord was told to skip")
+
+    decord = video_io._import_decord()
+    for name in ("get_batch", "seek", "seek_accurate", "skip_frames"):
+        monkeypatch.setattr(decord.VideoReader, name, skips)
+    path = write_video(tmp_path / "a.avi", codec="mpeg4", options={"bf": "2"})
+    assert number_of(open_video(path, "decord").frames_at_index([11])[0]) == 11
+
+
+def test_a_frame_that_decord_would_substitute_is_an_error(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "a.mp4")
+    decord = video_io._import_decord()
+
+    def limit(*_):
+        raise decord.DECORDLimitReachedError("more than 0 duplicate frames")
+
+    monkeypatch.setattr(decord.VideoReader, "get_batch", limit)
+    with pytest.raises(VideoDecodeError, match="more than 0 duplicate"):
+        open_video(path, "decord").frames_at_index([5])
+    assert number_of(open_video(path).frames_at_index([5])[0]) == 5
+
+
 @pytest.mark.parametrize("size", [(64, 48), (126, 94)], ids=str)
 def test_backends_give_the_same_pixels(tmp_path, size):
     path = write_video(tmp_path / "a.mp4", size=size)
