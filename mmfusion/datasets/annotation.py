@@ -22,6 +22,7 @@ from mmfusion.datasets.annotation_schema import (
     is_name,
 )
 from mmfusion.utils.paths import write_atomic
+from mmfusion.utils.strict_json import no_key_twice
 
 STREAM_KEYS = ("video", "frame_dir", "skeleton", "text")
 
@@ -153,15 +154,6 @@ def check_records(
     return checked
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} stands twice in one object")
-    return found
-
-
 def parse_json(data: bytes, where: str) -> Any:
     """Parse UTF-8 JSON, with or without a byte order mark.
 
@@ -169,7 +161,7 @@ def parse_json(data: bytes, where: str) -> Any:
         AnnotationError: it is not JSON; the text says where.
     """
     try:
-        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=_unique_keys)
+        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=no_key_twice)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
         raise AnnotationError(
@@ -192,6 +184,18 @@ def read_bytes(path: str) -> bytes:
             f"annotation file {path!r} cannot be read: {error}; run the dataset's"
             " tools/data/<dataset>/prepare.py to make it"
         ) from None
+
+
+def read_text(path: str | os.PathLike) -> str:
+    """The whole annotation file as text, with or without a byte order mark.
+
+    Raises:
+        AnnotationError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return read_bytes(str(path)).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"{path} is not UTF-8 text: {error}") from None
 
 
 def load_annotation(path: str) -> tuple[dict, list[dict]]:

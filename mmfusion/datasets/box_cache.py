@@ -11,8 +11,6 @@ a hand that is not seen has ``valid`` False and zeros.
 
 import io
 import os
-import zipfile
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from mmfusion.datasets.errors import MediaError
+from mmfusion.datasets.npz_file import read_npz
 from mmfusion.utils.paths import write_atomic
 
 MAX_BYTES = 2**30  # of one file, unpacked
@@ -81,22 +80,10 @@ def load_box_file(path: str) -> BoxFile:
 @lru_cache(maxsize=64)
 def _load(path: str, mtime_ns: int, num_bytes: int) -> BoxFile:
     """A changed file has another ``mtime_ns`` or ``num_bytes`` and is read anew."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(item.file_size for item in archive.infolist())
-        if size > MAX_BYTES:
-            raise BoxError(path, f"{size} bytes unpacked; the limit is {MAX_BYTES}")
-        # np.load leaves a file that it opened itself open where it fails
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            lacking = [key for key in _KEYS if key not in file.files]
-            if lacking:
-                raise BoxError(path, f"it lacks {lacking}; it holds {file.files}")
-            arrays = {key: file[key] for key in _KEYS}
-    except BoxError:
-        raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = f"not a readable npz of plain arrays ({error})"
-        raise BoxError(path, reason) from error
+    arrays = read_npz(path, max_bytes=MAX_BYTES, error_type=BoxError)
+    lacking = [key for key in _KEYS if key not in arrays]
+    if lacking:
+        raise BoxError(path, f"it lacks {lacking}; it holds {sorted(arrays)}")
     if arrays["boxes"].dtype.kind not in "fiu" or arrays["fps"].dtype.kind not in "fiu":
         raise BoxError(path, "boxes and fps must be numbers")
     content = BoxFile(

@@ -53,15 +53,16 @@ class ConversionReport:
         lines += ["", "clips per class"] + text_table(self._class_rows())
         missing = [f"{name} {n}" for name, n in self.missing_frames.items()]
         total = sum(self.missing_frames.values())
-        lines += ["", f"frames without a file: {total}{_names(missing, shown)}"]
+        lines += ["", f"frames without a file: {total}{in_brackets(missing, shown)}"]
         for hand, (valid, frames) in self.valid.items():
             share = f"{100 * valid / frames:.2f} %" if frames else "none"
             lines.append(f"hand valid, {hand}: {share} of {frames} frames")
-        lines.append(f"clamped ends: {len(self.clamped)}{_names(self.clamped, shown)}")
+        clamped = in_brackets(self.clamped, shown)
+        lines.append(f"clamped ends: {len(self.clamped)}{clamped}")
         lines.append(f"dropped clips: {len(self.dropped)}")
         for reason, count in reasons.most_common():
             clips = [clip for clip, why in self.dropped if why == reason]
-            lines.append(f"  {count} {reason}{_names(clips, shown)}")
+            lines.append(f"  {count} {reason}{in_brackets(clips, shown)}")
         lines.append(f"faulty files: {len(self.faults)}")
         lines += [f"  {fault}" for fault in self.faults[:shown]]
         return "\n".join(lines + self.notes)
@@ -115,7 +116,7 @@ def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _names(names: Sequence[str], shown: int | None) -> str:
+def in_brackets(names: Sequence[str], shown: int | None) -> str:
     """`` (a, b, ... )`` for a line of the report; nothing without names."""
     if not names:
         return ""

@@ -24,7 +24,12 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from mmfusion.datasets.annotation import AnnotationError, parse_json, read_bytes
+from mmfusion.datasets.annotation import (
+    AnnotationError,
+    parse_json,
+    read_bytes,
+    read_text,
+)
 from mmfusion.datasets.mmaction_pose import read_pose
 
 _COMMON_OPTIONS = ("label_map", "skeleton")
@@ -113,7 +118,7 @@ def _class_names(
 ) -> list[str]:
     """Names from the label map, or numbers up to the count or the largest label."""
     if label_map is not None:
-        text = _text(label_map)
+        text = read_text(label_map)
         names = [line.strip() for line in text.splitlines() if line.strip()]
         if count is not None and len(names) != count:
             raise ValueError(
@@ -145,16 +150,9 @@ def _make_ids_unique(records: Sequence[dict]) -> None:
             record["id"] = f"{name}#{seen[name]}"
 
 
-def _text(path: str) -> str:
-    try:
-        return read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise AnnotationError(f"{path} is not UTF-8 text: {error}") from None
-
-
 def _lines(path: str) -> list[tuple[int, str]]:
     """Number and text of each line that is not empty."""
-    lines = enumerate(_text(path).split("\n"), start=1)
+    lines = enumerate(read_text(path).split("\n"), start=1)
     return [(number, line.strip()) for number, line in lines if line.strip()]
 
 

@@ -19,7 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmfusion.datasets.annotation import AnnotationError, parse_json, read_bytes
+from mmfusion.datasets.annotation import (
+    AnnotationError,
+    parse_json,
+    read_bytes,
+    read_text,
+)
 
 VIDEO_NAMES = {
     "path_label": "{path}",
@@ -69,16 +74,9 @@ def read_rows(path: Path, layout: str, separator: str | None = None) -> list[Vid
     return _read_path_label(path, separator)
 
 
-def _text(path: Path) -> str:
-    try:
-        return read_bytes(str(path)).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise AnnotationError(f"{path} is not UTF-8 text: {error}") from None
-
-
 def _read_path_label(path: Path, separator: str | None) -> list[VideoRow]:
     rows = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         line = line.strip()
         if not line:
             continue
@@ -134,7 +132,7 @@ def plain_template(template: str) -> str:
 
 
 def _read_kinetics(path: Path) -> list[VideoRow]:
-    reader = csv.DictReader(io.StringIO(_text(path)))
+    reader = csv.DictReader(io.StringIO(read_text(path)))
     missing = [key for key in _KINETICS_COLUMNS if key not in (reader.fieldnames or ())]
     if missing:
         raise AnnotationError(
@@ -187,7 +185,7 @@ def read_class_names(path: Path) -> list[str]:
         AnnotationError: numbers that are not 0, 1, 2..., or a name that comes twice.
     """
     if path.suffix != ".json":
-        names = [line.strip() for line in _text(path).splitlines() if line.strip()]
+        names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     else:
         content = parse_json(read_bytes(str(path)), str(path))
         try:

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from mmfusion.evaluation.ek100 import Scores
 from mmfusion.utils.paths import write_atomic
+from mmfusion.utils.strict_json import RepeatedKeyError, no_key_twice
 
 VERSION = "0.2"
 CHALLENGES = ("action_recognition", "action_anticipation")
@@ -217,22 +218,15 @@ def _decode(content: bytes, path: str | os.PathLike) -> dict[str, Any]:
 
     try:
         found = json.loads(
-            content, object_pairs_hook=_once, parse_constant=not_a_number
+            content, object_pairs_hook=no_key_twice, parse_constant=not_a_number
         )
+    except RepeatedKeyError as error:
+        _fail("key twice", f"{path}: {error}")
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         _fail("json", f"{path}: {error}")
     if not isinstance(found, dict):
         _fail("json", f"{path} is a JSON {type(found).__name__}, expected an object")
     return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        _fail("key twice", f"the key {twice!r} stands more than once in an object")
-    return content
 
 
 def check_submission(

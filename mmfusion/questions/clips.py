@@ -24,7 +24,6 @@ EK100_COLUMNS = (
     "noun",
     "noun_class",
 )
-_UNKNOWN_NOUN = "something"
 # "Pretending to be tearing something": the action is to tear
 _MODAL = re.compile(
     r"(?:pretending|trying|failing)(?: (?:or|but|and) \w+ing)*(?: to)?(?: be)? (\w+)"

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, BinaryIO
 
 from mmfusion.utils.paths import write_atomic
+from mmfusion.utils.strict_json import no_key_twice
 
 MASK = "<mask>"
 # how the words came about: what a number measured with them means depends on it
@@ -55,11 +56,6 @@ class QuestionRecord:
     noun_answer: str | None
     model: str
     prompt_sha256: str | None
-
-    @property
-    def is_oracle(self) -> bool:
-        """Whether the words were written from the label of the clip itself."""
-        return self.source in ORACLE_SOURCES
 
 
 FIELDS = tuple(field.name for field in fields(QuestionRecord))
@@ -183,7 +179,7 @@ def _lines(stream: Any, path: str | os.PathLike) -> Iterator[bytes]:
 
 def _decode(line: bytes) -> Any:
     try:
-        return json.loads(line.decode().rstrip(), object_pairs_hook=_no_key_twice)
+        return json.loads(line.decode().rstrip(), object_pairs_hook=no_key_twice)
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8 at byte {error.start} of the line") from None
     except json.JSONDecodeError as error:
@@ -192,15 +188,6 @@ def _decode(line: bytes) -> Any:
         ) from None
     except RecursionError:
         raise ValueError("not a flat JSON object: it is nested too deeply") from None
-
-
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
-        raise ValueError(f"the keys {twice} stand twice in the object")
-    return content
 
 
 def load_questions(

@@ -100,16 +100,6 @@ class Vocabulary:
         """Ids of the classes that have ``name``, its words in any order; often one."""
         return self._by_name[task].get(tuple(sorted(words_of(name))), ())
 
-    @cached_property
-    def single_words(self) -> frozenset[str]:
-        """Every name of one word, of both tasks."""
-        return frozenset(
-            words[0]
-            for table in self._by_name.values()
-            for words in table
-            if len(words) == 1
-        )
-
 
 def read_class_file(path: str | os.PathLike) -> list[WordClass]:
     """Read ``EPIC_100_verb_classes.csv`` or ``EPIC_100_noun_classes.csv``.

@@ -1,8 +1,6 @@
 """Joints of a clip, from the skeleton file of its sequence."""
 
 import os
-import zipfile
-import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,9 +9,10 @@ from mmcv.transforms import BaseTransform
 
 from mmfusion.datasets.errors import SkeletonError
 from mmfusion.datasets.hand_layouts import LAYOUTS
+from mmfusion.datasets.npz_file import read_npz
 from mmfusion.registry import TRANSFORMS
 
-MAX_BYTES = 2 * 2**30  # of one file, unpacked: a zip may claim any size
+MAX_BYTES = 2 * 2**30  # of one file, unpacked
 MAX_COORDINATE = 1e6  # metres, millimetres or pixels, nothing is further away
 MAX_GAP_SECONDS = 0.5  # joints of a moment further away are not this moment's
 _TIE = 1e-4  # frames; keeps rounding from choosing the frame before
@@ -212,20 +211,7 @@ def load_skeleton_file(path: str) -> SkeletonFile:
 @lru_cache(maxsize=64)
 def _load_file(path: str, mtime_ns: int, num_bytes: int) -> SkeletonFile:
     """A changed file has another ``mtime_ns`` or ``num_bytes`` and is read anew."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(item.file_size for item in archive.infolist())
-        if size > MAX_BYTES:
-            raise SkeletonError(
-                path, f"{size} bytes unpacked; the limit is {MAX_BYTES}"
-            )
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except SkeletonError:
-        raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = f"not a readable npz of plain arrays ({error})"
-        raise SkeletonError(path, reason) from error
+    arrays = read_npz(path, max_bytes=MAX_BYTES, error_type=SkeletonError)
     return _from_arrays(path, arrays)
 
 

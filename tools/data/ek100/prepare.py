@@ -29,7 +29,12 @@ from rich.progress import track
 
 from mmfusion.datasets import epic_kitchens_layout as epic
 from mmfusion.datasets.annotation import write_annotation
-from mmfusion.datasets.conversion import data_root_of, link_roots_of, text_table
+from mmfusion.datasets.conversion import (
+    data_root_of,
+    in_brackets,
+    link_roots_of,
+    text_table,
+)
 from mmfusion.datasets.epic_kitchens import MEDIA, EpicKitchensDataset
 from mmfusion.utils.paths import write_atomic
 
@@ -98,7 +103,7 @@ def report(splits: Sequence[Split], *, tau_a: float, every: bool = False) -> str
         early = [s.narration_id for s in split.segments if s.start_sec <= tau_a]
         lines.append(
             f"{split.name}: {len(early)} starts leave no room at tau_a = {tau_a:g} s"
-            f"{_some(early, shown)}"
+            f"{in_brackets(early, shown)}"
         )
     lines += ["", *_vocabulary(splits, shown), ""]
     for split in splits:
@@ -106,7 +111,7 @@ def report(splits: Sequence[Split], *, tau_a: float, every: bool = False) -> str
         clips = sum(one.video in split.absent for one in split.segments)
         lines.append(
             f"{split.name}: {len(split.absent)} of {total} videos are not there, with"
-            f" {clips} clips{_some(sorted(split.absent.values()), shown)}"
+            f" {clips} clips{in_brackets(sorted(split.absent.values()), shown)}"
         )
     if every:
         lines += ["", "clips per class", *text_table(_classes(splits))]
@@ -178,7 +183,7 @@ def _vocabulary(splits: Sequence[Split], shown: int | None) -> list[str]:
     return [
         *lines,
         f"  {len(seen['train'])} occur in training; {len(only)} occur only in"
-        f" validation, in {clips} clips ({share:.2f} %){_some(known, shown)}",
+        f" validation, in {clips} clips ({share:.2f} %){in_brackets(known, shown)}",
         "  an action head trained on training alone cannot name those; a product of"
         " verb and noun scores can",
         f"  pairs that occur but are not in the vocabulary: {len(set(unknown))}",
@@ -194,13 +199,6 @@ def _classes(splits: Sequence[Split]) -> list[list[str]]:
         for number, name in enumerate(splits[0].dataset.get_classes(task)):
             rows.append([f"{task} {name}", *(str(one[number]) for one in counts)])
     return rows
-
-
-def _some(names: Sequence[str], shown: int | None) -> str:
-    if not names:
-        return ""
-    more = ", ..." if shown is not None and len(names) > shown else ""
-    return f" ({', '.join(names[:shown])}{more})"
 
 
 def write_results(splits: Sequence[Split], args: argparse.Namespace) -> int:
