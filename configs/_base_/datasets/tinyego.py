@@ -26,7 +26,11 @@ train_pipeline = [
     dict(type=SampleTimes, num_frames=num_frames, mode="random"),
     dict(type=DecodeVideo),
     dict(type=LoadSkeleton),
-    dict(type="mmaction.RandomResizedCrop", area_range=(0.7, 1.0)),
+    dict(
+        type="mmaction.RandomResizedCrop",
+        area_range=(0.8, 1.0),
+        aspect_ratio_range=(1.6, 2.0),  # about the frames' own, which testing squashes
+    ),
     dict(type="mmaction.Resize", scale=(64, 64), keep_ratio=False),
     dict(type=AlignSkeleton),
     dict(type=NormalizeSkeleton, mode="wrist", scale=10.0),

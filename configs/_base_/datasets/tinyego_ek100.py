@@ -18,7 +18,11 @@ data_root = "data/tinyego_ek100"
 _train_frames = [
     dict(type=SampleTimes, num_frames=dict(video=8), mode="random"),
     dict(type=DecodeVideo),
-    dict(type="mmaction.RandomResizedCrop", area_range=(0.7, 1.0)),
+    dict(
+        type="mmaction.RandomResizedCrop",
+        area_range=(0.8, 1.0),
+        aspect_ratio_range=(1.6, 2.0),  # about the frames' own, which testing squashes
+    ),
     dict(type="mmaction.Resize", scale=(64, 64), keep_ratio=False),
 ]
 _val_frames = [

@@ -18,7 +18,6 @@ _window = dict(
     type=SampleObservedFrames, num_frames=dict(video=2), tau_a=1.0, tau_o=1.6
 )
 _train_frames[0] = dict(_window, mode="random", drop="empty")
-_train_frames[2].area_range = (0.6, 1.0)
 _val_frames[0] = dict(_window, mode="uniform")
 train_pipeline = [*_train_frames, _tokenize, _pack]
 val_pipeline = [*_val_frames, _tokenize, _pack]

@@ -46,8 +46,8 @@ model = dict(
         with_norm=True,  # the released form has none; at nano rates the loss then jumps
     ),
     heads=dict(
-        verb=dict(type=ClassificationHead, num_classes=6, in_dims=64),
-        noun=dict(type=ClassificationHead, num_classes=12, in_dims=64),
+        verb=dict(type=ClassificationHead, num_classes=6, in_dims=64, init_std=0.15),
+        noun=dict(type=ClassificationHead, num_classes=12, in_dims=64, init_std=0.15),
     ),
     questions="separate",
 )

@@ -1,4 +1,4 @@
-"""The video encoder of MambaVL nano with its heads: what questions add to."""
+"""MambaVL nano without its words: what questions add to."""
 
 from mmengine.config import read_base
 
@@ -6,4 +6,4 @@ with read_base():
     from .mambavl_nano import *
 
 model.encoders.pop("text")
-model.neck = None
+model.neck.streams.pop("text")

@@ -13,6 +13,9 @@ class ClassificationHead(BaseModule):
     Args:
         num_classes: k. in_dims: d, width of the fused vector.
         drop_rate: dropout before the layer, in [0, 1).
+        init_std: of the layer's weights, normal and cut at 2; 0.02 is VideoMamba's. At
+            small d more is faster: a nano model (d = 64) learns with 0.15 in 10 epochs
+            what it does not in 16 with 0.02.
         loss: config of the loss; cross entropy if None.
     """
 
@@ -22,6 +25,7 @@ class ClassificationHead(BaseModule):
         in_dims: int,
         *,
         drop_rate: float = 0.0,
+        init_std: float = 0.02,
         loss: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -29,7 +33,7 @@ class ClassificationHead(BaseModule):
         self.num_classes = num_classes
         self.dropout = nn.Dropout(drop_rate)
         self.fc = nn.Linear(in_dims, num_classes)
-        nn.init.trunc_normal_(self.fc.weight, std=0.02)
+        nn.init.trunc_normal_(self.fc.weight, std=init_std)
         nn.init.zeros_(self.fc.bias)
         self.criterion = MODELS.build(loss or dict(type="CrossEntropyLoss"))
 
