@@ -1,18 +1,29 @@
-"""Selective scans and the causal convolution: plain functions, several backends."""
+"""Selective scans and what surrounds them: plain functions, several backends."""
 
-from mmfusion.ops.backends import ScanInputs, available_backends, scan_backend
+from mmfusion.ops.add_norm import add_rms_norm
+from mmfusion.ops.backends import (
+    InnerParameters,
+    ScanInputs,
+    available_backends,
+    scan_backend,
+)
 from mmfusion.ops.causal_conv1d import causal_conv1d, causal_conv1d_update
+from mmfusion.ops.mamba_inner import mamba_inner, project
 from mmfusion.ops.precision import full_precision
 from mmfusion.ops.selective_scan import bidirectional_scan, selective_scan
 from mmfusion.ops.state_update import selective_state_update
 
 __all__ = [
+    "InnerParameters",
     "ScanInputs",
+    "add_rms_norm",
     "available_backends",
     "bidirectional_scan",
     "causal_conv1d",
     "causal_conv1d_update",
     "full_precision",
+    "mamba_inner",
+    "project",
     "scan_backend",
     "selective_scan",
     "selective_state_update",

@@ -88,8 +88,45 @@ class ScanCall:
     lengths: tuple[int, ...] | None = None
 
 
+@dataclass(frozen=True)
+class InnerCall:
+    """What lies between a Mamba layer's two projections, with every shape checked.
+
+    Of d_inner channels e, states n, rank r of delta and a filter of w taps. xz and
+    x_proj have one dtype; the others are float32, or all are float64.
+
+    Attributes:
+        xz: (b, l, 2e), what is scanned and its gate; (b, l, e) without a gate.
+        directions: one, from first to last token, or two, the second from last to
+            first, whose outputs are summed.
+        gated: whether xz holds a gate.
+    """
+
+    xz: Tensor
+    directions: tuple["InnerParameters", ...]
+    gated: bool
+
+
+class InnerParameters(NamedTuple):
+    """Parameters of one direction of a Mamba layer, under their published names.
+
+    Attributes:
+        conv_weight: (e, w). conv_bias: (e,) or None.
+        x_proj: (r + 2n, e), gives delta's input, B and C. dt_proj: (e, r).
+        dt_bias: (e,). A_log: (e, n), log(-A). D: (e,), the skip.
+    """
+
+    conv_weight: Tensor
+    conv_bias: Tensor | None
+    x_proj: Tensor
+    dt_proj: Tensor
+    dt_bias: Tensor
+    A_log: Tensor
+    D: Tensor
+
+
 class Backend(Protocol):
-    """One implementation of the scans."""
+    """One implementation of the scans, and of what else it has kernels for."""
 
     name: str
 
@@ -119,8 +156,23 @@ class Backend(Protocol):
         """The causal convolution, (b, l, d) -> (b, l, d), checked by the door.
 
         A backend without its own for these arguments returns ``NotImplemented``, and
-        PyTorch's is used.
+        PyTorch's is used. So it is with the methods below.
         """
+        return NotImplemented
+
+    def inner(self, call: InnerCall) -> Tensor:
+        """Convolution, projections and scan of a layer as one; see InnerCall.
+
+        Returns:
+            (b, l, e) in the dtype of xz; ``NotImplemented``: the door takes the parts.
+        """
+        return NotImplemented
+
+    def add_norm(
+        self, x: Tensor, residual: Tensor, weight: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor]:
+        """x + residual, (b, l, d): the sum's norm in x's dtype, the sum in float32."""
+        return NotImplemented
 
 
 def backend_names() -> tuple[str, ...]:

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor
 
-from mmfusion.ops.backends import ScanCall, ScanInputs
+from mmfusion.ops.backends import Backend, ScanCall, ScanInputs
 
 _INSTALL = (
     "MAMBA_KEEP_CUDA_BUILD=TRUE pip install --no-build-isolation"
@@ -39,7 +39,7 @@ _MAX_STATES = 256  # of its kernel
 _WIDTHS = (2, 3, 4)  # of causal-conv1d's
 
 
-class MambaSsmBackend:
+class MambaSsmBackend(Backend):
     """Stock ``selective_scan_fn`` and ``causal_conv1d_fn``, called by keyword."""
 
     name = "mamba_ssm"

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmfusion.ops.backends import ScanCall, ScanInputs
+from mmfusion.ops.backends import Backend, ScanCall, ScanInputs
 
 
-class ReferenceBackend:
+class ReferenceBackend(Backend):
     """One step a token, differentiated by autograd; any device, float64 too."""
 
     name = "reference"
@@ -21,9 +21,6 @@ class ReferenceBackend:
 
     def refuses(self, call: ScanCall) -> None:
         return None
-
-    def conv(self, x, weight, bias, silu, reverse, lengths):
-        return NotImplemented
 
     def scan(self, call: ScanCall) -> tuple[Tensor, Tensor | None]:
         """y = silu(z) times the sum over directions; see :class:`ScanCall`."""

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmfusion.ops.backends import ScanCall
+from mmfusion.ops.backends import Backend, ScanCall
 from mmfusion.ops.gradients import differentiable_once
 
 _CHUNK_ELEMENTS = 1 << 19  # state elements of a chunk: what stays in the cache
@@ -21,7 +21,7 @@ _CHUNK_LIMITS = (32, 128)  # tokens: the fewer, the more states the backward kee
 _RADIX = 8  # tokens of a run in an exported scan
 
 
-class TorchBackend:
+class TorchBackend(Backend):
     """Chunks in plain PyTorch: any device and dtype, differentiable once."""
 
     name = "torch"
@@ -31,9 +31,6 @@ class TorchBackend:
 
     def refuses(self, call: ScanCall) -> None:
         return None
-
-    def conv(self, x, weight, bias, silu, reverse, lengths):
-        return NotImplemented
 
     def scan(self, call: ScanCall) -> tuple[Tensor, Tensor | None]:
         """Each packed sequence by itself, both directions and all groups at once."""

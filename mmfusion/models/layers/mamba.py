@@ -8,18 +8,16 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmfusion.ops import (
-    ScanInputs,
-    bidirectional_scan,
-    causal_conv1d,
+    InnerParameters,
+    add_rms_norm,
     causal_conv1d_update,
-    full_precision,
-    selective_scan,
+    mamba_inner,
+    project,
     selective_state_update,
 )
 
@@ -116,17 +114,10 @@ class MambaMixer(BaseModule):
         Returns:
             (b, l, d).
         """
-        inputs, z = self._split(x)  # (b, l, e) each
-        forward = self._scan_inputs(inputs, "", A_log)
-        if self.bidirectional:
-            backward = self._scan_inputs(inputs, "_b")
-            y = bidirectional_scan(forward, backward, z, delta_softplus=True)
-            if self.divide_out:
-                y = y / 2
-        else:
-            u, delta, A, B, C, D, delta_bias = forward
-            y = selective_scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus=True)
-        return self.out_proj(y)
+        forward = self._inner("", A_log)
+        backward = self._inner("_b", A_log) if self.bidirectional else None
+        y = mamba_inner(self.in_proj(x), forward, backward, gated=self.with_gate)
+        return self.out_proj(y / 2 if self.divide_out else y)
 
     def allocate_state(self, batch_size: int) -> MixerState:
         """The state before the first token of a stream: zeros.
@@ -156,51 +147,37 @@ class MambaMixer(BaseModule):
         Returns:
             (b, d) and the state for the next token.
         """
-        inputs, z = self._split(x)  # (b, e) each
-        weight, bias = self.conv1d.weight.squeeze(1), self.conv1d.bias
-        u, conv = causal_conv1d_update(inputs, state.conv, weight, bias, "silu")
-        u, delta, A, B, C, D, delta_bias = self._project(u, "", A_log)
+        inputs, z = self.in_proj(x), None  # (b, e) each
+        if self.with_gate:
+            inputs, z = inputs.chunk(2, dim=-1)
+        own = self._inner("", A_log)
+        u, conv = causal_conv1d_update(
+            inputs, state.conv, own.conv_weight, own.conv_bias, "silu"
+        )
+        u, delta, A, B, C, D, delta_bias = project(u, own)
         y, scan = selective_state_update(
             state.scan, u, delta, A, B, C, D, z, delta_bias, delta_softplus=True
         )
         return self.out_proj(y), MixerState(conv, scan)
 
-    def _split(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(..., d) -> what is scanned and its gate, (..., e): views of one tensor."""
-        inputs = self.in_proj(x)
-        if not self.with_gate:
-            return inputs, None
-        inputs, z = inputs.chunk(2, dim=-1)
-        return inputs, z
-
-    def _scan_inputs(
-        self, inputs: Tensor, suffix: str, A_log: Tensor | None = None
-    ) -> ScanInputs:
-        """(b, l, e) -> what one direction's scan reads."""
-        conv1d = getattr(self, f"conv1d{suffix}")
-        u = causal_conv1d(
-            inputs, conv1d.weight.squeeze(1), conv1d.bias, "silu", reverse=suffix != ""
-        )
-        return self._project(u, suffix, A_log)
-
-    def _project(self, u: Tensor, suffix: str, A_log: Tensor | None) -> ScanInputs:
-        """(..., e) after the convolution -> what one direction's scan reads."""
+    def _inner(self, suffix: str, A_log: Tensor | None) -> InnerParameters:
+        """The parameters of one direction, with the A that it was given."""
         if (A_log is None) is not self.with_A:
             raise ValueError(
                 f"A_log is {'not ' if A_log is None else ''}given to a MambaMixer with"
                 f" with_A={self.with_A}, expected it with with_A=False only"
             )
-        dt_B_C = getattr(self, f"x_proj{suffix}")(u)  # (..., r + 2n)
-        dt, B, C = dt_B_C.split([self.dt_rank, self.d_state, self.d_state], dim=-1)
+        conv1d = getattr(self, f"conv1d{suffix}")
         dt_proj = getattr(self, f"dt_proj{suffix}")
-        if A_log is None:
-            A_log = getattr(self, f"A{suffix}_log")
-        with full_precision(dt):  # delta is never lowered
-            weight = _full(dt_proj.weight)
-            delta = F.linear(dt.to(weight.dtype), weight)  # (..., e); bias: in the scan
-        A = -torch.exp(_full(A_log))  # (e, n)
-        D = _full(getattr(self, f"D{suffix}"))
-        return ScanInputs(u, delta, A, B, C, D, _full(dt_proj.bias))
+        return InnerParameters(
+            conv1d.weight.squeeze(1),
+            conv1d.bias,
+            getattr(self, f"x_proj{suffix}").weight,
+            dt_proj.weight,
+            dt_proj.bias,
+            getattr(self, f"A{suffix}_log") if A_log is None else A_log,
+            getattr(self, f"D{suffix}"),
+        )
 
 
 def _full(x: Tensor) -> Tensor:
@@ -242,42 +219,40 @@ class MambaBlock(BaseModule):
 
     def forward(self, hidden: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor]:
         """(b, l, d) hidden and residual (None before the first block) -> the same."""
-        residual = add_residual(self.drop_path(hidden), residual)
-        hidden = self.norm(residual).to(hidden.dtype)
+        hidden, residual = add_norm(self.drop_path(hidden), residual, self.norm)
         return self.mixer(hidden), residual
 
     def step(
         self, hidden: Tensor, residual: Tensor | None, state: MixerState
     ) -> tuple[Tensor, Tensor, MixerState]:
         """One token of a stream, (b, d); see :meth:`MambaMixer.step`."""
-        residual = add_residual(self.drop_path(hidden), residual)
-        hidden = self.norm(residual).to(hidden.dtype)
+        hidden, residual = add_norm(self.drop_path(hidden), residual, self.norm)
         hidden, state = cast(MambaMixer, self.mixer).step(hidden, state)
         return hidden, residual, state
 
 
-def add_residual(hidden: Tensor, residual: Tensor | None) -> Tensor:
-    """The running sum, (b, l, d), kept in at least float32."""
-    hidden = _full(hidden)
-    return hidden if residual is None else hidden + residual
+def add_norm(
+    hidden: Tensor, residual: Tensor | None, norm: nn.RMSNorm
+) -> tuple[Tensor, Tensor]:
+    """The normed sum in hidden's dtype and the sum, kept in at least float32."""
+    return add_rms_norm(hidden, residual, norm.weight, norm.eps)
 
 
 def forward_blocks(
-    x: Tensor, blocks: Iterable[nn.Module], norm: nn.Module, drop_path: nn.Module
+    x: Tensor, blocks: Iterable[nn.Module], norm: nn.RMSNorm, drop_path: nn.Module
 ) -> Tensor:
     """Run (b, l, d) through blocks, the last add and the final norm: (b, l, d)."""
     hidden, residual = x, None
     for block in blocks:
         hidden, residual = block(hidden, residual)
-    residual = add_residual(drop_path(hidden), residual)
-    return norm(residual).to(x.dtype)
+    return add_norm(drop_path(hidden), residual, norm)[0].to(x.dtype)
 
 
 def step_blocks(
     x: Tensor,
     blocks: Iterable[MambaBlock],
     states: Sequence[MixerState],
-    norm: nn.Module,
+    norm: nn.RMSNorm,
     drop_path: nn.Module,
 ) -> tuple[Tensor, list[MixerState]]:
     """:func:`forward_blocks` for one token of a stream, in one direction.
@@ -293,8 +268,7 @@ def step_blocks(
     for block, state in zip(blocks, states, strict=True):
         hidden, residual, state = block.step(hidden, residual, state)
         following.append(state)
-    residual = add_residual(drop_path(hidden), residual)
-    return norm(residual).to(x.dtype), following
+    return add_norm(drop_path(hidden), residual, norm)[0].to(x.dtype), following
 
 
 def build_blocks(

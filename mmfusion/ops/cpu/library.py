@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_void_p
+from ctypes import POINTER, c_char_p, c_float, c_int, c_int32, c_int64, c_void_p
 
 import torch
 from mmengine.logging import print_log
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mmfusion.ops.cpu.build import ISA_VARIABLE, BuildError, open_library
 
-ABI = 1  # MMF_ABI
+ABI = 2  # MMF_ABI
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 MAX_STATES = 256
 MAX_WIDTH = 8  # of the convolution's filter
@@ -84,6 +84,20 @@ class ScanArguments(ctypes.Structure):
     ]
 
 
+class ConvDirectionArguments(ctypes.Structure):
+    """mmf_conv_direction."""
+
+    _fields_ = [
+        ("weight", c_void_p),
+        ("bias", c_void_p),
+        ("reverse", c_int64),
+        ("y", TensorArgument),
+        ("grad_y", TensorArgument),
+        ("grad_weight", c_void_p),
+        ("grad_bias", c_void_p),
+    ]
+
+
 class ConvArguments(ctypes.Structure):
     """mmf_conv."""
 
@@ -95,16 +109,34 @@ class ConvArguments(ctypes.Structure):
         ("num_sequences", c_int64),
         ("lengths", POINTER(c_int64)),
         ("silu", c_int64),
-        ("reverse", c_int64),
+        ("num_threads", c_int64),
+        ("num_directions", c_int64),
+        ("direction", ConvDirectionArguments * 2),
+        ("x", TensorArgument),
+        ("grad_x", TensorArgument),
+    ]
+
+
+class NormArguments(ctypes.Structure):
+    """mmf_norm."""
+
+    _fields_ = [
+        ("b", c_int64),
+        ("l", c_int64),
+        ("d", c_int64),
+        ("eps", c_float),
+        ("unused", c_int32),
         ("num_threads", c_int64),
         ("x", TensorArgument),
         ("y", TensorArgument),
+        ("residual", c_void_p),
         ("weight", c_void_p),
-        ("bias", c_void_p),
+        ("sum", c_void_p),
+        ("scale", c_void_p),
         ("grad_y", TensorArgument),
-        ("grad_x", TensorArgument),
+        ("grad_sum", c_void_p),
+        ("grad_total", c_void_p),
         ("grad_weight", c_void_p),
-        ("grad_bias", c_void_p),
     ]
 
 
@@ -113,6 +145,8 @@ _FUNCTIONS = {
     "mmf_scan_backward": ScanArguments,
     "mmf_conv_forward": ConvArguments,
     "mmf_conv_backward": ConvArguments,
+    "mmf_norm_forward": NormArguments,
+    "mmf_norm_backward": NormArguments,
 }
 _ERRORS = {
     1: "a size, dtype or combination is not served; this is a fault of mmfusion",

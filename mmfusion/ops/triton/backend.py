@@ -10,7 +10,7 @@ import os
 import torch
 from torch import Tensor
 
-from mmfusion.ops.backends import ScanCall, ScanInputs
+from mmfusion.ops.backends import Backend, ScanCall, ScanInputs
 
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 _MAX_STATES = 256
@@ -19,7 +19,7 @@ _MAX_WIDTH = 8  # the loops over a filter are unrolled, in the backward w x w ti
 _INSTALL = "pip install triton==3.8.0 (it comes with a CUDA build of torch)"
 
 
-class TritonBackend:
+class TritonBackend(Backend):
     """Sequential in time by segments, a lane a channel; see ``scan_kernels.py``."""
 
     name = "triton"

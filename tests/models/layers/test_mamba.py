@@ -1,3 +1,4 @@
+import sys
 import tracemalloc
 
 import pytest
@@ -74,23 +75,19 @@ def test_residual_of_blocks_by_hand():
     torch.testing.assert_close(y, expected)
 
 
-def test_autocast_keeps_what_matters_in_float32():
-    mixer = MambaMixer(16)
+def test_autocast_keeps_what_matters_in_float32(monkeypatch):
     seen = {}
 
     def spy(*args, **kwargs):
-        seen["A"], seen["bias"] = args[2].dtype, args[7].dtype
+        seen["A"], seen["delta"], seen["bias"] = (args[i].dtype for i in (2, 1, 7))
         return args[0]
 
-    import mmfusion.models.layers.mamba as module
-
-    original, module.selective_scan = module.selective_scan, spy
-    try:
-        with torch.autocast("cpu", torch.bfloat16):
-            mixer(torch.randn(1, 5, 16))
-    finally:
-        module.selective_scan = original
-    assert seen == {"A": torch.float32, "bias": torch.float32}
+    module = sys.modules["mmfusion.ops.mamba_inner"]
+    monkeypatch.setattr(module, "selective_scan", spy)
+    with torch.autocast("cpu", torch.bfloat16), scan_backend("torch"):
+        y = MambaMixer(16)(torch.randn(1, 5, 16))
+    assert y.dtype == torch.bfloat16
+    assert set(seen.values()) == {torch.float32}
 
 
 def test_a_stream_of_tokens_equals_the_whole_sequence():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmfusion.models.layers.mamba import MambaMixer
+from mmfusion.models.layers import build_blocks, forward_blocks
 from mmfusion.ops import (
     ScanInputs,
     backends,
@@ -59,6 +59,24 @@ def test_the_convolution_is_a_sound_operator(lengths):
     torch.library.opcheck(operator, (*arguments, True, True, lengths))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("directions", [1, 2])
+def test_the_inner_layer_is_a_sound_operator(directions):
+    one = [torch.randn(D, 4), None, torch.randn(2 + 2 * N, D), torch.randn(D, 2)]
+    one += [torch.randn(D), torch.randn(D, N), torch.randn(D)]
+    one = [x if x is None else x.requires_grad_() for x in one]
+    second = one if directions == 2 else [None] * 7
+    arguments = (torch.randn(B, L, 2 * D, requires_grad=True), *one, *second)
+    operator = torch.ops.mmfusion.cpu_inner
+    torch.library.opcheck(operator, (*arguments, True, False))
+
+
+def test_the_norm_is_a_sound_operator():
+    x, residual, weight = torch.randn(B, L, D), torch.randn(B, L, D), torch.randn(D)
+    leaves = (x.requires_grad_(), residual.requires_grad_(), weight.requires_grad_())
+    torch.library.opcheck(torch.ops.mmfusion.cpu_add_norm, (*leaves, 1e-5))
+
+
 def test_compiled_scan_has_no_graph_break():
     z = torch.randn(B, L, D)
 
@@ -81,10 +99,16 @@ def test_compiled_scan_has_no_graph_break():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_compiled_mixer_has_no_graph_break(bidirectional):
+def test_compiled_blocks_have_no_graph_break(bidirectional):
     torch.manual_seed(0)
-    mixer = MambaMixer(8, d_state=4, bidirectional=bidirectional)
-    compiled = torch.compile(mixer, fullgraph=True, backend="aot_eager", dynamic=True)
+    blocks, last = build_blocks(8, 2, bidirectional=bidirectional, d_state=4)
+    mixer = torch.nn.ModuleList(blocks)
+    norm = torch.nn.RMSNorm(8, eps=1e-5)
+
+    def model(x):
+        return forward_blocks(x, mixer, norm, last)
+
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager", dynamic=True)
     with scan_backend("cpu"):
         for length in (5, 40):
             x = torch.randn(2, length, 8)
@@ -92,7 +116,7 @@ def test_compiled_mixer_has_no_graph_break(bidirectional):
             compiled(x).sum().backward()
             gradients = [x.grad.clone() for x in mixer.parameters()]
             mixer.zero_grad()
-            mixer(x).sum().backward()
+            model(x).sum().backward()
             torch.testing.assert_close(gradients, [x.grad for x in mixer.parameters()])
 
 

@@ -1,4 +1,5 @@
-/* The causal depthwise convolution with bias and SiLU, and its gradients.
+/* The causal depthwise convolution with bias and SiLU, in one direction or both, and its
+ * gradients.
  *
  * Work is cut into tiles of tokens and channels that depend on the sizes alone. Inside a
  * tile tokens are walked in the order of the scan, so that `reverse` is a negative step
@@ -55,8 +56,16 @@ struct Job {
   const mmf_conv* call;
   int64_t padded;       /* channels, rounded up to whole vectors */
   int64_t token_tiles, channel_tiles;
-  const float* filter; /* (w + 1, padded): the taps, oldest first, then the bias */
-  float* partial;      /* (b, token_tiles, w + 1, padded): sums for filter and bias */
+  float* filter[2];  /* (w + 1, padded): the taps, oldest first, then the bias */
+  float* partial[2]; /* (b, token_tiles, w + 1, padded): sums for filter and bias */
+};
+
+/* One direction in one tile of channels. */
+struct Part {
+  const mmf_conv_direction* direction;
+  const float* filter; /* at the tile's first channel, as the sums */
+  float* sums;         /* NULL: not wanted */
+  bool adds;           /* to what another direction left in grad_x */
 };
 
 alignas(64) const float kZeros[kChannels] = {};
@@ -82,21 +91,20 @@ MMF_INLINE vf filtered(const char* const* taps, int width, const float* filter,
 }
 
 template <int DTYPE, int WIDTH, bool SILU>
-void forward_stretch(const Job& job, int64_t batch, int64_t channel, int64_t channels,
-                     const Stretch& part, float*) {
+void forward_stretch(const Job& job, const Part& part, int64_t batch, int64_t channel,
+                     int64_t channels, const Stretch& stretch) {
   const mmf_conv& call = *job.call;
   const int width = WIDTH ? WIDTH : (int)call.w;
-  const bool reverse = call.reverse != 0;
-  const Rows x(call.x, batch, part.token, channel, reverse);
-  const Rows y(call.y, batch, part.token, channel, reverse);
-  const float* filter = job.filter + channel;
-  for (int64_t position = part.begin; position < part.end; ++position) {
+  const bool reverse = part.direction->reverse != 0;
+  const Rows x(call.x, batch, stretch.token, channel, reverse);
+  const Rows y(part.direction->y, batch, stretch.token, channel, reverse);
+  for (int64_t position = stretch.begin; position < stretch.end; ++position) {
     const char* taps[kMaxWidth];
     find_taps(taps, width, x, position);
     char* out = y.at(position);
     auto step = [&](int64_t c, int count) __attribute__((always_inline)) {
       vf inputs[kMaxWidth];
-      vf v = filtered<DTYPE>(taps, width, filter, job.padded, c, count, inputs);
+      vf v = filtered<DTYPE>(taps, width, part.filter, job.padded, c, count, inputs);
       store_at<DTYPE>(out, c, SILU ? v * sigmoid(v) : v, count);
     };
     int64_t c = 0;
@@ -119,24 +127,25 @@ MMF_INLINE void add_to_sums(float* sums, int width, int64_t padded, vf inner,
  * to p + w - 1; the last w rows of it are kept in a ring. The w - 1 rows behind the tile
  * are computed for grad_x only: their part in the filter's sums is the next tile's. */
 template <int DTYPE, int WIDTH, bool SILU>
-void backward_stretch(const Job& job, int64_t batch, int64_t channel, int64_t channels,
-                      const Stretch& part, float* sums) {
+void backward_stretch(const Job& job, const Part& part, int64_t batch, int64_t channel,
+                      int64_t channels, const Stretch& stretch) {
   const mmf_conv& call = *job.call;
   const int width = WIDTH ? WIDTH : (int)call.w;
-  const bool reverse = call.reverse != 0;
-  const Rows x(call.x, batch, part.token, channel, reverse);
-  const Rows grad_y(call.grad_y, batch, part.token, channel, reverse);
-  const Rows grad_x(call.grad_x, batch, part.token, channel, reverse);
+  const bool reverse = part.direction->reverse != 0;
+  const Rows x(call.x, batch, stretch.token, channel, reverse);
+  const Rows grad_y(part.direction->grad_y, batch, stretch.token, channel, reverse);
+  const Rows grad_x(call.grad_x, batch, stretch.token, channel, reverse);
   const bool wants_x = call.grad_x.data != nullptr;
-  const float* filter = job.filter + channel;
+  const float* filter = part.filter;
+  float* sums = part.sums;
   const int64_t padded = job.padded;
   alignas(64) float ring[kMaxWidth][kChannels];
   memset(ring, 0, sizeof(ring[0]) * (size_t)width);
-  const int64_t last = wants_x ? part.end + width - 1 : part.end;
-  for (int64_t position = part.begin; position < last; ++position) {
-    const bool inside = position < part.end, exists = position < part.length;
+  const int64_t last = wants_x ? stretch.end + width - 1 : stretch.end;
+  for (int64_t position = stretch.begin; position < last; ++position) {
+    const bool inside = position < stretch.end, exists = position < stretch.length;
     const int64_t target = position - (width - 1);
-    const bool emits = wants_x && target >= part.begin;
+    const bool emits = wants_x && target >= stretch.begin;
     const char* taps[kMaxWidth];
     find_taps(taps, width, x, position);
     const char* gradient = grad_y.at(position);
@@ -162,6 +171,7 @@ void backward_stretch(const Job& job, int64_t batch, int64_t channel, int64_t ch
           vf total = load(filter + c) * inner;
           for (int i = 1; i < width; ++i)
             total += load(filter + i * padded + c) * load(recent[i] + c);
+          if (part.adds) total += load_at<DTYPE>(out, c, count);
           store_at<DTYPE>(out, c, total, count);
         }
       }
@@ -172,8 +182,8 @@ void backward_stretch(const Job& job, int64_t batch, int64_t channel, int64_t ch
   }
 }
 
-typedef void (*StretchFunction)(const Job&, int64_t, int64_t, int64_t, const Stretch&,
-                                float*);
+typedef void (*StretchFunction)(const Job&, const Part&, int64_t, int64_t, int64_t,
+                                const Stretch&);
 
 template <int DTYPE, int WIDTH>
 StretchFunction choose(bool backward, bool silu) {
@@ -199,7 +209,8 @@ StretchFunction choose(const mmf_conv& call, bool backward) {
   }
 }
 
-/* Every stretch of every sequence that lies in tokens `from` to `to` of a batch row. */
+/* Every stretch of every sequence that lies in tokens `from` to `to` of a batch row; the
+ * second direction finds the tile in the cache. */
 void run_tile(const Job& job, StretchFunction function, int64_t batch, int64_t tile,
               int64_t channel_tile) {
   const mmf_conv& call = *job.call;
@@ -208,20 +219,22 @@ void run_tile(const Job& job, StretchFunction function, int64_t batch, int64_t t
   const int64_t channel = channel_tile * kChannels;
   const int64_t left = call.d - channel;
   const int64_t channels = left < kChannels ? left : kChannels;
-  float* sums = nullptr;
-  if (job.partial)
-    sums = job.partial + channel +
-           (batch * job.token_tiles + tile) * (call.w + 1) * job.padded;
-  int64_t start = 0;
-  for (int64_t k = 0; k < call.num_sequences && start < to; ++k) {
-    const int64_t stop = start + (call.lengths ? call.lengths[k] : call.l);
-    const int64_t first = start > from ? start : from, last = stop < to ? stop : to;
-    if (first < last) {
-      Stretch part = {start, stop - start, first - start, last - start};
-      if (call.reverse) part = {stop - 1, stop - start, stop - last, stop - first};
-      function(job, batch, channel, channels, part, sums);
+  const int64_t sums = (batch * job.token_tiles + tile) * (call.w + 1) * job.padded;
+  for (int64_t i = 0; i < call.num_directions; ++i) {
+    Part part = {&call.direction[i], job.filter[i] + channel, nullptr, i > 0};
+    if (job.partial[i]) part.sums = job.partial[i] + channel + sums;
+    int64_t start = 0;
+    for (int64_t k = 0; k < call.num_sequences && start < to; ++k) {
+      const int64_t stop = start + (call.lengths ? call.lengths[k] : call.l);
+      const int64_t first = start > from ? start : from, last = stop < to ? stop : to;
+      if (first < last) {
+        Stretch stretch = {start, stop - start, first - start, last - start};
+        if (part.direction->reverse)
+          stretch = {stop - 1, stop - start, stop - last, stop - first};
+        function(job, part, batch, channel, channels, stretch);
+      }
+      start = stop;
     }
-    start = stop;
   }
 }
 
@@ -235,41 +248,53 @@ void run_tiles(const Job& job, StretchFunction function) {
              index % job.channel_tiles);
   };
   if (alone) { /* no OpenMP at all: its threads are lost in a fork */
+    FlushSubnormals flush;
     for (int64_t i = 0; i < tiles; ++i) run(i);
     return;
   }
-#pragma omp parallel for schedule(static) num_threads((int)call.num_threads)
-  for (int64_t i = 0; i < tiles; ++i) run(i);
+#pragma omp parallel num_threads((int)call.num_threads)
+  {
+    FlushSubnormals flush;
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < tiles; ++i) run(i);
+  }
 }
 
-void pack_filter(const mmf_conv& call, int64_t padded, float* filter) {
+void pack_filter(const mmf_conv& call, const mmf_conv_direction& direction,
+                 int64_t padded, float* filter) {
   memset(filter, 0, sizeof(float) * (size_t)((call.w + 1) * padded));
   for (int64_t c = 0; c < call.d; ++c) {
     for (int64_t i = 0; i < call.w; ++i)
-      filter[i * padded + c] = call.weight[c * call.w + i];
-    filter[call.w * padded + c] = call.bias ? call.bias[c] : 0.0f;
+      filter[i * padded + c] = direction.weight[c * call.w + i];
+    filter[call.w * padded + c] = direction.bias ? direction.bias[c] : 0.0f;
   }
 }
 
 /* The tiles' sums in the order of the tiles, whoever computed them. */
-void add_partial_sums(const Job& job) {
+void add_partial_sums(const Job& job, const mmf_conv_direction& direction, float* total) {
   const mmf_conv& call = *job.call;
   const int64_t size = (call.w + 1) * job.padded;
-  float* total = job.partial;
   for (int64_t tile = 1; tile < call.b * job.token_tiles; ++tile) {
-    const float* part = job.partial + tile * size;
+    const float* part = total + tile * size;
     for (int64_t i = 0; i < size; i += W) store(total + i, load(total + i) + load(part + i));
   }
   for (int64_t c = 0; c < call.d; ++c) {
-    for (int64_t i = 0; call.grad_weight && i < call.w; ++i)
-      call.grad_weight[c * call.w + i] = total[i * job.padded + c];
-    if (call.grad_bias) call.grad_bias[c] = total[call.w * job.padded + c];
+    for (int64_t i = 0; direction.grad_weight && i < call.w; ++i)
+      direction.grad_weight[c * call.w + i] = total[i * job.padded + c];
+    if (direction.grad_bias) direction.grad_bias[c] = total[call.w * job.padded + c];
   }
 }
 
-bool is_valid(const mmf_conv& call) {
+bool is_valid(const mmf_conv& call, bool backward) {
   if (call.w < 1 || call.w > kMaxWidth) return false;
-  if (call.b < 1 || call.l < 1 || call.d < 1 || !call.x.data || !call.weight) return false;
+  if (call.b < 1 || call.l < 1 || call.d < 1 || !call.x.data) return false;
+  if (call.num_directions < 1 || call.num_directions > 2) return false;
+  for (int64_t i = 0; i < call.num_directions; ++i) {
+    const mmf_conv_direction& direction = call.direction[i];
+    const mmf_tensor& needed = backward ? direction.grad_y : direction.y;
+    if (!direction.weight || !needed.data || needed.dtype != call.x.dtype) return false;
+  }
+  if (backward && call.grad_x.data && call.grad_x.dtype != call.x.dtype) return false;
   if (call.num_sequences < 1 || (call.num_sequences > 1 && !call.lengths)) return false;
   int64_t total = call.lengths ? 0 : call.l;
   for (int64_t k = 0; call.lengths && k < call.num_sequences; ++k) {
@@ -281,43 +306,36 @@ bool is_valid(const mmf_conv& call) {
 
 int run(const mmf_conv& call, bool backward) {
   StretchFunction function = choose(call, backward);
-  if (!function || !is_valid(call)) return MMF_BAD_ARGUMENT;
+  if (!function || !is_valid(call, backward)) return MMF_BAD_ARGUMENT;
   Job job = {};
   job.call = &call;
   job.padded = (call.d + W - 1) / W * W;
   job.token_tiles = (call.l + kTokens - 1) / kTokens;
   job.channel_tiles = (call.d + kChannels - 1) / kChannels;
-  const bool sums = backward && (call.grad_weight || call.grad_bias);
   const size_t size = (size_t)((call.w + 1) * job.padded);
-  float* filter = (float*)malloc(sizeof(float) * size);
-  if (sums)
-    job.partial = (float*)calloc((size_t)(call.b * job.token_tiles) * size, sizeof(float));
-  const bool enough = filter && (job.partial || !sums);
-  if (enough) {
-    pack_filter(call, job.padded, filter);
-    job.filter = filter;
-    run_tiles(job, function);
-    if (sums) add_partial_sums(job);
+  bool enough = true;
+  for (int64_t i = 0; i < call.num_directions; ++i) {
+    const mmf_conv_direction& direction = call.direction[i];
+    job.filter[i] = (float*)malloc(sizeof(float) * size);
+    enough = enough && job.filter[i];
+    if (enough) pack_filter(call, direction, job.padded, job.filter[i]);
+    if (!backward || !(direction.grad_weight || direction.grad_bias)) continue;
+    job.partial[i] =
+        (float*)calloc((size_t)(call.b * job.token_tiles) * size, sizeof(float));
+    enough = enough && job.partial[i];
   }
-  free(filter);
-  free(job.partial);
+  if (enough) run_tiles(job, function);
+  for (int64_t i = 0; i < call.num_directions; ++i) {
+    if (enough && job.partial[i])
+      add_partial_sums(job, call.direction[i], job.partial[i]);
+    free(job.filter[i]);
+    free(job.partial[i]);
+  }
   return enough ? MMF_OK : MMF_NO_MEMORY;
-}
-
-bool has_dtype_of_x(const mmf_conv& call, const mmf_tensor& other) {
-  return !other.data || other.dtype == call.x.dtype;
 }
 
 }  // namespace
 
-int mmf_conv_forward(const mmf_conv* call) {
-  if (!call->y.data || !has_dtype_of_x(*call, call->y)) return MMF_BAD_ARGUMENT;
-  return run(*call, false);
-}
+int mmf_conv_forward(const mmf_conv* call) { return run(*call, false); }
 
-int mmf_conv_backward(const mmf_conv* call) {
-  if (!call->grad_y.data || !has_dtype_of_x(*call, call->grad_y) ||
-      !has_dtype_of_x(*call, call->grad_x))
-    return MMF_BAD_ARGUMENT;
-  return run(*call, true);
-}
+int mmf_conv_backward(const mmf_conv* call) { return run(*call, true); }

@@ -1,4 +1,5 @@
-/* C interface of mmfusion's CPU kernels: the selective scan and the causal convolution.
+/* C interface of mmfusion's CPU kernels: the selective scan, the causal convolution
+ * in front of it and the norm between two layers.
  *
  * Sizes: b batch, l tokens, d channels, n state, g groups of d / g channels that share
  * B and C, k packed sequences, w filter width. Plain data only; no globals, no
@@ -19,7 +20,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a struct or the meaning of an argument changes. */
-#define MMF_ABI 1
+#define MMF_ABI 2
 
 enum mmf_dtype { MMF_F32 = 0, MMF_BF16 = 1, MMF_F16 = 2 };
 
@@ -88,26 +89,58 @@ int64_t mmf_scan_checkpoint_floats(const mmf_scan* call);
 int mmf_scan_forward(const mmf_scan* call);
 int mmf_scan_backward(const mmf_scan* call);
 
-/* y_t = act(bias + sum_i weight_i x_{t - w + 1 + i}) inside each sequence, what lies
- * outside counting as 0; reversed y_t = act(bias + sum_i weight_i x_{t + w - 1 - i}). */
+/* One direction of the convolution:
+ *   y_t = act(bias + sum_i weight_i x_{t - w + 1 + i})
+ * inside each sequence, what lies outside counting as 0; reversed
+ *   y_t = act(bias + sum_i weight_i x_{t + w - 1 - i}). */
+typedef struct mmf_conv_direction {
+  const float* weight; /* (d, w) contiguous */
+  const float* bias;   /* (d); NULL: none */
+  int64_t reverse;
+  mmf_tensor y;       /* (b, l, d) */
+  mmf_tensor grad_y;  /* (b, l, d), read by backward */
+  float* grad_weight; /* (d, w) */
+  float* grad_bias;   /* (d) */
+} mmf_conv_direction;
+
+/* One call: the same x through one filter or two, of the same width. */
 typedef struct mmf_conv {
   int64_t b, l, d, w;
   int64_t num_sequences;  /* as in mmf_scan */
   const int64_t* lengths; /* as in mmf_scan */
   int64_t silu;           /* not 0: act is silu, else the identity */
-  int64_t reverse;
   int64_t num_threads;
-  mmf_tensor x, y;     /* (b, l, d) */
-  const float* weight; /* (d, w) contiguous */
-  const float* bias;   /* (d); NULL: none */
-  mmf_tensor grad_y;   /* (b, l, d), read by backward */
-  mmf_tensor grad_x;   /* (b, l, d) */
-  float* grad_weight;  /* (d, w) */
-  float* grad_bias;    /* (d) */
+  int64_t num_directions; /* 1 or 2 */
+  mmf_conv_direction direction[2];
+  mmf_tensor x;      /* (b, l, d) */
+  mmf_tensor grad_x; /* (b, l, d), of all directions together */
 } mmf_conv;
 
 int mmf_conv_forward(const mmf_conv* call);
 int mmf_conv_backward(const mmf_conv* call);
+
+/* A sum and its RMS norm, row by row:
+ *   sum = x + residual      y = weight sum / sqrt(mean(sum^2) + eps)
+ * x, y and their gradients have the strides of mmf_tensor; rows of the float pointers are
+ * contiguous. */
+typedef struct mmf_norm {
+  int64_t b, l, d;
+  float eps;
+  int32_t unused;
+  int64_t num_threads;
+  mmf_tensor x, y;         /* (b, l, d) */
+  const float* residual;   /* (b, l, d), read by forward */
+  const float* weight;     /* (d) */
+  float* sum;              /* (b, l, d), written by forward, read by backward */
+  float* scale;            /* (b, l), 1 / sqrt(...); likewise */
+  mmf_tensor grad_y;       /* (b, l, d); data NULL: zeros */
+  const float* grad_sum;   /* (b, l, d), what reaches the sum itself; NULL: zeros */
+  float* grad_total;       /* (b, l, d), the gradient of x and of residual */
+  float* grad_weight;      /* (d); NULL: not wanted */
+} mmf_norm;
+
+int mmf_norm_forward(const mmf_norm* call);
+int mmf_norm_backward(const mmf_norm* call);
 
 /* The instruction set compiled in: "avx512", "avx2", "sse2", "neon" or "generic". */
 const char* mmf_isa(void);

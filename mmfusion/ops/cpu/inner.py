@@ -1,0 +1,281 @@
+"""``mmfusion::cpu_inner``: a Mamba layer between its two projections, as one operator.
+
+Both directions share one pass of the convolution, gradients are written where they
+belong (no sum, no concatenation), and the backward computes delta again.
+
+Shapes: b batch, l tokens, e inner channels, n state, r rank of delta, w filter width,
+k directions.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmfusion.ops.backends import InnerParameters
+from mmfusion.ops.cpu import library
+from mmfusion.ops.cpu.conv import conv_arguments
+from mmfusion.ops.cpu.library import ScanArguments, pointer, tensor_argument
+from mmfusion.ops.cpu.operators import (
+    as_float,
+    below_autograd,
+    define,
+    run_backward,
+    spread,
+    with_last_stride_1,
+)
+from mmfusion.ops.cpu.scan import (
+    CHUNK,
+    scan_arguments,
+    set_checkpoints,
+    set_gradients,
+)
+from mmfusion.ops.precision import full_precision
+
+_PER_DIRECTION = 7  # tensors of InnerParameters
+_TENSORS = 1 + 2 * _PER_DIRECTION  # xz in front of them
+_REVERSE = (False, True)
+_INPUTS = (
+    "Tensor xz, Tensor conv_weight, Tensor? conv_bias, Tensor x_proj, Tensor dt_proj,"
+    " Tensor dt_bias, Tensor A_log, Tensor D, Tensor? conv_weight_2, Tensor?"
+    " conv_bias_2, Tensor? x_proj_2, Tensor? dt_proj_2, Tensor? dt_bias_2,"
+    " Tensor? A_log_2, Tensor? D_2"
+)
+
+
+class _Gradients(NamedTuple):
+    """Of InnerParameters; None where not wanted."""
+
+    conv_weight: Tensor | None
+    conv_bias: Tensor | None
+    x_proj: Tensor | None
+    dt_proj: Tensor | None
+    dt_bias: Tensor | None
+    A_log: Tensor | None
+    D: Tensor | None
+
+
+class _Scanned(NamedTuple):
+    """What the scan of one direction reads, computed from u and the parameters."""
+
+    dt: Tensor  # (b l, r), float32
+    delta: Tensor  # (b, l, e), float32
+    A: Tensor  # (e, n)
+    B: Tensor  # (b, l, 1, n), a view
+    C: Tensor
+
+
+def _inner(*args) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """y (b, l, e), and for a backward u (k, b, l, e), x_proj's (k, b, l, r + 2n), and
+    the states kept; these have no element unless they are to be kept."""
+    xz, directions = with_last_stride_1(args[0]), _directions(args)
+    gated, keep = args[_TENSORS:]
+    outputs = _outputs(*args)
+    y, u, projected, checkpoints = outputs
+    if not keep:
+        _, u, projected, _ = _outputs(*args[:-1], True)
+    x, z = _halves(xz, gated)
+    _convolve(x, u, directions)
+    scanned = []
+    with full_precision(xz):
+        for one, tokens, out in zip(directions, u, projected, strict=True):
+            torch.mm(_rows(tokens), one.x_proj.t(), out=_rows(out))
+            scanned.append(_scanned(one, out))
+    call = _scan_arguments(directions, u, scanned, z)
+    call.y = tensor_argument(y)
+    if keep:
+        set_checkpoints(call, checkpoints)
+    library.call("mmf_scan_forward", call)
+    return outputs
+
+
+def _outputs(*args) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Empty outputs of :func:`_inner`."""
+    xz, first, keep = args[0], InnerParameters(*args[1 : 1 + _PER_DIRECTION]), args[-1]
+    batch, length = xz.shape[:2]
+    inner, states = first.A_log.shape
+    both = (1 if args[1 + _PER_DIRECTION] is None else 2, batch)
+    kept = (*both, (length - 1) // CHUNK, inner, states)
+    return (
+        xz.new_empty((batch, length, inner)),
+        xz.new_empty((*both, length, inner) if keep else (0,)),
+        xz.new_empty((*both, length, first.x_proj.shape[0]) if keep else (0,)),
+        first.A_log.new_empty(kept if keep else (0,)),
+    )
+
+
+def _inner_backward(*args) -> list[Tensor]:
+    """Gradients of the wanted tensors, in their order, dtype and shape."""
+    xz, directions = with_last_stride_1(args[0]), _directions(args)
+    u, projected, checkpoints, grad_y, gated, wanted = args[_TENSORS:]
+    grad_y = with_last_stride_1(grad_y)
+    outputs = _gradients(*args)
+    grad_xz, *grads = spread(outputs, wanted)
+    into = [_Gradients(*grads[:_PER_DIRECTION])]
+    into += [_Gradients(*grads[_PER_DIRECTION:])] * (len(directions) - 1)
+    x, z = _halves(xz, gated)
+    grad_x, grad_z = (None, None) if grad_xz is None else _halves(grad_xz, gated)
+    grad_u, grad_projected = torch.empty_like(u), torch.empty_like(projected)
+    grad_delta = u.new_empty(u.shape, dtype=torch.float32)
+    with full_precision(xz):
+        scanned = [_scanned(*pair) for pair in zip(directions, projected, strict=True)]
+        call = _scan_arguments(directions, u, scanned, z)
+        call.grad_y = tensor_argument(grad_y)
+        set_checkpoints(call, checkpoints)
+        targets = []
+        for one, grad, *parts in zip(
+            directions, into, grad_u, grad_delta, grad_projected, strict=True
+        ):
+            _, B, C = _split(one, parts[2])
+            targets += [*parts[:2], grad.A_log, B, C, grad.D, grad.dt_bias]
+        set_gradients(call, [*targets, *[None] * (14 - len(targets)), grad_z, None])
+        library.call("mmf_scan_backward", call)
+        for index, (one, grad) in enumerate(zip(directions, into, strict=True)):
+            if grad.A_log is not None:
+                grad.A_log.mul_(scanned[index].A)
+            parts = [_rows(x[index]) for x in (u, grad_u, grad_delta, grad_projected)]
+            _project_backward(one, grad, scanned[index].dt, *parts)
+    _convolve_backward(x, grad_x, grad_u, directions, into)
+    return outputs
+
+
+def _gradients(*args) -> list[Tensor]:
+    """Empty gradients of the wanted inputs, dense."""
+    pairs = zip(args[:_TENSORS], args[-1], strict=True)
+    return [x.new_empty(x.shape) for x, is_wanted in pairs if is_wanted]
+
+
+def _project_backward(
+    one: InnerParameters,
+    grad: _Gradients,
+    dt: Tensor,
+    u: Tensor,
+    grad_u: Tensor,
+    grad_delta: Tensor,
+    grad_projected: Tensor,
+) -> None:
+    """Through dt_proj and x_proj, (b l, ...): adds to grad_u, fills the first r columns
+    of grad_projected and the weights' gradients."""
+    grad_projected[:, : dt.shape[1]].copy_(grad_delta @ one.dt_proj)
+    grad_u.addmm_(grad_projected, one.x_proj)
+    if grad.dt_proj is not None:  # MKL is four times faster this way round
+        grad.dt_proj.copy_((dt.t() @ grad_delta).t())
+    if grad.x_proj is not None:
+        torch.mm(grad_projected.t(), u, out=grad.x_proj)
+
+
+def _convolve(x: Tensor, u: Tensor, directions: Sequence[InnerParameters]) -> None:
+    """Fill u (k, b, l, e) from x (b, l, e)."""
+    filters = _filters(directions)
+    call = conv_arguments(x, filters, _REVERSE, True)
+    for index, y in enumerate(u):
+        call.direction[index].y = tensor_argument(y)
+    library.call("mmf_conv_forward", call)
+
+
+def _convolve_backward(
+    x: Tensor,
+    grad_x: Tensor | None,
+    grad_u: Tensor,
+    directions: Sequence[InnerParameters],
+    into: Sequence[_Gradients],
+) -> None:
+    filters = _filters(directions)
+    call = conv_arguments(x, filters, _REVERSE, True)
+    call.grad_x = tensor_argument(grad_x)
+    for index, grad in enumerate(into):
+        one = call.direction[index]
+        one.grad_y = tensor_argument(grad_u[index])
+        one.grad_weight = pointer(grad.conv_weight)
+        one.grad_bias = pointer(grad.conv_bias)
+    library.call("mmf_conv_backward", call)
+
+
+def _filters(directions: Sequence[InnerParameters]) -> list[tuple]:
+    return [(as_float(x.conv_weight), as_float(x.conv_bias)) for x in directions]
+
+
+def _scanned(one: InnerParameters, projected: Tensor) -> _Scanned:
+    dt, B, C = _split(one, projected)
+    dt = _rows(dt).to(torch.float32, memory_format=torch.contiguous_format)
+    delta = (dt @ one.dt_proj.t()).view(*projected.shape[:2], -1)
+    return _Scanned(dt, delta, one.A_log.exp().neg_().contiguous(), B, C)
+
+
+def _split(one: InnerParameters, projected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(b, l, r + 2n) -> (b, l, r), (b, l, 1, n), (b, l, 1, n): views."""
+    states = one.A_log.shape[1]
+    sizes = [projected.shape[-1] - 2 * states, states, states]
+    dt, B, C = projected.split(sizes, dim=-1)
+    return dt, B.unsqueeze(2), C.unsqueeze(2)
+
+
+def _scan_arguments(
+    directions: Sequence[InnerParameters],
+    u: Tensor,
+    scanned: Sequence[_Scanned],
+    z: Tensor | None,
+) -> ScanArguments:
+    tensors: list[Tensor | None] = []
+    for one, tokens, (_, delta, A, B, C) in zip(directions, u, scanned, strict=True):
+        tensors += [tokens, delta, A, B, C, one.D, one.dt_bias]
+    tensors += [None] * (14 - len(tensors))
+    return scan_arguments([*tensors, z, None], _REVERSE[: len(u)], True, ())
+
+
+def _directions(args: Sequence) -> list[InnerParameters]:
+    """The parameters of one direction or two, without gaps in memory."""
+    first, second = args[1 : 1 + _PER_DIRECTION], args[1 + _PER_DIRECTION : _TENSORS]
+    given = [first] if second[0] is None else [first, second]
+    dense: list[list[Any]] = [
+        [None if x is None else x.contiguous() for x in one] for one in given
+    ]
+    return [InnerParameters(*one) for one in dense]
+
+
+def _halves(xz: Tensor, gated: bool) -> tuple[Tensor, Tensor | None]:
+    if not gated:
+        return xz, None
+    x, z = xz.chunk(2, dim=-1)
+    return x, z
+
+
+def _rows(x: Tensor) -> Tensor:
+    """(b, l, c) -> (b l, c)."""
+    return x.flatten(0, 1)
+
+
+class _Inner(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, keyset, *args):
+        y, *kept = below_autograd("cpu_inner", keyset, *args[:-1], True)
+        ctx.save_for_backward(*args[:_TENSORS], *kept)
+        ctx.gated = args[_TENSORS]
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(*kept)
+        return y, *kept
+
+    @staticmethod
+    def backward(ctx, grad_y, *_):
+        wanted = ctx.needs_input_grad[1 : 1 + _TENSORS]
+        grads = run_backward(
+            "cpu_inner_backward", *ctx.saved_tensors, grad_y, ctx.gated, wanted
+        )
+        return None, *spread(grads, wanted), None, None
+
+
+define(
+    "cpu_inner",
+    f"({_INPUTS}, bool gated, bool keep) -> (Tensor, Tensor, Tensor, Tensor)",
+    _inner,
+    _outputs,
+    _Inner,
+)
+define(
+    "cpu_inner_backward",
+    f"({_INPUTS}, Tensor u, Tensor projected, Tensor checkpoints, Tensor grad_y,"
+    " bool gated, bool[] wanted) -> Tensor[]",
+    _inner_backward,
+    _gradients,
+)
