@@ -1,4 +1,4 @@
-"""Video only, nano: a window that reaches 1 s into the action, to show what a gap hides.
+"""Video only, nano: a window that reaches 1 s into the action: what a gap hides.
 
     python tools/train.py configs/mambavl/video_only_nano_tinyego.py
     python tools/train.py configs/mambavl/video_only_nano_tinyego_no_gap.py
