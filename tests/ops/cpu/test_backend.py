@@ -141,6 +141,17 @@ def test_one_gradient_alone_equals_that_among_all(index):
     assert [x.grad is not None for x in alone].count(True) == 1
 
 
+def test_what_has_gaps_in_memory_is_read_right():
+    one, state = direction(requires_grad=False), torch.randn(B, D, N)
+    options = dict(delta_softplus=True, backend="cpu")
+    dense = selective_scan(*one[:6], None, one[6], initial_state=state, **options)
+    wide = torch.cat([one.A, one.A], dim=1)
+    gaps = one._replace(A=wide[:, :N], D=torch.stack([one.D, one.D], 1)[:, 0])
+    states = torch.cat([state, state], dim=2)[..., :N]
+    y = selective_scan(*gaps[:6], None, gaps[6], initial_state=states, **options)
+    assert torch.equal(y, dense)
+
+
 def test_a_gradient_through_the_last_state_alone():
     leaves = direction()
     results = []
