@@ -1,7 +1,7 @@
 """``mmfusion::cpu_inner``: a Mamba layer between its two projections, as one operator.
 
 Both directions share one pass of the convolution, gradients are written where they
-belong (no sum, no concatenation), and the backward computes delta again.
+belong (no sum, no concatenation), and delta exists only inside the scan.
 
 Shapes: b batch, l tokens, e inner channels, n state, r rank of delta, w filter width,
 k directions.
@@ -57,10 +57,9 @@ class _Gradients(NamedTuple):
 
 
 class _Scanned(NamedTuple):
-    """What the scan of one direction reads, computed from u and the parameters."""
+    """What the scan of one direction reads, of x_proj's output and the parameters."""
 
-    dt: Tensor  # (b l, r), float32
-    delta: Tensor  # (b, l, e), float32
+    dt: Tensor  # (b, l, r), a view
     A: Tensor  # (e, n)
     B: Tensor  # (b, l, 1, n), a view
     C: Tensor
@@ -135,7 +134,8 @@ def _inner_backward(*args) -> list[Tensor]:
             if grad.A_log is not None:
                 grad.A_log.mul_(scanned[index].A)
             parts = [_rows(x[index]) for x in (u, grad_u, grad_delta, grad_projected)]
-            _project_backward(one, grad, scanned[index].dt, *parts)
+            dt = as_float(_rows(scanned[index].dt))
+            _project_backward(one, grad, dt, *parts)
     _convolve_backward(x, grad_x, grad_u, directions, into)
     return outputs
 
@@ -198,9 +198,7 @@ def _filters(directions: Sequence[InnerParameters]) -> list[tuple]:
 
 def _scanned(one: InnerParameters, projected: Tensor) -> _Scanned:
     dt, B, C = _split(one, projected)
-    dt = _rows(dt).to(torch.float32, memory_format=torch.contiguous_format)
-    delta = (dt @ one.dt_proj.t()).view(*projected.shape[:2], -1)
-    return _Scanned(dt, delta, one.A_log.exp().neg_().contiguous(), B, C)
+    return _Scanned(dt, one.A_log.exp().neg_(), B, C)
 
 
 def _split(one: InnerParameters, projected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -218,10 +216,15 @@ def _scan_arguments(
     z: Tensor | None,
 ) -> ScanArguments:
     tensors: list[Tensor | None] = []
-    for one, tokens, (_, delta, A, B, C) in zip(directions, u, scanned, strict=True):
-        tensors += [tokens, delta, A, B, C, one.D, one.dt_bias]
+    for one, tokens, (_, A, B, C) in zip(directions, u, scanned, strict=True):
+        tensors += [tokens, None, A, B, C, one.D, one.dt_bias]
     tensors += [None] * (14 - len(tensors))
-    return scan_arguments([*tensors, z, None], _REVERSE[: len(u)], True, ())
+    call = scan_arguments([*tensors, z, None], _REVERSE[: len(u)], True, ())
+    for index, (one, (dt, *_)) in enumerate(zip(directions, scanned, strict=True)):
+        direction = call.direction[index]  # delta is computed in the kernel
+        direction.dt, direction.rank = tensor_argument(dt), dt.shape[-1]
+        direction.dt_weight = pointer(one.dt_proj)
+    return call
 
 
 def _directions(args: Sequence) -> list[InnerParameters]:

@@ -20,7 +20,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a struct or the meaning of an argument changes. */
-#define MMF_ABI 2
+#define MMF_ABI 3
 
 enum mmf_dtype { MMF_F32 = 0, MMF_BF16 = 1, MMF_F16 = 2 };
 
@@ -48,7 +48,7 @@ typedef struct mmf_tensor {
  * Forward reads the inputs and writes last_state and checkpoints; backward reads inputs,
  * checkpoints and grad_last_state, and writes the other gradients (each may be NULL). */
 typedef struct mmf_scan_direction {
-  mmf_tensor u, delta; /* (b, l, d) */
+  mmf_tensor u, delta; /* (b, l, d); delta.data NULL: delta = dt dt_weight^T */
   mmf_tensor B, C;     /* (b, l, g, n) */
   const float* A;      /* (d, n) */
   const float* D;      /* (d), or (k, d) with D_stride d; NULL: no skip */
@@ -61,6 +61,9 @@ typedef struct mmf_scan_direction {
    * in forward: no backward will follow. */
   float* checkpoints;
   int64_t reverse; /* not 0: from the last token of each sequence to the first */
+  mmf_tensor dt;          /* (b, l, rank), read where delta is absent */
+  const float* dt_weight; /* (d, rank) */
+  int64_t rank;
   mmf_tensor grad_u, grad_delta; /* (b, l, d) */
   mmf_tensor grad_B, grad_C;     /* (b, l, g, n) */
   float* grad_A;                 /* (d, n) */

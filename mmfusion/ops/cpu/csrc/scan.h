@@ -45,6 +45,7 @@ struct Layout {
   int64_t padded_states;    /* n, rounded up to kStateUnit */
   int64_t checkpoints;      /* of one batch row */
   int64_t longest;          /* tokens of the longest sequence */
+  int64_t rank;             /* of dt where delta is computed from it, else 0 */
   Sequence* sequences;      /* (k) */
 };
 
@@ -78,7 +79,9 @@ inline bool is_valid(const mmf_scan& call) {
   if (!is_dtype(call.grad_y) || !is_dtype(call.grad_z)) return false;
   for (int64_t i = 0; i < call.num_directions; ++i) {
     const mmf_scan_direction& dir = call.direction[i];
-    if (!dir.u.data || !dir.delta.data || !dir.B.data || !dir.C.data || !dir.A)
+    const bool has_dt = dir.dt.data && dir.dt_weight && dir.rank >= 1;
+    if (!dir.delta.data && !has_dt) return false;
+    if (!dir.u.data || !is_dtype(dir.dt) || !dir.B.data || !dir.C.data || !dir.A)
       return false;
     if (!is_dtype(dir.u) || !is_dtype(dir.delta) || !is_dtype(dir.B) ||
         !is_dtype(dir.C) || !is_dtype(dir.grad_u) || !is_dtype(dir.grad_delta) ||
@@ -99,6 +102,11 @@ inline bool make_layout(const mmf_scan& call, Layout* layout) {
   w.padded_states = ceil_div(call.n, kStateUnit) * kStateUnit;
   w.checkpoints = 0;
   w.longest = 0;
+  w.rank = 0;
+  for (int64_t i = 0; i < call.num_directions; ++i) {
+    const mmf_scan_direction& dir = call.direction[i];
+    if (!dir.delta.data && dir.rank > w.rank) w.rank = dir.rank;
+  }
   w.sequences = (Sequence*)malloc((size_t)call.num_sequences * sizeof(Sequence));
   if (!w.sequences) return false;
   int64_t start = 0;
@@ -279,6 +287,7 @@ inline int thread_index() {
 class Column {
  public:
   Column() : at_(nullptr), stride_(0) {}
+  explicit Column(const vf* buffer) : at_((const char*)buffer), stride_(sizeof(vf)) {}
   Column(const mmf_tensor& x, const Item& item, const Chunk& chunk, int v, vf* buffer) {
     const int lanes = lanes_of(item, v);
     int64_t index = index_of(x, item, chunk.token) + v * W;
@@ -299,6 +308,51 @@ class Column {
   const char* at_;
   int64_t stride_;
 };
+
+/* dt's weight, channel by channel to weights[v * rank + r]. */
+inline void pack_dt_weight(const Item& item, const mmf_scan_direction& dir, vf* weights) {
+  if (dir.delta.data) return;
+  for (int v = 0; v < item.vectors; ++v)
+    for (int64_t r = 0; r < dir.rank; ++r) {
+      vf x = {};
+      for (int i = 0; i < lanes_of(item, v); ++i)
+        x[i] = dir.dt_weight[(item.channel + v * W + i) * dir.rank + r];
+      weights[v * dir.rank + r] = x;
+    }
+}
+
+/* Rows of dt: dt[t * rank + r]. */
+inline void load_dt(const Item& item, const mmf_scan_direction& dir, const Chunk& chunk,
+                    float* dt) {
+  if (dir.delta.data) return;
+  const int rank = (int)dir.rank;
+  for (int t = 0; t < chunk.steps; ++t, dt += rank) {
+    const int64_t token = chunk.token + t * chunk.stride;
+    const int64_t index = item.batch * dir.dt.batch_stride + token * dir.dt.time_stride;
+    for (int r = 0; r < rank; r += W) {
+      const int lanes = rank - r < W ? rank - r : W;
+      store_some(dt + r, load_as_float(dir.dt, index + r, lanes), lanes);
+    }
+  }
+}
+
+/* delta of vector v before its bias: read, or dt times its weight, four tokens at once,
+ * into `buffer`; the tokens behind the chunk's last are not used. */
+inline Column delta_column(const Item& item, const mmf_scan_direction& dir,
+                           const Chunk& chunk, int v, const float* dt, const vf* weights,
+                           vf* buffer) {
+  if (dir.delta.data) return Column(dir.delta, item, chunk, v, buffer);
+  static_assert(kSteps % 4 == 0, "a chunk is whole groups of four tokens");
+  const int64_t rank = dir.rank;
+  weights += v * rank;
+  for (int t = 0; t < chunk.steps; t += 4, dt += 4 * rank) {
+    vf sum[4] = {};
+    for (int64_t r = 0; r < rank; ++r)
+      MMF_UNROLL for (int i = 0; i < 4; ++i) sum[i] += weights[r] * dt[i * rank + r];
+    MMF_UNROLL for (int i = 0; i < 4; ++i) buffer[t + i] = sum[i];
+  }
+  return Column(buffer);
+}
 
 /* The same for writing; finish() converts what `buffer` took in. */
 class OutColumn {

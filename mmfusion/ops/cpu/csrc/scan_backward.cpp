@@ -48,6 +48,8 @@ struct Scratch {
   vf *limits, *grad_D, *grad_bias;             /* [v] */
   vf* buffers;                                 /* [4][kSteps], to convert columns */
   float *rows, *grad_rows;                     /* [t][B, C][padded_states] */
+  vf* dt_weight;                               /* [v * rank + r] */
+  float* dt;                                   /* [t][rank] */
   float* partial;                              /* grad_z of the first direction */
 };
 
@@ -68,6 +70,8 @@ int64_t carve(const Layout& w, bool with_partial, char* memory, Scratch* scratch
   carver.take(s.buffers, 4 * kSteps);
   carver.take(s.rows, kSteps * 2 * w.padded_states);
   carver.take(s.grad_rows, kSteps * 2 * w.padded_states);
+  carver.take(s.dt_weight, vectors * w.rank);
+  carver.take(s.dt, kSteps * w.rank);
   carver.take(s.partial, with_partial ? w.longest * vectors * W : 0);
   return carver.bytes(memory);
 }
@@ -85,7 +89,8 @@ vf load_steps(const mmf_scan& call, const Item& item, const mmf_scan_direction& 
   const int lanes = lanes_of(item, v);
   const bool gated = call.z.data != nullptr;
   const Column u(dir.u, item, chunk, v, scratch.buffers);
-  const Column delta(dir.delta, item, chunk, v, scratch.buffers + kSteps);
+  const Column delta = delta_column(item, dir, chunk, v, scratch.dt, scratch.dt_weight,
+                                    scratch.buffers + kSteps);
   const Column grad_y(call.grad_y, item, chunk, v, scratch.buffers + 2 * kSteps);
   Column z;
   if (gated) z = Column(call.z, item, chunk, v, scratch.buffers + 3 * kSteps);
@@ -304,6 +309,7 @@ void backward_direction(const mmf_scan& call, const Layout& w, const Item& item,
   const mmf_tensor grad_B = part_of_rows(call, block, dir.grad_B, parts.B);
   const mmf_tensor grad_C = part_of_rows(call, block, dir.grad_C, parts.C);
   pack_rates(call, w, item, dir.A, scratch.rates, scratch.limits);
+  pack_dt_weight(item, dir, scratch.dt_weight);
   read_state(call, w, item, dir.grad_last_state, scratch.grad_state);
   read_state(call, w, item, nullptr, scratch.grad_rates);
   for (int v = 0; v < item.vectors; ++v) scratch.grad_D[v] = scratch.grad_bias[v] = vf{};
@@ -315,6 +321,7 @@ void backward_direction(const mmf_scan& call, const Layout& w, const Item& item,
     else
       read_state(call, w, item, dir.initial_state, scratch.state);
     load_rows(call, w, item, dir, chunk, scratch.rows);
+    load_dt(item, dir, chunk, scratch.dt);
     const Chunk next = make_chunk(seq, dir.reverse != 0, c > 0 ? c - 1 : 0);
     backward_states(call, w, item, dir, chunk, c > 0 ? &next : nullptr, scratch);
     for (int v = 0; v < item.vectors; ++v)

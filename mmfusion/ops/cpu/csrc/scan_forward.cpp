@@ -18,6 +18,8 @@ struct Scratch {
   vf *rates, *state; /* [v * padded_states + s] */
   vf* limits;      /* [v] */
   float* rows;     /* [t][B, C][padded_states] */
+  vf* dt_weight;   /* [v * rank + r] */
+  float* dt;       /* [t][rank] */
   float* partial;  /* the first direction's y, where y itself cannot hold it */
 };
 
@@ -31,6 +33,8 @@ int64_t carve(const Layout& w, bool with_partial, char* memory, Scratch* scratch
   carver.take(s.state, states);
   carver.take(s.limits, w.max_vectors);
   carver.take(s.rows, kSteps * 2 * w.padded_states);
+  carver.take(s.dt_weight, w.max_vectors * w.rank);
+  carver.take(s.dt, kSteps * w.rank);
   carver.take(s.partial, with_partial ? w.longest * w.max_vectors * W : 0);
   return carver.bytes(memory);
 }
@@ -40,7 +44,8 @@ vf load_steps(const mmf_scan& call, const Item& item, const mmf_scan_direction& 
               const Chunk& chunk, int v, const Scratch& scratch) {
   const int lanes = lanes_of(item, v);
   const Column u(dir.u, item, chunk, v, scratch.buffers);
-  const Column delta(dir.delta, item, chunk, v, scratch.buffers + kSteps);
+  const Column delta = delta_column(item, dir, chunk, v, scratch.dt, scratch.dt_weight,
+                                    scratch.buffers + kSteps);
   const vf D = of_sequence(dir.D, dir.D_stride, item, v, lanes);
   const vf bias = of_sequence(dir.delta_bias, dir.delta_bias_stride, item, v, lanes);
   vf largest = {};
@@ -115,6 +120,7 @@ void scan_direction(const mmf_scan& call, const Layout& w, const Item& item,
                     const mmf_tensor* before, const mmf_tensor& to, bool gated) {
   const Sequence& seq = w.sequences[item.sequence];
   pack_rates(call, w, item, dir.A, scratch.rates, scratch.limits);
+  pack_dt_weight(item, dir, scratch.dt_weight);
   read_state(call, w, item, dir.initial_state, scratch.state);
   for (int64_t c = 0; c * kSteps < seq.length; ++c) {
     Chunk chunk = make_chunk(seq, dir.reverse != 0, c);
@@ -122,12 +128,13 @@ void scan_direction(const mmf_scan& call, const Layout& w, const Item& item,
       save_checkpoint(call, w, item, scratch.state,
                       checkpoint_of(call, w, item, dir.checkpoints, c));
     load_rows(call, w, item, dir, chunk, scratch.rows);
+    load_dt(item, dir, chunk, scratch.dt);
     for (int v = 0; v < item.vectors; ++v) {
       Ahead<4> ahead;
       if ((c + 1) * kSteps < seq.length) {
         Chunk next = make_chunk(seq, dir.reverse != 0, c + 1);
         ahead.set(0, dir.u, item, next, v);
-        ahead.set(1, dir.delta, item, next, v);
+        if (dir.delta.data) ahead.set(1, dir.delta, item, next, v);
         ahead.set(2, to, item, next, v);
         if (gated) ahead.set(3, call.z, item, next, v);
       }
