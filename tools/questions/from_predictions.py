@@ -42,6 +42,8 @@ from mmfusion.questions.records import QuestionRecord, load_questions, write_que
 from mmfusion.questions.vocabulary import TASKS, Vocabulary, natural
 from mmfusion.utils.paths import write_atomic
 
+_SHOWN = ("split", "checkpoint", "tau_a", "tau_o")  # of a dump's metainfo
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -187,7 +189,7 @@ def describe(
     levels: Counter[str],
 ) -> dict[str, Any]:
     """What stands in OUT.meta.json."""
-    shown = {k: v for k, v in predictions.metainfo.items() if k != "classes"}
+    shown = {k: v for k, v in predictions.metainfo.items() if k in _SHOWN}
     return {
         "source": "predicted",
         "recogniser": name_of(args),
