@@ -71,6 +71,25 @@ def test_builds_and_has_an_optimizer(name):
     assert datasets[1].pipeline == datasets[2].pipeline  # val and test
 
 
+@pytest.mark.parametrize("name", [name for name in CONFIGS if "tinyego" in name])
+def test_crops_keep_the_shape_of_the_frames_that_testing_squashes(name):
+    pipelines = [
+        load_config(ROOT / name)[f"{part}_dataloader"].dataset.pipeline
+        for part in PARTS
+    ]
+    train, val, test = (
+        {str(step["type"]).removeprefix("mmaction."): step for step in pipeline}
+        for pipeline in pipelines
+    )
+    if "DecodeVideo" not in str(train):
+        pytest.skip("no video stream")
+    low, high = train["RandomResizedCrop"]["aspect_ratio_range"]
+    assert low < 16 / 9 < high
+    for pipeline in (val, test):
+        assert "CenterCrop" not in pipeline
+        assert not pipeline["Resize"]["keep_ratio"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FULL_SIZE)
 def test_one_step_at_full_size(name):
