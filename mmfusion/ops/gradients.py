@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 
 def differentiable_once(
@@ -20,6 +21,20 @@ def differentiable_once(
     given = [grad for grad in grads if grad is not None]
     tied = iter(_Once.apply(backend, len(given), *given, *sources))
     return [None if grad is None else next(tied) for grad in grads]
+
+
+def refuse_forward_mode(backend: str, values: Sequence[object]) -> None:
+    """Raise if one is a dual tensor: its derivative would silently be lost.
+
+    Args:
+        backend: its name, for the message. values: what an operator got.
+    """
+    tensors = (x for x in values if isinstance(x, Tensor))
+    if any(forward_ad.unpack_dual(x).tangent is not None for x in tensors):
+        raise RuntimeError(
+            f"the {backend} backend has no derivatives in forward mode;"
+            " use backend='reference', or scan_backend('reference') around the model"
+        )
 
 
 class _Once(torch.autograd.Function):

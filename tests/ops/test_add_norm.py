@@ -69,6 +69,15 @@ def test_one_token_of_a_stream(backend):
     torch.testing.assert_close(y, expected)
 
 
+@every_backend
+@pytest.mark.parametrize("shape", [(0, 5, 6), (2, 0, 6)], ids=str)
+def test_without_any_token(backend, shape):
+    x, weight = torch.zeros(shape, requires_grad=True), torch.ones(6)
+    y, total = add_rms_norm(x, torch.zeros(shape), weight, 1e-5, backend=backend)
+    (y.sum() + total.sum()).backward()
+    assert y.shape == total.shape == x.grad.shape == shape
+
+
 @pytest.mark.skipif("cpu" not in available_backends(), reason="no cpu backend")
 def test_threads_do_not_change_the_result():
     leaves, results = make((2, 300, 96)), []

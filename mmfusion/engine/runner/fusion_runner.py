@@ -77,14 +77,14 @@ class FusionRunner(Runner):
             print_log(
                 "env_cfg.flush_denormals is set, but this CPU cannot: it has no effect",
                 logger="current",
-                level=logging.WARNING,
+                level=logging.INFO,
             )
         if env_cfg.get("tune_cpu_allocator") and not tune_cpu_allocator():
             print_log(
                 "env_cfg.tune_cpu_allocator is set, but this C library is not glibc: it"
                 " has no effect",
                 logger="current",
-                level=logging.WARNING,
+                level=logging.INFO,
             )
         if env_cfg.get("num_threads") is not None:
             torch.set_num_threads(env_cfg["num_threads"])

@@ -79,7 +79,9 @@ class CpuBackend(Backend):
     def add_norm(
         self, x: Tensor, residual: Tensor, weight: Tensor, eps: float
     ) -> tuple[Tensor, Tensor]:
-        if x.dim() != 3 or not _serves(x) or weight.dtype != torch.float32:
+        if x.dim() != 3 or 0 in x.shape:
+            return NotImplemented
+        if not _serves(x) or weight.dtype != torch.float32:
             return NotImplemented
         return torch.ops.mmfusion.cpu_add_norm(x, residual, weight, eps)[:2]
 

@@ -56,15 +56,6 @@ class _Gradients(NamedTuple):
     D: Tensor | None
 
 
-class _Scanned(NamedTuple):
-    """What the scan of one direction reads, of x_proj's output and the parameters."""
-
-    dt: Tensor  # (b, l, r), a view
-    A: Tensor  # (e, n)
-    B: Tensor  # (b, l, 1, n), a view
-    C: Tensor
-
-
 def _inner(*args) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """y (b, l, e), and for a backward u (k, b, l, e), x_proj's (k, b, l, r + 2n), and
     the states kept; these have no element unless they are to be kept."""
@@ -76,12 +67,10 @@ def _inner(*args) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         _, u, projected, _ = _outputs(*args[:-1], True)
     x, z = _halves(xz, gated)
     _convolve(x, u, directions)
-    scanned = []
     with full_precision(xz):
         for one, tokens, out in zip(directions, u, projected, strict=True):
             torch.mm(_rows(tokens), one.x_proj.t(), out=_rows(out))
-            scanned.append(_scanned(one, out))
-    call = _scan_arguments(directions, u, scanned, z)
+    call = _scan_arguments(directions, u, projected, z)
     call.y = tensor_argument(y)
     if keep:
         set_checkpoints(call, checkpoints)
@@ -118,8 +107,7 @@ def _inner_backward(*args) -> list[Tensor]:
     grad_u, grad_projected = torch.empty_like(u), torch.empty_like(projected)
     grad_delta = u.new_empty(u.shape, dtype=torch.float32)
     with full_precision(xz):
-        scanned = [_scanned(*pair) for pair in zip(directions, projected, strict=True)]
-        call = _scan_arguments(directions, u, scanned, z)
+        call = _scan_arguments(directions, u, projected, z)
         call.grad_y = tensor_argument(grad_y)
         set_checkpoints(call, checkpoints)
         targets = []
@@ -131,10 +119,8 @@ def _inner_backward(*args) -> list[Tensor]:
         set_gradients(call, [*targets, *[None] * (14 - len(targets)), grad_z, None])
         library.call("mmf_scan_backward", call)
         for index, (one, grad) in enumerate(zip(directions, into, strict=True)):
-            if grad.A_log is not None:
-                grad.A_log.mul_(scanned[index].A)
             parts = [_rows(x[index]) for x in (u, grad_u, grad_delta, grad_projected)]
-            dt = as_float(_rows(scanned[index].dt))
+            dt = as_float(_rows(_split(one, projected[index])[0]))
             _project_backward(one, grad, dt, *parts)
     _convolve_backward(x, grad_x, grad_u, directions, into)
     return outputs
@@ -196,11 +182,6 @@ def _filters(directions: Sequence[InnerParameters]) -> list[tuple]:
     return [(as_float(x.conv_weight), as_float(x.conv_bias)) for x in directions]
 
 
-def _scanned(one: InnerParameters, projected: Tensor) -> _Scanned:
-    dt, B, C = _split(one, projected)
-    return _Scanned(dt, one.A_log.exp().neg_(), B, C)
-
-
 def _split(one: InnerParameters, projected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(b, l, r + 2n) -> (b, l, r), (b, l, 1, n), (b, l, 1, n): views."""
     states = one.A_log.shape[1]
@@ -212,16 +193,19 @@ def _split(one: InnerParameters, projected: Tensor) -> tuple[Tensor, Tensor, Ten
 def _scan_arguments(
     directions: Sequence[InnerParameters],
     u: Tensor,
-    scanned: Sequence[_Scanned],
+    projected: Tensor,
     z: Tensor | None,
 ) -> ScanArguments:
+    """delta and A are left to the kernel, which gets dt with its weight, and A_log."""
     tensors: list[Tensor | None] = []
-    for one, tokens, (_, A, B, C) in zip(directions, u, scanned, strict=True):
-        tensors += [tokens, None, A, B, C, one.D, one.dt_bias]
+    parts = [_split(*pair) for pair in zip(directions, projected, strict=True)]
+    for one, tokens, (_, B, C) in zip(directions, u, parts, strict=True):
+        tensors += [tokens, None, one.A_log, B, C, one.D, one.dt_bias]
     tensors += [None] * (14 - len(tensors))
     call = scan_arguments([*tensors, z, None], _REVERSE[: len(u)], True, ())
-    for index, (one, (dt, *_)) in enumerate(zip(directions, scanned, strict=True)):
-        direction = call.direction[index]  # delta is computed in the kernel
+    for index, (one, (dt, *_)) in enumerate(zip(directions, parts, strict=True)):
+        direction = call.direction[index]
+        direction.A_is_log = True
         direction.dt, direction.rank = tensor_argument(dt), dt.shape[-1]
         direction.dt_weight = pointer(one.dt_proj)
     return call
@@ -262,6 +246,8 @@ class _Inner(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad_y, *_):
         wanted = ctx.needs_input_grad[1 : 1 + _TENSORS]
+        if grad_y is None:  # nothing reaches y
+            return (None,) * (_TENSORS + 3)
         grads = run_backward(
             "cpu_inner_backward", *ctx.saved_tensors, grad_y, ctx.gated, wanted
         )

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mmfusion.ops.cpu.build import ISA_VARIABLE, BuildError, open_library
 
-ABI = 3  # MMF_ABI
+ABI = 4  # MMF_ABI
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 MAX_STATES = 256
 MAX_WIDTH = 8  # of the convolution's filter
@@ -53,6 +53,7 @@ class DirectionArguments(ctypes.Structure):
         ("dt", TensorArgument),
         ("dt_weight", c_void_p),
         ("rank", c_int64),
+        ("A_is_log", c_int64),
         ("grad_u", TensorArgument),
         ("grad_delta", TensorArgument),
         ("grad_B", TensorArgument),

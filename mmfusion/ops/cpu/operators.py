@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmfusion.ops.gradients import differentiable_once
+from mmfusion.ops.gradients import differentiable_once, refuse_forward_mode
 
 Tensors = Sequence[Any]  # None where one is absent
 
@@ -38,6 +38,7 @@ def define(
         return
 
     def autograd(keyset, *args):
+        refuse_forward_mode("cpu", args)
         if torch.is_grad_enabled() and torch._C._any_requires_grad(*args):
             return function.apply(keyset, *args)
         return below_autograd(name, keyset, *args)
@@ -54,7 +55,8 @@ def below_autograd(name: str, keyset, *args):
 
 def run_backward(name: str, *args) -> Sequence[Tensor | None]:
     """The gradients by the operator of that name; nothing differentiates them again."""
-    grads = getattr(torch.ops.mmfusion, name)(*args)
+    with torch.no_grad():  # with create_graph autograd would look into the kernel
+        grads = getattr(torch.ops.mmfusion, name)(*args)
     sources = [x for x in args if isinstance(x, Tensor)]
     return differentiable_once("cpu", grads, sources)
 

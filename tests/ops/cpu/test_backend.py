@@ -5,10 +5,13 @@ import torch
 
 from mmfusion.models.layers import build_blocks, forward_blocks
 from mmfusion.ops import (
+    InnerParameters,
     ScanInputs,
+    add_rms_norm,
     backends,
     bidirectional_scan,
     causal_conv1d,
+    mamba_inner,
     scan_backend,
     selective_scan,
 )
@@ -162,12 +165,67 @@ def test_a_gradient_through_the_last_state_alone():
         torch.testing.assert_close(value, truth, rtol=1e-4, atol=1e-4)
 
 
-def test_a_second_backward_of_the_convolution_is_refused():
-    u = direction().u
-    y = causal_conv1d(u, torch.randn(D, 4), activation="silu", backend="cpu")
+def inner_parameters() -> InnerParameters:
+    one = [torch.randn(D, 4), None, torch.randn(2 + 2 * N, D), torch.randn(D, 2)]
+    one += [torch.randn(D), torch.randn(D, N), torch.randn(D)]
+    return InnerParameters(*(x if x is None else x.requires_grad_() for x in one))
+
+
+def operators(options: dict) -> dict:
+    """Each with a result (B, L, ...) of u (B, L, D)."""
+    own, (_, delta, A, B_, C, *_) = inner_parameters(), direction(requires_grad=False)
+    weight = torch.randn(D, 4, requires_grad=True)
+    return dict(
+        conv=lambda u: causal_conv1d(u, weight, activation="silu", **options),
+        inner=lambda u: mamba_inner(u, own, gated=False, **options),
+        norm=lambda u: add_rms_norm(u, delta, weight[:, 0], 1e-5, **options)[0],
+        scan=lambda u: selective_scan(u, delta, A, B_, C, **options),
+    )
+
+
+every_operator = pytest.mark.parametrize("name", operators({}))
+
+
+@every_operator
+def test_gradients_of_a_graph_are_right_but_a_second_backward_is_refused(name):
+    u, function = direction().u, operators(dict(backend="cpu"))[name]
+    y = function(u)
     (gradient,) = torch.autograd.grad(y.sum(), u, create_graph=True)
+    (plain,) = torch.autograd.grad(function(u).sum(), u)
+    assert torch.equal(gradient, plain)
     with pytest.raises(RuntimeError, match="cannot be differentiated again; use"):
         gradient.sum().backward()
+
+
+class _Drop(torch.autograd.Function):
+    """Passes no gradient on, not even zeros."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return None
+
+
+@every_operator
+def test_no_gradient_at_all_from_behind(name):
+    u = direction().u
+    y = _Drop.apply(operators(dict(backend="cpu"))[name](u))
+    (y.sum() + u.sum()).backward()
+    assert torch.equal(u.grad, torch.ones_like(u))
+
+
+@every_operator
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_forward_mode_is_refused(name, requires_grad):
+    u, function = direction(requires_grad).u, operators(dict(backend="cpu"))[name]
+    with (
+        torch.autograd.forward_ad.dual_level(),
+        pytest.raises(RuntimeError, match="no derivatives in forward mode; use"),
+    ):
+        function(torch.autograd.forward_ad.make_dual(u, torch.ones_like(u)))
 
 
 def test_nothing_is_kept_without_a_backward():

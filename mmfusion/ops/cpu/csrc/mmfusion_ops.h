@@ -20,7 +20,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a struct or the meaning of an argument changes. */
-#define MMF_ABI 3
+#define MMF_ABI 4
 
 enum mmf_dtype { MMF_F32 = 0, MMF_BF16 = 1, MMF_F16 = 2 };
 
@@ -50,7 +50,7 @@ typedef struct mmf_tensor {
 typedef struct mmf_scan_direction {
   mmf_tensor u, delta; /* (b, l, d); delta.data NULL: delta = dt dt_weight^T */
   mmf_tensor B, C;     /* (b, l, g, n) */
-  const float* A;      /* (d, n) */
+  const float* A;      /* (d, n), or log(-A) where A_is_log is not 0; so is grad_A */
   const float* D;      /* (d), or (k, d) with D_stride d; NULL: no skip */
   const float* delta_bias; /* as D; NULL: no bias */
   int64_t D_stride;          /* from one sequence to the next; 0: shared by all */
@@ -64,6 +64,7 @@ typedef struct mmf_scan_direction {
   mmf_tensor dt;          /* (b, l, rank), read where delta is absent */
   const float* dt_weight; /* (d, rank) */
   int64_t rank;
+  int64_t A_is_log;
   mmf_tensor grad_u, grad_delta; /* (b, l, d) */
   mmf_tensor grad_B, grad_C;     /* (b, l, g, n) */
   float* grad_A;                 /* (d, n) */

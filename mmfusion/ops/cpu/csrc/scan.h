@@ -166,15 +166,18 @@ MMF_INLINE int64_t index_of(const mmf_tensor& x, const Item& item, int64_t token
  * largest |rate| of each channel, by which exp2_of_product's range is judged. Padding is
  * tiny, not 0, which an infinite delta would make NaN; a huge A stays finite likewise. */
 inline void pack_rates(const mmf_scan& call, const Layout& w, const Item& item,
-                       const float* A, vf* rates, vf* limits) {
+                       const mmf_scan_direction& dir, vf* rates, vf* limits) {
   const int64_t n = call.n;
   for (int v = 0; v < item.vectors; ++v) {
     vf limit = {};
     for (int64_t s = 0; s < w.padded_states; ++s) {
-      vf rate = splat(-1e-30f);
-      if (s < n)
+      vf rate = splat(-1e-30f), a = {};
+      if (s < n) {
         for (int i = 0; i < lanes_of(item, v); ++i)
-          rate[i] = A[(item.channel + v * W + i) * n + s] * kLog2E;
+          a[i] = dir.A[(item.channel + v * W + i) * n + s];
+        if (dir.A_is_log) a = -exponential(a);
+        for (int i = 0; i < lanes_of(item, v); ++i) rate[i] = a[i] * kLog2E;
+      }
       rate = rate < -kHuge ? splat(-kHuge) : rate;
       rates[v * w.padded_states + s] = rate;
       vf size = absolute(rate);

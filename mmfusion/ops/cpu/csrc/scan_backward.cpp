@@ -308,7 +308,7 @@ void backward_direction(const mmf_scan& call, const Layout& w, const Item& item,
   const Sequence& seq = w.sequences[item.sequence];
   const mmf_tensor grad_B = part_of_rows(call, block, dir.grad_B, parts.B);
   const mmf_tensor grad_C = part_of_rows(call, block, dir.grad_C, parts.C);
-  pack_rates(call, w, item, dir.A, scratch.rates, scratch.limits);
+  pack_rates(call, w, item, dir, scratch.rates, scratch.limits);
   pack_dt_weight(item, dir, scratch.dt_weight);
   read_state(call, w, item, dir.grad_last_state, scratch.grad_state);
   read_state(call, w, item, nullptr, scratch.grad_rates);
@@ -384,6 +384,15 @@ void sum_batch(const mmf_scan& call, const float* parts, int64_t size, bool by_s
   }
 }
 
+/* The gradient of log(-A) from that of A. */
+void through_logarithm(const float* logarithm, int64_t size, float* grad) {
+  for (int64_t i = 0; i < size; i += W) {
+    const int lanes = size - i < W ? (int)(size - i) : W;
+    vf A = -exponential(load_some(logarithm + i, lanes));
+    store_some(grad + i, load_some(grad + i, lanes) * A, lanes);
+  }
+}
+
 /* Where the parts of one direction lie; returns the floats taken. */
 int64_t carve_parts(const mmf_scan& call, const Layout& w, const mmf_scan_direction& dir,
                     float* memory, Parts* parts) {
@@ -452,7 +461,10 @@ extern "C" int mmf_scan_backward(const mmf_scan* call) {
       }
 #pragma omp single
       {
-        if (parts[i].A) sum_batch(*call, parts[i].A, call->d * call->n, false, dir.grad_A);
+        if (parts[i].A) {
+          sum_batch(*call, parts[i].A, call->d * call->n, false, dir.grad_A);
+          if (dir.A_is_log) through_logarithm(dir.A, call->d * call->n, dir.grad_A);
+        }
         if (parts[i].D)
           sum_batch(*call, parts[i].D, call->d, dir.D_stride != 0, dir.grad_D);
         if (parts[i].delta_bias)

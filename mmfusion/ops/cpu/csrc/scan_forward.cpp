@@ -119,7 +119,7 @@ void scan_direction(const mmf_scan& call, const Layout& w, const Item& item,
                     const Scratch& scratch, const mmf_scan_direction& dir,
                     const mmf_tensor* before, const mmf_tensor& to, bool gated) {
   const Sequence& seq = w.sequences[item.sequence];
-  pack_rates(call, w, item, dir.A, scratch.rates, scratch.limits);
+  pack_rates(call, w, item, dir, scratch.rates, scratch.limits);
   pack_dt_weight(item, dir, scratch.dt_weight);
   read_state(call, w, item, dir.initial_state, scratch.state);
   for (int64_t c = 0; c * kSteps < seq.length; ++c) {
