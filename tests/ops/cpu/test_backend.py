@@ -183,7 +183,7 @@ def operators(options: dict) -> dict:
     )
 
 
-every_operator = pytest.mark.parametrize("name", operators({}))
+every_operator = pytest.mark.parametrize("name", ["conv", "inner", "norm", "scan"])
 
 
 @every_operator
