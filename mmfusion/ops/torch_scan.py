@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmfusion.ops.backends import Backend, ScanCall
-from mmfusion.ops.gradients import differentiable_once
+from mmfusion.ops.gradients import differentiable_once, refuse_forward_mode
 
 _CHUNK_ELEMENTS = 1 << 19  # state elements of a chunk: what stays in the cache
 _CHUNK_LIMITS = (32, 128)  # tokens: the fewer, the more states the backward keeps
@@ -129,6 +129,8 @@ def chunked_scan(
     inputs = (u, delta, A, B, C, initial_state)
     if torch.compiler.is_exporting():
         return scan_by_prefix(*inputs)
+    if not torch.compiler.is_compiling():
+        refuse_forward_mode("torch", inputs)
     keep = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
     return _chunked_scan(*inputs, keep)[:2]
 

@@ -71,6 +71,21 @@ def test_steps_equal_the_whole_scan(groups):
     torch.testing.assert_close(state, last, **FORWARD[torch.float32])
 
 
+@pytest.mark.parametrize("backend", ["torch", "reference"])
+def test_forward_mode_is_right_or_refused(backend):
+    u, ones = torch.randn(1, 3, 2), torch.ones(1, 3, 2)
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(u, ones)
+        call = dual, ones, -torch.ones(2, 2), ones, ones
+        if backend == "torch":
+            with pytest.raises(RuntimeError, match="no derivatives in forward mode"):
+                selective_scan(*call, backend=backend)
+            return
+        y = selective_scan(*call, backend=backend)
+        tangent = torch.autograd.forward_ad.unpack_dual(y).tangent
+    torch.testing.assert_close(tangent, selective_scan(ones, *call[1:]))  # it is linear
+
+
 def test_autocast_does_not_reach_the_scan():
     inputs = inputs_of(40, dtype=torch.bfloat16)
     expected, _ = selective_scan(**inputs, delta_softplus=True, return_last_state=True)
