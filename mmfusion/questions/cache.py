@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmfusion.questions.writers.base import Answer
+from mmfusion.utils.paths import check_writable_as_file
 
 _TABLE = """CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY, identity TEXT NOT NULL, prompt_sha256 TEXT,
@@ -31,12 +32,14 @@ class AnswerCache:
 
     Raises:
         ValueError: the file is no such cache.
+        NotAFileError: it is a folder, a device or a pipe.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = path
         self._lock = threading.Lock()
         if str(path) != ":memory:":
+            check_writable_as_file(path)
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         self._file = sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False)
         try:

@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import socket
+import stat
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -88,6 +89,28 @@ def resolve_inside(
     )
 
 
+class NotAFileError(OSError):
+    """A path to be written is there already, and no file."""
+
+
+def check_writable_as_file(path: str | os.PathLike) -> None:
+    """Refuse what a rename would replace, as ``/dev/null`` where root writes.
+
+    Raises:
+        NotAFileError: ``path`` is a folder, a device or a pipe, or a link to one.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return  # not there, or out of reach: writing says which
+    if not stat.S_ISREG(mode):
+        kind = "folder" if stat.S_ISDIR(mode) else "device or a pipe"
+        raise NotAFileError(
+            f"{os.fspath(path)!r} is a {kind}, which is not replaced; expected the "
+            "name of a file"
+        )
+
+
 def write_atomic(
     path: str | os.PathLike,
     data: bytes | Callable[[BinaryIO], Any],
@@ -105,8 +128,13 @@ def write_atomic(
         data: the content, or what writes it into the open binary file.
         sweep: look for what killed processes left, which reads the whole folder; for
             the one who writes 100,000 files there and has swept it before.
+
+    Raises:
+        NotAFileError: ``path`` is a folder, a device or a pipe.
+        OSError: it cannot be written.
     """
     target = Path(path)
+    check_writable_as_file(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     if sweep:
         _remove_stale_temps(target.parent)

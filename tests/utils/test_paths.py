@@ -1,11 +1,13 @@
 """Hostile paths open nothing outside the root; files appear whole."""
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from mmfusion.utils.paths import (
+    NotAFileError,
     UnsafePathError,
     resolve_inside,
     unsafe_reason,
@@ -122,6 +124,30 @@ def test_failed_write_leaves_the_old_file(
         write_atomic(str(path), b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a.json"]
+
+
+@pytest.mark.parametrize("link", [False, True], ids=["itself", "link"])
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device"])
+def test_what_is_no_file_stays(tmp_path: Path, kind: str, link: bool) -> None:
+    path = tmp_path / "out"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        try:  # as /dev/null, but ours
+            os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        except PermissionError:
+            pytest.skip("only root makes devices")
+    target = path
+    if link:
+        target = tmp_path / "link"
+        target.symlink_to(path)
+    before = os.lstat(target)
+    with pytest.raises(NotAFileError, match=f"{target.name}' is a .* a file"):
+        write_atomic(target, b"new")
+    assert os.lstat(target) == before
+    assert len(list(tmp_path.iterdir())) == 1 + link
 
 
 def test_data_is_synced_before_the_rename(

@@ -59,7 +59,7 @@ from mmfusion.questions.generic import generic_record
 from mmfusion.questions.masking import Masker
 from mmfusion.questions.records import write_questions
 from mmfusion.questions.writers import WriterDownError
-from mmfusion.utils.paths import write_atomic
+from mmfusion.utils.paths import check_writable_as_file, write_atomic
 
 _MILLION = 1e6
 
@@ -197,6 +197,7 @@ def finish(outcome: Outcome, args: argparse.Namespace, console: Console) -> int:
 
 def generate(args: argparse.Namespace, console: Console) -> int:
     """The run itself; the exit code."""
+    check_writable_as_file(args.out)
     if args.source == "generic":
         write_generic(args, console)
         return 0
