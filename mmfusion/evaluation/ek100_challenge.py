@@ -18,6 +18,7 @@ import math
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,8 @@ MEMBER = "test.json"
 NUM_VERBS, NUM_NOUNS, NUM_ACTIONS = 97, 300, 100
 _ROWS = 128  # segments whose 97 x 100 sums are in memory at a time
 _MAX_BYTES = 1 << 31
-_NUMBER = r"(?:0|[1-9][0-9]*)"
+_MAX_DIGITS = 300  # of a whole number; a float holds no more
+_NUMBER = r"(?:0|[1-9][0-9]{0,8})"
 _CLASS, _PAIR = re.compile(_NUMBER), re.compile(f"({_NUMBER}),({_NUMBER})")
 
 
@@ -150,10 +152,18 @@ def write_submission(
     if len(set(ids)) != len(ids):
         twice = next(name for name in ids if list(ids).count(name) > 1)
         _fail("key twice", f"the narration id {twice!r} comes more than once")
-    for name, value in (("verb", scores.verb), ("noun", scores.noun)):
+    for name in ("verb", "noun", "action"):
+        value = getattr(scores, name)
+        if value is None:
+            continue
         bad = np.flatnonzero(~np.isfinite(value).all(axis=1))
         if bad.size:
             _fail("score", f"{ids[bad[0]]!r} has a {name} score that is not finite")
+    action = scores.action
+    available = scores.verb.shape[1] * scores.noun.shape[1]
+    available = available if action is None else action.shape[1]
+    if available < num_actions:
+        _fail("action count", f"there are {available} actions, expected {num_actions}")
     # one date for all, so that equal scores give an equal file
     info = zipfile.ZipInfo(MEMBER, (1980, 1, 1, 0, 0, 0))
     info.compress_type = zipfile.ZIP_DEFLATED
@@ -207,7 +217,7 @@ def read_submission(path: str | os.PathLike) -> dict[str, Any]:
             if size > _MAX_BYTES:
                 _fail("zip", f"{MEMBER} has {size} bytes, over {_MAX_BYTES}")
             content = archive.read(MEMBER)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         _fail("zip", f"{path}: {error}")
     return _decode(content, path)
 
@@ -216,9 +226,17 @@ def _decode(content: bytes, path: str | os.PathLike) -> dict[str, Any]:
     def not_a_number(text: str) -> NoReturn:
         _fail("score", f"{path} has {text}, expected finite numbers")
 
+    def whole_number(text: str) -> int:
+        if len(text) > _MAX_DIGITS:
+            not_a_number(f"a number of {len(text)} digits")
+        return int(text)
+
     try:
         found = json.loads(
-            content, object_pairs_hook=no_key_twice, parse_constant=not_a_number
+            content.decode(),
+            object_pairs_hook=no_key_twice,
+            parse_constant=not_a_number,
+            parse_int=whole_number,
         )
     except RepeatedKeyError as error:
         _fail("key twice", f"{path}: {error}")
@@ -252,13 +270,8 @@ def check_submission(
         SubmissionError: the first fault.
     """
     _check_head(submission, challenge)
-    results, expected = submission["results"], set(expected_ids)
-    missing = sorted(expected - results.keys())
-    if missing:
-        _fail("missing id", f"no results for {_some(missing)}")
-    unexpected = sorted(results.keys() - expected)
-    if unexpected:
-        _fail("unexpected id", f"results for {_some(unexpected)}, not of this split")
+    results = submission["results"]
+    check_ids(results, expected_ids)
     sizes = {"verb": num_verbs, "noun": num_nouns}
     with_actions = [name for name, entry in results.items() if "action" in entry]
     if with_actions and len(with_actions) != len(results):
@@ -275,6 +288,20 @@ def check_submission(
             _check_classes(name, entry, task, size)
         if with_actions:
             _check_actions(name, entry, sizes, num_actions)
+
+
+def check_ids(found: Collection[str], expected_ids: Collection[str]) -> None:
+    """Refuse other narration ids than those of the split.
+
+    Raises:
+        SubmissionError: ``missing id`` or ``unexpected id``.
+    """
+    missing = sorted(set(expected_ids).difference(found))
+    if missing:
+        _fail("missing id", f"no results for {_some(missing)}")
+    unexpected = sorted(set(found).difference(expected_ids))
+    if unexpected:
+        _fail("unexpected id", f"results for {_some(unexpected)}, not of this split")
 
 
 def _check_head(submission: Mapping[str, Any], challenge: str | None) -> None:

@@ -1,6 +1,8 @@
+import contextlib
 import copy
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +26,13 @@ def random_scores(seed=0, num_verbs=4, num_nouns=6):
     rng = np.random.default_rng(seed)
     verb = rng.standard_normal((len(IDS), num_verbs)).astype(np.float32)
     return Scores(verb, rng.standard_normal((len(IDS), num_nouns)).astype(np.float32))
+
+
+def head_scores(num_actions, worst):
+    action = np.zeros((len(IDS), num_actions), np.float32)
+    action[0, 3] = worst
+    pairs = np.stack([np.arange(num_actions) // 6, np.arange(num_actions) % 6], 1)
+    return Scores(np.zeros((3, 20)), np.zeros((3, 6)), action, pairs)
 
 
 @pytest.fixture
@@ -122,6 +131,7 @@ FAULTS = {
     "class-name": ("class", put(*ENTRY, "verb", "take", value=0.0)),
     "class-with-zeros": ("class", put(*ENTRY, "verb", "03", value=0.0)),
     "score-text": ("score", put(*ENTRY, "verb", "3", value="0.1")),
+    "class-of-5000-digits": ("class", put(*ENTRY, "noun", "9" * 5000, value=0.0)),
     "score-true": ("score", put(*ENTRY, "verb", "3", value=True)),
     "score-nan": ("score", put(*ENTRY, "noun", "3", value=float("nan"))),
     "action-of-some": ("some actions", drop(*ENTRY, "action")),
@@ -163,8 +173,12 @@ def test_without_actions_a_file_is_whole(archive):
         ("test.json", "{", "json"),
         ("test.json", "[]", "json"),
         ("folder/test.json", "{}", "zip"),
+        ("test.json", '{"a": 1' + "0" * 400 + "}", "score"),
+        ("test.json", '{"a": 1' + "0" * 5000 + "}", "score"),
+        ("test.json", "\ufeff{}", "json"),
+        ("test.json", "{}".encode("utf-16"), "json"),
     ],
-    ids=["twice", "nan", "broken", "list", "folder"],
+    ids=["twice", "nan", "broken", "list", "folder", "400", "5000", "bom", "utf16"],
 )
 def test_a_zip_with_something_else_is_named(tmp_path, member, content, fault):
     path = tmp_path / "x.zip"
@@ -173,6 +187,17 @@ def test_a_zip_with_something_else_is_named(tmp_path, member, content, fault):
     with pytest.raises(SubmissionError) as caught:
         read_submission(path)
     assert caught.value.fault == fault
+
+
+def test_a_damaged_zip_is_refused_by_name(archive, tmp_path):
+    whole = bytearray(Path(archive).read_bytes())
+    rng = np.random.default_rng(0)
+    for place in rng.integers(40, len(whole), 50):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        (tmp_path / "x.zip").write_bytes(damaged)
+        with contextlib.suppress(SubmissionError):
+            check_submission(read_submission(tmp_path / "x.zip"), IDS, **SIZES)
 
 
 def test_no_zip_at_all_and_a_bare_json(archive, tmp_path):
@@ -196,8 +221,16 @@ def test_no_zip_at_all_and_a_bare_json(archive, tmp_path):
             dict(scores=Scores(np.full((3, 4), np.nan), np.zeros((3, 6)))),
             "'P01_101_0' has a verb score that is not finite",
         ),
+        (
+            dict(scores=head_scores(100, np.inf)),
+            "'P01_101_0' has an? action score that is not finite",
+        ),
+        (dict(scores=head_scores(99, 0.0)), "there are 99 actions, expected 100"),
     ],
-    ids=["suffix", "challenge", "level", "ids", "twice", "nan"],
+    ids=[
+        *("suffix", "challenge", "level", "ids", "twice", "nan"),
+        *("action-inf", "few-actions"),
+    ],
 )
 def test_nothing_is_written_that_would_be_refused(tmp_path, change, match):
     path = tmp_path / change.pop("path", "out.zip")

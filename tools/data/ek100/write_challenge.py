@@ -25,6 +25,7 @@ from mmfusion.evaluation.ek100_challenge import (
     NUM_ACTIONS,
     SubmissionError,
     Supervision,
+    check_ids,
     check_submission,
     read_submission,
     write_submission,
@@ -100,6 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         out = args.files[-1]
         if not args.check:
             dump = load_predictions(args.files[0])
+            check_ids(dump.ids, ids)  # before a file is written
             scores = scores_of(dump, sizes)
             if scores.action is not None:
                 count = min(NUM_ACTIONS, scores.action.shape[1])
