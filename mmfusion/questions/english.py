@@ -11,11 +11,16 @@ INSIDE_COMPOUND = _set("of for")
 MOBILE = _set("up down off out away back apart together aside over")
 # these are prepositions unless nothing follows: "turn the <mask> on"
 MOBILE_AT_END = _set("on in around through")
-LONGEST_OBJECT = 4  # words between a verb and its particle
+# what follows a particle that has no object: "turn the <mask> on at once"
+AFTER_PARTICLE = _set(
+    "and or then while before after when so but as until because at by for from with "
+    "now again here there today just already yet soon once first next is are was were "
+    "do does did who what which where why how"
+)
+LONGEST_OBJECT = 7  # words between a verb and its particle
 SMALL_WORDS = _set(
     "a an the of for in on to up off out with from and at by into onto over"
 )
-CONJUNCTIONS = _set("and or then while before after when so but as until because")
 
 # words of one spelling that are no class word where they stand so
 AUXILIARIES = _set("have has had having")
@@ -27,26 +32,103 @@ AFTER_CAN = _set("you i we they he she it one be not also the this that")
 BEFORE_A_NOUN = _set("a an the this that each every another tin empty")
 AFTER_LEFT = _set("hand hands side arm palm fingers of corner")
 
+# what is called by no rule after a verb or a noun: a word, and what is made of it
+DERIVED = {
+    "adjust": "adjustment readjust readjustment",
+    "apply": "application reapply",
+    "arrange": "arrangement",
+    "assemble": "assembly",
+    "attach": "attachment",
+    "bake": "bakery",
+    "check": "recheck",
+    "choose": "choice",
+    "clean": "cleanliness unclean",
+    "close": "closure",
+    "clothes": "clothing",
+    "combine": "combination",
+    "compress": "compression",
+    "connect": "connection",
+    "cook": "cookery precook uncooked overcook undercooked",
+    "cut": "precut uncut",
+    "detach": "detachment",
+    "dispense": "dispensation",
+    "distribute": "distribution redistribute",
+    "divide": "division",
+    "extract": "extraction",
+    "fill": "refill unfilled overfill",
+    "filter": "filtration unfiltered",
+    "flatten": "flat flatter flattest",
+    "heat": "reheat preheat overheat",
+    "immerse": "immersion",
+    "insert": "insertion",
+    "inspect": "inspection",
+    "measure": "measurement",
+    "mix": "mixture unmixed remix",
+    "move": "movement",
+    "open": "reopen unopened",
+    "peel": "unpeeled",
+    "prepare": "preparation",
+    "regulate": "regulation",
+    "remove": "removal",
+    "retrieve": "retrieval",
+    "rotate": "rotation",
+    "salt": "unsalted",
+    "season": "unseasoned",
+    "select": "selection",
+    "separate": "separation",
+    "sharpen": "sharp sharper sharpest resharpen",
+    "submerge": "submersion",
+    "sweeten": "sweet sweeter sweetest unsweetened",
+    "transfer": "transferal",
+    "unpack": "unpacked",
+    "use": "usage reuse",
+    "wash": "rewash unwashed washable",
+    "water": "waterproof",
+    "weigh": "weight",
+    "wrap": "rewrap",
+}
+# nouns with an adjective in -y
+WITH_Y = _set(
+    "bread butter cheese chocolate cream crumb dough egg fish flour foam fruit garlic "
+    "herb ice juice lemon lime meat milk mint mushroom nut oil onion orange paper "
+    "pepper potato powder salt sauce seed skin soap spice starch sugar syrup tomato "
+    "vinegar water wine yeast"
+)
+# words in -er that are no agent of the verb: a drawer is not who draws
+NO_AGENTS = _set(
+    "blower counter corner drawer fitter former layer letter number rubber shower "
+    "timer user wearer"
+)
+
 # names of the same thing on the other side of the Atlantic, which the csv lacks
 ELSEWHERE = {
+    "aluminium": ("aluminum",),
     "aubergine": ("eggplant",),
     "bin": ("trash can", "garbage can", "wastebin"),
     "chilli": ("chili", "chile", "chilly"),
     "cling film": ("saran wrap", "plastic wrap"),
     "coriander": ("cilantro",),
+    "countertop": ("worktop",),
     "courgette": ("zucchini",),
     "crisp": ("potato chip",),
     "fridge": ("refrigerator",),
     "gherkin": ("pickle",),
-    "hob": ("stovetop", "cooktop", "stove"),
+    "hob": ("stovetop", "stove top", "cooktop", "cook top"),
     "hoover": ("vacuum", "vacuum cleaner"),
+    "hummus": ("houmous", "hoummos"),
     "jug": ("pitcher",),
     "lady finger": ("okra",),
+    "mould": ("mold",),
+    "omelette": ("omelet",),
+    "pak choi": ("bok choy", "pak choy", "bok choi"),
+    "phone": ("telephone", "cellphone", "cell phone"),
+    "rocket": ("arugula",),
     "rubbish": ("trash", "garbage"),
     "scissors": ("shears",),
     "spring onion": ("scallion",),
-    "tap": ("faucet",),
+    "tap": ("faucet", "spigot"),
     "tea towel": ("dish towel",),
+    "trousers": ("pants",),
     "tv": ("television",),
     "whiskey": ("whisky",),
     "yoghurt": ("yogurt", "yoghourt"),

@@ -10,11 +10,15 @@ import unicodedata
 from functools import lru_cache
 from types import ModuleType
 
+from mmfusion.questions import english
 from mmfusion.questions.english import IRREGULAR_PAST, IRREGULAR_PLURAL
 
 _VOWELS = "aeiou"
 # soft hyphen and zero-width characters: invisible, so a word with them reads the same
 INVISIBLE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
+# an apostrophe as it is typed; the last four count as letters
+APOSTROPHES = "'\u2019\u2018\u201b\u2032\u00b4`\uff07\u02bc\u02bb\u02b9\ua78c"
+_APOSTROPHES = str.maketrans(dict.fromkeys(APOSTROPHES, "'"))
 _INVISIBLE = re.compile(f"[{INVISIBLE}]")
 _PREFIXES = ("un", "re", "over", "under", "out", "mis")
 
@@ -26,10 +30,11 @@ def normalise(token: str) -> str:
     'puree'
     """
     if token.isascii():
-        return token.lower()
-    text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", token)).casefold()
+        return token.lower().replace("`", "'")
+    plain = _INVISIBLE.sub("", token).translate(_APOSTROPHES)
+    text = unicodedata.normalize("NFKC", plain).casefold()
     parts = unicodedata.normalize("NFD", text)
-    return "".join(c for c in parts if not unicodedata.combining(c)).replace("’", "'")
+    return "".join(c for c in parts if not unicodedata.combining(c))
 
 
 @lru_cache(maxsize=1)
@@ -71,6 +76,33 @@ def forms(word: str) -> dict[str, str]:
     found |= {form: "past tense" for form in _irregular_past(word)}
     found[word] = "same"
     return found
+
+
+@lru_cache(maxsize=16384)
+def derived(word: str, task: str) -> frozenset[str]:
+    """Words made of a normalised verb or noun, without their forms.
+
+    >>> sorted(derived("peel", "verb"))
+    ['peeler', 'peelest', 'unpeeled']
+    """
+    found = set(english.DERIVED.get(word, "").split())
+    if task == "verb":
+        found |= set(_comparatives(word)) - english.NO_AGENTS
+    else:
+        found |= {word + "ful", word + "less"}
+        if word in english.WITH_Y:
+            adjectives = [f"{form[:-2]}y" for form in _with_suffix(word, "ed")]
+            found |= {word + "y", *adjectives}
+            found |= {form for y in adjectives for form in _comparatives(y)}
+    return frozenset(found - {word})
+
+
+def _comparatives(word: str) -> list[str]:
+    """``word`` with -er and -est; of a verb -er says who or what does it."""
+    if re.search(r"[^aeiou]y$", word):
+        return [f"{word[:-1]}ier", f"{word[:-1]}iest", f"{word}er"]
+    stems = [form[:-2] for form in _with_suffix(word, "ed")]
+    return [stem + suffix for stem in stems for suffix in ("er", "est")]
 
 
 def _plurals(word: str) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mmfusion.questions import english
-from mmfusion.questions.forms import forms, lemma
+from mmfusion.questions.forms import derived, forms, lemma
 from mmfusion.questions.records import MASK, QuestionRecord
 from mmfusion.questions.tokens import (
     Phrase,
@@ -37,8 +37,9 @@ class Match:
         start: offset of its first character.
         end: offset behind its last character.
         kind: how it differs from the answer: "same", "plural" (any -s), "-ing",
-            "past tense", "other form", "synonym", "part", "compound", "hyphen",
-            "possessive" or "upper case"; the first that fits, from the right.
+            "past tense", "other form", "derived" ("salty", "removal"), "synonym",
+            "part", "compound", "hyphen", "possessive" or "upper case"; the first that
+            fits, from the right.
         word: the name in the class of which it is a form.
     """
 
@@ -84,14 +85,18 @@ class AnswerMatcher:
             self._add_single(words[0], name, kind)
             return
         self._add_phrase(Phrase(words, name, ordered=self.task == "verb"))
-        if len(words) == 2:
-            for joined in {"".join(words), "".join(words[::-1])}:
-                self._add_single(joined, name, "compound")
+        orders = [words, words[1:] + words[:1], words[::-1]]
+        for joined in {"".join(order) for order in orders}:
+            self._add_single(joined, name, "compound")
 
     def _add_single(self, word: str, name: str, kind: str) -> None:
         for form, form_kind in forms(word).items():
             shown = form_kind if kind == "same" else kind
             self._singles.setdefault(form, (shown, name))
+        for made in derived(word, self.task) if kind != "compound" else ():
+            shown = "derived" if kind == "same" else kind
+            for form in forms(made):
+                self._singles.setdefault(form, (shown, name))
         self._bases.setdefault(word, name)
         if word.endswith("s") and lemma(word) != word:  # "tongs" is told by "tong"
             self._add_single(lemma(word), name, kind)

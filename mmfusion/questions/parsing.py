@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from mmfusion.questions.clips import Clip
@@ -10,10 +11,13 @@ from mmfusion.questions.forms import english_share
 from mmfusion.questions.generic import GENERIC_NOUN_QUESTION
 from mmfusion.questions.masking import AnswerMatcher, Masker
 from mmfusion.questions.records import QuestionRecord, check_record
+from mmfusion.utils.strict_json import no_key_twice
 
+MIN_QUESTION_WORDS = 3
 MAX_QUESTION_WORDS = 30  # 40 tokens are read, and a word is at times two
 MAX_DESCRIPTION_WORDS = 80
 _MIN_ENGLISH = 0.6
+_MAX_BRACES = 100  # places where an object may begin
 QUESTION_KEYS = ("verb_question", "verb_answer", "noun_question", "noun_answer")
 # what a server is asked to keep to; strict mode wants all keys required
 QUESTION_SCHEMA: dict[str, Any] = {
@@ -72,8 +76,8 @@ def parse_questions(
 
     Raises:
         UnusableAnswerError: it is no JSON object of four texts, a question is empty,
-            too long, no question or not English, an answer is not the clip's, or a
-            question holds its own answer.
+            too short or long, no question or not English, an answer is not the
+            clip's, or a question holds its own answer.
     """
     content = _json_object(text)
     names = {"verb": clip.verb, "noun": clip.noun}
@@ -117,28 +121,38 @@ def parse_questions(
 
 def _json_object(text: str) -> dict[str, str]:
     """The four texts, from JSON alone, in a code fence, or between other words."""
-    match = re.search(r"\{.*\}", text, re.DOTALL)
-    try:
-        content = json.loads(match.group() if match else text)
-    except (ValueError, RecursionError):
+    content = _first_object(text)
+    if content is None:
         raise UnusableAnswerError(
             f"it is no JSON object but {text[:60]!r}; answer with the keys "
             f"{', '.join(QUESTION_KEYS)}"
-        ) from None
-    missing = [
-        key
-        for key in QUESTION_KEYS
-        if not isinstance(content, dict) or not isinstance(content.get(key), str)
-    ]
+        )
+    missing = [key for key in QUESTION_KEYS if not isinstance(content.get(key), str)]
     if missing:
         raise UnusableAnswerError(f"the keys {missing} are missing or hold no text")
     return content
+
+
+def _first_object(text: str) -> dict[str, Any] | None:
+    """The first JSON object in a text, whatever stands around it; None without one."""
+    decoder = json.JSONDecoder(object_pairs_hook=no_key_twice)
+    for match in islice(re.finditer(r"\{", text), _MAX_BRACES):
+        try:
+            content, _ = decoder.raw_decode(text, match.start())
+        except (json.JSONDecodeError, RecursionError):
+            continue
+        except ValueError as error:
+            raise UnusableAnswerError(str(error)) from None
+        return content if isinstance(content, dict) else None
+    return None
 
 
 def _check_question(text: str, what: str) -> None:
     if not text:
         raise UnusableAnswerError(f"{what} is empty")
     words = len(text.split())
+    if words < MIN_QUESTION_WORDS:
+        raise UnusableAnswerError(f"{what} is {text!r}; write a whole question")
     if words > MAX_QUESTION_WORDS:
         raise UnusableAnswerError(
             f"{what} has {words} words; write at most {MAX_QUESTION_WORDS}"

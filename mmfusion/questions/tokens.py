@@ -5,10 +5,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mmfusion.questions import english
-from mmfusion.questions.forms import INVISIBLE, forms, lemma, normalise
+from mmfusion.questions.forms import (
+    APOSTROPHES,
+    INVISIBLE,
+    forms,
+    lemma,
+    normalise,
+)
 
-_LETTER = rf"(?:[^\W_]|[{INVISIBLE}])"
-_TOKEN = re.compile(rf"<mask>|{_LETTER}+(?:['’]{_LETTER}+)*", re.IGNORECASE)
+_LETTER = rf"(?:(?![{APOSTROPHES}])[^\W_]|[{INVISIBLE}])"
+_TOKEN = re.compile(rf"<mask>|{_LETTER}+(?:[{APOSTROPHES}]{_LETTER}+)*", re.IGNORECASE)
 
 
 class Token(NamedTuple):
@@ -36,7 +42,7 @@ def tokens_of(text: str) -> list[Token]:
     for match in _TOKEN.finditer(text):
         norm = normalise(match.group())
         end = match.end()
-        possessive = norm.endswith("'s") or text[end : end + 1] in ("'", "’")
+        possessive = norm.endswith("'s") or text[end : end + 1] in tuple(APOSTROPHES)
         ends = text[end : end + 1] in tuple(".,;:?!")
         if norm.endswith("'s"):
             norm, end = norm[:-2], end - 2
@@ -76,9 +82,12 @@ def _is_mobile(tokens: Sequence[Token], place: int) -> bool:
     norm = tokens[place].norm
     if norm in english.MOBILE:
         return True
-    last = tokens[place].ends or place + 1 == len(tokens)
-    at_end = last or tokens[place + 1].norm in english.CONJUNCTIONS
-    return at_end and norm in english.MOBILE_AT_END
+    if norm not in english.MOBILE_AT_END:
+        return False
+    if tokens[place].ends or place + 1 == len(tokens):
+        return True
+    after = tokens[place + 1].norm
+    return after in english.AFTER_PARTICLE or after.endswith("ly")
 
 
 def _compound_places(
@@ -132,6 +141,8 @@ def is_another_word(task: str, tokens: Sequence[Token], place: int) -> bool:
     before = tokens[place - 1].norm if place else ""
     after = tokens[place + 1].norm if place + 1 < len(tokens) else ""
     if task == "noun" and norm == "can" and tokens[place].text in ("can", "Can"):
+        if tokens[place].possessive or (place and tokens[place - 1].possessive):
+            return False
         return before not in english.BEFORE_A_NOUN and (
             before in english.BEFORE_CAN or after in english.AFTER_CAN
         )

@@ -122,7 +122,7 @@ class OpenAIBackend:
                 )
                 return self._answer(response)
             except (self._module.OpenAIError, ValueError, TypeError) as error:
-                problem = self._clean(_describe(error))
+                problem = self._clean(_describe(error))[:_MAX_ERROR_CHARS]
                 self._sort_out(error, problem)
             if repetition < self._retries:
                 self._pacer.back_off(repetition)
@@ -154,7 +154,7 @@ class OpenAIBackend:
         """What a completion says; ValueError if it is none."""
         choices = getattr(response, "choices", None)
         if not choices or getattr(choices[0], "message", None) is None:
-            raise ValueError(f"an answer of another protocol: {str(response)[:200]!r}")
+            raise ValueError(f"an answer of another protocol: {str(response)!r}")
         choice, usage = choices[0], getattr(response, "usage", None)
         text = choice.message.content
         refusal = getattr(choice.message, "refusal", None)
@@ -211,8 +211,7 @@ def _response_format(kind: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 def _describe(error: Exception) -> str:
     cause = f" ({error.__cause__})" if error.__cause__ is not None else ""
-    text = " ".join(f"{type(error).__name__}: {error}{cause}".split())
-    return text[:_MAX_ERROR_CHARS]
+    return " ".join(f"{type(error).__name__}: {error}{cause}".split())
 
 
 def _count(usage: Any, name: str) -> int:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from email.utils import formatdate
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -26,7 +28,7 @@ from mmfusion.questions.writers.pacing import retry_after
 from tests.questions.chat_server import SPOILED, ChatServer
 from tests.questions.ek100_classes import write_ek100
 
-pytest.importorskip("openai")
+openai = pytest.importorskip("openai")
 pytest.importorskip("simplemma")
 
 KEY = "sk-0123456789secret"
@@ -233,6 +235,18 @@ def test_the_key_is_in_no_file_and_no_log(
     assert KEY not in caplog.text
     assert KEY not in "".join(capfd.readouterr())
     assert KEY not in repr(_backend(server))
+
+
+def test_no_part_of_the_key_is_in_an_error_that_is_cut_short() -> None:
+    backend = OpenAIBackend("m", key=KEY, base_url="http://localhost:1/v1")
+    for length in range(200, 300, 5):  # the limit falls into the key
+        error = openai.OpenAIError("x" * length + KEY)
+        client = SimpleNamespace(create=Mock(side_effect=error))
+        backend._client = SimpleNamespace(chat=SimpleNamespace(completions=client))
+        backend._retries = 0
+        with pytest.raises(NoAnswerError) as caught:
+            backend.complete([], None, 0)
+        assert KEY[:3] not in str(caught.value)
 
 
 def test_a_missing_key_and_bad_addresses_are_refused() -> None:
