@@ -8,13 +8,19 @@ import csv
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmfusion.questions.english import SMALL_WORDS
 from mmfusion.questions.forms import base_of_ing
-from mmfusion.questions.vocabulary import Vocabulary, natural, words_of
+from mmfusion.questions.vocabulary import (
+    TASKS,
+    Vocabulary,
+    naming_file,
+    natural,
+    words_of,
+)
 
 EK100_COLUMNS = (
     "narration_id",
@@ -59,7 +65,7 @@ def read_ek100(path: str | os.PathLike, vocabulary: Vocabulary) -> list[Clip]:
         ValueError: a column is missing (the test csv has no labels), a label is not in
             ``vocabulary``, or an id comes twice; the message names file and line.
     """
-    with open(path, encoding="utf-8-sig", newline="") as stream:
+    with naming_file(path), open(path, encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream)
         missing = [n for n in EK100_COLUMNS if n not in (reader.fieldnames or ())]
         if missing:
@@ -70,7 +76,33 @@ def read_ek100(path: str | os.PathLike, vocabulary: Vocabulary) -> list[Clip]:
         found = [
             _ek100_clip(row, vocabulary, f"{path}:{reader.line_num}") for row in reader
         ]
+    _check_fit(found, vocabulary, path)
     return _each_once(found, path)
+
+
+def _check_fit(
+    clips: Sequence[Clip], vocabulary: Vocabulary, path: str | os.PathLike
+) -> None:
+    """Refuse the class files of another dataset, or the two swapped.
+
+    A slip of the pen is in the real files; that most names are of another class is not.
+    """
+    for task in TASKS:
+        strange = [
+            clip
+            for clip in clips
+            if getattr(clip, f"{task}_class")
+            not in vocabulary.find(task, getattr(clip, task) or "")
+        ]
+        if len(strange) > len(clips) / 2:
+            name = getattr(strange[0], task)
+            number = getattr(strange[0], f"{task}_class")
+            key = vocabulary.classes[task][number].key
+            raise ValueError(
+                f"{path}: {len(strange)} of {len(clips)} {task}s are no names of their "
+                f"class: {name!r} has {task}_class {number}, which is {key!r}. Give "
+                "the class files that belong to it by --classes VERBS NOUNS"
+            )
 
 
 def _ek100_clip(row: dict[str, str], vocabulary: Vocabulary, where: str) -> Clip:
@@ -165,7 +197,8 @@ def read_ssv2(path: str | os.PathLike) -> list[Clip]:
     Raises:
         ValueError: it is no such list; the message names the entry.
     """
-    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    with naming_file(path):
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
     if not isinstance(content, list):
         raise ValueError(f"{path}: expected a list of clips, as in the published json")
     return _each_once(
@@ -214,7 +247,7 @@ def _each_once(clips: Iterable[Clip], path: str | os.PathLike) -> list[Clip]:
 
 def read_ids(path: str | os.PathLike) -> Iterator[str]:
     """Narration ids of an EPIC-KITCHENS csv, labels or not (``generic`` needs none)."""
-    with open(path, encoding="utf-8-sig", newline="") as stream:
+    with naming_file(path), open(path, encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream)
         if "narration_id" not in (reader.fieldnames or ()):
             raise ValueError(f"{path}: there is no column narration_id")

@@ -8,9 +8,11 @@ without such a file get a class per name.
 
 import ast
 import csv
+import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -101,13 +103,24 @@ class Vocabulary:
         return self._by_name[task].get(tuple(sorted(words_of(name))), ())
 
 
+@contextmanager
+def naming_file(path: str | os.PathLike) -> Iterator[None]:
+    """Make the error of text, csv or JSON that cannot be read name its file."""
+    try:
+        yield
+    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    except RecursionError as error:
+        raise ValueError(f"{path} cannot be read: it is nested too deep") from error
+
+
 def read_class_file(path: str | os.PathLike) -> list[WordClass]:
     """Read ``EPIC_100_verb_classes.csv`` or ``EPIC_100_noun_classes.csv``.
 
     Raises:
         ValueError: columns, ids or instances are not as in those files.
     """
-    with open(path, encoding="utf-8-sig", newline="") as stream:
+    with naming_file(path), open(path, encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream)
         present = reader.fieldnames or ()
         missing = [name for name in _COLUMNS[:3] if name not in present]

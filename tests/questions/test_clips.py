@@ -18,6 +18,7 @@ from mmfusion.questions.vocabulary import Vocabulary, natural, read_class_file
 from tests.questions.ek100_classes import write_ek100
 
 pytest.importorskip("simplemma")
+EK100_HEADER = b"narration_id,narration,verb,verb_class,noun,noun_class\n"
 
 
 @pytest.fixture
@@ -74,6 +75,33 @@ def test_a_wrong_class_file_is_named(tmp_path: Path) -> None:
     path.write_text("id,key,instances\n0,take,__import__('os')\n")
     with pytest.raises(ValueError, match="class 0: instances is .*; expected a list"):
         read_class_file(path)
+
+
+@pytest.mark.parametrize("content", [b"\xd0\xff\x00", b"id\n" + b"x" * 200_000])
+def test_what_is_no_text_is_named(
+    tmp_path: Path, vocabulary: Vocabulary, content: bytes
+) -> None:
+    path = tmp_path / "strange.csv"
+    path.write_bytes(EK100_HEADER + content)
+    for read in (
+        lambda: read_ek100(path, vocabulary),
+        lambda: read_class_file(path),
+        lambda: list(read_ids(path)),
+        lambda: read_ssv2(path),
+    ):
+        with pytest.raises(ValueError, match=r"strange\.csv"):
+            read()
+
+
+def test_swapped_class_files_are_refused(tmp_path: Path) -> None:
+    names = (f"EPIC_100_{task}_classes.csv" for task in ("noun", "verb"))
+    path = write_ek100(tmp_path)
+    path.write_text(path.read_text().replace(",5\n", ",4\n"))  # there are 5 verbs
+    swapped = Vocabulary.read(*(tmp_path / name for name in names))
+    with pytest.raises(
+        ValueError, match=r"8 of 8 verbs.*'take' has verb_class 0.*'tap'"
+    ):
+        read_ek100(path, swapped)
 
 
 def test_h2o_labels_are_two_words(shared_data: Path) -> None:
