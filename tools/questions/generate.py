@@ -234,6 +234,8 @@ def main() -> None:
         code = generate(args, console)
     except (StoppedError, WriterDownError) as error:
         fail(1, error)
+    except KeyboardInterrupt:  # before or after the run, which has its own handler
+        fail(1, StoppedError("stopped; what was answered is kept"))
     except (ValueError, OSError, ImportError) as error:
         fail(2, error)
     raise SystemExit(code)
