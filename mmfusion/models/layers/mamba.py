@@ -5,7 +5,7 @@ Shapes: b batch, l tokens, d d_model, e = expand * d inner channels, n state, r 
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from mmcv.cnn.bricks import DropPath
@@ -167,17 +167,30 @@ class MambaMixer(BaseModule):
                 f"A_log is {'not ' if A_log is None else ''}given to a MambaMixer with"
                 f" with_A={self.with_A}, expected it with with_A=False only"
             )
-        conv1d = getattr(self, f"conv1d{suffix}")
-        dt_proj = getattr(self, f"dt_proj{suffix}")
+        conv1d = self._read("conv1d", suffix, nn.Conv1d)
+        dt_proj = self._read("dt_proj", suffix, nn.Linear)
         return InnerParameters(
             conv1d.weight.squeeze(1),
             conv1d.bias,
-            getattr(self, f"x_proj{suffix}").weight,
+            self._read("x_proj", suffix, nn.Linear).weight,
             dt_proj.weight,
             dt_proj.bias,
             getattr(self, f"A{suffix}_log") if A_log is None else A_log,
             getattr(self, f"D{suffix}"),
         )
+
+    def _read(self, name: str, suffix: str, kind: type[nn.Module]) -> Any:
+        """A module whose parameters are read: it is not called, nor are its hooks."""
+        module = getattr(self, name + suffix)
+        if type(module).forward is not kind.forward:
+            raise TypeError(
+                f"{name}{suffix} of a MambaMixer is a {type(module).__name__}: it"
+                f" reads the parameters of an nn.{kind.__name__} and does not call it,"
+                " so what a wrapper adds (LoRA, quantisation) would be lost; wrap"
+                " in_proj and out_proj, which are called, or use"
+                " torch.nn.utils.parametrize"
+            )
+        return module
 
 
 def _full(x: Tensor) -> Tensor:

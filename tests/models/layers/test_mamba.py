@@ -1,8 +1,10 @@
+import copy
 import sys
 import tracemalloc
 
 import pytest
 import torch
+from torch import nn
 
 from mmfusion.models.layers import (
     MambaBlock,
@@ -155,3 +157,34 @@ def test_equals_hugging_face(backend, length):
         expected = results[1][name]
         limit = 1e-5 if name == "y" else 1e-4
         assert (value - expected).abs().max() <= limit * expected.abs().max(), name
+
+
+class _Adapted(nn.Module):
+    def __init__(self, base):
+        super().__init__()
+        self.base, self.weight = base, base.weight
+
+    def forward(self, x):
+        return self.base(x) + x.sum()
+
+
+@pytest.mark.parametrize("name", ["conv1d", "x_proj", "dt_proj_b"])
+def test_a_wrapper_that_would_be_bypassed_is_refused(name):
+    mixer = MambaMixer(16, bidirectional=True)
+    setattr(mixer, name, _Adapted(getattr(mixer, name)))
+    with pytest.raises(TypeError, match=f"{name} of a MambaMixer is a _Adapted"):
+        mixer(torch.zeros(1, 3, 16))
+
+
+def test_a_parametrised_projection_is_read_as_it_is():
+    class Double(nn.Module):
+        def forward(self, weight):
+            return 2 * weight
+
+    x = torch.randn(1, 5, 16)
+    mixer = MambaMixer(16)
+    twice = copy.deepcopy(mixer)
+    with torch.no_grad():
+        twice.x_proj.weight *= 2
+    nn.utils.parametrize.register_parametrization(mixer.x_proj, "weight", Double())
+    torch.testing.assert_close(mixer(x), twice(x))
