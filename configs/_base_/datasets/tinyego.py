@@ -19,6 +19,7 @@ from mmfusion.datasets.transforms import (
 
 with read_base():
     from .loaders import *
+    from .tinyego_images import *
 
 num_frames = dict(video=8, skeleton=16)
 
@@ -26,12 +27,8 @@ train_pipeline = [
     dict(type=SampleTimes, num_frames=num_frames, mode="random"),
     dict(type=DecodeVideo),
     dict(type=LoadSkeleton),
-    dict(
-        type="mmaction.RandomResizedCrop",
-        area_range=(0.8, 1.0),
-        aspect_ratio_range=(1.6, 2.0),  # about the frames' own, which testing squashes
-    ),
-    dict(type="mmaction.Resize", scale=(64, 64), keep_ratio=False),
+    _crop,
+    _resize,
     dict(type=AlignSkeleton),
     dict(type=NormalizeSkeleton, mode="wrist", scale=10.0),
     dict(type=JitterSkeleton, scale=0.1, rotation=0.1, noise=0.01),
@@ -41,7 +38,7 @@ val_pipeline = [
     dict(type=SampleTimes, num_frames=num_frames, mode="uniform"),
     dict(type=DecodeVideo),
     dict(type=LoadSkeleton),
-    dict(type="mmaction.Resize", scale=(64, 64), keep_ratio=False),
+    _resize,
     dict(type=AlignSkeleton),
     dict(type=NormalizeSkeleton, mode="wrist", scale=10.0),
     dict(type=PackInputs, streams=("video", "skeleton")),

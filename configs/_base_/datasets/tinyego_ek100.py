@@ -13,22 +13,19 @@ from mmfusion.datasets.transforms import DecodeVideo, SampleTimes
 
 with read_base():
     from .ek100 import *
+    from .tinyego_images import *
 
 data_root = "data/tinyego_ek100"
 _train_frames = [
     dict(type=SampleTimes, num_frames=dict(video=8), mode="random"),
     dict(type=DecodeVideo),
-    dict(
-        type="mmaction.RandomResizedCrop",
-        area_range=(0.8, 1.0),
-        aspect_ratio_range=(1.6, 2.0),  # about the frames' own, which testing squashes
-    ),
-    dict(type="mmaction.Resize", scale=(64, 64), keep_ratio=False),
+    _crop,
+    _resize,
 ]
 _val_frames = [
     dict(type=SampleTimes, num_frames=dict(video=8), mode="uniform"),
     dict(type=DecodeVideo),
-    dict(type="mmaction.Resize", scale=(64, 64), keep_ratio=False),
+    _resize,
 ]
 _tokenize.update(tokenizer=f"{data_root}/tokenizer", max_length=24)
 train_pipeline = [*_train_frames, _tokenize, _pack]

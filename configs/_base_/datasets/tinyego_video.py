@@ -14,18 +14,14 @@ with read_base():
 train_pipeline = [
     dict(type=SampleTimes, num_frames=dict(video=8), mode="random"),
     dict(type=DecodeVideo),
-    dict(
-        type="mmaction.RandomResizedCrop",
-        area_range=(0.8, 1.0),
-        aspect_ratio_range=(1.6, 2.0),  # about the frames' own, which testing squashes
-    ),
-    dict(type="mmaction.Resize", scale=(64, 64), keep_ratio=False),
+    _crop,
+    _resize,
     dict(type=PackInputs, streams=("video",)),
 ]
 val_pipeline = [
     dict(type=SampleTimes, num_frames=dict(video=8), mode="uniform"),
     dict(type=DecodeVideo),
-    dict(type="mmaction.Resize", scale=(64, 64), keep_ratio=False),
+    _resize,
     dict(type=PackInputs, streams=("video",)),
 ]
 # no skeleton caches are needed
