@@ -11,7 +11,7 @@ import sys
 
 from mmengine.config import Config, DictAction
 
-from mmfusion.engine.launch import (
+from mmfusion.engine.launch.start import (
     add_launcher_arguments,
     fail_clearly,
     prepare_config,
@@ -78,7 +78,7 @@ def main() -> int:
         failure.config = config
         merge_args(config, args)
 
-        from mmfusion.engine.distributed import close_process_group
+        from mmfusion.engine.runner.distributed import close_process_group
         from mmfusion.registry import RUNNERS
 
         RUNNERS.build(config).test()

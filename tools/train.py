@@ -13,13 +13,13 @@ import sys
 
 from mmengine.config import Config, DictAction
 
-from mmfusion.engine.errors import ConfigError
-from mmfusion.engine.launch import (
+from mmfusion.engine.launch.start import (
     add_launcher_arguments,
     fail_clearly,
     prepare_config,
     prepare_work_dir,
 )
+from mmfusion.utils.errors import ConfigError
 
 
 def parse_args() -> argparse.Namespace:
@@ -96,7 +96,7 @@ def main() -> int:
         if prepare_work_dir(config, args.resume):
             return 0
 
-        from mmfusion.engine.distributed import close_process_group
+        from mmfusion.engine.runner.distributed import close_process_group
         from mmfusion.registry import RUNNERS
 
         runner = RUNNERS.build(config)

@@ -21,14 +21,11 @@ from mmfusion.datasets.annotation_schema import (
     is_integer,
     is_name,
 )
+from mmfusion.utils.errors import AnnotationError
 from mmfusion.utils.paths import write_atomic
-from mmfusion.utils.strict_json import no_key_twice
+from mmfusion.utils.text_files import parse_json, read_bytes
 
 STREAM_KEYS = ("video", "frame_dir", "skeleton", "text")
-
-
-class AnnotationError(ValueError):
-    """An annotation is wrong; the text names file, record and key, and what to do."""
 
 
 def _show(value: Any) -> str:
@@ -152,50 +149,6 @@ def check_records(
         seen[item["id"]] = place
         checked.append(item)
     return checked
-
-
-def parse_json(data: bytes, where: str) -> Any:
-    """Parse UTF-8 JSON, with or without a byte order mark.
-
-    Raises:
-        AnnotationError: it is not JSON; the text says where.
-    """
-    try:
-        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=no_key_twice)
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise AnnotationError(
-            f"{where} is not valid JSON: {reason}; write it again, or give its format"
-            " by ann_format"
-        ) from None
-
-
-def read_bytes(path: str) -> bytes:
-    """The whole annotation file.
-
-    Raises:
-        AnnotationError: it cannot be read.
-    """
-    try:
-        with open(path, "rb") as stream:
-            return stream.read()
-    except (OSError, ValueError) as error:  # ValueError: NUL in the path
-        raise AnnotationError(
-            f"annotation file {path!r} cannot be read: {error}; run the dataset's"
-            " tools/data/<dataset>/prepare.py to make it"
-        ) from None
-
-
-def read_text(path: str | os.PathLike) -> str:
-    """The whole annotation file as text, with or without a byte order mark.
-
-    Raises:
-        AnnotationError: it cannot be read, or is not UTF-8.
-    """
-    try:
-        return read_bytes(str(path)).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise AnnotationError(f"{path} is not UTF-8 text: {error}") from None
 
 
 def load_annotation(path: str) -> tuple[dict, list[dict]]:

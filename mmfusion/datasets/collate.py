@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from mmfusion.datasets.error_policy import BadSample, attach_bad_samples
-from mmfusion.datasets.errors import MediaError
 from mmfusion.registry import FUNCTION
+from mmfusion.utils.errors import MediaError
 
 
 def _sample_id(sample: dict) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmfusion.datasets import epic_kitchens_layout as epic
-from mmfusion.datasets.annotation import AnnotationError
-from mmfusion.datasets.epic_kitchens_layout import EpicClasses, EpicSegment
 from mmfusion.datasets.multimodal_dataset import MultiModalDataset
+from mmfusion.layouts import epic_kitchens as epic
+from mmfusion.layouts.epic_kitchens import EpicClasses, EpicSegment
 from mmfusion.questions.generic import generic_record
 from mmfusion.questions.records import QuestionRecord, load_questions
 from mmfusion.registry import DATASETS
+from mmfusion.utils.errors import AnnotationError
 
 MEDIA = ("videos", "frames", "chunks")
 GENERIC = "generic"  # in place of a file: the two fixed questions, for every clip
@@ -329,7 +329,7 @@ def read_vocabulary(
             validation csv in ``folder``.
         root, folder: data root, and where the csv files are.
         classes: of that folder.
-        list_fps: see :func:`epic_kitchens_layout.read_segments`.
+        list_fps: see :func:`mmfusion.layouts.epic_kitchens.read_segments`.
 
     Raises:
         AnnotationError: a file is missing or wrong.

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 
 from mmengine.structures import BaseDataElement
 
-from mmfusion.datasets.errors import MediaError
 from mmfusion.datasets.sample_rng import sample_digest
+from mmfusion.utils.errors import MediaError
 
 BROKEN_CLIP_ERRORS = (MediaError, OSError)
 BAD_SAMPLES = "bad_samples"  # key in metainfo; value: tuple of BadSample

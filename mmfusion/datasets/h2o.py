@@ -4,11 +4,11 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mmfusion.datasets import h2o_layout as h2o
 from mmfusion.datasets.conversion import relative_to
-from mmfusion.datasets.errors import FrameFolderError, SkeletonError
 from mmfusion.datasets.multimodal_dataset import MultiModalDataset
+from mmfusion.layouts import h2o
 from mmfusion.registry import DATASETS
+from mmfusion.utils.errors import FrameFolderError, SkeletonError
 
 
 @DATASETS.register_module()

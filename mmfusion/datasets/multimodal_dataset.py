@@ -15,13 +15,13 @@ from mmfusion.datasets.error_policy import (
     attach_bad_samples,
     substitute_index,
 )
-from mmfusion.datasets.errors import MediaError
-from mmfusion.datasets.mmaction_formats import read_mmaction
-from mmfusion.datasets.mmaction_pose import load_pose_file
 from mmfusion.datasets.record_store import RecordStore
 from mmfusion.datasets.sample_rng import sample_rng
 from mmfusion.datasets.sampler import SampleKey
+from mmfusion.layouts.mmaction import read_mmaction
+from mmfusion.layouts.mmaction_pose import load_pose_file
 from mmfusion.registry import DATASETS, TRANSFORMS
+from mmfusion.utils.errors import MediaError
 from mmfusion.utils.paths import resolve_inside
 
 # stream -> the keys of a record that hold it

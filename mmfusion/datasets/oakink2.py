@@ -4,8 +4,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mmfusion.datasets import oakink2_layout as oakink2
 from mmfusion.datasets.multimodal_dataset import MultiModalDataset
+from mmfusion.layouts import oakink2
 from mmfusion.registry import DATASETS
 
 

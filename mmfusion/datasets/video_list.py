@@ -8,10 +8,10 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-from mmfusion.datasets import video_list_layout as lists
-from mmfusion.datasets.annotation import AnnotationError
 from mmfusion.datasets.multimodal_dataset import MultiModalDataset
+from mmfusion.layouts import video_lists as lists
 from mmfusion.registry import DATASETS
+from mmfusion.utils.errors import AnnotationError
 
 TASK = "action"
 
@@ -24,7 +24,7 @@ class VideoListDataset(MultiModalDataset):
         pipeline: configs of transforms, applied in turn.
         list_file: the list of one split, relative to data_root.
         layout: ``path_label`` (VideoMamba's ``train.csv``), ``ssv2`` (the official
-            JSON) or ``kinetics`` (the official csv); see ``video_list_layout.py``.
+            JSON) or ``kinetics`` (the official csv); see ``layouts/video_lists.py``.
         data_root: folder that holds every file.
         split: name of the list's split; of a Kinetics list with several splits, those
             rows are kept.

@@ -20,7 +20,6 @@ from mmfusion.models.necks import (
     TransformerFusion,
     WeightedMix,
 )
-from mmfusion.models.pretrained import Pretrained
 from mmfusion.models.recognizers import (
     BatchMix,
     MultiModalPreprocessor,
@@ -49,7 +48,6 @@ __all__ = [
     "MultiModalRecognizer",
     "NaiveMix",
     "ORViT",
-    "Pretrained",
     "SharedSSMFusion",
     "SkeletonMamba",
     "TextEmbedder",

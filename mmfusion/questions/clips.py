@@ -136,16 +136,16 @@ def read_h2o(path: str | os.PathLike) -> list[Clip]:
         ValueError: it is another file, or its labels are hidden, as the test split's.
     """
     # mmfusion.datasets imports torch, which the other readers do not need
-    from mmfusion.datasets import h2o_layout
+    from mmfusion.layouts import h2o
 
     found = []
-    for row in h2o_layout.read_action_file(Path(path)):
+    for row in h2o.read_action_file(Path(path)):
         if row.action is None:
             raise ValueError(
                 f"{path}: its labels are hidden; a question needs them, except "
                 "those of --source generic"
             )
-        verb, noun = h2o_layout.ACTIONS[row.action]
+        verb, noun = h2o.ACTIONS[row.action]
         name = f"{row.sequence}#{row.row}"
         found.append(Clip(name, f"{verb} {noun}", natural(verb), natural(noun)))
     return _each_once(found, path)

@@ -11,7 +11,7 @@ from mmfusion.questions.forms import english_share
 from mmfusion.questions.generic import GENERIC_NOUN_QUESTION
 from mmfusion.questions.masking import AnswerMatcher, Masker
 from mmfusion.questions.records import QuestionRecord, check_record
-from mmfusion.utils.strict_json import no_key_twice
+from mmfusion.utils.text_files import no_key_twice
 
 MIN_QUESTION_WORDS = 3
 MAX_QUESTION_WORDS = 30  # 40 tokens are read, and a word is at times two

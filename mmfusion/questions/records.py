@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, BinaryIO
 
 from mmfusion.utils.paths import write_atomic
-from mmfusion.utils.strict_json import no_key_twice
+from mmfusion.utils.text_files import no_key_twice
 
 MASK = "<mask>"
 # how the words came about: what a number measured with them means depends on it

@@ -1,6 +1,6 @@
 """Pictures to look at: projection, hands on frames, a clip as a video."""
 
-from mmfusion.datasets.camera import project
+from mmfusion.layouts.camera import project
 from mmfusion.visualization.clip_video import render_prediction_clip, write_clip_video
 from mmfusion.visualization.hands import draw_hands
 

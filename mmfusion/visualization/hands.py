@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from mmfusion.datasets.hand_layouts import get_layout
+from mmfusion.layouts.hand_layouts import get_layout
 
 # RGB; blue and orange stay apart for every kind of colour vision
 HAND_COLOURS = ((60, 140, 255), (255, 140, 30))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
 
-from mmfusion.engine.config_check import load_config
+from mmfusion.engine.launch.config_check import load_config
 from mmfusion.registry import MODELS
 
 ROOT = Path(__file__).parents[2] / "configs"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmfusion.engine import FusionOptimWrapper
-from mmfusion.engine.config_check import load_config
+from mmfusion.engine.launch.config_check import load_config
 from mmfusion.registry import MODELS
 from mmfusion.structures import ActionDataSample
 from mmfusion.tinyego import kitchen

@@ -11,8 +11,8 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 
 from mmfusion.datasets import SampleKey, fusion_collate
-from mmfusion.datasets.video_io import open_video
-from mmfusion.engine.config_check import load_config
+from mmfusion.datasets.media.video_io import open_video
+from mmfusion.engine.launch.config_check import load_config
 from mmfusion.registry import DATASETS, MODELS
 from mmfusion.tinyego import WorldConfig, generate
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from mmfusion.datasets.annotation import write_annotation
-from mmfusion.datasets.errors import SkeletonError, VideoDecodeError
 from mmfusion.registry import TRANSFORMS
 from mmfusion.structures import ActionDataSample
+from mmfusion.utils.errors import SkeletonError, VideoDecodeError
 
 CLASSES = {"action": ["grab", "open", "close"], "verb": ["a", "b"]}
 PIPELINE = [{"type": "DrawNumbers"}]

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmfusion.datasets.annotation import (
-    AnnotationError,
     check_metainfo,
     check_records,
     load_annotation,
@@ -23,6 +22,7 @@ from mmfusion.datasets.annotation_schema import (
     RECORD_FIELDS,
     is_frame_template,
 )
+from mmfusion.utils.errors import AnnotationError
 
 METAINFO = {
     "version": 1,

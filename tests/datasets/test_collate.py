@@ -5,8 +5,8 @@ import torch
 
 from mmfusion.datasets import fusion_collate
 from mmfusion.datasets.error_policy import BadSample, bad_samples_of
-from mmfusion.datasets.errors import MediaError
 from mmfusion.structures import ActionDataSample
+from mmfusion.utils.errors import MediaError
 
 BAD = BadSample("x", "SkeletonError", "x.npz is damaged", 3)
 

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from mmfusion.datasets import EpicKitchensDataset
-from mmfusion.datasets.annotation import AnnotationError
-from mmfusion.datasets.errors import MediaError
 from mmfusion.datasets.transforms import DecodeVideo, PackInputs, SampleTimes
 from mmfusion.questions.generic import generic_record
 from mmfusion.questions.records import QuestionFileError, write_questions
+from mmfusion.utils.errors import AnnotationError, MediaError
 from tests.ek100_files import edit, make_ek100, write_csv
 from tests.video_files import number_of, write_video
 

@@ -16,7 +16,7 @@ from mmfusion.datasets.error_policy import (
     bad_samples_of,
     substitute_index,
 )
-from mmfusion.datasets.errors import MediaError, SkeletonError, VideoDecodeError
+from mmfusion.utils.errors import MediaError, SkeletonError, VideoDecodeError
 from tests.datasets.clips import write_clips
 
 

@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 
-from mmfusion.datasets.errors import FrameFolderError, SkeletonError
 from mmfusion.datasets.h2o import H2ODataset
 from mmfusion.registry import DATASETS
+from mmfusion.utils.errors import FrameFolderError, SkeletonError
 from tests.h2o_files import write_h2o
 from tools.data.h2o import prepare
 

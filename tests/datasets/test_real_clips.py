@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from mmfusion.datasets.errors import VideoDecodeError
-from mmfusion.datasets.video_io import open_frames, open_video
+from mmfusion.datasets.media.video_io import open_frames, open_video
 from mmfusion.registry import TRANSFORMS
+from mmfusion.utils.errors import VideoDecodeError
 
 SIGNS = ("ambulancia", "doctor", "dolor", "hoy", "yo")
 CLIPS = (

@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 from mmengine.dist import all_gather, barrier, get_rank
 
-from mmfusion.engine import FusionRunner, load_checked
-from mmfusion.engine.launch import prepare_work_dir
+from mmfusion.engine import FusionRunner
+from mmfusion.engine.launch.start import prepare_work_dir
+from mmfusion.weights.files import load_checked
 from tests.engine.toy_runs import differences, toy_config
 
 TWO = {

@@ -8,14 +8,9 @@ import time
 
 import pytest
 
-from mmfusion.engine import (
-    AtomicCheckpointHook,
-    CheckpointError,
-    EarlyStopHook,
-    GracefulStopHook,
-    load_checked,
-    save_atomic,
-)
+from mmfusion.engine import AtomicCheckpointHook, EarlyStopHook, GracefulStopHook
+from mmfusion.utils.errors import CheckpointError
+from mmfusion.weights.files import load_checked, save_atomic
 from tests.engine.toy_runs import run_toy, with_signal
 
 

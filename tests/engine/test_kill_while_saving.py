@@ -9,7 +9,8 @@ import time
 import pytest
 import torch
 
-from mmfusion.engine import checkpoint, load_checked, save_atomic
+from mmfusion.weights import files as checkpoint
+from mmfusion.weights.files import load_checked, save_atomic
 
 FORK = multiprocessing.get_context("fork")
 SIZE = 1_000_000  # floats; some 10 ms to write

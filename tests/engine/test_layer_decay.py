@@ -2,8 +2,8 @@
 
 import pytest
 
-from mmfusion.engine.errors import ConfigError
 from mmfusion.engine.optimizers import LayerDecay
+from mmfusion.utils.errors import ConfigError
 
 STEM = ("cls_token", "pos_embed", "patch_embed.proj.weight")
 TOP = ("temporal_pos_embedding", "norm_f.weight")

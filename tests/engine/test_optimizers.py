@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from mmfusion.engine import ConfigError, FusionOptimWrapper
+from mmfusion.engine import FusionOptimWrapper
 from mmfusion.engine.optimizers import GroupedOptimWrapperConstructor
+from mmfusion.utils.errors import ConfigError
 
 
 def wrapper(model, **arguments):

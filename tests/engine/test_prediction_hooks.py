@@ -4,8 +4,9 @@ import av
 import pytest
 import torch
 
-from mmfusion.engine import ConfigError, ProgressHook, ShowPredictionsHook
+from mmfusion.engine import ProgressHook, ShowPredictionsHook
 from mmfusion.structures import ActionDataSample
+from mmfusion.utils.errors import ConfigError
 from tests.engine.toy_runs import run_toy
 
 

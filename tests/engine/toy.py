@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from mmfusion.datasets import SampleKey
-from mmfusion.datasets.errors import VideoDecodeError
 from mmfusion.registry import DATASETS, HOOKS, METRICS, MODELS
 from mmfusion.structures import ActionDataSample
+from mmfusion.utils.errors import VideoDecodeError
 
 FEATURES, CLASSES = 6, 3
 

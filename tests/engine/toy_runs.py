@@ -5,9 +5,10 @@ from pathlib import Path
 
 import torch
 
-from mmfusion.engine import FusionRunner, load_checked
-from mmfusion.engine.config_check import load_config
-from mmfusion.engine.launch import prepare_work_dir
+from mmfusion.engine import FusionRunner
+from mmfusion.engine.launch.config_check import load_config
+from mmfusion.engine.launch.start import prepare_work_dir
+from mmfusion.weights.files import load_checked
 
 CONFIG = Path(__file__).parent / "toy_config.py"
 _count = itertools.count()

@@ -1,6 +1,6 @@
 """TinyEgo's classes are classes of H2O."""
 
-from mmfusion.datasets.h2o_layout import ACTIONS as H2O_ACTIONS
+from mmfusion.layouts.h2o import ACTIONS as H2O_ACTIONS
 from mmfusion.tinyego import ACTIONS
 
 

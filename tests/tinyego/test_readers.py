@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from mmfusion.datasets import EpicKitchensDataset, H2ODataset, OakInk2Dataset
-from mmfusion.datasets import h2o_layout as h2o
 from mmfusion.datasets.transforms import (
     AlignBoxes,
     DecodeVideo,
@@ -19,6 +18,7 @@ from mmfusion.datasets.transforms import (
     SampleTimes,
     TokenizeQuestions,
 )
+from mmfusion.layouts import h2o
 from mmfusion.tinyego import ClipContent, ceilings
 from mmfusion.tinyego.actions import ACTIONS
 from mmfusion.tinyego.kitchen import FPS

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmfusion.engine import NonFiniteError
+from mmfusion.utils.errors import NonFiniteError
 from tests.engine.toy_runs import CONFIG, differences, run_toy
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmfusion.datasets.video_io import open_video
+from mmfusion.datasets.media.video_io import open_video
 from mmfusion.visualization import (
     draw_hands,
     project,

@@ -30,8 +30,8 @@ from report import NONE, Grid
 from rich.console import Console
 from torch import Tensor, nn
 
-from mmfusion.engine.errors import ConfigError
 from mmfusion.registry import MODELS
+from mmfusion.utils.errors import ConfigError
 from mmfusion.utils.paths import write_atomic
 
 _MILLION, _BILLION = 1e6, 1e9

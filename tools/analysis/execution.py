@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from experiments import Run
 
-from mmfusion.engine.work_dir import read_finished
+from mmfusion.engine.runner.work_dir import read_finished
 
 LOG = "table.log"
 _EPOCH = re.compile(r"Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\]")

@@ -15,11 +15,11 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmfusion.engine.checkpoint import peek_meta
-from mmfusion.engine.config_compare import comparable_config, config_difference
-from mmfusion.engine.errors import WorkDirError
-from mmfusion.engine.launch import prepare_config
-from mmfusion.engine.work_dir import read_finished
+from mmfusion.engine.launch.config_compare import comparable_config, config_difference
+from mmfusion.engine.launch.start import prepare_config
+from mmfusion.engine.runner.work_dir import read_finished
+from mmfusion.utils.errors import WorkDirError
+from mmfusion.weights.files import peek_meta
 
 TOOLS = Path(__file__).resolve().parents[1]
 DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")

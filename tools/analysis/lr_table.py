@@ -25,12 +25,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from mmfusion.engine.errors import ConfigError
 from mmfusion.registry import (
     MODELS,
     OPTIM_WRAPPER_CONSTRUCTORS,
     PARAM_SCHEDULERS,
 )
+from mmfusion.utils.errors import ConfigError
 from mmfusion.utils.paths import write_atomic
 
 _MOST_NAMES = 4

@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from mmfusion.evaluation.comparison import (
+from mmfusion.evaluation.statistics import (
     MethodResult,
     PairTest,
     all_pairs,

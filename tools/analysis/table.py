@@ -37,9 +37,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from mmfusion.engine.errors import CheckpointError, ConfigError, WorkDirError
-from mmfusion.evaluation.comparison import collect
 from mmfusion.evaluation.predictions import Predictions, load_predictions
+from mmfusion.evaluation.statistics import collect
+from mmfusion.utils.errors import CheckpointError, ConfigError, WorkDirError
 
 _TEST_SHARE = 0.05  # of a run's time; the bar only needs a guess
 

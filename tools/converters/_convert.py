@@ -9,12 +9,12 @@ from rich.console import Console
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from mmfusion.checkpoints import fetch, fit_published, unwrap
-from mmfusion.engine.checkpoint import load_checked, state_dict_difference
-from mmfusion.engine.errors import CheckpointError
 from mmfusion.models import MultiModalRecognizer
 from mmfusion.registry import MODELS
+from mmfusion.utils.errors import CheckpointError
 from mmfusion.utils.paths import write_atomic
+from mmfusion.weights import fetch, fit_published, unwrap
+from mmfusion.weights.files import load_checked, state_dict_difference
 
 
 def parser_of(doc: str, arches: list[str]) -> argparse.ArgumentParser:

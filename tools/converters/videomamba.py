@@ -13,7 +13,7 @@ import sys
 
 from _convert import parser_of, run, save_published, to_cpu_tensors
 
-from mmfusion.engine.errors import CheckpointError
+from mmfusion.utils.errors import CheckpointError
 
 
 def main() -> int:

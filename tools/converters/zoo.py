@@ -15,9 +15,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-import mmfusion.checkpoints
+import mmfusion.weights
 
-ZOO = Path(mmfusion.checkpoints.__file__).with_name("zoo.csv")
+ZOO = Path(mmfusion.weights.__file__).with_name("zoo.csv")
 
 
 def main() -> int:

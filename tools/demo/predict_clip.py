@@ -19,11 +19,11 @@ from torch import Tensor
 
 from mmfusion.datasets import MultiModalDataset, fusion_collate
 from mmfusion.datasets.transforms.sample_times import clip_span
-from mmfusion.engine.checkpoint import load_checked, state_dict_difference
-from mmfusion.engine.errors import CheckpointError, ConfigError
-from mmfusion.engine.launch import prepare_config
+from mmfusion.engine.launch.start import prepare_config
 from mmfusion.registry import DATASETS, MODELS, TRANSFORMS
+from mmfusion.utils.errors import CheckpointError, ConfigError
 from mmfusion.visualization import render_prediction_clip, write_clip_video
+from mmfusion.weights.files import load_checked, state_dict_difference
 
 MAX_FRAMES = 600  # of the written video; a longer clip is thinned
 

@@ -21,9 +21,9 @@ import numpy as np
 
 from mmfusion.datasets import MultiModalDataset
 from mmfusion.datasets.annotation import write_annotation
-from mmfusion.datasets.errors import MediaError
-from mmfusion.datasets.skeleton_cache import write_skeleton_cache
-from mmfusion.datasets.video_io import open_video
+from mmfusion.datasets.caches.skeleton_cache import write_skeleton_cache
+from mmfusion.datasets.media.video_io import open_video
+from mmfusion.utils.errors import MediaError
 from mmfusion.visualization import draw_hands
 
 HANDS = "hands_msl150/msl150_sample.npz"

@@ -18,7 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mmfusion.engine.config_check import load_config
+from mmfusion.engine.launch.config_check import load_config
 
 TOOLS = Path(__file__).resolve().parents[1]
 NAMES = {"train": "train", "val": "validation", "test": "test"}

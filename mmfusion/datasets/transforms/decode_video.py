@@ -3,8 +3,13 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmfusion.datasets.video_chunks import ChunkedVideo
-from mmfusion.datasets.video_io import BACKENDS, VideoReader, open_frames, open_video
+from mmfusion.datasets.media.video_chunks import ChunkedVideo
+from mmfusion.datasets.media.video_io import (
+    BACKENDS,
+    VideoReader,
+    open_frames,
+    open_video,
+)
 from mmfusion.registry import TRANSFORMS
 
 

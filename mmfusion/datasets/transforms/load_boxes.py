@@ -3,7 +3,12 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmfusion.datasets.box_cache import BoxError, BoxFile, load_box_file, take_boxes
+from mmfusion.datasets.caches.box_cache import (
+    BoxError,
+    BoxFile,
+    load_box_file,
+    take_boxes,
+)
 from mmfusion.registry import TRANSFORMS
 
 MAX_AGE_SECONDS = 0.5  # boxes that are older are not this moment's

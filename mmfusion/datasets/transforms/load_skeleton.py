@@ -7,10 +7,10 @@ from functools import lru_cache
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmfusion.datasets.errors import SkeletonError
-from mmfusion.datasets.hand_layouts import LAYOUTS
-from mmfusion.datasets.npz_file import read_npz
+from mmfusion.datasets.caches.npz_file import read_npz
+from mmfusion.layouts.hand_layouts import LAYOUTS
 from mmfusion.registry import TRANSFORMS
+from mmfusion.utils.errors import SkeletonError
 
 MAX_BYTES = 2 * 2**30  # of one file, unpacked
 MAX_COORDINATE = 1e6  # metres, millimetres or pixels, nothing is further away

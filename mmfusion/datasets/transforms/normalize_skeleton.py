@@ -3,7 +3,7 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmfusion.datasets.hand_layouts import get_layout
+from mmfusion.layouts.hand_layouts import get_layout
 from mmfusion.registry import TRANSFORMS
 
 MODES = ("none", "wrist", "first_wrist", "bone")

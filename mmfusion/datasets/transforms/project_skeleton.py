@@ -2,7 +2,7 @@
 
 from mmcv.transforms import BaseTransform
 
-from mmfusion.datasets.camera import project
+from mmfusion.layouts.camera import project
 from mmfusion.registry import TRANSFORMS
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmfusion.datasets.media.video_reader import TIME_EPS
 from mmfusion.datasets.transforms.sample_times import SampleTimes
-from mmfusion.datasets.video_reader import TIME_EPS
 from mmfusion.registry import TRANSFORMS
 
 TAU_A = 1.0  # seconds

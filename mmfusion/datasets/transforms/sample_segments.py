@@ -3,8 +3,8 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmfusion.datasets.media.video_index import read_index
 from mmfusion.datasets.transforms.sample_times import clip_span
-from mmfusion.datasets.video_index import read_index
 from mmfusion.registry import TRANSFORMS
 
 RULES = ("rounded", "floored")

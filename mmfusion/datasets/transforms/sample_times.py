@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmfusion.datasets.video_index import read_index
+from mmfusion.datasets.media.video_index import read_index
 from mmfusion.registry import TRANSFORMS
 
 MODES = ("random", "uniform")

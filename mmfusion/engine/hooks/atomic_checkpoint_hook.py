@@ -8,11 +8,11 @@ from typing import Any
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from mmfusion.engine.checkpoint import write_text_atomic
-from mmfusion.engine.errors import CheckpointError
 from mmfusion.engine.hooks.monitored import find_metric
-from mmfusion.engine.work_dir import FINISHED, resumable_checkpoints
+from mmfusion.engine.runner.work_dir import FINISHED, resumable_checkpoints
 from mmfusion.registry import HOOKS
+from mmfusion.utils.errors import CheckpointError
+from mmfusion.weights.files import write_text_atomic
 
 RULES = {"greater": operator.gt, "less": operator.lt}
 

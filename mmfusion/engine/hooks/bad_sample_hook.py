@@ -10,7 +10,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
 from mmfusion.datasets.error_policy import BadSample, bad_samples_of
-from mmfusion.engine.distributed import gather_json
+from mmfusion.engine.runner.distributed import gather_json
 from mmfusion.registry import HOOKS
 from mmfusion.utils.paths import write_atomic
 

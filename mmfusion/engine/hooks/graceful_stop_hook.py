@@ -9,8 +9,8 @@ import torch
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 
-from mmfusion.engine.errors import TrainingStopped
 from mmfusion.registry import HOOKS
+from mmfusion.utils.errors import TrainingStopped
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 

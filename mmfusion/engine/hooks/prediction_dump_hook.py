@@ -8,14 +8,14 @@ import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from mmfusion.engine.distributed import gather_json
-from mmfusion.engine.errors import ConfigError
+from mmfusion.engine.runner.distributed import gather_json
 from mmfusion.evaluation.predictions import (
     from_rows,
     prediction_row,
     save_predictions,
 )
 from mmfusion.registry import HOOKS
+from mmfusion.utils.errors import ConfigError
 
 _MISSING = object()
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from mmengine.hooks import Hook
 
-from mmfusion.engine.errors import ConfigError
 from mmfusion.registry import HOOKS
+from mmfusion.utils.errors import ConfigError
 
 
 @HOOKS.register_module()

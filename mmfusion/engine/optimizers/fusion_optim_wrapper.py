@@ -10,8 +10,8 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mmfusion.engine.errors import NonFiniteError
 from mmfusion.registry import OPTIM_WRAPPERS
+from mmfusion.utils.errors import NonFiniteError
 
 _DTYPES = {None: None, "float32": None, "bfloat16": torch.bfloat16}
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from mmfusion.engine.errors import ConfigError
+from mmfusion.utils.errors import ConfigError
 
 FORMS = ("published", "intended")
 _ENCODER = "encoders.video."

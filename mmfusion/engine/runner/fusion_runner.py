@@ -17,18 +17,11 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmfusion.engine.checkpoint import (
-    load_checked,
-    save_atomic,
-    state_dict_difference,
-    write_text_atomic,
-)
-from mmfusion.engine.config_check import check_num_classes
-from mmfusion.engine.config_compare import comparable_config
-from mmfusion.engine.dataloader import build_dataloader
-from mmfusion.engine.distributed import slurm_to_torchrun_env
-from mmfusion.engine.errors import CheckpointError
-from mmfusion.engine.run_state import (
+from mmfusion.engine.launch.config_check import check_num_classes
+from mmfusion.engine.launch.config_compare import comparable_config
+from mmfusion.engine.runner.dataloader import build_dataloader
+from mmfusion.engine.runner.distributed import slurm_to_torchrun_env
+from mmfusion.engine.runner.run_state import (
     gather_rng_states,
     get_progress,
     hub_from_plain,
@@ -37,9 +30,16 @@ from mmfusion.engine.run_state import (
     load_scheduler_states,
     scheduler_states,
 )
-from mmfusion.engine.work_dir import newest_checkpoint
+from mmfusion.engine.runner.work_dir import newest_checkpoint
 from mmfusion.registry import RUNNERS
 from mmfusion.utils.allocator import tune_cpu_allocator
+from mmfusion.utils.errors import CheckpointError
+from mmfusion.weights.files import (
+    load_checked,
+    save_atomic,
+    state_dict_difference,
+    write_text_atomic,
+)
 
 FORMAT = 1
 
@@ -334,7 +334,7 @@ class FusionRunner(Runner):
         """Put the weights of a checkpoint into the model.
 
         Args:
-            filename: what :func:`mmfusion.checkpoints.fetch` takes: a checkpoint of
+            filename: what :func:`mmfusion.weights.fetch` takes: a checkpoint of
                 ours, or one that a backbone's authors published.
             map_location: device to read to.
             strict: False allows missing and surplus keys, and logs them; another
@@ -347,7 +347,7 @@ class FusionRunner(Runner):
         if revise_keys:
             raise CheckpointError(f"revise_keys is not supported, got {revise_keys}")
         # models import the engine; these tables are read only where weights are
-        from mmfusion.checkpoints import fetch, fit_published, unwrap
+        from mmfusion.weights import fetch, fit_published, unwrap
 
         checkpoint = load_checked(fetch(filename), str(map_location))
         if "meta" not in checkpoint or not isinstance(checkpoint["state_dict"], dict):

@@ -10,10 +10,10 @@ from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mmfusion.engine.errors import NonFiniteError, TrainingStopped
-from mmfusion.engine.nonfinite import explain
-from mmfusion.engine.run_state import get_rng_state, preserved_rng, set_rng_state
+from mmfusion.engine.runner.nonfinite import explain
+from mmfusion.engine.runner.run_state import get_rng_state, preserved_rng, set_rng_state
 from mmfusion.registry import LOOPS
+from mmfusion.utils.errors import NonFiniteError, TrainingStopped
 
 
 @LOOPS.register_module()

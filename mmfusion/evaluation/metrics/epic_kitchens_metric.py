@@ -7,6 +7,11 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
+from mmfusion.evaluation.challenge import (
+    NUM_ACTIONS,
+    Supervision,
+    write_submission,
+)
 from mmfusion.evaluation.ek100 import (
     TASKS,
     Scores,
@@ -16,11 +21,6 @@ from mmfusion.evaluation.ek100 import (
     log_probabilities,
     marginalise,
     recognition,
-)
-from mmfusion.evaluation.ek100_challenge import (
-    NUM_ACTIONS,
-    Supervision,
-    write_submission,
 )
 from mmfusion.evaluation.functional import Interval
 from mmfusion.evaluation.predictions import Predictions, from_rows, prediction_row

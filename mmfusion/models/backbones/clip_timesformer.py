@@ -129,7 +129,7 @@ class CLIPTimeSformer(BaseModule):
         torch.Size([1, 8, 64])
     """
 
-    published = "lavila"  # the table in mmfusion/checkpoints/families.py
+    published = "lavila"  # the table in mmfusion/weights/families.py
 
     def __init__(
         self,

@@ -96,7 +96,7 @@ class CLIPViT(BaseModule):
         torch.Size([1, 8, 64])
     """
 
-    published = "avion"  # the table in mmfusion/checkpoints/families.py
+    published = "avion"  # the table in mmfusion/weights/families.py
 
     def __init__(
         self,

@@ -134,7 +134,7 @@ class Motionformer(BaseModule):
         torch.Size([1, 8, 64])
     """
 
-    published = "motionformer"  # the table in mmfusion/checkpoints/families.py
+    published = "motionformer"  # the table in mmfusion/weights/families.py
 
     def __init__(
         self,

@@ -64,7 +64,7 @@ class VideoMamba(BaseModule):
         torch.Size([1, 8, 64])
     """
 
-    published = "videomamba"  # the table in mmfusion/checkpoints/families.py
+    published = "videomamba"  # the table in mmfusion/weights/families.py
 
     def __init__(
         self,

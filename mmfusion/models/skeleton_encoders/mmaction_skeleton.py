@@ -15,7 +15,7 @@ class MMActionSkeleton(BaseModule):
     """Run an MMAction2 skeleton backbone on hands, as if they were persons.
 
     The graph of 21 hand joints is MMAction2's own dict form of a layout; see
-    :func:`mmfusion.datasets.hand_layouts.mmaction_graph`.
+    :func:`mmfusion.layouts.hand_layouts.mmaction_graph`.
 
     Args:
         backbone: config, such as ``dict(type='mmaction.STGCN', graph_cfg=...)``.

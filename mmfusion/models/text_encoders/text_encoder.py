@@ -14,9 +14,9 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmfusion.engine.errors import CheckpointError
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
+from mmfusion.utils.errors import CheckpointError
 from mmfusion.utils.hugging_face import import_transformers, load_local
 
 MODES = ("frozen", "tuned", "embeddings")

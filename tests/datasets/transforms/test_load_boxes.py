@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmfusion.datasets.box_cache import (
+from mmfusion.datasets.caches.box_cache import (
     BoxError,
     BoxFile,
     boxes_of_rows,

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from mmfusion.datasets.errors import SkeletonError
-from mmfusion.datasets.skeleton_cache import write_skeleton_cache
+from mmfusion.datasets.caches.skeleton_cache import write_skeleton_cache
 from mmfusion.datasets.transforms import LoadSkeleton
+from mmfusion.utils.errors import SkeletonError
 from tests.datasets.transforms.helpers import META, results, skeleton
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from mmfusion.datasets import EpicKitchensDataset
+from mmfusion.datasets.media.video_io import open_video
 from mmfusion.datasets.transforms import (
     DecodeVideo,
     LoadSkeleton,
     PackInputs,
     SampleObservedFrames,
 )
-from mmfusion.datasets.video_io import open_video
 from mmfusion.engine import ObservedWindowHook
 from tests.datasets.transforms.helpers import results, skeleton
 from tests.ek100_files import make_ek100

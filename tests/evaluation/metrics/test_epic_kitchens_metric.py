@@ -4,7 +4,7 @@ import torch
 from mmengine.logging import MMLogger
 
 from mmfusion.evaluation import EpicKitchensMetric
-from mmfusion.evaluation.ek100_challenge import check_submission, read_submission
+from mmfusion.evaluation.challenge import check_submission, read_submission
 from mmfusion.structures import ActionDataSample
 
 PAIRS = [[0, 0], [0, 2], [1, 0], [1, 1], [1, 2]]

@@ -2,8 +2,8 @@ import pytest
 import torch
 from mmengine.model import BaseModel, ModuleDict
 
-from mmfusion.engine.errors import CheckpointError
 from mmfusion.models.text_encoders import TextEncoder
+from mmfusion.utils.errors import CheckpointError
 
 TINY = dict(
     model_type="roberta",

@@ -4,7 +4,7 @@ import pytest
 from lr_table import follow, main, titles_of
 from mmengine.config import Config
 
-from mmfusion.engine.config_check import load_config
+from mmfusion.engine.launch.config_check import load_config
 
 CONFIG = """
 from mmengine.config import read_base

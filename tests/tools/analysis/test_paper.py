@@ -7,7 +7,7 @@ from paper import (
     resolution_of_paper,
 )
 
-from mmfusion.evaluation.comparison import delta
+from mmfusion.evaluation.statistics import delta
 
 # as printed: top-1, points and percent against video, against the skeleton
 PRINTED = {

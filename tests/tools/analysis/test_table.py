@@ -14,9 +14,9 @@ import table
 from experiments import Experiment, Run, groups, plan, read_config
 from mmengine.config import DictAction
 
-from mmfusion.engine.checkpoint import save_atomic
-from mmfusion.engine.config_compare import comparable_config
+from mmfusion.engine.launch.config_compare import comparable_config
 from mmfusion.evaluation.predictions import Predictions, save_predictions
+from mmfusion.weights.files import save_atomic
 
 DEMO = Path(__file__).resolve().parents[3] / "configs" / "demo"
 VIDEO, SKELETON, AVERAGE = (

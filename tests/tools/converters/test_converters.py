@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mmfusion.models import CLIPViT, Pretrained, VideoMamba
+from mmfusion.models import CLIPViT, VideoMamba
+from mmfusion.weights import Pretrained
 
 TOOLS = Path(__file__).resolve().parents[3] / "tools" / "converters"
 NANO = ["--arch", "nano", "--img-size", "32", "--num-frames", "4"]

@@ -16,8 +16,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from mmfusion.datasets.box_cache import BoxError, write_box_cache
-from mmfusion.datasets.hand_object_boxes import read_box_csv, read_detections
+from mmfusion.datasets.caches.box_cache import BoxError, write_box_cache
+from mmfusion.layouts.hand_object_boxes import read_box_csv, read_detections
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

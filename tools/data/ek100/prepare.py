@@ -27,7 +27,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.progress import track
 
-from mmfusion.datasets import epic_kitchens_layout as epic
+from mmfusion.layouts import epic_kitchens as epic
 from mmfusion.datasets.annotation import write_annotation
 from mmfusion.datasets.conversion import (
     data_root_of,

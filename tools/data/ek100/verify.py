@@ -21,12 +21,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from mmfusion.datasets import epic_kitchens_layout as epic
-from mmfusion.datasets.box_cache import load_box_file
+from mmfusion.layouts import epic_kitchens as epic
+from mmfusion.datasets.caches.box_cache import load_box_file
 from mmfusion.datasets.epic_kitchens import MEDIA, EpicKitchensDataset
-from mmfusion.datasets.errors import MediaError
+from mmfusion.utils.errors import MediaError
 from mmfusion.datasets.transforms.load_skeleton import load_skeleton_file
-from mmfusion.datasets.video_io import open_frames, open_video
+from mmfusion.datasets.media.video_io import open_frames, open_video
 
 _SHOWN = 20
 YELLOW = (255, 255, 0)

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from mmfusion.evaluation.ek100 import Scores, log_probabilities, marginalise
-from mmfusion.evaluation.ek100_challenge import (
+from mmfusion.evaluation.challenge import (
     NUM_ACTIONS,
     SubmissionError,
     Supervision,

@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from mmfusion.datasets import h2o_layout as h2o
+from mmfusion.layouts import h2o
 from mmfusion.datasets.annotation import write_annotation
 from mmfusion.datasets.conversion import (
     ConversionReport,
@@ -28,7 +28,7 @@ from mmfusion.datasets.conversion import (
     relative_to,
     run_tasks,
 )
-from mmfusion.datasets.skeleton_cache import read_valid, write_skeleton_cache
+from mmfusion.datasets.caches.skeleton_cache import read_valid, write_skeleton_cache
 from mmfusion.utils.paths import write_atomic
 
 

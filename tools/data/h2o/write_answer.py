@@ -16,7 +16,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from mmfusion.datasets.h2o_layout import ACTIONS
+from mmfusion.layouts.h2o import ACTIONS
 from mmfusion.utils.paths import write_atomic
 
 NUM_TEST_CLIPS = 242

@@ -23,8 +23,8 @@ from rich.progress import track
 
 from mmfusion.datasets.annotation import write_annotation
 from mmfusion.datasets.conversion import ConversionReport, clear_temporaries
-from mmfusion.datasets.hand_layouts import get_layout
-from mmfusion.datasets.skeleton_cache import read_valid, write_skeleton_cache
+from mmfusion.layouts.hand_layouts import get_layout
+from mmfusion.datasets.caches.skeleton_cache import read_valid, write_skeleton_cache
 from mmfusion.utils.paths import write_atomic
 
 REQUIRED = ("keypoint", "start", "length", "label", "class_names")

@@ -25,7 +25,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from mmfusion.datasets import oakink2_layout as oakink2
+from mmfusion.layouts import oakink2
 from mmfusion.datasets.annotation import write_annotation
 from mmfusion.datasets.conversion import (
     ConversionReport,
@@ -35,8 +35,8 @@ from mmfusion.datasets.conversion import (
     relative_to,
     run_tasks,
 )
-from mmfusion.datasets.oakink2_mano import joints_of_hands, load_hand_models
-from mmfusion.datasets.skeleton_cache import read_valid, write_skeleton_cache
+from mmfusion.layouts.oakink2_mano import joints_of_hands, load_hand_models
+from mmfusion.datasets.caches.skeleton_cache import read_valid, write_skeleton_cache
 from mmfusion.utils.paths import write_atomic
 
 HANDS = ("left", "right")

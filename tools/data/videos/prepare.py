@@ -44,8 +44,8 @@ from rich.progress import (
     track,
 )
 
-from mmfusion.datasets.video_encoding import EncodeSettings
-from mmfusion.datasets.video_preparation import (
+from mmfusion.datasets.media.video_encoding import EncodeSettings
+from mmfusion.datasets.media.video_preparation import (
     Job,
     OutputError,
     OutputFolder,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmfusion.datasets import MultiModalDataset
-from mmfusion.datasets.box_cache import load_box_file
+from mmfusion.datasets.caches.box_cache import load_box_file
 from tests.ek100_files import edit, make_ek100, write_csv
 from tests.video_files import write_video
 from tools.data.ek100 import boxes, prepare, verify

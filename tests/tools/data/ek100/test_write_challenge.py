@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmfusion.evaluation.ek100_challenge import read_submission
+from mmfusion.evaluation.challenge import read_submission
 from mmfusion.evaluation.predictions import Predictions, save_predictions
 
 TOOL = Path(__file__).resolve().parents[4] / "tools/data/ek100/write_challenge.py"

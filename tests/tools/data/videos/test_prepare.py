@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from mmfusion.datasets.video_chunks import ChunkedVideo
-from mmfusion.datasets.video_encoding import EncodeSettings, segments_of
-from mmfusion.datasets.video_index import read_index
-from mmfusion.datasets.video_io import open_video
-from mmfusion.datasets.video_preparation import Job, OutputFolder, process, run_jobs
+from mmfusion.datasets.media.video_chunks import ChunkedVideo
+from mmfusion.datasets.media.video_encoding import EncodeSettings, segments_of
+from mmfusion.datasets.media.video_index import read_index
+from mmfusion.datasets.media.video_io import open_video
+from mmfusion.datasets.media.video_preparation import Job, OutputFolder, process, run_jobs
 from tests.video_files import number_of, set_rotation, write_video
 from tools.data.videos import prepare
 

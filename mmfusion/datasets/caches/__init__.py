@@ -1,0 +1,1 @@
+"""Skeletons and boxes as arrays on disk."""

@@ -1,0 +1,1 @@
+"""Videos and frame folders: index, decode, encode, prepare."""

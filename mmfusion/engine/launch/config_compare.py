@@ -1,0 +1,55 @@
+"""Whether two configs give the same run, and if not, which keys differ."""
+
+import json
+import re
+from typing import Any
+
+from mmengine.config import Config
+
+from mmfusion.engine.launch.config_check import known_keys, walk
+
+# what may change between two starts of the same run: it does not change the result
+_FREE = re.compile(
+    r"(work_dir|resume|launcher|log_level|experiment_name|gpu_ids)$"
+    r"|(log_processor|visualizer|env_cfg|test_\w+|_\w*)(\.|$)"
+    r"|default_hooks\.(logger|timer|progress|params|runtime_info|stop)(\.|$)"
+    r"|default_hooks\.checkpoint\.(interval|iter_interval|max_keep_ckpts|on_save_error)$"
+    r"|\w+_dataloader\.(num_workers|persistent_workers|pin_memory|prefetch_factor)$"
+)
+
+
+def comparable_config(config: Config) -> dict[str, Any]:
+    """The part of a config that decides a run's result: dotted key -> plain value."""
+    plain = json.loads(json.dumps(config.to_dict(), default=_describe))
+    if plain.get("resume") is True:
+        plain["load_from"] = None  # where it went on, not where it came from
+    keys = known_keys()
+    return {
+        path: value
+        for path, value in walk(plain)
+        if path.split(".")[0] in keys
+        and value is not None
+        and not _FREE.match(path)
+        and not (isinstance(value, dict | list) and value)
+    }
+
+
+def _describe(value: Any) -> str:
+    if hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def config_difference(
+    old: dict[str, Any], new: dict[str, Any], max_lines: int = 10
+) -> str:
+    """What differs between two of ``comparable_config``; '' if nothing."""
+    both = old.keys() | new.keys()
+    keys = sorted(key for key in both if old.get(key) != new.get(key))
+    lines = [
+        f"  {key}: was {old.get(key, 'not set')!r}, is {new.get(key, 'not set')!r}"
+        for key in keys[:max_lines]
+    ]
+    if len(keys) > max_lines:
+        lines.append(f"  ... and {len(keys) - max_lines} more")
+    return "\n".join(lines)

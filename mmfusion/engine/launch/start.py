@@ -1,0 +1,195 @@
+"""What the command-line tools share: plugins, config, work folder, clear failures."""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from mmfusion.engine.launch.build_errors import explain_build_error
+from mmfusion.engine.launch.config_check import load_config
+from mmfusion.engine.launch.config_compare import comparable_config, config_difference
+from mmfusion.engine.runner.work_dir import (
+    WorkDirLock,
+    read_finished,
+    resumable_checkpoints,
+)
+from mmfusion.utils.errors import (
+    CheckpointError,
+    ConfigError,
+    NonFiniteError,
+    WorkDirError,
+)
+
+
+def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options that every tool has which may run in several processes."""
+    parser.add_argument(
+        "--launcher",
+        choices=["none", "pytorch", "slurm", "mpi"],
+        default="none",
+        help="how the processes were started",
+    )
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
+    parser.add_argument(
+        "--debug", action="store_true", help="show the traceback of every error"
+    )
+
+
+def prepare_config(args: argparse.Namespace) -> Config:
+    """Read the config of the command line, plugins beside it included.
+
+    The config's folder and the current one are importable, so that ``custom_imports``
+    and plain imports of a config find a user's own files.
+
+    Args:
+        args: ``config``, ``cfg_options``, ``work_dir``, ``launcher``, ``local_rank``.
+    """
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    for folder in (str(Path(args.config).resolve().parent), os.getcwd()):
+        if folder not in sys.path:
+            sys.path.append(folder)
+    config = load_config(args.config, args.cfg_options)
+    config.launcher = args.launcher
+    if args.work_dir is not None:
+        config.work_dir = args.work_dir
+    elif config.get("work_dir") is None:
+        config.work_dir = f"work_dirs/{Path(args.config).stem}"
+    config.setdefault("default_scope", "mmfusion")
+    config.setdefault("runner_type", "mmfusion.FusionRunner")
+    return config
+
+
+def prepare_work_dir(config: Config, resume: str | None) -> bool:
+    """Lock the work folder and decide between a new run and a continued one.
+
+    Args:
+        config: complete; ``resume`` and ``load_from`` are set here.
+        resume: the option ``--resume``: a path, ``'auto'``, or None if not given.
+
+    Returns:
+        True if the folder has this very run, complete: nothing is to be done.
+
+    Raises:
+        WorkDirError: another process uses the folder, or it has a run of another
+            config or seed.
+    """
+    folder = Path(config.work_dir)
+    first = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", 0))) == 0
+    if first:
+        WorkDirLock(folder)  # held until the process ends
+    if resume is not None:
+        config.resume = "newest" if resume == "auto" else True
+        if resume != "auto":
+            config.load_from = resume
+        return False
+    good, broken = resumable_checkpoints(folder)
+    if not good and not broken:
+        return False
+    finished = read_finished(folder)
+    if good:
+        _check_same_run(folder, config, good[0][1], complete=finished is not None)
+    if finished is not None:
+        print_log(f"{folder} has this run, complete: {json.dumps(finished)}", "current")
+        return True
+    config.resume = "newest"
+    return False
+
+
+def _check_same_run(
+    folder: Path, config: Config, meta: dict, *, complete: bool
+) -> None:
+    """Raise WorkDirError unless the checkpoint's config decides the same result."""
+    old = json.loads(meta["settings"])
+    difference = config_difference(old, comparable_config(config))
+    if difference:
+        kind = "a complete run" if complete else "a run"
+        raise WorkDirError(
+            f"{folder} has {kind} of another config:\n{difference}\n"
+            "Give another --work-dir, or --resume to continue it with this config."
+        )
+
+
+@dataclass
+class Failure:
+    """What a tool says and returns when it failed.
+
+    Attributes:
+        code: exit code.
+        message: for stderr.
+        config: set it as soon as there is one, for key paths in the message.
+    """
+
+    code: int = 0
+    message: str = ""
+    config: Config | None = None
+
+
+@contextlib.contextmanager
+def fail_clearly(debug: bool) -> Iterator[Failure]:
+    """Turn errors that a user can act on into one message and an exit code.
+
+    Args:
+        debug: raise them as they are.
+    """
+    failure = Failure()
+    try:
+        yield failure
+    except Exception as error:
+        text = None if debug else _explained(error, failure)
+        if text is None:
+            raise
+        failure.message = f"error: {text}\n(--debug shows where)"
+
+
+def _explained(error: Exception, failure: Failure) -> str | None:
+    """The message for ``error``, its code set; None leaves it as it is."""
+    failure.code = 2
+    if isinstance(error, CheckpointError):
+        failure.code = 3
+        return str(error)
+    if isinstance(error, NonFiniteError):
+        failure.code = 1
+        return str(error)
+    if isinstance(error, ConfigError | WorkDirError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, TypeError | KeyError) and failure.config is not None:
+        text = explain_build_error(failure.config, error)
+        if text is not None:
+            return text
+    # our own checks of what a user gave name the value themselves
+    raised_by_us = frames and f"{os.sep}mmfusion{os.sep}" in frames[-1].filename
+    ours = type(error).__module__.startswith("mmfusion.")
+    if not (ours or isinstance(error, OSError)) and not (
+        raised_by_us and isinstance(error, ValueError)
+    ):
+        return _of_building(error, frames)
+    if not isinstance(error, ValueError | OSError):
+        failure.code = 1
+    name = type(error).__name__
+    # from a worker of a loader comes its whole traceback, the message last
+    return f"{name}: {str(error).rpartition(f'{name}: ')[2].strip()}"
+
+
+def _of_building(
+    error: Exception, frames: Sequence[traceback.FrameSummary]
+) -> str | None:
+    """The message where a part of the config was refused; None for any other error."""
+    building = any(
+        f"{os.sep}mmengine{os.sep}" in frame.filename
+        and (frame.name == "from_cfg" or frame.name.startswith("build_"))
+        for frame in frames
+    )
+    refusals = TypeError | KeyError | ValueError | AssertionError
+    if not building or not isinstance(error, refusals):
+        return None
+    text = error.args[0] if error.args else ""  # str() of a KeyError has quotes
+    return f"the config cannot be built: {type(error).__name__}: {text}"

@@ -1,0 +1,106 @@
+"""The folder of a run: who uses it, what is in it, what can be continued."""
+
+import fcntl
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from mmfusion.utils.errors import CheckpointError, WorkDirError
+from mmfusion.weights.files import check_archive, peek_meta
+
+FINISHED = "finished.json"
+_LOCK = ".lock"
+
+
+def resumable_checkpoints(
+    work_dir: str | os.PathLike,
+) -> tuple[list[tuple[Path, dict[str, Any]]], list[Path]]:
+    """The checkpoints of a folder with their ``meta``, and those that are damaged.
+
+    Returns:
+        Readable ones, the newest first, by the time that is written in them; and paths
+        that look like checkpoints and cannot be read.
+    """
+    good, broken = [], []
+    folder = Path(work_dir)
+    for path in [*folder.glob("epoch_*.pth"), *folder.glob("iter_*.pth")]:
+        try:
+            meta = peek_meta(path)
+        except CheckpointError:
+            broken.append(path)
+            continue
+        if isinstance(meta, dict) and meta.get("resumable"):
+            good.append((path, meta))
+    good.sort(key=lambda pair: pair[1]["saved_at"], reverse=True)
+    return good, sorted(broken)
+
+
+def newest_checkpoint(
+    work_dir: str | os.PathLike, logger: logging.Logger
+) -> Path | None:
+    """The newest checkpoint that is complete; None where there is none at all.
+
+    Raises:
+        CheckpointError: there are checkpoints and every one is damaged.
+    """
+    good, broken = resumable_checkpoints(work_dir)
+    for path, _ in good:
+        try:
+            check_archive(path)
+            return path
+        except CheckpointError as error:
+            logger.warning(f"passed over: {error}")
+            broken.append(path)
+    if broken:
+        names = "\n".join(f"  {path}" for path in sorted(broken))
+        raise CheckpointError(
+            f"no checkpoint of {work_dir} can be read; delete them to start again:\n"
+            f"{names}"
+        )
+    return None
+
+
+def read_finished(work_dir: str | os.PathLike) -> dict[str, Any] | None:
+    """What ``finished.json`` says; None for a run that is not complete."""
+    try:
+        return json.loads((Path(work_dir) / FINISHED).read_text())
+    except FileNotFoundError:
+        return None
+
+
+class WorkDirLock:
+    """Keeps a second process out of a work folder while this one lives.
+
+    The lock is the kernel's and ends with the process, however it ends; the file only
+    says whose it is. Loader workers do not inherit it.
+
+    Args:
+        work_dir: made if it does not exist.
+    """
+
+    def __init__(self, work_dir: str | os.PathLike) -> None:
+        try:
+            Path(work_dir).mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(Path(work_dir) / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise WorkDirError(
+                f"work folder {work_dir} cannot be made or written: {error.strerror} "
+                f"({error.filename}); give another --work-dir"
+            ) from error
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            owner = os.read(self._fd, 32).decode(errors="replace").strip()
+            os.close(self._fd)
+            raise WorkDirError(
+                f"process {owner or 'unknown'} is using {work_dir}; wait for it, end "
+                "it, or give another --work-dir"
+            ) from error
+        os.ftruncate(self._fd, 0)
+        os.write(self._fd, f"{os.getpid()}\n".encode())
+
+    def release(self) -> None:
+        """Let others use the folder."""
+        os.close(self._fd)

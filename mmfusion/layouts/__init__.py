@@ -1,0 +1,1 @@
+"""Published file formats, each with its one reader."""

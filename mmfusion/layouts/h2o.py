@@ -1,0 +1,425 @@
+"""The published layout of H2O (Kwon et al., ICCV 2021), read by plain functions.
+
+What is read, under one root::
+
+    label_split/action_{train,val,test}.txt        or action_labels/, or the root itself
+        id path action_label start_act end_act start_frame end_frame
+        1 subject1/h1/0 16 0 61 0 449              the test file has no action_label
+    subject1_ego/h1/0/cam4/                        or subject1, subject_1, subject1_pose
+        rgb256/000000.jpg | rgb/000000.png         0-based, 30 frames a second
+        hand_pose/000000.txt                       128 numbers: left flag, left 21 x 3,
+                                                   right flag, right 21 x 3; metres, in
+                                                   the camera's frame, OpenPose order
+        hand_pose_mano/000000.txt                  or hand_pose_MANO; 124 numbers
+        cam_intrinsics.txt                         fx fy cx cy width height
+
+``start_act`` and ``end_act`` count files, both ends belong to the action, and five ends
+of the training file lie one past the last annotated frame: ends are clamped.
+Labels are 1..36 in the files (0 is background) and 0..35 here.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmfusion.layouts.frame_listing import (
+    IMAGE_SUFFIXES,
+    FrameListing,
+    image_size,
+    list_frames,
+    scale_camera,
+)
+from mmfusion.utils.errors import SkeletonError
+
+FPS = 30.0
+SPLITS = ("train", "val", "test")
+NUM_HANDS, NUM_JOINTS = 2, 21
+NUM_POSE_VALUES = NUM_HANDS * (1 + NUM_JOINTS * 3)
+NUM_MANO_VALUES = NUM_HANDS * (1 + 3 + 48 + 10)
+LABEL_FOLDERS = ("label_split", "action_labels", ".")
+FRAME_FOLDERS = ("rgb256", "rgb")
+
+OBJECTS = (
+    "book",
+    "espresso",
+    "lotion",
+    "spray",
+    "milk",
+    "cocoa",
+    "chips",
+    "cappuccino",
+)
+# which objects each verb goes with; both in the order of the published numbers
+_OBJECTS_OF_VERB = {
+    "grab": OBJECTS,
+    "place": OBJECTS,
+    "open": ("lotion", "milk", "chips"),
+    "close": ("lotion", "milk", "chips"),
+    "pour": ("milk",),
+    "take out": ("espresso", "cocoa", "chips", "cappuccino"),
+    "put in": ("espresso", "cocoa", "cappuccino"),
+    "apply": ("lotion", "spray"),
+    "read": ("book", "espresso"),
+    "spray": ("spray",),
+    "squeeze": ("lotion",),
+}
+VERBS = tuple(_OBJECTS_OF_VERB)
+ACTIONS = tuple(
+    (verb, noun) for verb, nouns in _OBJECTS_OF_VERB.items() for noun in nouns
+)
+
+_COLUMNS = [
+    "id",
+    "path",
+    "action_label",
+    "start_act",
+    "end_act",
+    "start_frame",
+    "end_frame",
+]
+_HIDDEN_COLUMNS = [name for name in _COLUMNS if name != "action_label"]
+_SEQUENCE = re.compile(r"subject(\d+)/([A-Za-z0-9]+)/(\d+)")
+_SUBJECT_FOLDER = re.compile(r"subject_?(\d+)(_ego|_pose)?(_v1_1)?")
+
+
+@dataclass(frozen=True, slots=True)
+class H2OClip:
+    """One row of an action file; frames inclusive, the label 0-based or hidden."""
+
+    row: int
+    sequence: str
+    action: int | None
+    start: int
+    end: int
+    last_frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class H2OSequence:
+    """The files of one sequence seen by the head camera; None where there are none."""
+
+    name: str
+    frames: FrameListing | None
+    poses: FrameListing | None
+    camera: dict[str, float] | None
+
+    @property
+    def last_id(self) -> int:
+        """Number of the last file that every stream at hand has."""
+        listings = [x for x in (self.frames, self.poses) if x is not None]
+        return min(int(listing.ids[-1]) for listing in listings)
+
+
+def classes() -> dict[str, list[str]]:
+    """Class names of the three tasks: 36 actions, 11 verbs, 8 nouns."""
+    return {
+        "action": [f"{verb} {noun}" for verb, noun in ACTIONS],
+        "verb": list(VERBS),
+        "noun": list(OBJECTS),
+    }
+
+
+METAINFO: dict[str, Any] = {
+    "version": 1,
+    "dataset": "h2o",
+    "classes": classes(),
+    "skeleton": {
+        "layout": "openpose21",
+        "hands": ["left", "right"],
+        "unit": "m",
+        "frame": "camera",
+    },
+}
+
+
+def labels_of(action: int) -> dict[str, int]:
+    """Labels of the three tasks for a 0-based action number, 0..35."""
+    verb, noun = ACTIONS[action]
+    return {"action": action, "verb": VERBS.index(verb), "noun": OBJECTS.index(noun)}
+
+
+def find_action_file(root: Path, split: str) -> Path:
+    """The action file of a split, under any of the folders it is known to lie in.
+
+    Raises:
+        FileNotFoundError: there is none; the message lists what was looked for.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
+    tried = [root / folder / f"action_{split}.txt" for folder in LABEL_FOLDERS]
+    for path in tried:
+        if path.is_file():
+            return path
+    raise FileNotFoundError(
+        f"H2O's action_{split}.txt (of label_split.zip) is missing; looked for "
+        + ", ".join(str(path) for path in tried)
+    )
+
+
+def read_action_file(path: Path) -> list[H2OClip]:
+    """Every row of an action file, checked.
+
+    Raises:
+        ValueError: a malformed line; the message names file and line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text: {error}") from error
+    header = lines[0].split() if lines else []
+    if header not in (_COLUMNS, _HIDDEN_COLUMNS):
+        raise ValueError(
+            f"{path}:1: header is {' '.join(header)!r}, expected {' '.join(_COLUMNS)!r}"
+            " (without action_label in the test file)"
+        )
+    clips = [
+        _parse_row(f"{path}:{number}", line.split(), header)
+        for number, line in enumerate(lines[1:], start=2)
+        if line.strip()
+    ]
+    twice = [row for row, n in Counter(clip.row for clip in clips).items() if n > 1]
+    if twice:
+        raise ValueError(f"{path}: id {twice[0]} stands on more than one line")
+    return clips
+
+
+def _parse_row(where: str, fields: list[str], header: list[str]) -> H2OClip:
+    """One row; ``where`` is file:line and opens every error."""
+    if len(fields) != len(header):
+        raise ValueError(
+            f"{where}: {len(fields)} columns, expected {len(header)}:"
+            f" {' '.join(header)}"
+        )
+    row = dict(zip(header, fields, strict=True))
+    sequence = row.pop("path")
+    if not _SEQUENCE.fullmatch(sequence):
+        raise ValueError(f"{where}: path is {sequence!r}, expected e.g. subject1/h1/0")
+    value = {name: _integer(where, name, text) for name, text in row.items()}
+    label = value.get("action_label")
+    if label is not None and not 1 <= label <= len(ACTIONS):
+        raise ValueError(
+            f"{where}: action_label is {label}, expected 1..{len(ACTIONS)}"
+        )
+    if not 0 <= value["start_act"] <= value["end_act"]:
+        raise ValueError(
+            f"{where}: start_act {value['start_act']} and end_act {value['end_act']},"
+            " expected 0 <= start_act <= end_act"
+        )
+    return H2OClip(
+        row=value["id"],
+        sequence=sequence,
+        action=None if label is None else label - 1,
+        start=value["start_act"],
+        end=value["end_act"],
+        last_frame=value["end_frame"],
+    )
+
+
+def _integer(where: str, name: str, text: str) -> int:
+    if not re.fullmatch(r"-?\d{1,9}", text):
+        raise ValueError(f"{where}: {name} is {text!r}, expected an integer")
+    return int(text)
+
+
+def camera_folders(root: Path, sequence: str) -> list[Path]:
+    """The head camera's folders of a sequence under every spelling of its subject.
+
+    The archives unpack side by side (images in one, poses in another), so a sequence
+    may have more than one.
+    """
+    match = _SEQUENCE.fullmatch(sequence)
+    if match is None:
+        raise ValueError(f"sequence is {sequence!r}, expected e.g. subject1/h1/0")
+    number, place, take = match.groups()
+    subjects = sorted(
+        entry
+        for entry in root.iterdir()
+        if (name := _SUBJECT_FOLDER.fullmatch(entry.name)) and name[1] == number
+    )
+    found = [subject / place / take / "cam4" for subject in subjects]
+    return [folder for folder in found if folder.is_dir()]
+
+
+def stream_folder(cameras: Sequence[Path], name: str) -> Path | None:
+    """The folder of a stream whatever its case (hand_pose_mano, hand_pose_MANO)."""
+    for camera in cameras:
+        for entry in sorted(camera.iterdir()):
+            if entry.name.lower() == name and entry.is_dir():
+                return entry
+    return None
+
+
+def scan_sequence(root: Path, sequence: str, frames: str = "auto") -> H2OSequence:
+    """List the files of a sequence; opens only the intrinsics and one image's header.
+
+    Args:
+        root: the folder that holds the subjects.
+        sequence: e.g. ``subject1/h1/0``.
+        frames: ``rgb256``, ``rgb``, or ``auto``: the small images where there are any.
+
+    Raises:
+        FileNotFoundError: no folder of the sequence, or nothing to use in it.
+    """
+    if frames not in ("auto", *FRAME_FOLDERS):
+        raise ValueError(f"frames is {frames!r}, expected auto, rgb256 or rgb")
+    cameras = camera_folders(root, sequence)
+    if not cameras:
+        subject, rest = sequence.split("/", 1)
+        raise FileNotFoundError(
+            f"{sequence}: no {subject}/{rest}/cam4, {subject}_ego/{rest}/cam4 or"
+            f" {subject.replace('subject', 'subject_')}/{rest}/cam4 under {root}"
+        )
+    images = None
+    for name in FRAME_FOLDERS if frames == "auto" else (frames,):
+        folder = stream_folder(cameras, name)
+        images = list_frames(folder, IMAGE_SUFFIXES) if folder else None
+        if images is not None:
+            break
+    folder = stream_folder(cameras, "hand_pose")
+    poses = list_frames(folder, (".txt",)) if folder else None
+    if images is None and poses is None:
+        raise FileNotFoundError(
+            f"{sequence}: {cameras[0]} holds neither images (rgb256/ or rgb/) nor"
+            " hand_pose/"
+        )
+    return H2OSequence(sequence, images, poses, _camera(cameras, images))
+
+
+def _camera(
+    cameras: Sequence[Path], images: FrameListing | None
+) -> dict[str, float] | None:
+    """Intrinsics for the images at hand; None without a file."""
+    paths = [path for c in cameras if (path := c / "cam_intrinsics.txt").is_file()]
+    if not paths:
+        return None
+    camera = read_intrinsics(paths[0])
+    if images is None:
+        return camera
+    return scale_camera(camera, image_size(images))
+
+
+def read_intrinsics(path: Path) -> dict[str, float]:
+    """fx, fy, cx, cy, width, height in pixels, of ``cam_intrinsics.txt``."""
+    values = _numbers(path, 6)
+    if not (values > 0).all():
+        raise ValueError(f"{path}: {values.tolist()}, expected six positive numbers")
+    names = ("fx", "fy", "cx", "cy", "width", "height")
+    return dict(zip(names, (float(value) for value in values), strict=True))
+
+
+def read_hand_pose(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Joints (2, 21, 3) float32 in metres and valid (2,) bool, left hand first.
+
+    A hand whose flag is 0 is not annotated: its joints are zeros.
+    """
+    values = _numbers(path, NUM_POSE_VALUES).reshape(NUM_HANDS, -1)
+    flags = values[:, 0]
+    if not np.isin(flags, (0, 1)).all():
+        raise SkeletonError(str(path), f"flags are {flags.tolist()}, expected 0 or 1")
+    valid = flags == 1
+    joints = values[:, 1:].reshape(NUM_HANDS, NUM_JOINTS, 3)
+    if not np.isfinite(joints[valid]).all():
+        raise SkeletonError(str(path), "a joint of an annotated hand is not finite")
+    return np.where(valid[:, None, None], joints, 0).astype(np.float32), valid
+
+
+def read_hand_mano(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """MANO parameters (2, 61) float32 and valid (2,) bool, left hand first.
+
+    A hand's 61 numbers are 3 of translation (metres), 48 of pose (axis-angle, no PCA,
+    flat mean) and 10 of shape. The README of H2O says 59 with the flag; the files have
+    62.
+    """
+    values = _numbers(path, NUM_MANO_VALUES).reshape(NUM_HANDS, -1)
+    valid = values[:, 0] == 1
+    return np.where(valid[:, None], values[:, 1:], 0).astype(np.float32), valid
+
+
+def _numbers(path: Path, count: int) -> np.ndarray:
+    """The numbers of a small text file, exactly ``count`` of them."""
+    try:
+        values = np.array(path.read_text(encoding="ascii").split(), dtype=np.float64)
+    except ValueError as error:  # not text, or not a number
+        raise SkeletonError(str(path), f"not plain numbers ({error})") from error
+    if values.size != count:
+        raise SkeletonError(
+            str(path), f"{values.size} numbers, expected {count} on one line"
+        )
+    return values
+
+
+def read_skeleton(poses: FrameListing) -> tuple[np.ndarray, np.ndarray]:
+    """All hand poses of a sequence: joints (t, 2, 21, 3) float32, valid (t, 2) bool."""
+    joints = np.zeros((len(poses.ids), NUM_HANDS, NUM_JOINTS, 3), np.float32)
+    valid = np.zeros((len(poses.ids), NUM_HANDS), bool)
+    for row, number in enumerate(poses.ids):
+        joints[row], valid[row] = read_hand_pose(poses.folder / f"{number:06d}.txt")
+    return joints, valid
+
+
+def clamp_clip(clip: H2OClip, last_id: int) -> tuple[int, int] | None:
+    """First and last frame of a clip that exist, or None when all of it lies beyond."""
+    if clip.start > last_id:
+        return None
+    return clip.start, min(clip.end, last_id)
+
+
+def skeleton_name(sequence: str) -> str:
+    """File name of a sequence's skeleton cache: ``subject1_h1_0.npz``."""
+    return sequence.replace("/", "_") + ".npz"
+
+
+def make_record(
+    clip: H2OClip,
+    split: str,
+    sequence: H2OSequence,
+    *,
+    frame_dir: str | None,
+    skeleton_file: str | None,
+) -> dict[str, Any] | None:
+    """The annotation record of a clip, or None when none of its frames exist.
+
+    Args:
+        clip: a row of the action file.
+        split: its split.
+        sequence: what there is of its sequence.
+        frame_dir: folder of the images relative to the data root, None without images.
+        skeleton_file: skeleton cache relative to the data root, None without one.
+    """
+    interval = clamp_clip(clip, sequence.last_id)
+    if interval is None:
+        return None
+    start, end = interval
+    record: dict[str, Any] = {
+        "id": f"{clip.sequence}#{clip.row}",
+        "group": clip.sequence,
+        "split": split,
+        "video": None,
+        "frame_dir": frame_dir,
+        "filename_tmpl": None,
+        "start_index": 0,
+        "total_frames": None,
+        "start_sec": start / FPS,
+        "end_sec": (end + 1) / FPS,
+        "start_frame": start,
+        "end_frame": end,
+        "index_fps": FPS,
+        "skeleton": {"file": skeleton_file} if skeleton_file else None,
+        "label": {} if clip.action is None else labels_of(clip.action),
+    }
+    if sequence.frames is not None and frame_dir is not None:
+        ids = sequence.frames.ids
+        record["filename_tmpl"] = "{:06d}" + sequence.frames.suffix
+        record["total_frames"] = int(ids[-1]) + 1
+        if len(ids) != ids[-1] + 1:  # holes: the loader takes the nearest that exists
+            record["frame_ids"] = ids[(ids >= start) & (ids <= end)].tolist()
+            if not record["frame_ids"]:
+                return None
+    if sequence.camera is not None:
+        record["camera"] = sequence.camera
+    return record

@@ -1,0 +1,445 @@
+"""The published layout of OakInk2 (Zhan et al., CVPR 2024), read by plain functions.
+
+What is read, under one root; ``<token>`` is the sequence with ``++`` for its slash::
+
+    split/{train,val,test}.txt              or asset/split/: one sequence a line,
+        scene_01__A001/seq__9e46184387ba83f60895__2023-04-27-18-43-58
+    program/program_info/<token>.json       {"(lh, rh)": {"primitive": ..., ...}}
+    program/desc_info/<token>.json          {"(lh, rh)": {"seg_desc": ...}}; optional
+    program/task_target.json                {sequence: sentence}; optional
+    anno_preview/<token>.pkl                cam_def {serial: name}, frame_id_list,
+        cam_intr[name][id] 3x3, cam_extr[name][id] 4x4 (world to camera),
+        raw_mano[id]; a pickle with torch tensors, read without running anything in it
+    data/<token>/<serial>/<id:06d>.jpg      or .png, 848 x 480
+
+A key is a Python tuple of two intervals (left hand, right hand), each ``(begin, end)``
+or None. Intervals are motion capture frames, 120 a second, the end excluded. Images
+are numbered on the same clock, so about every fourth number exists: they are looked up
+by number, never by dividing.
+
+Joints are not published. Those computed beforehand come as one ``<token>.npz`` each:
+``joints_world`` (t, 2, 21, 3) in metres in the world frame, OpenPose order, left hand
+first; ``valid`` (t, 2) bool; ``frame_id`` (t,) rising, on the clock above.
+"""
+
+import ast
+import csv
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmfusion.layouts.frame_listing import (
+    IMAGE_SUFFIXES,
+    FrameListing,
+    image_size,
+    list_frames,
+    scale_camera,
+)
+from mmfusion.utils.errors import SkeletonError
+from mmfusion.utils.safe_pickle import safe_load
+
+FPS = 120.0
+IMAGE_STEP = 4  # 30 images a second on a clock of 120
+SPLITS = ("train", "val", "test")
+SPLIT_FOLDERS = ("split", "asset/split", ".")
+TRANSIENT = ("hold", "rearrange", "swap")
+UNKNOWN = "?(unk)"
+EGOCENTRIC = "egocentric"
+IMAGE_SIZE = (848, 480)
+CLASS_FILE = "classes.csv"
+
+_SEQUENCE = re.compile(r"[\w-]+/[\w-]+")
+_ANNO_KEYS = ("cam_def", "frame_id_list", "cam_intr", "cam_extr")
+
+Interval = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """One entry of a program: an action of one or both hands.
+
+    ``start`` and ``end`` are those of the shortest interval that holds both hands';
+    the end is excluded, as in the file.
+    """
+
+    sequence: str
+    number: int
+    name: str
+    left: Interval | None
+    right: Interval | None
+    description: str | None
+
+    @property
+    def start(self) -> int:
+        return min(one[0] for one in (self.left, self.right) if one is not None)
+
+    @property
+    def end(self) -> int:
+        return max(one[1] for one in (self.left, self.right) if one is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class EgoView:
+    """What the egocentric camera saw of a sequence; kept beside the skeleton caches.
+
+    Args:
+        sequence: name of the sequence.
+        frame_dir: folder of the images relative to the data root; None without images.
+        suffix: of the image files.
+        frame_ids: numbers of the images that exist.
+        num_missing: images that the annotation lists and that do not exist.
+        camera: intrinsics in pixels of these images.
+    """
+
+    sequence: str
+    frame_dir: str | None
+    suffix: str | None
+    frame_ids: list[int]
+    num_missing: int
+    camera: dict[str, float] | None
+
+
+def token_of(sequence: str) -> str:
+    """The name of a sequence in file names: ``++`` for the slash."""
+    return sequence.replace("/", "++")
+
+
+def read_split(root: Path, split: str) -> list[str]:
+    """The sequences of a split, under any of the folders it is known to lie in.
+
+    Raises:
+        FileNotFoundError: there is none; the message lists what was looked for.
+        ValueError: a malformed line; the message names file and line.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
+    tried = [root / folder / f"{split}.txt" for folder in SPLIT_FOLDERS]
+    path = next((path for path in tried if path.is_file()), None)
+    if path is None:
+        raise FileNotFoundError(
+            f"OakInk2's {split}.txt (of OakInk2-TaMF, asset/split) is missing; looked"
+            f" for {', '.join(str(one) for one in tried)}"
+        )
+    names = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        if not line.strip():
+            continue
+        if not _SEQUENCE.fullmatch(line.strip()):
+            raise ValueError(
+                f"{path}:{number}: {line!r}, expected e.g. scene_01__A001/seq__..."
+            )
+        names.append(line.strip())
+    return names
+
+
+def read_program(program: Path, sequence: str) -> list[Primitive]:
+    """Every primitive of a sequence, in the order of the file, with its description.
+
+    Args:
+        program: the folder ``program``.
+        sequence: name of the sequence.
+
+    Raises:
+        FileNotFoundError: the sequence has no program_info.
+        ValueError: a key or an entry is malformed; the message names file and key.
+    """
+    file = f"{token_of(sequence)}.json"
+    path = program / "program_info" / file
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing")
+    entries = _read_entries(path)
+    described = program / "desc_info" / file
+    texts = _read_entries(described) if described.is_file() else {}
+    primitives = []
+    for number, (key, entry) in enumerate(entries.items()):
+        name = entry.get("primitive")
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"{path}: primitive of {key} is {name!r}, expected a name")
+        text = texts.get(key, {}).get("seg_desc")
+        primitives.append(Primitive(sequence, number, name, *key, text))
+    return primitives
+
+
+def _read_entries(
+    path: Path,
+) -> dict[tuple[Interval | None, Interval | None], dict[str, Any]]:
+    """A JSON object whose keys are tuple literals, with the keys read and checked."""
+    entries = {}
+    for text, entry in _read_object(path).items():
+        if not isinstance(entry, dict):
+            raise ValueError(f"{path}: entry {text!r} is {entry!r}, expected an object")
+        entries[parse_key(text, str(path))] = entry
+    return entries
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, expected an object")
+    return content
+
+
+def parse_key(text: str, where: str) -> tuple[Interval | None, Interval | None]:
+    """The two intervals, left hand and right hand, of a key such as ``(None, (2, 9))``.
+
+    Raises:
+        ValueError: it is no such key; ``where`` opens the message.
+    """
+    try:
+        key = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        key = None
+    if not isinstance(key, tuple) or len(key) != 2 or key == (None, None):
+        raise ValueError(
+            f"{where}: key {text!r:.80}, expected '(left, right)' of (begin, end) or"
+            " None, not both None"
+        )
+    for interval in key:
+        if interval is not None and not _is_interval(interval):
+            raise ValueError(
+                f"{where}: key {text!r:.80}: interval {interval!r:.40}, expected"
+                " (begin, end) with 0 <= begin < end"
+            )
+    return key
+
+
+def _is_interval(value: Any) -> bool:
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and all(type(number) is int for number in value)
+        and 0 <= value[0] < value[1]
+    )
+
+
+def is_action(primitive: Primitive) -> bool:
+    """Whether it is a class for recognition: neither transient nor unknown."""
+    return primitive.name not in (*TRANSIENT, UNKNOWN)
+
+
+def read_task_targets(program: Path) -> dict[str, str]:
+    """``{sequence: what is to be achieved}``; empty where there is no such file."""
+    path = program / "task_target.json"
+    if not path.is_file():
+        return {}
+    return {name: str(text) for name, text in _read_object(path).items()}
+
+
+def read_annotation_pickle(path: Path) -> dict[str, Any]:
+    """The annotation of a sequence; tensors stay tensors, nothing in the file runs.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is refused, or lacks a key.
+    """
+    content = safe_load(str(path), with_torch=True)
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, expected a dict")
+    lacking = [key for key in _ANNO_KEYS if key not in content]
+    if lacking:
+        raise ValueError(f"{path} lacks {', '.join(lacking)}")
+    if not isinstance(content["cam_def"], dict):
+        raise ValueError(f"{path}: cam_def is no dict of serials and names")
+    for key in ("cam_intr", "cam_extr"):
+        cameras = content[key]
+        if not isinstance(cameras, dict) or EGOCENTRIC not in cameras:
+            raise ValueError(f"{path}: {key} has no camera {EGOCENTRIC!r}")
+        if not isinstance(cameras[EGOCENTRIC], dict) or not cameras[EGOCENTRIC]:
+            raise ValueError(f"{path}: {key} of {EGOCENTRIC!r} has no frames")
+    return content
+
+
+def egocentric_frames(root: Path, sequence: str, anno: Mapping) -> FrameListing | None:
+    """The images of the egocentric camera, which ``cam_def`` names by its serial."""
+    for serial, name in anno["cam_def"].items():
+        folder = root / "data" / token_of(sequence) / str(serial)
+        if name == EGOCENTRIC and folder.is_dir():
+            return list_frames(folder, IMAGE_SUFFIXES)
+    return None
+
+
+def egocentric_camera(anno: Mapping, frames: FrameListing | None) -> dict[str, float]:
+    """Intrinsics in pixels of the images at hand, from the first matrix of the camera.
+
+    Args:
+        anno: the annotation of the sequence.
+        frames: its images; without them, those of the published size.
+    """
+    matrix = np.asarray(next(iter(anno["cam_intr"][EGOCENTRIC].values())), float)
+    if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
+        raise ValueError(f"cam_intr is {matrix.tolist()}, expected 3 x 3 numbers")
+    camera = {
+        "fx": float(matrix[0, 0]),
+        "fy": float(matrix[1, 1]),
+        "cx": float(matrix[0, 2]),
+        "cy": float(matrix[1, 2]),
+        "width": float(IMAGE_SIZE[0]),
+        "height": float(IMAGE_SIZE[1]),
+    }
+    return camera if frames is None else scale_camera(camera, image_size(frames))
+
+
+def read_joints(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Joints computed beforehand: (t, 2, 21, 3) world, valid (t, 2), frame_id (t,).
+
+    Raises:
+        SkeletonError: keys or shapes are not those in the module's description.
+    """
+    keys = ("joints_world", "valid", "frame_id")
+    try:
+        # np.load leaves a file that it opened itself open where it fails
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            joints, valid, frame_id = (file[key] for key in keys)
+    except (KeyError, ValueError, EOFError) as error:
+        raise SkeletonError(
+            str(path), f"{error}; expected an npz with {', '.join(keys)}"
+        ) from error
+    count = len(frame_id)
+    shapes = (joints.shape, valid.shape, frame_id.shape)
+    if shapes != ((count, 2, 21, 3), (count, 2), (count,)):
+        raise SkeletonError(
+            str(path),
+            f"shapes are {shapes}, expected (t, 2, 21, 3), (t, 2) and (t,)",
+        )
+    if (np.diff(frame_id) <= 0).any():
+        raise SkeletonError(str(path), "frame_id does not rise at every step")
+    valid = valid.astype(bool) & np.isfinite(joints).all(axis=(2, 3))  # (t, 2)
+    return joints.astype(np.float32), valid, frame_id.astype(np.int64)
+
+
+def to_camera(
+    joints: np.ndarray, valid: np.ndarray, frame_id: np.ndarray, anno: Mapping
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Move joints into the egocentric camera; frames without its pose are left out.
+
+    Args:
+        joints: (t, 2, 21, 3) in the world frame, metres.
+        valid: (t, 2).
+        frame_id: (t,).
+        anno: the annotation; its ``cam_extr`` are 4x4, world to camera.
+
+    Returns:
+        Joints (t', 2, 21, 3) float32 in the camera's frame, zeros where not valid;
+        valid (t', 2); frame_id (t',).
+    """
+    poses = anno["cam_extr"][EGOCENTRIC]
+    rows = [row for row, number in enumerate(frame_id) if int(number) in poses]
+    if not rows:
+        raise ValueError("no frame of the joints has a pose of the egocentric camera")
+    matrices = np.stack([np.asarray(poses[int(frame_id[row])], float) for row in rows])
+    if matrices.shape[1:] != (4, 4):
+        raise ValueError(f"cam_extr is {matrices.shape[1:]}, expected 4 x 4")
+    moved = np.einsum("tab,thjb->thja", matrices[:, :3, :3], joints[rows])
+    moved += matrices[:, None, None, :3, 3]  # (t', 2, 21, 3)
+    kept = valid[rows]
+    moved = np.where(kept[:, :, None, None], moved, 0).astype(np.float32)
+    return moved, kept, frame_id[rows]
+
+
+def make_record(
+    primitive: Primitive,
+    split: str,
+    view: EgoView,
+    *,
+    classes: Sequence[str],
+    skeleton_file: str | None,
+    target: str | None,
+) -> dict[str, Any] | None:
+    """The annotation record of a primitive, or None when no image lies in it.
+
+    Args:
+        primitive: an entry of the program whose name is in ``classes``.
+        split: its split.
+        view: what the egocentric camera saw of its sequence.
+        classes: names of the task ``action``.
+        skeleton_file: skeleton cache relative to the data root, None without one.
+        target: the sequence's entry in task_target.json.
+    """
+    start, end = primitive.start, primitive.end - 1
+    record: dict[str, Any] = {
+        "id": f"{primitive.sequence}#{primitive.number}",
+        "group": primitive.sequence,
+        "split": split,
+        "video": None,
+        "frame_dir": view.frame_dir,
+        "filename_tmpl": None,
+        "start_index": 0,
+        "total_frames": None,
+        "skeleton": {"file": skeleton_file} if skeleton_file else None,
+        "label": {"action": classes.index(primitive.name)},
+        "text": {"narration": primitive.description, "task": target},
+    }
+    if view.frame_dir is not None:
+        ids = [number for number in view.frame_ids if start <= number <= end]
+        if not ids:
+            return None
+        end = min(end, view.frame_ids[-1] + IMAGE_STEP - 1)
+        record["frame_ids"] = ids
+        record["filename_tmpl"] = "{:06d}" + str(view.suffix)
+        record["total_frames"] = view.frame_ids[-1] + 1
+    record |= {
+        "start_sec": start / FPS,
+        "end_sec": (end + 1) / FPS,
+        "start_frame": start,
+        "end_frame": end,
+        "index_fps": FPS,
+    }
+    if view.camera is not None:
+        record["camera"] = view.camera
+    return record
+
+
+def view_path(cache: Path, sequence: str) -> Path:
+    """Where the converter keeps the view of a sequence."""
+    return cache / "view" / f"{token_of(sequence)}.json"
+
+
+def skeleton_path(cache: Path, sequence: str) -> Path:
+    """Where the converter keeps the joints of a sequence."""
+    return cache / "skeleton" / f"{token_of(sequence)}.npz"
+
+
+def view_to_json(view: EgoView) -> bytes:
+    """What the converter keeps of a sequence's annotation."""
+    return json.dumps(asdict(view)).encode()
+
+
+def read_view(path: Path) -> EgoView | None:
+    """What :func:`view_to_json` wrote, or None when it is not there or not whole."""
+    try:
+        return EgoView(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def read_class_list(path: Path) -> list[str]:
+    """Class names, first column of the ``classes.csv`` that the converter writes."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    if not rows or not rows[0] or rows[0][0] != "class" or len(rows) < 2:
+        raise ValueError(f"{path}:1: expected the column 'class' and at least one row")
+    return [row[0] for row in rows[1:] if row]
+
+
+def metainfo(classes: Sequence[str]) -> dict[str, Any]:
+    """Metainfo of the annotation for these class names."""
+    return {
+        "version": 1,
+        "dataset": "oakink2",
+        "classes": {"action": list(classes)},
+        "skeleton": {
+            "layout": "openpose21",
+            "hands": ["left", "right"],
+            "unit": "m",
+            "frame": "camera",
+        },
+    }

@@ -1,0 +1,234 @@
+"""The usual lists of Something-Something and Kinetics, read by plain functions.
+
+| layout | a row | the video of a row |
+|---|---|---|
+| ``path_label`` | ``path label`` or ``path,label``; the label may lack | the path |
+| ``ssv2`` | ``{"id": "78687", "template": "Holding [something]", ...}`` of one JSON list | ``78687.webm`` |
+| ``kinetics`` | ``label,youtube_id,time_start,time_end,split``, with a header | ``<id>_000010_000020.mp4`` |
+
+The first is VideoMamba's ``train.csv`` and also what MMAction2, SlowFast and VideoMAE
+write; a path may hold the separator, as the label is what comes after the last one.
+"""  # noqa: E501
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmfusion.utils.errors import AnnotationError
+from mmfusion.utils.text_files import parse_json, read_bytes, read_text
+
+VIDEO_NAMES = {
+    "path_label": "{path}",
+    "ssv2": "{id}.webm",
+    "kinetics": "{youtube_id}_{time_start:06d}_{time_end:06d}.mp4",
+}
+LAYOUTS = tuple(VIDEO_NAMES)
+_BRACKETS = re.compile(r"\[([^\[\]]*)\]")
+_KINETICS_COLUMNS = ("youtube_id", "time_start", "time_end")
+
+
+@dataclass(frozen=True)
+class VideoRow:
+    """One clip of a list.
+
+    Attributes:
+        name: its id.
+        label: number or name of its class, None where it is hidden.
+        fields: what a video's name may be made of.
+        split: as the row says, or None.
+        place: file and line, for errors.
+    """
+
+    name: str
+    label: int | str | None
+    fields: Mapping[str, Any]
+    split: str | None
+    place: str
+
+
+def read_rows(path: Path, layout: str, separator: str | None = None) -> list[VideoRow]:
+    """The rows of a list, in the order of the file.
+
+    Args:
+        path: the list. layout: one of LAYOUTS.
+        separator: of ``path_label``; None takes a comma where the first line has one
+            before its label, else a blank.
+
+    Raises:
+        AnnotationError: names file and line (of a JSON list, the entry), what came and
+            what was expected.
+    """
+    if layout == "ssv2":
+        return _read_ssv2(path)
+    if layout == "kinetics":
+        return _read_kinetics(path)
+    return _read_path_label(path, separator)
+
+
+def _read_path_label(path: Path, separator: str | None) -> list[VideoRow]:
+    rows = []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        line = line.strip()
+        if not line:
+            continue
+        if separator is None:
+            separator = "," if re.search(r",\s*-?\d+$", line) else " "
+        place = f"{path}:{number}"
+        video, found, label = line.rpartition(separator)
+        video, label = video.strip(), label.strip()
+        if not found:
+            video, label = label, ""
+        if not video or (label and not re.fullmatch(r"-?\d+", label)):
+            raise AnnotationError(
+                f"{place} is {line[:120]!r}, which is read as the path {video[:80]!r}"
+                f" and the label {label[:40]!r} with the separator {separator!r};"
+                " expected 'path label' with a whole number: set separator to ' ' or"
+                " ','"
+            )
+        rows.append(
+            VideoRow(video, int(label) if label else None, {"path": video}, None, place)
+        )
+    return rows
+
+
+def _read_ssv2(path: Path) -> list[VideoRow]:
+    content = parse_json(read_bytes(str(path)), str(path))
+    if not isinstance(content, list):
+        raise AnnotationError(
+            f"{path} holds a {type(content).__name__}; expected a list of objects with"
+            " 'id' and 'template'"
+        )
+    rows = []
+    for number, entry in enumerate(content):
+        place = f"{path}: entry {number}"
+        if not isinstance(entry, dict) or not isinstance(entry.get("id"), str | int):
+            raise AnnotationError(
+                f"{place} is {str(entry)[:120]}; expected an object with 'id', a string"
+            )
+        template = entry.get("template")
+        if template is not None and not isinstance(template, str):
+            raise AnnotationError(
+                f"{place} (id {entry['id']!r}): template is {template!r}; expected"
+                " text such as 'Holding [something]'"
+            )
+        label = None if template is None else plain_template(template)
+        name = str(entry["id"])
+        rows.append(VideoRow(name, label, {"id": name}, None, place))
+    return rows
+
+
+def plain_template(template: str) -> str:
+    """The class of a template: ``Holding [something]`` -> ``Holding something``."""
+    return _BRACKETS.sub(r"\1", template)
+
+
+def _read_kinetics(path: Path) -> list[VideoRow]:
+    reader = csv.DictReader(io.StringIO(read_text(path)))
+    missing = [key for key in _KINETICS_COLUMNS if key not in (reader.fieldnames or ())]
+    if missing:
+        raise AnnotationError(
+            f"{path}:1 has the columns {reader.fieldnames}; expected"
+            f" {', '.join(_KINETICS_COLUMNS)}, and label and split where they are known"
+        )
+    rows = []
+    for row in reader:
+        place = f"{path}:{reader.line_num}"
+        times = {}
+        for key in ("time_start", "time_end"):
+            text = str(row[key]).strip()
+            if not re.fullmatch(r"\d+(\.0*)?", text):
+                raise AnnotationError(
+                    f"{place}: {key} is {row[key]!r}; expected whole seconds"
+                )
+            times[key] = int(float(text))
+        video = str(row["youtube_id"]).strip()
+        if not video:
+            raise AnnotationError(f"{place} has no youtube_id")
+        label = str(row.get("label") or "").strip().strip('"') or None
+        fields = {"youtube_id": video, "label": label or "", **times}
+        name = VIDEO_NAMES["kinetics"].format(**fields).removesuffix(".mp4")
+        rows.append(VideoRow(name, label, fields, row.get("split") or None, place))
+    return rows
+
+
+def video_name(row: VideoRow, template: str) -> str:
+    """The path of a row's video.
+
+    Raises:
+        ValueError: the template asks for what the rows do not have.
+    """
+    try:
+        return template.format(**row.fields)
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"video_name is {template!r}, which fails with {error!r}; expected a name"
+            f" made of {sorted(row.fields)}"
+        ) from None
+
+
+def read_class_names(path: Path) -> list[str]:
+    """Names of the classes in the order of their numbers.
+
+    A ``.json`` file is Something-Something's ``{template: "number"}``; any other has
+    a name in each line.
+
+    Raises:
+        AnnotationError: numbers that are not 0, 1, 2..., or a name that comes twice.
+    """
+    if path.suffix != ".json":
+        names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    else:
+        content = parse_json(read_bytes(str(path)), str(path))
+        try:
+            pairs = sorted((int(number), name) for name, number in content.items())
+        except (AttributeError, TypeError, ValueError):
+            shown = json.dumps(content)[:120]
+            raise AnnotationError(
+                f'{path} is {shown}; expected an object {{"Holding something": "12"}}'
+            ) from None
+        if [number for number, _ in pairs] != list(range(len(pairs))):
+            raise AnnotationError(
+                f"{path}: the {len(pairs)} classes have the numbers"
+                f" {[number for number, _ in pairs][:8]}...; expected 0 to"
+                f" {len(pairs) - 1}, each once"
+            )
+        names = [plain_template(name) for _, name in pairs]
+    if len(set(names)) != len(names) or not names:
+        twice = next((name for name in names if names.count(name) > 1), None)
+        raise AnnotationError(
+            f"{path} has {len(names)} names and {twice!r} twice; expected each once"
+        )
+    return names
+
+
+def class_numbers(
+    rows: Sequence[VideoRow], names: Sequence[str], source: str
+) -> list[int | None]:
+    """The number of each row's class, None where its label is hidden.
+
+    Raises:
+        AnnotationError: a label that is not among ``names``, which ``source`` has.
+    """
+    number_of = {name: number for number, name in enumerate(names)}
+    numbers: list[int | None] = []
+    for row in rows:
+        label = row.label
+        if isinstance(label, str):
+            if label not in number_of:
+                raise AnnotationError(
+                    f"{row.place}: the label is {label!r}; expected one of the"
+                    f" {len(names)} classes of {source}"
+                )
+            label = number_of[label]
+        if label is not None and not 0 <= label < len(names):
+            raise AnnotationError(
+                f"{row.place}: the label is {label}; expected 0..{len(names) - 1}, for"
+                f" the {len(names)} classes of {source}. Labels count from 0"
+            )
+        numbers.append(label)
+    return numbers

@@ -1,0 +1,84 @@
+"""Every error that a user can act on, under one base class.
+
+The text of each says what was wrong, in which file and line or key, what was expected
+and what to do; tools print it without a traceback.
+"""
+
+
+class MMFusionError(Exception):
+    """Base of every error of ours that a user's input, files or machine cause."""
+
+
+class ConfigError(MMFusionError, ValueError):
+    """A config, or an option of the command line, is wrong; names the key."""
+
+
+class CheckpointError(MMFusionError, RuntimeError):
+    """A checkpoint cannot be written, read, or put into this model; names the file."""
+
+
+class WorkDirError(MMFusionError, RuntimeError):
+    """A work folder belongs to another run, or another process is using it."""
+
+
+class NonFiniteError(MMFusionError, RuntimeError):
+    """A loss or a gradient is NaN or infinite; raised before the optimizer step."""
+
+
+class TrainingStopped(Exception):
+    """Raised by a hook to end training early with its state saved; not a failure."""
+
+
+class AnnotationError(MMFusionError, ValueError):
+    """An annotation is wrong; the text names file, record and key, and what to do."""
+
+
+class MediaError(MMFusionError, ValueError):
+    """A file of a clip cannot be read.
+
+    Only these errors, and OSError, count as a broken clip for the ``on_error`` policy
+    of a dataset; every other exception always stops the run.
+
+    A DataLoader rebuilds the error of a worker process from its text alone, so that
+    text must be a sufficient argument, and is complete by itself.
+
+    Args:
+        path: the file or folder; or, alone, the whole text of the message.
+        reason: what is wrong with it; None where ``path`` is the message.
+        backend: the reader that failed; None where there is no choice of readers.
+    """
+
+    kind = "media"
+
+    def __init__(
+        self, path: str, reason: str | None = None, *, backend: str | None = None
+    ) -> None:
+        self.path = path
+        self.reason = reason
+        self.backend = backend
+        reader = f" with {backend}" if backend else ""
+        message = f"cannot read {self.kind} {path!r}{reader}: {reason}"
+        super().__init__(path if reason is None else message)
+
+
+class VideoDecodeError(MediaError):
+    """A video cannot be decoded; names the file, the backend and the reason."""
+
+    kind = "video"
+
+    def __init__(
+        self, path: str, backend: str | None = None, reason: str | None = None
+    ) -> None:
+        super().__init__(path, reason, backend=backend)
+
+
+class FrameFolderError(MediaError):
+    """A folder of frames, or a file in it, is missing or not readable."""
+
+    kind = "frame folder"
+
+
+class SkeletonError(MediaError):
+    """A skeleton file is missing, malformed, or belongs to another sequence."""
+
+    kind = "skeleton"

@@ -1,0 +1,143 @@
+"""Start a module from a checkpoint, strictly: what does not fit stops the run."""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from mmengine.logging import MMLogger
+from torch import Tensor, nn
+
+from mmfusion.registry import WEIGHT_INITIALIZERS
+from mmfusion.utils.errors import CheckpointError
+from mmfusion.weights.files import load_checked, state_dict_difference
+from mmfusion.weights.fit import FitReport, fit_published
+from mmfusion.weights.sources import fetch, unwrap
+
+_SHOWN = 12  # names in a message
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class Pretrained:
+    """Load weights into the module that names this in its ``init_cfg``.
+
+    Every key must be there with its shape, and none may be left over; keys that are
+    to stay fresh or unused are named in ``ignore``. Weights that the authors of a
+    backbone published fit as they are: containers are opened, keys renamed by the
+    tables of ``mmfusion.weights.families``, tables of positions and of times
+    interpolated, and the log has a report.
+
+    Args:
+        checkpoint: a ``.pth``, ``.pt``, ``.pyth`` or ``.safetensors`` file: a path,
+            ``hf://<owner>/<repository>/<file>`` or ``https://...``.
+        prefix: part of the checkpoint to take, such as ``encoders.video.``; keys
+            outside it are not looked at.
+        ignore: prefixes (after ``prefix`` is cut), or patterns with ``*``, of the
+            module's keys that may differ, such as ``heads.``; what fits is loaded.
+        fresh: the same, of keys that keep their start even where the file has them.
+        sha256: what the file must have; required for https.
+        revision: commit, tag or branch on the hub.
+        interpolate: False makes another number of frames or another size an error.
+
+    Raises:
+        CheckpointError: there is no such file, or keys or shapes differ; the message
+            lists them.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str,
+        prefix: str = "",
+        ignore: Sequence[str] = (),
+        *,
+        fresh: Sequence[str] = (),
+        sha256: str | None = None,
+        revision: str | None = None,
+        interpolate: bool = True,
+    ) -> None:
+        self.checkpoint = str(checkpoint)
+        self.prefix = prefix if not prefix or prefix.endswith(".") else prefix + "."
+        self.ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+        self.fresh = (fresh,) if isinstance(fresh, str) else tuple(fresh)
+        self.sha256, self.revision = sha256, revision
+        self.interpolate = interpolate
+
+    def __call__(self, module: nn.Module) -> None:
+        """Copy the weights into ``module``."""
+        found, report = fit_published(
+            self._read(), module, interpolate=self.interpolate
+        )
+        wanted = module.state_dict()
+        kept = [key for key in wanted if _matches(key, self.fresh)]
+        report.fresh |= dict.fromkeys(kept, "kept fresh by request")
+        found = {key: value for key, value in found.items() if key not in kept}
+        may_be_fresh = {key: wanted[key] for key in report.fresh}
+        difference = state_dict_difference(
+            self._compared(wanted), {**self._compared(found), **may_be_fresh}
+        )
+        if difference:
+            raise CheckpointError(
+                f"{self.checkpoint} (prefix {self.prefix!r}) does not fit"
+                f" {type(module).__name__}:\n{difference}\n"
+                "Give the checkpoint of this very model, or name what may differ in"
+                " init_cfg's ignore=[...]."
+            )
+        usable = {
+            key: value
+            for key, value in found.items()
+            if key in wanted and value.shape == wanted[key].shape
+        }
+        module.load_state_dict(usable, strict=False)
+        self._log(module, report, usable, found)
+
+    def _log(
+        self,
+        module: nn.Module,
+        report: FitReport,
+        usable: Mapping[str, Tensor],
+        found: Mapping[str, Tensor],
+    ) -> None:
+        report.loaded = [key for key in report.loaded if key in usable]
+        for key in module.state_dict():
+            if key not in usable and key not in report.fresh:
+                report.fresh[key] = "ignored by request"
+        for key in found:
+            if key not in usable:
+                report.unused[key] = "ignored by request"
+        MMLogger.get_current_instance().info(
+            f"{type(module).__name__} from {self.checkpoint} (prefix {self.prefix!r}):"
+            f" {report}"
+        )
+
+    def _compared(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What must be there, with its shape."""
+        return {key: v for key, v in tensors.items() if not _matches(key, self.ignore)}
+
+    def _read(self) -> dict[str, Tensor]:
+        """The checkpoint's tensors under the prefix, which is cut off."""
+        try:
+            path = fetch(self.checkpoint, sha256=self.sha256, revision=self.revision)
+        except CheckpointError as error:
+            if "://" in self.checkpoint or "does not exist" not in str(error):
+                raise
+            raise CheckpointError(
+                f"{error}. If it is the result of another config, train that one first"
+                " (its --work-dir is the checkpoint's folder), or give another path by"
+                " --cfg-options model.encoders.<stream>.init_cfg.checkpoint=PATH"
+            ) from error
+        tensors = unwrap(load_checked(path), self.checkpoint)
+        cut = len(self.prefix)
+        found = {k[cut:]: v for k, v in tensors.items() if k.startswith(self.prefix)}
+        if not found:
+            parts = sorted({".".join(key.split(".")[:2]) for key in tensors})
+            raise CheckpointError(
+                f"{self.checkpoint} holds no key under {self.prefix!r}; it holds"
+                f" {', '.join(parts[:_SHOWN])}"
+            )
+        return found
+
+
+def _matches(key: str, names: Sequence[str]) -> bool:
+    """Whether a name is a prefix of ``key``, or a pattern with ``*`` that fits it."""
+    return any(
+        fnmatchcase(key, name) if "*" in name else key.startswith(name)
+        for name in names
+    )
