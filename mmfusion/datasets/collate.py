@@ -8,7 +8,7 @@ from torch.utils.data import default_collate
 
 from mmfusion.datasets.error_policy import BadSample, attach_bad_samples
 from mmfusion.registry import FUNCTION
-from mmfusion.utils.errors import MediaError
+from mmfusion.utils.errors import InputError, MediaError
 
 
 def _sample_id(sample: dict) -> str:
@@ -21,7 +21,7 @@ def _stack(name: str, batch: Sequence[dict]) -> Tensor:
     first = values[0]
     for sample, value in zip(batch, values, strict=True):
         if value.shape != first.shape or value.dtype != first.dtype:
-            raise ValueError(
+            raise InputError(
                 f"inputs[{name!r}] is {value.dtype} {tuple(value.shape)} in sample"
                 f" {_sample_id(sample)!r} but {first.dtype} {tuple(first.shape)} in"
                 f" {_sample_id(batch[0])!r}; expected one shape and type in a batch:"
@@ -55,7 +55,7 @@ def fusion_collate(batch: Sequence[dict | BadSample]) -> dict:
     names = list(good[0]["inputs"])
     for sample in good:
         if set(sample["inputs"]) != set(names):
-            raise ValueError(
+            raise InputError(
                 f"inputs of sample {_sample_id(sample)!r} are"
                 f" {sorted(sample['inputs'])} but {sorted(names)} in"
                 f" {_sample_id(good[0])!r}; expected the same streams in a batch: name"

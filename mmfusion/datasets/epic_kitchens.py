@@ -12,7 +12,7 @@ from mmfusion.layouts.epic_kitchens import EpicClasses, EpicSegment
 from mmfusion.questions.generic import generic_record
 from mmfusion.questions.records import QuestionRecord, load_questions
 from mmfusion.registry import DATASETS
-from mmfusion.utils.errors import AnnotationError
+from mmfusion.utils.errors import AnnotationError, InputError
 
 MEDIA = ("videos", "frames", "chunks")
 GENERIC = "generic"  # in place of a file: the two fixed questions, for every clip
@@ -94,19 +94,19 @@ class EpicKitchensDataset(MultiModalDataset):
         link_roots: Sequence[str] = (),
     ) -> None:
         if split not in epic.SEGMENT_FILES:
-            raise ValueError(
+            raise InputError(
                 f"split is {split!r}; expected one of {tuple(epic.SEGMENT_FILES)}"
             )
         if media not in MEDIA:
-            raise ValueError(f"media is {media!r}; expected one of {MEDIA}")
+            raise InputError(f"media is {media!r}; expected one of {MEDIA}")
         if chunk_seconds <= 0 or list_fps <= 0 or (index_fps or 1) <= 0:
-            raise ValueError(
+            raise InputError(
                 f"chunk_seconds is {chunk_seconds}, list_fps {list_fps}, index_fps"
                 f" {index_fps}; expected more than 0 each"
             )
         files = [questions] if isinstance(questions, str) else list(questions or ())
         if len(files) > 1 and not join_questions:
-            raise ValueError(
+            raise InputError(
                 f"questions names {len(files)} files: {files}; expected one, so that a"
                 " result has one source of questions; set join_questions=True to use"
                 " them together"

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from mmengine.structures import BaseDataElement
 
 from mmfusion.datasets.sample_rng import sample_digest
-from mmfusion.utils.errors import MediaError
+from mmfusion.utils.errors import InputError, MediaError
 
 BROKEN_CLIP_ERRORS = (MediaError, OSError)
 BAD_SAMPLES = "bad_samples"  # key in metainfo; value: tuple of BadSample
@@ -57,15 +57,15 @@ class ErrorPolicy:
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
-            raise ValueError(
+            raise InputError(
                 f"on_error.policy is {self.policy!r}; expected one of {POLICIES}"
             )
         if not 0 <= self.max_bad <= 1:
-            raise ValueError(
+            raise InputError(
                 f"on_error.max_bad is {self.max_bad}; expected a fraction in 0..1"
             )
         if self.max_tries < 1:
-            raise ValueError(
+            raise InputError(
                 f"on_error.max_tries is {self.max_tries}; expected 1 or more"
             )
 
@@ -78,10 +78,10 @@ class ErrorPolicy:
             if key not in names:
                 near = difflib.get_close_matches(str(key), names, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"on_error has {key!r}; expected keys {names}{hint}")
+                raise InputError(f"on_error has {key!r}; expected keys {names}{hint}")
         policy = cls(**config)
         if test_mode and policy.policy == "replace":
-            raise ValueError(
+            raise InputError(
                 "on_error.policy is 'replace' with test_mode; expected 'raise' or"
                 " 'skip': a substitute would be scored in the place of the clip"
             )
@@ -107,7 +107,7 @@ def attach_bad_samples(sample: dict, bad: list[BadSample]) -> None:
         return
     data_sample = sample.get("data_samples")
     if not isinstance(data_sample, BaseDataElement):
-        raise ValueError(
+        raise InputError(
             f"data_samples of a sample is {type(data_sample).__name__}; expected a data"
             " sample at the pipeline's end (PackInputs) when on_error is not 'raise'"
         )

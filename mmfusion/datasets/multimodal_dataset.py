@@ -21,7 +21,7 @@ from mmfusion.datasets.sampler import SampleKey
 from mmfusion.layouts.mmaction import read_mmaction
 from mmfusion.layouts.mmaction_pose import load_pose_file
 from mmfusion.registry import DATASETS, TRANSFORMS
-from mmfusion.utils.errors import MediaError
+from mmfusion.utils.errors import InputError, MediaError
 from mmfusion.utils.paths import resolve_inside
 
 # stream -> the keys of a record that hold it
@@ -147,7 +147,7 @@ class MultiModalDataset(Dataset):
         """Names of the classes of ``task``, in the order of their numbers."""
         classes = self._metainfo["classes"]
         if task not in classes:
-            raise ValueError(f"task is {task!r}; expected one of {sorted(classes)}")
+            raise InputError(f"task is {task!r}; expected one of {sorted(classes)}")
         return list(classes[task])
 
     def load_records(self) -> tuple[dict, list[dict]]:
@@ -158,7 +158,7 @@ class MultiModalDataset(Dataset):
         """
         if self.ann_format == "mmfusion":
             if self.ann_options:
-                raise ValueError(
+                raise InputError(
                     f"ann_options is {self.ann_options}; expected none for ann_format"
                     " 'mmfusion', which says everything in the file"
                 )
@@ -272,12 +272,12 @@ class MultiModalDataset(Dataset):
         classes = self._metainfo["classes"]
         for task, count in self.num_classes.items():
             if task not in classes:
-                raise ValueError(
+                raise InputError(
                     f"num_classes has the task {task!r}; expected one of"
                     f" {sorted(classes)}, the tasks in {self.source}"
                 )
             if count != len(classes[task]):
-                raise ValueError(
+                raise InputError(
                     f"num_classes is {count} for {task!r} but {self.source} lists"
                     f" {len(classes[task])} classes; set num_classes, and the head's,"
                     f" to {len(classes[task])}"
@@ -290,7 +290,7 @@ class MultiModalDataset(Dataset):
         for task in self.num_classes:
             lacking = [item["id"] for item in records if task not in item["label"]]
             if lacking:
-                raise ValueError(
+                raise InputError(
                     f"{len(lacking)} of {len(records)} records of split {self.split!r}"
                     f" in {self.source} have no label for {task!r}, as {lacking[:3]};"
                     " expected one for each, or test_mode=True"
@@ -303,7 +303,7 @@ class MultiModalDataset(Dataset):
             kept = [record for record in records if record["split"] == self.split]
         if not kept:
             sizes = dict(Counter(record["split"] for record in records))
-            raise ValueError(
+            raise InputError(
                 f"split {self.split!r} selects none of the {len(records)} records of"
                 f" {self.source}; expected one of these splits (with their sizes):"
                 f" {sizes}"
@@ -313,7 +313,7 @@ class MultiModalDataset(Dataset):
     def _with_streams(self, records: list[dict], require: Sequence[str]) -> list[dict]:
         for stream in require:
             if stream not in STREAMS:
-                raise ValueError(
+                raise InputError(
                     f"require has {stream!r}; expected some of {tuple(STREAMS)}"
                 )
             kept = [
@@ -322,7 +322,7 @@ class MultiModalDataset(Dataset):
                 if any(record[key] is not None for key in STREAMS[stream])
             ]
             if not kept:
-                raise ValueError(
+                raise InputError(
                     f"require has {stream!r}, but no record of split {self.split!r} in"
                     f" {self.source} has it"
                 )
@@ -349,7 +349,7 @@ class MultiModalDataset(Dataset):
                 f" of split {self.split!r} dropped by {type(transform).__name__}"
             )
             if not kept:
-                raise ValueError(f"{counts}; expected one at least to remain")
+                raise InputError(f"{counts}; expected one at least to remain")
             print_log(counts, logger="current")
             records = kept
         return records
@@ -363,7 +363,7 @@ def _subset(records: list[dict], indices: int | Sequence[int] | None) -> list[di
         indices = range(min(indices, len(records)))
     wrong = [index for index in indices if not 0 <= index < len(records)]
     if wrong or not len(indices):
-        raise ValueError(
+        raise InputError(
             f"indices has {wrong[:3]}; expected at least one in 0..{len(records) - 1}"
             if wrong
             else "indices selects no record; expected at least one"

@@ -10,6 +10,7 @@ from torch.utils.data import Sampler
 
 from mmfusion.datasets.sample_rng import sample_digest
 from mmfusion.registry import DATA_SAMPLERS
+from mmfusion.utils.errors import InputError
 
 
 class SampleKey(NamedTuple):
@@ -54,7 +55,7 @@ class SeededSampler(Sampler[SampleKey]):
         self.rank, self.world_size = get_dist_info()
         self.size = len(dataset)
         if self.size == 0:
-            raise ValueError("dataset is empty; expected at least one sample")
+            raise InputError("dataset is empty; expected at least one sample")
         self.shuffle = shuffle
         self.seed = sync_random_seed() if seed is None else int(seed)
         self.round_up = round_up
@@ -75,7 +76,7 @@ class SeededSampler(Sampler[SampleKey]):
             num_samples: samples of this rank to leave out: batches done x batch size.
         """
         if not 0 <= num_samples <= len(self):
-            raise ValueError(
+            raise InputError(
                 f"num_samples is {num_samples}; expected 0..{len(self)}, the samples of"
                 f" one rank in an epoch (dataset of {self.size}, {self.world_size}"
                 " ranks). Was the batch size or the dataset changed since the stop?"

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmfusion.datasets.multimodal_dataset import MultiModalDataset
 from mmfusion.layouts import video_lists as lists
 from mmfusion.registry import DATASETS
-from mmfusion.utils.errors import AnnotationError
+from mmfusion.utils.errors import AnnotationError, InputError
 
 TASK = "action"
 
@@ -68,9 +68,9 @@ class VideoListDataset(MultiModalDataset):
         link_roots: Sequence[str] = (),
     ) -> None:
         if layout not in lists.LAYOUTS:
-            raise ValueError(f"layout is {layout!r}; expected one of {lists.LAYOUTS}")
+            raise InputError(f"layout is {layout!r}; expected one of {lists.LAYOUTS}")
         if separator is not None and (layout != "path_label" or not separator):
-            raise ValueError(
+            raise InputError(
                 f"separator is {separator!r} for the layout {layout!r}; expected None,"
                 " or some text for path_label"
             )

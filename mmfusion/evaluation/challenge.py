@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmfusion.evaluation.ek100 import Scores
+from mmfusion.utils.errors import InputError, MMFusionError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.utils.text_files import RepeatedKeyError, no_key_twice
 
@@ -42,7 +43,7 @@ _NUMBER = r"(?:0|[1-9][0-9]{0,8})"
 _CLASS, _PAIR = re.compile(_NUMBER), re.compile(f"({_NUMBER}),({_NUMBER})")
 
 
-class SubmissionError(ValueError):
+class SubmissionError(MMFusionError, ValueError):
     """A file that the challenge would refuse, or misread.
 
     Args:
@@ -144,11 +145,11 @@ def write_submission(
         SubmissionError: the file would be refused; nothing is written.
     """
     if Path(path).suffix != ".zip":
-        raise ValueError(f"path is {str(path)!r}, expected a name in .zip")
+        raise InputError(f"path is {str(path)!r}, expected a name in .zip")
     head = {"version": VERSION, "challenge": challenge, **supervision.fields()}
     _check_head({**head, "results": {}}, challenge)
     if len(ids) != len(scores.verb):
-        raise ValueError(f"{len(ids)} ids for scores of {len(scores.verb)} segments")
+        raise InputError(f"{len(ids)} ids for scores of {len(scores.verb)} segments")
     if len(set(ids)) != len(ids):
         twice = next(name for name in ids if list(ids).count(name) > 1)
         _fail("key twice", f"the narration id {twice!r} comes more than once")

@@ -24,6 +24,7 @@ from mmfusion.evaluation.functional import (
     bootstrap_interval,
     topk_correct,
 )
+from mmfusion.utils.errors import InputError
 
 TASKS = ("verb", "noun", "action")
 _PAIR_BASE = 1000  # official id of an action: 1000 * verb + noun
@@ -111,7 +112,7 @@ class Scores:
     def __post_init__(self) -> None:
         sizes = {len(x) for x in (self.verb, self.noun, self.action) if x is not None}
         if len(sizes) != 1:
-            raise ValueError(
+            raise InputError(
                 f"Scores: of {sorted(sizes)} segments, expected one number"
             )
         if self.action is None:
@@ -119,7 +120,7 @@ class Scores:
         expected = (self.action.shape[1], 2)
         if self.pairs is None or self.pairs.shape != expected:
             shape = None if self.pairs is None else self.pairs.shape
-            raise ValueError(f"Scores.pairs: got {shape}, expected {expected}")
+            raise InputError(f"Scores.pairs: got {shape}, expected {expected}")
 
 
 def log_probabilities(prob: NDArray[np.floating]) -> NDArray[np.floating]:

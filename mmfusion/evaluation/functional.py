@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from mmfusion.utils.errors import InputError
+
 __all__ = [
     "Interval",
     "accuracy_interval",
@@ -77,7 +79,7 @@ def wilson_interval(
 ) -> Interval:
     """Accuracy of one model and its Wilson score interval."""
     if not 0 <= num_correct <= num_samples or num_samples < 1:
-        raise ValueError(
+        raise InputError(
             "wilson_interval: expected 0 <= num_correct <= num_samples and at least "
             f"one sample, got {num_correct} of {num_samples}"
         )
@@ -148,7 +150,7 @@ def bootstrap_interval(
     label = np.zeros(len(value), np.int64) if classes is None else np.asarray(classes)
     _, label = np.unique(label, return_inverse=True)
     if value.size == 0 or not value.shape == group.shape == label.shape:
-        raise ValueError(
+        raise InputError(
             "bootstrap_interval: expected values, groups and classes (n,) of at least "
             f"one clip, got {value.shape}, {group.shape} and {label.shape}"
         )
@@ -270,7 +272,7 @@ def mcnemar_bounds(
     """
     a, b, n = num_correct_a, num_correct_b, num_samples
     if not (0 <= a <= n and 0 <= b <= n):
-        raise ValueError(f"mcnemar_bounds: {a} and {b} do not fit in {n} samples")
+        raise InputError(f"mcnemar_bounds: {a} and {b} do not fit in {n} samples")
     both_at_least = max(0, a + b - n)
     return (
         _mcnemar_p(abs(a - b), 0),
@@ -294,7 +296,7 @@ def smallest_difference(
     """
     if num_disagreements is not None:
         if not 0 <= num_disagreements <= num_samples:
-            raise ValueError(
+            raise InputError(
                 f"smallest_difference: num_disagreements={num_disagreements}, expected "
                 f"0 to num_samples={num_samples}"
             )
@@ -343,28 +345,28 @@ def _variance_of_mean(value: NDArray[np.float64]) -> tuple[float, float]:
 def _seeds_by_clips(correct: ArrayLike, name: str) -> NDArray[np.float64]:
     value = np.asarray(correct, dtype=np.float64)
     if value.ndim != 2 or value.size == 0:
-        raise ValueError(f"{name}: expected (seeds, clips), got shape {value.shape}")
+        raise InputError(f"{name}: expected (seeds, clips), got shape {value.shape}")
     return value
 
 
 def _check_same_shape(a: NDArray, b: NDArray) -> None:
     if a.shape != b.shape:
-        raise ValueError(
+        raise InputError(
             f"the two models were not tested alike: {a.shape} against {b.shape}"
         )
 
 
 def _check_scores(score: NDArray, label: NDArray) -> None:
     if score.ndim != 2 or label.shape != score.shape[:1] or label.size == 0:
-        raise ValueError(
+        raise InputError(
             "expected scores (n, k) and labels (n,) of at least one clip, got "
             f"{score.shape} and {label.shape}"
         )
     if not np.isfinite(score).all():
         row = int(np.nonzero(~np.isfinite(score).all(axis=1))[0][0])
-        raise ValueError(f"scores: row {row} is not finite")
+        raise InputError(f"scores: row {row} is not finite")
     if label.min() < 0 or label.max() >= score.shape[1]:
-        raise ValueError(
+        raise InputError(
             f"labels: {label.min()} to {label.max()} do not fit scores of "
             f"{score.shape[1]} classes"
         )

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, sparse
 
+from mmfusion.utils.errors import InputError
+
 _WORD = re.compile(r"<mask>|\w+")
 _NUM_FEATURES = 10_000  # words and pairs that most questions have
 _L2 = 1e-4
@@ -46,7 +48,7 @@ class AskedClips:
             for x in (self.verb_question, self.noun_question, self.verb, self.noun)
         }
         if len(sizes) != 1 or 0 in sizes:
-            raise ValueError(
+            raise InputError(
                 f"AskedClips: of {sorted(sizes)} clips, expected one number above 0"
             )
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import write_atomic
 
 NO_LABEL = -1
@@ -47,7 +48,7 @@ class Predictions:
         labels = self.gt.get(task)
         missing = self.ids if labels is None else self._ids_where(labels == NO_LABEL)
         if labels is None or missing:
-            raise ValueError(
+            raise InputError(
                 f"{len(missing)} of {len(self)} samples have no label for {task!r}, "
                 f"the first is {missing[0]!r}: the accuracy cannot be computed. Where "
                 "labels are hidden (H2O's test split), dump the predictions and hand "
@@ -62,7 +63,7 @@ class Predictions:
 def prediction_row(sample: Mapping[str, Any]) -> dict[str, Any]:
     """Id, labels and scores of a data sample in the dict form metrics receive."""
     if sample.get("sample_id") is None:
-        raise ValueError(
+        raise InputError(
             f"a data sample has no sample_id, only {sorted(sample)}: the pipeline must "
             "set it (PackInputs does)"
         )
@@ -89,11 +90,11 @@ def from_rows(
             tasks or classes differ.
     """
     if not rows:
-        raise ValueError("there are no predictions: no sample was tested")
+        raise InputError("there are no predictions: no sample was tested")
     ids = [row["id"] for row in rows]
     twice = [name for name, count in Counter(ids).items() if count > 1]
     if twice:
-        raise ValueError(
+        raise InputError(
             f"{len(twice)} sample ids came more than once, the first is {twice[0]!r}: "
             "ids must be unique, and no clip may be counted twice"
         )
@@ -101,7 +102,7 @@ def from_rows(
     for row in rows:
         found = {task: len(score) for task, score in row["score"].items()}
         if found != first or not found:
-            raise ValueError(
+            raise InputError(
                 f"sample {row['id']!r} has scores of {found} classes, sample "
                 f"{ids[0]!r} of {first}; expected the same, and one task or more"
             )
@@ -139,13 +140,13 @@ def load_predictions(path: str | os.PathLike) -> Predictions:
     except FileNotFoundError:
         raise
     except (ValueError, KeyError, TypeError, OSError) as error:
-        raise ValueError(f"{path} is no file of predictions: {error!r}") from error
+        raise InputError(f"{path} is no file of predictions: {error!r}") from error
 
 
 def check_suffix(path: str | os.PathLike) -> None:
     """Raise ValueError unless ``path`` ends with .json or .npz."""
     if Path(path).suffix not in (".json", ".npz"):
-        raise ValueError(f"predictions: got {str(path)!r}, expected .json or .npz")
+        raise InputError(f"predictions: got {str(path)!r}, expected .json or .npz")
 
 
 def _json_bytes(predictions: Predictions) -> bytes:

@@ -23,6 +23,7 @@ from mmfusion.evaluation.functional import (
     wilson_interval,
 )
 from mmfusion.evaluation.predictions import Predictions
+from mmfusion.utils.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def collect(
         if tuple(sorted(found.ids)) != ids or (
             truth is not None and not np.array_equal(labels, truth)
         ):
-            raise ValueError(
+            raise InputError(
                 f"{name}: seed {seed} was tested on other clips or labels than seed "
                 f"{next(iter(predictions))}; test both on the same data"
             )
@@ -124,7 +125,7 @@ def _answers(found: Predictions, task: str) -> tuple[NDArray, NDArray[np.bool_]]
         labels = found.labels(task)
         return labels, topk_correct(found.score[task], labels, 1)
     if task != "action" or not {"verb", "noun"} <= set(found.score):
-        raise ValueError(
+        raise InputError(
             f"the model gives scores for {[*found.score]}, expected {task!r} (verb and "
             "noun give an action, too)"
         )
@@ -229,7 +230,7 @@ def _check_same_clips(results: Sequence[MethodResult]) -> None:
     for other in results[1:]:
         first = results[0]
         if other.ids != first.ids or other.seeds != first.seeds:
-            raise ValueError(
+            raise InputError(
                 "not tested on the same clips with the same seeds: "
                 f"{first.name} on {len(first.ids)} with {list(first.seeds)}, "
                 f"{other.name} on {len(other.ids)} with {list(other.seeds)}"

@@ -34,7 +34,7 @@ from mmfusion.layouts.frame_listing import (
     list_frames,
     scale_camera,
 )
-from mmfusion.utils.errors import SkeletonError
+from mmfusion.utils.errors import InputError, SkeletonError
 
 FPS = 30.0
 SPLITS = ("train", "val", "test")
@@ -150,7 +150,7 @@ def find_action_file(root: Path, split: str) -> Path:
         FileNotFoundError: there is none; the message lists what was looked for.
     """
     if split not in SPLITS:
-        raise ValueError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
+        raise InputError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
     tried = [root / folder / f"action_{split}.txt" for folder in LABEL_FOLDERS]
     for path in tried:
         if path.is_file():
@@ -170,10 +170,10 @@ def read_action_file(path: Path) -> list[H2OClip]:
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text: {error}") from error
+        raise InputError(f"{path} is not text: {error}") from error
     header = lines[0].split() if lines else []
     if header not in (_COLUMNS, _HIDDEN_COLUMNS):
-        raise ValueError(
+        raise InputError(
             f"{path}:1: header is {' '.join(header)!r}, expected {' '.join(_COLUMNS)!r}"
             " (without action_label in the test file)"
         )
@@ -184,29 +184,29 @@ def read_action_file(path: Path) -> list[H2OClip]:
     ]
     twice = [row for row, n in Counter(clip.row for clip in clips).items() if n > 1]
     if twice:
-        raise ValueError(f"{path}: id {twice[0]} stands on more than one line")
+        raise InputError(f"{path}: id {twice[0]} stands on more than one line")
     return clips
 
 
 def _parse_row(where: str, fields: list[str], header: list[str]) -> H2OClip:
     """One row; ``where`` is file:line and opens every error."""
     if len(fields) != len(header):
-        raise ValueError(
+        raise InputError(
             f"{where}: {len(fields)} columns, expected {len(header)}:"
             f" {' '.join(header)}"
         )
     row = dict(zip(header, fields, strict=True))
     sequence = row.pop("path")
     if not _SEQUENCE.fullmatch(sequence):
-        raise ValueError(f"{where}: path is {sequence!r}, expected e.g. subject1/h1/0")
+        raise InputError(f"{where}: path is {sequence!r}, expected e.g. subject1/h1/0")
     value = {name: _integer(where, name, text) for name, text in row.items()}
     label = value.get("action_label")
     if label is not None and not 1 <= label <= len(ACTIONS):
-        raise ValueError(
+        raise InputError(
             f"{where}: action_label is {label}, expected 1..{len(ACTIONS)}"
         )
     if not 0 <= value["start_act"] <= value["end_act"]:
-        raise ValueError(
+        raise InputError(
             f"{where}: start_act {value['start_act']} and end_act {value['end_act']},"
             " expected 0 <= start_act <= end_act"
         )
@@ -222,7 +222,7 @@ def _parse_row(where: str, fields: list[str], header: list[str]) -> H2OClip:
 
 def _integer(where: str, name: str, text: str) -> int:
     if not re.fullmatch(r"-?\d{1,9}", text):
-        raise ValueError(f"{where}: {name} is {text!r}, expected an integer")
+        raise InputError(f"{where}: {name} is {text!r}, expected an integer")
     return int(text)
 
 
@@ -234,7 +234,7 @@ def camera_folders(root: Path, sequence: str) -> list[Path]:
     """
     match = _SEQUENCE.fullmatch(sequence)
     if match is None:
-        raise ValueError(f"sequence is {sequence!r}, expected e.g. subject1/h1/0")
+        raise InputError(f"sequence is {sequence!r}, expected e.g. subject1/h1/0")
     number, place, take = match.groups()
     subjects = sorted(
         entry
@@ -266,7 +266,7 @@ def scan_sequence(root: Path, sequence: str, frames: str = "auto") -> H2OSequenc
         FileNotFoundError: no folder of the sequence, or nothing to use in it.
     """
     if frames not in ("auto", *FRAME_FOLDERS):
-        raise ValueError(f"frames is {frames!r}, expected auto, rgb256 or rgb")
+        raise InputError(f"frames is {frames!r}, expected auto, rgb256 or rgb")
     cameras = camera_folders(root, sequence)
     if not cameras:
         subject, rest = sequence.split("/", 1)
@@ -307,7 +307,7 @@ def read_intrinsics(path: Path) -> dict[str, float]:
     """fx, fy, cx, cy, width, height in pixels, of ``cam_intrinsics.txt``."""
     values = _numbers(path, 6)
     if not (values > 0).all():
-        raise ValueError(f"{path}: {values.tolist()}, expected six positive numbers")
+        raise InputError(f"{path}: {values.tolist()}, expected six positive numbers")
     names = ("fx", "fy", "cx", "cy", "width", "height")
     return dict(zip(names, (float(value) for value in values), strict=True))
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmfusion.utils.errors import InputError
+
 _FINGERS = ("thumb", "index", "middle", "ring", "little")
 _KNUCKLES = {"thumb": ("cmc", "mcp", "ip", "tip")}
 _OPENPOSE_NAMES = ("wrist",) + tuple(
@@ -102,7 +104,7 @@ def get_layout(name: str) -> JointLayout:
         ValueError: no layout has this name.
     """
     if name not in LAYOUTS:
-        raise ValueError(f"layout: got {name!r}; expected one of {sorted(LAYOUTS)}")
+        raise InputError(f"layout: got {name!r}; expected one of {sorted(LAYOUTS)}")
     return LAYOUTS[name]
 
 
@@ -122,9 +124,9 @@ def to_openpose21(array: np.ndarray, layout: str) -> tuple[np.ndarray, np.ndarra
     """
     source = get_layout(layout)
     if source.openpose_index is None:
-        raise ValueError(f"layout: {layout!r} is not a hand of OpenPose joints")
+        raise InputError(f"layout: {layout!r} is not a hand of OpenPose joints")
     if array.ndim < 2 or array.shape[-2] != source.num_joints:
-        raise ValueError(
+        raise InputError(
             f"array: got shape {array.shape}; layout {layout!r} expects"
             f" (..., {source.num_joints}, c)"
         )

@@ -16,6 +16,7 @@ import numpy as np
 
 from mmfusion.datasets.caches.box_cache import BoxError, BoxFile, boxes_of_rows
 from mmfusion.layouts.epic_kitchens import index_fps, read_rows
+from mmfusion.utils.errors import InputError
 from mmfusion.utils.safe_pickle import safe_load
 
 HANDS = ("left hand", "right hand")
@@ -58,12 +59,12 @@ def parse_message(data: bytes) -> dict[int, list[Any]]:
         elif kind in (_FIXED32, _FIXED64):
             length, form = (4, "<f") if kind == _FIXED32 else (8, "<d")
             if place + length > len(data):
-                raise ValueError("the message is cut")
+                raise InputError("the message is cut")
             value, place = struct.unpack_from(form, data, place)[0], place + length
         else:
-            raise ValueError(f"wire type {kind}; expected 0, 1, 2 or 5")
+            raise InputError(f"wire type {kind}; expected 0, 1, 2 or 5")
         if place > len(data):
-            raise ValueError("the message is cut")
+            raise InputError("the message is cut")
         found.setdefault(number, []).append(value)
     return found
 
@@ -72,13 +73,13 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if place >= len(data):
-            raise ValueError("the message is cut")
+            raise InputError("the message is cut")
         byte = data[place]
         place += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, place
-    raise ValueError("a number of more than 64 bits")
+    raise InputError("a number of more than 64 bits")
 
 
 def parse_frame(data: bytes) -> tuple[str, int, list[Detection]]:
@@ -94,11 +95,11 @@ def parse_frame(data: bytes) -> tuple[str, int, list[Detection]]:
     for field, is_hand in ((3, True), (4, False)):
         for part in message.get(field, ()):
             if not isinstance(part, bytes):
-                raise ValueError(f"field {field} is no message")
+                raise InputError(f"field {field} is no message")
             fields = parse_message(part)
             side = _one(fields, 5, 0, int) if is_hand else 0
             if side not in (0, 1):
-                raise ValueError(f"the side of a hand is {side}; expected 0 or 1")
+                raise InputError(f"the side of a hand is {side}; expected 0 or 1")
             corners = parse_message(_one(fields, 1, b"", bytes))
             # a field that is 0 is not written
             box = tuple(_one(corners, place, 0.0, float) for place in (1, 2, 3, 4))
@@ -111,7 +112,7 @@ def parse_frame(data: bytes) -> tuple[str, int, list[Detection]]:
 def _one(message: Mapping[int, list[Any]], field: int, default: Any, kind: type) -> Any:
     value = message.get(field, [default])[-1]
     if not isinstance(value, kind):
-        raise ValueError(f"field {field} is {type(value).__name__}, not {kind}")
+        raise InputError(f"field {field} is {type(value).__name__}, not {kind}")
     return value
 
 

@@ -25,7 +25,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from mmfusion.layouts.mmaction_pose import read_pose
-from mmfusion.utils.errors import AnnotationError
+from mmfusion.utils.errors import AnnotationError, InputError
 from mmfusion.utils.text_files import parse_json, read_bytes, read_text
 
 _COMMON_OPTIONS = ("label_map", "skeleton")
@@ -57,12 +57,12 @@ def read_mmaction(
         AnnotationError: names the file, the line or entry, and what was expected.
     """
     if ann_format not in READERS:
-        raise ValueError(
+        raise InputError(
             f"ann_format is {ann_format!r}; expected 'mmfusion' or one of"
             f" {sorted(READERS)}"
         )
     if len(num_classes) > 1:
-        raise ValueError(
+        raise InputError(
             f"num_classes has the tasks {sorted(num_classes)}; expected one, as"
             f" {ann_format} has one label for a clip"
         )
@@ -74,7 +74,7 @@ def read_mmaction(
     if "split" in known:
         options["split"] = split
     elif split is not None:
-        raise ValueError(
+        raise InputError(
             f"split is {split!r}; expected None for ann_format {ann_format!r}, which"
             " has one file for each split"
         )
@@ -103,7 +103,7 @@ def _check_options(options: Mapping, known: set[str], ann_format: str) -> None:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(
+            raise InputError(
                 f"ann_options has {key!r}; expected for {ann_format} some of"
                 f" {sorted(known)}{hint}"
             )
@@ -117,7 +117,7 @@ def _class_names(
         text = read_text(label_map)
         names = [line.strip() for line in text.splitlines() if line.strip()]
         if count is not None and len(names) != count:
-            raise ValueError(
+            raise InputError(
                 f"label_map {label_map!r} has {len(names)} names and num_classes says"
                 f" {count}; expected the same for {path}"
             )
@@ -164,7 +164,7 @@ def _integer(text: str, name: str, where: str) -> int:
 
 def _refuse_multi_class(multi_class: bool) -> None:
     if multi_class:
-        raise ValueError(
+        raise InputError(
             "multi_class is True; expected False: a clip has one label for a task."
             " Write an mmfusion annotation with one task for each kind of label"
         )

@@ -40,7 +40,7 @@ from mmfusion.layouts.frame_listing import (
     list_frames,
     scale_camera,
 )
-from mmfusion.utils.errors import SkeletonError
+from mmfusion.utils.errors import InputError, SkeletonError
 from mmfusion.utils.safe_pickle import safe_load
 
 FPS = 120.0
@@ -117,7 +117,7 @@ def read_split(root: Path, split: str) -> list[str]:
         ValueError: a malformed line; the message names file and line.
     """
     if split not in SPLITS:
-        raise ValueError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
+        raise InputError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
     tried = [root / folder / f"{split}.txt" for folder in SPLIT_FOLDERS]
     path = next((path for path in tried if path.is_file()), None)
     if path is None:
@@ -130,7 +130,7 @@ def read_split(root: Path, split: str) -> list[str]:
         if not line.strip():
             continue
         if not _SEQUENCE.fullmatch(line.strip()):
-            raise ValueError(
+            raise InputError(
                 f"{path}:{number}: {line!r}, expected e.g. scene_01__A001/seq__..."
             )
         names.append(line.strip())
@@ -159,7 +159,7 @@ def read_program(program: Path, sequence: str) -> list[Primitive]:
     for number, (key, entry) in enumerate(entries.items()):
         name = entry.get("primitive")
         if not isinstance(name, str) or not name:
-            raise ValueError(f"{path}: primitive of {key} is {name!r}, expected a name")
+            raise InputError(f"{path}: primitive of {key} is {name!r}, expected a name")
         text = texts.get(key, {}).get("seg_desc")
         primitives.append(Primitive(sequence, number, name, *key, text))
     return primitives
@@ -172,7 +172,7 @@ def _read_entries(
     entries = {}
     for text, entry in _read_object(path).items():
         if not isinstance(entry, dict):
-            raise ValueError(f"{path}: entry {text!r} is {entry!r}, expected an object")
+            raise InputError(f"{path}: entry {text!r} is {entry!r}, expected an object")
         entries[parse_key(text, str(path))] = entry
     return entries
 
@@ -182,9 +182,9 @@ def _read_object(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+        raise InputError(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}, expected an object")
+        raise InputError(f"{path} holds a {type(content).__name__}, expected an object")
     return content
 
 
@@ -199,13 +199,13 @@ def parse_key(text: str, where: str) -> tuple[Interval | None, Interval | None]:
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         key = None
     if not isinstance(key, tuple) or len(key) != 2 or key == (None, None):
-        raise ValueError(
+        raise InputError(
             f"{where}: key {text!r:.80}, expected '(left, right)' of (begin, end) or"
             " None, not both None"
         )
     for interval in key:
         if interval is not None and not _is_interval(interval):
-            raise ValueError(
+            raise InputError(
                 f"{where}: key {text!r:.80}: interval {interval!r:.40}, expected"
                 " (begin, end) with 0 <= begin < end"
             )
@@ -243,18 +243,18 @@ def read_annotation_pickle(path: Path) -> dict[str, Any]:
     """
     content = safe_load(str(path), with_torch=True)
     if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}, expected a dict")
+        raise InputError(f"{path} holds a {type(content).__name__}, expected a dict")
     lacking = [key for key in _ANNO_KEYS if key not in content]
     if lacking:
-        raise ValueError(f"{path} lacks {', '.join(lacking)}")
+        raise InputError(f"{path} lacks {', '.join(lacking)}")
     if not isinstance(content["cam_def"], dict):
-        raise ValueError(f"{path}: cam_def is no dict of serials and names")
+        raise InputError(f"{path}: cam_def is no dict of serials and names")
     for key in ("cam_intr", "cam_extr"):
         cameras = content[key]
         if not isinstance(cameras, dict) or EGOCENTRIC not in cameras:
-            raise ValueError(f"{path}: {key} has no camera {EGOCENTRIC!r}")
+            raise InputError(f"{path}: {key} has no camera {EGOCENTRIC!r}")
         if not isinstance(cameras[EGOCENTRIC], dict) or not cameras[EGOCENTRIC]:
-            raise ValueError(f"{path}: {key} of {EGOCENTRIC!r} has no frames")
+            raise InputError(f"{path}: {key} of {EGOCENTRIC!r} has no frames")
     return content
 
 
@@ -276,7 +276,7 @@ def egocentric_camera(anno: Mapping, frames: FrameListing | None) -> dict[str, f
     """
     matrix = np.asarray(next(iter(anno["cam_intr"][EGOCENTRIC].values())), float)
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
-        raise ValueError(f"cam_intr is {matrix.tolist()}, expected 3 x 3 numbers")
+        raise InputError(f"cam_intr is {matrix.tolist()}, expected 3 x 3 numbers")
     camera = {
         "fx": float(matrix[0, 0]),
         "fy": float(matrix[1, 1]),
@@ -334,10 +334,10 @@ def to_camera(
     poses = anno["cam_extr"][EGOCENTRIC]
     rows = [row for row, number in enumerate(frame_id) if int(number) in poses]
     if not rows:
-        raise ValueError("no frame of the joints has a pose of the egocentric camera")
+        raise InputError("no frame of the joints has a pose of the egocentric camera")
     matrices = np.stack([np.asarray(poses[int(frame_id[row])], float) for row in rows])
     if matrices.shape[1:] != (4, 4):
-        raise ValueError(f"cam_extr is {matrices.shape[1:]}, expected 4 x 4")
+        raise InputError(f"cam_extr is {matrices.shape[1:]}, expected 4 x 4")
     moved = np.einsum("tab,thjb->thja", matrices[:, :3, :3], joints[rows])
     moved += matrices[:, None, None, :3, 3]  # (t', 2, 21, 3)
     kept = valid[rows]
@@ -426,7 +426,7 @@ def read_class_list(path: Path) -> list[str]:
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     if not rows or not rows[0] or rows[0][0] != "class" or len(rows) < 2:
-        raise ValueError(f"{path}:1: expected the column 'class' and at least one row")
+        raise InputError(f"{path}:1: expected the column 'class' and at least one row")
     return [row[0] for row in rows[1:] if row]
 
 

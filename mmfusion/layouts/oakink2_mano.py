@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from mmfusion.utils.errors import InputError
+
 SIDES = {"left": "lh", "right": "rh"}  # in the order of the caches
 _BATCH = 512
 _HELP = (
@@ -118,5 +120,5 @@ def _stack(
     arrays = [np.asarray(entry[key], np.float32) for entry in entries]
     for array in arrays:
         if array.size != np.prod(shape):
-            raise ValueError(f"{key} is {array.shape}, expected (1, {shape})")
+            raise InputError(f"{key} is {array.shape}, expected (1, {shape})")
     return np.stack([array.reshape(shape) for array in arrays])

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmfusion.utils.errors import AnnotationError
+from mmfusion.utils.errors import AnnotationError, InputError
 from mmfusion.utils.text_files import parse_json, read_bytes, read_text
 
 VIDEO_NAMES = {
@@ -165,7 +165,7 @@ def video_name(row: VideoRow, template: str) -> str:
     try:
         return template.format(**row.fields)
     except (KeyError, IndexError, ValueError, AttributeError) as error:
-        raise ValueError(
+        raise InputError(
             f"video_name is {template!r}, which fails with {error!r}; expected a name"
             f" made of {sorted(row.fields)}"
         ) from None

@@ -22,6 +22,8 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
+from mmfusion.utils.errors import InputError
+
 ENVIRONMENT = "MMFUSION_SCAN_BACKEND"
 
 # name -> the module that has BACKEND; it is imported when first asked for
@@ -207,13 +209,13 @@ def get_backend(name: str) -> Backend:
         ValueError: the name is unknown, or the backend cannot run on this machine.
     """
     if name not in _MODULES:
-        raise ValueError(
+        raise InputError(
             f"scan backend {name!r} is unknown; expected 'auto' or one of"
             f" {', '.join(_MODULES)} (argument, scan_backend() or {ENVIRONMENT})"
         )
     reason = missing_reason(name)
     if reason is not None:
-        raise ValueError(f"scan backend {name!r} is not available here: {reason}")
+        raise InputError(f"scan backend {name!r} is not available here: {reason}")
     return _loaded[name]
 
 
@@ -228,7 +230,7 @@ def resolve(call: ScanCall, name: str = "auto") -> Backend:
         backend = get_backend(name)
         reason = backend.refuses(call)
         if reason is not None:
-            raise ValueError(f"scan backend {name!r} cannot serve this call: {reason}")
+            raise InputError(f"scan backend {name!r} cannot serve this call: {reason}")
         return backend
     passed: list[str] = []
     for backend in candidates("auto", call.directions[0].u.device):
@@ -238,7 +240,7 @@ def resolve(call: ScanCall, name: str = "auto") -> Backend:
                 _log_once(f"scan backend {backend.name!r} is used: {'; '.join(passed)}")
             return backend
         passed.append(f"{backend.name!r} cannot serve this call ({reason})")
-    raise ValueError(f"no scan backend serves this call: {'; '.join(passed)}")
+    raise InputError(f"no scan backend serves this call: {'; '.join(passed)}")
 
 
 def candidates(name: str, device: torch.device) -> Sequence[Backend]:

@@ -14,6 +14,7 @@ from mmfusion.ops.checks import (
     check_tensors,
 )
 from mmfusion.ops.precision import autocast_dtype
+from mmfusion.utils.errors import InputError
 
 
 def causal_conv1d(
@@ -48,7 +49,7 @@ def causal_conv1d(
     """
     _check(x, weight, bias, activation)
     if x.dim() != 3 or 0 in x.shape:
-        raise ValueError(f"x has shape {tuple(x.shape)}, expected (b, l, d), none 0")
+        raise InputError(f"x has shape {tuple(x.shape)}, expected (b, l, d), none 0")
     packed = check_lengths(lengths, x)
     silu = activation == "silu"
     x = x.to(autocast_dtype(x))
@@ -81,7 +82,7 @@ def causal_conv1d_update(
     """
     _check(x, weight, bias, activation)
     if x.dim() != 2:
-        raise ValueError(f"x has shape {tuple(x.shape)}, expected (b, d)")
+        raise InputError(f"x has shape {tuple(x.shape)}, expected (b, d)")
     check_shape("conv_state", conv_state, (*x.shape, weight.shape[1] - 1))
     check_tensors(x=x, conv_state=conv_state)
     window = torch.cat([conv_state, x.unsqueeze(-1).to(conv_state.dtype)], dim=-1)
@@ -97,7 +98,7 @@ def _check(
     check_given(x=x, weight=weight)
     sizes = x.shape[-1:]  # of the channels, or none
     if weight.dim() != 2 or 0 in weight.shape or weight.shape[:1] != sizes:
-        raise ValueError(
+        raise InputError(
             f"x has shape {tuple(x.shape)} and weight {tuple(weight.shape)}, expected"
             " (b, l, d) and (d, w)"
         )
@@ -105,7 +106,7 @@ def _check(
         check_shape("bias", bias, (weight.shape[0],))
     check_tensors(x=x, weight=weight, bias=bias)
     if activation not in (None, "silu"):
-        raise ValueError(f"activation is {activation!r}, expected 'silu' or None")
+        raise InputError(f"activation is {activation!r}, expected 'silu' or None")
 
 
 def _conv(

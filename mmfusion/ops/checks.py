@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from mmfusion.utils.errors import InputError
+
 FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
@@ -12,7 +14,7 @@ def check_given(**tensors: Tensor | None) -> None:
     """Raise ValueError unless each is a tensor."""
     for name, value in tensors.items():
         if not isinstance(value, Tensor):
-            raise ValueError(f"{name} is a {type(value).__name__}, expected a tensor")
+            raise InputError(f"{name} is a {type(value).__name__}, expected a tensor")
 
 
 def check_shape(name: str, value: Tensor | None, shape: Sequence[int]) -> None:
@@ -20,7 +22,7 @@ def check_shape(name: str, value: Tensor | None, shape: Sequence[int]) -> None:
     check_given(**{name: value})
     assert value is not None
     if tuple(value.shape) != tuple(shape):
-        raise ValueError(
+        raise InputError(
             f"{name} has shape {tuple(value.shape)}, expected {tuple(shape)}"
         )
 
@@ -34,17 +36,17 @@ def check_tensors(**tensors: Tensor | None) -> None:
     first, reference = given[0]
     for name, value in given:
         if value.dtype not in FLOATS:
-            raise ValueError(
+            raise InputError(
                 f"{name} has dtype {value.dtype}, expected float32, bfloat16, float16"
                 " or float64"
             )
         if value.device != reference.device:
-            raise ValueError(
+            raise InputError(
                 f"{name} is on {value.device} and {first} on {reference.device},"
                 " expected one device"
             )
         if (value.dtype == torch.float64) != (reference.dtype == torch.float64):
-            raise ValueError(
+            raise InputError(
                 f"{name} has dtype {value.dtype} and {first} {reference.dtype}:"
                 " either every tensor is float64 or none"
             )
@@ -61,13 +63,13 @@ def check_lengths(
     if lengths is None:
         return None
     if isinstance(lengths, Tensor):
-        raise ValueError("lengths is a tensor, expected a sequence of int")
+        raise InputError("lengths is a tensor, expected a sequence of int")
     total = tokens.shape[1] if tokens.dim() == 3 else None
     packed = tuple(lengths) if isinstance(lengths, Iterable) else ()
     if not packed or any(not isinstance(x, int) or x < 1 for x in packed):
-        raise ValueError(f"lengths is {lengths}, expected integers of 1 or more")
+        raise InputError(f"lengths is {lengths}, expected integers of 1 or more")
     if total is not None and sum(packed) != total:
-        raise ValueError(
+        raise InputError(
             f"lengths {packed} sum to {sum(packed)}, expected the number of tokens"
             f" {total}"
         )

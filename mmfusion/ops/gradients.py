@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from mmfusion.utils.errors import BackendError
+
 
 def differentiable_once(
     backend: str, grads: Sequence[Tensor | None], sources: Sequence[Tensor | None]
@@ -31,7 +33,7 @@ def refuse_forward_mode(backend: str, values: Sequence[object]) -> None:
     """
     tensors = (x for x in values if isinstance(x, Tensor))
     if any(forward_ad.unpack_dual(x).tangent is not None for x in tensors):
-        raise RuntimeError(
+        raise BackendError(
             f"the {backend} backend has no derivatives in forward mode;"
             " use backend='reference', or scan_backend('reference') around the model"
         )
@@ -47,7 +49,7 @@ class _Once(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *grads):
-        raise RuntimeError(
+        raise BackendError(
             f"gradients of the {ctx.backend} backend cannot be differentiated again;"
             " use backend='reference', or scan_backend('reference') around the model"
         )

@@ -14,6 +14,7 @@ from mmfusion.ops.causal_conv1d import causal_conv1d
 from mmfusion.ops.checks import check_given, check_shape, check_tensors
 from mmfusion.ops.precision import autocast_dtype, full_precision
 from mmfusion.ops.selective_scan import bidirectional_scan, selective_scan
+from mmfusion.utils.errors import InputError
 
 
 def mamba_inner(
@@ -107,21 +108,21 @@ def _full(x: Tensor) -> Tensor:
 
 def _check(name: str, one: InnerParameters, xz: Tensor, gated: bool) -> None:
     if not isinstance(one, InnerParameters):
-        raise ValueError(
+        raise InputError(
             f"{name} is a {type(one).__name__}, expected an InnerParameters"
         )
     optional = one._asdict()
     required = {f"{name}.{k}": x for k, x in optional.items() if k != "conv_bias"}
     check_given(**required)
     if one.A_log.dim() != 2 or one.dt_proj.dim() != 2 or one.conv_weight.dim() != 2:
-        raise ValueError(
+        raise InputError(
             f"{name} has A_log {tuple(one.A_log.shape)}, dt_proj"
             f" {tuple(one.dt_proj.shape)} and conv_weight"
             f" {tuple(one.conv_weight.shape)}, expected (e, n), (e, r) and (e, w)"
         )
     (inner, states), rank = one.A_log.shape, one.dt_proj.shape[1]
     if xz.dim() != 3 or 0 in xz.shape or xz.shape[-1] != (1 + gated) * inner:
-        raise ValueError(
+        raise InputError(
             f"xz has shape {tuple(xz.shape)}, expected (b, l, {(1 + gated) * inner}),"
             f" none 0, for e={inner}{' and a gate' if gated else ''}"
         )

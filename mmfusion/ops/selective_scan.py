@@ -18,6 +18,7 @@ from mmfusion.ops.checks import (
     check_tensors,
 )
 from mmfusion.ops.precision import full_precision
+from mmfusion.utils.errors import InputError
 
 
 @overload
@@ -163,7 +164,7 @@ def bidirectional_scan(
     """
     for prefix, one in (("forward", forward), ("backward", backward)):
         if not isinstance(one, ScanInputs):
-            raise ValueError(
+            raise InputError(
                 f"{prefix} is a {type(one).__name__}, expected a ScanInputs"
             )
     check_given(**{"forward.u": forward.u})
@@ -201,13 +202,13 @@ def _check_direction(
     u, delta, A, B, C, D, delta_bias = one
     check_given(**{f"{prefix}{k}": x for k, x in dict(u=u, A=A, B=B, C=C).items()})
     if u.dim() != 3 or 0 in u.shape:
-        raise ValueError(
+        raise InputError(
             f"{prefix}u has shape {tuple(u.shape)}, expected (b, l, d), none 0"
         )
     batch, length, channels = u.shape
     check_shape(f"{prefix}delta", delta, u.shape)
     if A.dim() != 2 or A.shape[0] != channels or A.shape[1] == 0:
-        raise ValueError(
+        raise InputError(
             f"{prefix}A has shape {tuple(A.shape)}, expected (d={channels}, n), n >= 1"
         )
     B, C = (x.unsqueeze(2) if x.dim() == 3 else x for x in (B, C))
@@ -215,7 +216,7 @@ def _check_direction(
     for name, value in (("B", B), ("C", C)):
         check_shape(f"{prefix}{name}", value, (batch, length, groups, A.shape[1]))
     if groups == 0 or channels % groups:
-        raise ValueError(
+        raise InputError(
             f"{prefix}B has {groups} groups, expected a divisor of d={channels}"
         )
     for name, row in (("D", D), ("delta_bias", delta_bias)):

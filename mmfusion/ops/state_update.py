@@ -6,6 +6,7 @@ from torch import Tensor
 
 from mmfusion.ops.checks import check_given, check_shape, check_tensors
 from mmfusion.ops.precision import full_precision
+from mmfusion.utils.errors import InputError
 
 
 def selective_state_update(
@@ -37,14 +38,14 @@ def selective_state_update(
     """
     check_given(u=u, A=A, B=B, C=C)
     if u.dim() != 2 or 0 in u.shape:
-        raise ValueError(f"u has shape {tuple(u.shape)}, expected (b, d), none 0")
+        raise InputError(f"u has shape {tuple(u.shape)}, expected (b, d), none 0")
     if A.dim() != 2 or A.shape[1] == 0:
-        raise ValueError(f"A has shape {tuple(A.shape)}, expected (d, n), n >= 1")
+        raise InputError(f"A has shape {tuple(A.shape)}, expected (d, n), n >= 1")
     batch, channels = u.shape
     B, C = (x.unsqueeze(1) if x.dim() == 2 else x for x in (B, C))
     groups = B.shape[1] if B.dim() == 3 else 1
     if groups == 0 or channels % groups:
-        raise ValueError(f"B has {groups} groups, expected a divisor of d={channels}")
+        raise InputError(f"B has {groups} groups, expected a divisor of d={channels}")
     shapes = dict(
         state=(batch, channels, A.shape[1]),
         delta=u.shape,

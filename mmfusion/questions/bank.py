@@ -14,6 +14,7 @@ from mmfusion.questions.generic import GENERIC_NOUN_QUESTION, GENERIC_VERB_QUEST
 from mmfusion.questions.masking import Masker
 from mmfusion.questions.records import QuestionRecord
 from mmfusion.questions.vocabulary import TASKS
+from mmfusion.utils.errors import InputError
 
 # where the two questions come from, from best to last
 LEVELS = ("pair", "verb and noun apart", "verb only", "noun only", "generic")
@@ -57,7 +58,7 @@ class QuestionBank:
         for record in records:
             clip = labels.get(record.narration_id)
             if clip is None:
-                raise ValueError(
+                raise InputError(
                     f"the bank's question for {record.narration_id!r} is of no clip "
                     "of the training annotation: give the questions of the training "
                     "split"
@@ -70,7 +71,7 @@ class QuestionBank:
             self._alone["verb"].setdefault(clip.verb, []).append(record)
             self._alone["noun"].setdefault(clip.noun, []).append(record)
         if not self.ids:
-            raise ValueError("the bank is empty: no training question but generic ones")
+            raise InputError("the bank is empty: no training question but generic ones")
 
     def ask(
         self,

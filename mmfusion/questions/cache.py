@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmfusion.questions.writers.base import Answer
+from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import check_writable_as_file
 
 _TABLE = """CREATE TABLE IF NOT EXISTS answers (
@@ -49,7 +50,7 @@ class AnswerCache:
             self._file.execute(f"SELECT key, {_COLUMNS} FROM answers LIMIT 1")
         except sqlite3.DatabaseError as error:
             self._file.close()
-            raise ValueError(
+            raise InputError(
                 f"{path} is no cache of answers ({error}); name another file with "
                 "--cache, or move this one away"
             ) from error

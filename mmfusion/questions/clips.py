@@ -21,6 +21,7 @@ from mmfusion.questions.vocabulary import (
     natural,
     words_of,
 )
+from mmfusion.utils.errors import InputError
 
 EK100_COLUMNS = (
     "narration_id",
@@ -69,7 +70,7 @@ def read_ek100(path: str | os.PathLike, vocabulary: Vocabulary) -> list[Clip]:
         reader = csv.DictReader(stream)
         missing = [n for n in EK100_COLUMNS if n not in (reader.fieldnames or ())]
         if missing:
-            raise ValueError(
+            raise InputError(
                 f"{path}: the columns {missing} are missing; expected those of "
                 "EPIC_100_train.csv. The test csv has no labels: use --source generic"
             )
@@ -98,7 +99,7 @@ def _check_fit(
             name = getattr(strange[0], task)
             number = getattr(strange[0], f"{task}_class")
             key = vocabulary.classes[task][number].key
-            raise ValueError(
+            raise InputError(
                 f"{path}: {len(strange)} of {len(clips)} {task}s are no names of their "
                 f"class: {name!r} has {task}_class {number}, which is {key!r}. Give "
                 "the class files that belong to it by --classes VERBS NOUNS"
@@ -110,15 +111,15 @@ def _ek100_clip(row: dict[str, str], vocabulary: Vocabulary, where: str) -> Clip
     for task, classes in vocabulary.classes.items():
         text = row[f"{task}_class"] or ""
         if not text.isdecimal() or int(text) >= len(classes):
-            raise ValueError(
+            raise InputError(
                 f"{where}: {task}_class is {text!r}; expected 0..{len(classes) - 1}, "
                 f"the ids of the {task} class file"
             )
         if not words_of(row[task] or ""):
-            raise ValueError(f"{where}: {task} is {row[task]!r}; expected a name")
+            raise InputError(f"{where}: {task} is {row[task]!r}; expected a name")
         ids[task] = int(text)
     if not row["narration_id"]:
-        raise ValueError(f"{where}: narration_id is empty")
+        raise InputError(f"{where}: narration_id is empty")
     return Clip(
         row["narration_id"],
         " ".join((row["narration"] or "").split()),
@@ -141,7 +142,7 @@ def read_h2o(path: str | os.PathLike) -> list[Clip]:
     found = []
     for row in h2o.read_action_file(Path(path)):
         if row.action is None:
-            raise ValueError(
+            raise InputError(
                 f"{path}: its labels are hidden; a question needs them, except "
                 "those of --source generic"
             )
@@ -178,7 +179,7 @@ def _verb_and_noun(label: dict[str, str], where: str) -> tuple[str, str | None]:
     if "verb" in label and "noun" in label:
         return natural(label["verb"]), natural(label["noun"])
     if "action" not in label:
-        raise ValueError(
+        raise InputError(
             f"{where} has the labels {sorted(label)}; expected verb and noun, or action"
         )
     first, *rest = words_of(natural(label["action"]))
@@ -200,7 +201,7 @@ def read_ssv2(path: str | os.PathLike) -> list[Clip]:
     with naming_file(path):
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     if not isinstance(content, list):
-        raise ValueError(f"{path}: expected a list of clips, as in the published json")
+        raise InputError(f"{path}: expected a list of clips, as in the published json")
     return _each_once(
         (_ssv2_clip(entry, f"{path}: entry {n}") for n, entry in enumerate(content)),
         path,
@@ -209,7 +210,7 @@ def read_ssv2(path: str | os.PathLike) -> list[Clip]:
 
 def _ssv2_clip(entry: object, where: str) -> Clip:
     if not isinstance(entry, dict) or not {"id", "template"} <= set(entry):
-        raise ValueError(
+        raise InputError(
             f"{where} has no id and template; expected id, label, template and "
             "placeholders (the test json has no labels)"
         )
@@ -230,7 +231,7 @@ def ssv2_verb(template: str) -> str:
     text = template.lower().replace("[", "").replace("]", "")
     match = _MODAL.match(text) or _FALLING.match(text) or re.match(r"(\w+)", text)
     if match is None:
-        raise ValueError(f"the template {template!r} has no word")
+        raise InputError(f"the template {template!r} has no word")
     return base_of_ing(match.group(1))
 
 
@@ -238,10 +239,10 @@ def _each_once(clips: Iterable[Clip], path: str | os.PathLike) -> list[Clip]:
     found: dict[str, Clip] = {}
     for clip in clips:
         if clip.narration_id in found:
-            raise ValueError(f"{path}: the id {clip.narration_id!r} comes twice")
+            raise InputError(f"{path}: the id {clip.narration_id!r} comes twice")
         found[clip.narration_id] = clip
     if not found:
-        raise ValueError(f"{path}: there is no clip in it")
+        raise InputError(f"{path}: there is no clip in it")
     return list(found.values())
 
 
@@ -250,7 +251,7 @@ def read_ids(path: str | os.PathLike) -> Iterator[str]:
     with naming_file(path), open(path, encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream)
         if "narration_id" not in (reader.fieldnames or ()):
-            raise ValueError(f"{path}: there is no column narration_id")
+            raise InputError(f"{path}: there is no column narration_id")
         for row in reader:
             yield row["narration_id"]
 

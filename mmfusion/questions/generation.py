@@ -28,6 +28,7 @@ from mmfusion.questions.writers.base import (
     Writer,
     WriterDownError,
 )
+from mmfusion.utils.errors import InputError, MMFusionError
 
 Result = TypeVar("Result")
 
@@ -64,7 +65,7 @@ class Outcome:
     rejects: list[Reject] = field(default_factory=list)
 
 
-class StoppedError(RuntimeError):
+class StoppedError(MMFusionError, RuntimeError):
     """The run was asked to stop before its end; what was answered is in the cache."""
 
 
@@ -102,7 +103,7 @@ class Generation:
             ("max_failures", max_failures),
         ):
             if value < 1:
-                raise ValueError(f"{name} is {value}; expected 1 or more")
+                raise InputError(f"{name} is {value}; expected 1 or more")
         self.writer = writer
         self.masker = masker
         self.cache = cache

@@ -24,6 +24,7 @@ from mmfusion.questions.tokens import (
     tokens_of,
 )
 from mmfusion.questions.vocabulary import TASKS, Vocabulary, WordClass, words_of
+from mmfusion.utils.errors import InputError
 
 _ANY_MASK = re.compile(r"<\s*mask\s*>|\[\s*mask\s*\]", re.IGNORECASE)
 _AN_MASK = re.compile(r"\b([Aa])n(?=\s+<mask>)")
@@ -62,9 +63,9 @@ class AnswerMatcher:
         self, task: str, answer: str, classes: Sequence[WordClass] = ()
     ) -> None:
         if task not in TASKS:
-            raise ValueError(f"task is {task!r}; expected one of {TASKS}")
+            raise InputError(f"task is {task!r}; expected one of {TASKS}")
         if not words_of(answer):
-            raise ValueError(f"the {task} answer is {answer!r}; it has no word")
+            raise InputError(f"the {task} answer is {answer!r}; it has no word")
         self.task = task
         self._singles: dict[str, tuple[str, str]] = {}  # form: (kind, name)
         self._bases: dict[str, str] = {}  # dictionary word: name

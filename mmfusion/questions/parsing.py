@@ -11,6 +11,7 @@ from mmfusion.questions.forms import english_share
 from mmfusion.questions.generic import GENERIC_NOUN_QUESTION
 from mmfusion.questions.masking import AnswerMatcher, Masker
 from mmfusion.questions.records import QuestionRecord, check_record
+from mmfusion.utils.errors import MMFusionError
 from mmfusion.utils.text_files import no_key_twice
 
 MIN_QUESTION_WORDS = 3
@@ -28,7 +29,7 @@ QUESTION_SCHEMA: dict[str, Any] = {
 }
 
 
-class UnusableAnswerError(ValueError):
+class UnusableAnswerError(MMFusionError, ValueError):
     """An answer that came and cannot be used; the text tells a writer what to mend."""
 
 

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, BinaryIO
 
+from mmfusion.utils.errors import InputError, MMFusionError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.utils.text_files import no_key_twice
 
@@ -29,7 +30,7 @@ _MAX_LINE_BYTES = 1 << 20
 _MAX_NAMES_SHOWN = 5
 
 
-class QuestionFileError(ValueError):
+class QuestionFileError(MMFusionError, ValueError):
     """A file of questions that cannot be used; the message names file and line."""
 
 
@@ -71,24 +72,24 @@ def check_record(content: Mapping[str, Any]) -> QuestionRecord:
     """
     if not isinstance(content, Mapping):
         kind = type(content).__name__
-        raise ValueError(f"the line is a JSON {kind}; expected an object")
+        raise InputError(f"the line is a JSON {kind}; expected an object")
     name = content.get("narration_id")
     if not isinstance(name, str) or not name.strip():
-        raise ValueError(
+        raise InputError(
             f"a question without an id: narration_id is {_short(name)}; expected the "
             "id of the annotation, a non-empty string"
         )
     missing = [key for key in FIELDS if key not in content]
     unknown = [key for key in content if key not in FIELDS]
     if missing or unknown:
-        raise ValueError(
+        raise InputError(
             f"{name!r}: missing keys {missing}, unknown keys {unknown}; expected "
             f"exactly {list(FIELDS)}"
         )
     for key in FIELDS:
         _check_text(name, key, content[key])
     if content["source"] not in SOURCES:
-        raise ValueError(
+        raise InputError(
             f"{name!r}: source is {_short(content['source'])}; expected one of "
             f"{list(SOURCES)}"
         )
@@ -100,17 +101,17 @@ def _check_text(name: str, key: str, value: object) -> None:
         return
     if not isinstance(value, str) or not value.strip():
         null = " or null" if key in _MAY_BE_NULL else ""
-        raise ValueError(
+        raise InputError(
             f"{name!r}: {key} is {_short(value)}; expected a non-empty string{null}"
         )
     if len(value) > MAX_QUESTION_CHARS:
-        raise ValueError(
+        raise InputError(
             f"{name!r}: {key} has {len(value)} characters; expected at most "
             f"{MAX_QUESTION_CHARS}"
         )
     bad = next((c for c in value if ord(c) < 32 or 0xD800 <= ord(c) < 0xE000), None)
     if bad is not None:
-        raise ValueError(
+        raise InputError(
             f"{name!r}: {key} has the character U+{ord(bad):04X}, which is not text; "
             "expected one line of Unicode"
         )
@@ -181,13 +182,13 @@ def _decode(line: bytes) -> Any:
     try:
         return json.loads(line.decode().rstrip(), object_pairs_hook=no_key_twice)
     except UnicodeDecodeError as error:
-        raise ValueError(f"not UTF-8 at byte {error.start} of the line") from None
+        raise InputError(f"not UTF-8 at byte {error.start} of the line") from None
     except json.JSONDecodeError as error:
-        raise ValueError(
+        raise InputError(
             f"not JSON: {error.msg} at column {error.colno}; expected one object a line"
         ) from None
     except RecursionError:
-        raise ValueError("not a flat JSON object: it is nested too deeply") from None
+        raise InputError("not a flat JSON object: it is nested too deeply") from None
 
 
 def load_questions(
@@ -253,6 +254,6 @@ def write_questions(path: str | os.PathLike, records: Iterable[QuestionRecord]) 
     lines: dict[str, str] = {}
     for record in records:
         if record.narration_id in lines:
-            raise ValueError(f"two questions for the id {record.narration_id!r}")
+            raise InputError(f"two questions for the id {record.narration_id!r}")
         lines[record.narration_id] = format_record(record)
     write_atomic(str(path), "".join(lines.values()).encode())

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mmfusion.questions.forms import normalise
+from mmfusion.utils.errors import InputError
 
 TASKS = ("verb", "noun")
 _COLUMNS = ("id", "key", "instances", "category")
@@ -109,9 +110,9 @@ def naming_file(path: str | os.PathLike) -> Iterator[None]:
     try:
         yield
     except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+        raise InputError(f"{path} cannot be read: {error}") from error
     except RecursionError as error:
-        raise ValueError(f"{path} cannot be read: it is nested too deep") from error
+        raise InputError(f"{path} cannot be read: it is nested too deep") from error
 
 
 def read_class_file(path: str | os.PathLike) -> list[WordClass]:
@@ -125,7 +126,7 @@ def read_class_file(path: str | os.PathLike) -> list[WordClass]:
         present = reader.fieldnames or ()
         missing = [name for name in _COLUMNS[:3] if name not in present]
         if missing:
-            raise ValueError(
+            raise InputError(
                 f"{path}: the columns {missing} are missing, there are "
                 f"{list(present)}; expected {list(_COLUMNS)}, as in "
                 "EPIC_100_verb_classes.csv"
@@ -138,7 +139,7 @@ def _class_of(
 ) -> WordClass:
     where = f"{path}: class {number}"
     if row["id"] != str(number):
-        raise ValueError(f"{where}: the id is {row['id']!r}; expected {number}")
+        raise InputError(f"{where}: the id is {row['id']!r}; expected {number}")
     try:
         instances = ast.literal_eval(row["instances"])
     except (ValueError, SyntaxError, RecursionError, MemoryError):
@@ -146,7 +147,7 @@ def _class_of(
     if not isinstance(instances, list) or not all(
         isinstance(name, str) and words_of(name) for name in instances
     ):
-        raise ValueError(
+        raise InputError(
             f"{where}: instances is {row['instances'][:80]!r}; expected a list of "
             "names, as ['take', 'pick-up']"
         )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmfusion.utils.errors import InputError
+
 
 @dataclass
 class TokenFeatures:
@@ -74,7 +76,7 @@ def row_repeats(rows: Mapping[str, int]) -> dict[str, int]:
     """
     most = max(rows.values())
     if any(most % count for count in rows.values()):
-        raise ValueError(f"streams have {dict(rows)} rows, expected divisors of {most}")
+        raise InputError(f"streams have {dict(rows)} rows, expected divisors of {most}")
     return {name: most // count for name, count in rows.items()}
 
 

@@ -11,6 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
+from mmfusion.utils.errors import InputError
+
 from .actions import ACTIONS
 
 TASKS = ("action", "verb", "noun")
@@ -38,7 +40,7 @@ def best_accuracy(inputs: Iterable[Hashable], labels: Iterable[Hashable]) -> flo
         groups[given][label] += 1
     total = sum(group.total() for group in groups.values())
     if total == 0:
-        raise ValueError("no clips: a ceiling needs at least one")
+        raise InputError("no clips: a ceiling needs at least one")
     right = sum(max(group.values()) for group in groups.values())
     return 100.0 * right / total
 

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import cv2
 
+from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import write_atomic
 
 from .actions import Action
@@ -99,9 +100,9 @@ def generate(
         ValueError: the folder holds something else, or a world of other parameters.
     """
     if layout not in LAYOUTS:
-        raise ValueError(f"layout is {layout!r}; expected one of {sorted(LAYOUTS)}")
+        raise InputError(f"layout is {layout!r}; expected one of {sorted(LAYOUTS)}")
     if workers < 1:
-        raise ValueError(f"workers is {workers}; expected 1 or more")
+        raise InputError(f"workers is {workers}; expected 1 or more")
     parameters = {
         "generator": "tinyego",
         "version": GENERATOR_VERSION,
@@ -133,13 +134,13 @@ def _claim(out: Path, parameters: dict[str, Any]) -> dict[str, Any] | None:
             if found["parameters"].get(key) != value
         ]
         if differs:
-            raise ValueError(
+            raise InputError(
                 f"{out} already holds a TinyEgo with other parameters: "
                 f"{', '.join(differs)}; choose another folder or remove this one"
             )
         return found if name == MANIFEST else None
     if any(out.iterdir()):
-        raise ValueError(
+        raise InputError(
             f"{out} is not empty and holds no TinyEgo ({MANIFEST} or {UNFINISHED}); "
             "choose a new or empty folder"
         )

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmfusion.utils.errors import InputError
+
 from .actions import Action, Verb
 from .plan import SPLITS, ClipPlan, Cue, SequencePlan, WorldConfig
 
@@ -108,7 +110,7 @@ def plan_films(config: WorldConfig) -> list[SequencePlan]:
         ValueError: the image has an odd side, which no MP4 of ours has.
     """
     if config.width % 2 or config.height % 2:
-        raise ValueError(
+        raise InputError(
             f"height is {config.height}, which makes images of {config.width} x"
             f" {config.height}; layout ek100 expects both even, as with 54, 64 or 72"
         )

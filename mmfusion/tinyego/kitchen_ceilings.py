@@ -14,6 +14,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
+from mmfusion.utils.errors import InputError
+
 from .actions import Action
 from .kitchen import (
     ACTIONS,
@@ -156,7 +158,7 @@ def kitchen_ceilings(contents: Sequence[tuple[int, bool]]) -> dict[str, Any]:
         ValueError: there are no clips.
     """
     if not contents:
-        raise ValueError("no clips: a ceiling needs at least one")
+        raise InputError("no clips: a ceiling needs at least one")
     actions = [ACTIONS[index] for index, _ in contents]
     result: dict[str, Any] = {
         task: {

@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import write_atomic
 
 from .actions import ACTIONS, VERBS, Action
@@ -46,7 +47,7 @@ class VideoOnlyWorld:
 
     def plan(self, config: WorldConfig) -> list[SequencePlan]:
         if config.width % 4 or config.height % 4:
-            raise ValueError(
+            raise InputError(
                 f"height is {config.height}, which makes images of {config.width} x"
                 f" {config.height}; expected multiples of 4, as with 72 or 108: equal"
                 " clips must be equal files"

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmfusion.utils.errors import InputError
+
 from .actions import ACTIONS, VERBS, Action
 
 SPLITS = ("train", "val", "test")
@@ -43,16 +45,16 @@ class WorldConfig:
         for name in ("num_val", "num_test"):
             value = getattr(self, name)
             if value < 0 or value % block:
-                raise ValueError(
+                raise InputError(
                     f"{name} is {value}; expected a multiple of {block}, so that every "
                     "twin block is complete and the ceilings hold"
                 )
         if self.num_train < 0:
-            raise ValueError(f"num_train is {self.num_train}; expected 0 or more")
+            raise InputError(f"num_train is {self.num_train}; expected 0 or more")
         if not 54 <= self.height <= 720:
-            raise ValueError(f"height is {self.height}; expected 54 to 720 pixels")
+            raise InputError(f"height is {self.height}; expected 54 to 720 pixels")
         if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}; expected 0 or more")
+            raise InputError(f"seed is {self.seed}; expected 0 or more")
 
     @property
     def width(self) -> int:

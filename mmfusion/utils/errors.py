@@ -6,7 +6,24 @@ and what to do; tools print it without a traceback.
 
 
 class MMFusionError(Exception):
-    """Base of every error of ours that a user's input, files or machine cause."""
+    """Base of every error of ours that a user's input, files or machine cause.
+
+    Attributes:
+        exit_code: of a tool that ends with it: 2 a wrong input, 3 an unreadable
+            checkpoint, 1 a run that failed.
+    """
+
+    exit_code = 2
+
+
+class InputError(MMFusionError, ValueError):
+    """An argument, a tensor or a value of a file is wrong; names it."""
+
+
+class BackendError(MMFusionError, RuntimeError):
+    """A kernel backend is not there, or cannot do what is asked of it."""
+
+    exit_code = 1
 
 
 class ConfigError(MMFusionError, ValueError):
@@ -16,6 +33,8 @@ class ConfigError(MMFusionError, ValueError):
 class CheckpointError(MMFusionError, RuntimeError):
     """A checkpoint cannot be written, read, or put into this model; names the file."""
 
+    exit_code = 3
+
 
 class WorkDirError(MMFusionError, RuntimeError):
     """A work folder belongs to another run, or another process is using it."""
@@ -23,6 +42,8 @@ class WorkDirError(MMFusionError, RuntimeError):
 
 class NonFiniteError(MMFusionError, RuntimeError):
     """A loss or a gradient is NaN or infinite; raised before the optimizer step."""
+
+    exit_code = 1
 
 
 class TrainingStopped(Exception):

@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from mmfusion.utils.errors import MMFusionError
+
 _MAX_PATH_BYTES = 4096  # Linux: PATH_MAX
 _MAX_NAME_BYTES = 255  # Linux: NAME_MAX
 _TEMP_SUFFIX = ".tmp"
@@ -22,7 +24,7 @@ _being_written: set[str] = set()  # by threads of this process
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.,\-]*:")
 
 
-class UnsafePathError(ValueError):
+class UnsafePathError(MMFusionError, ValueError):
     """A path of an annotation leaves the data root, or is not a plain path."""
 
 
@@ -89,7 +91,7 @@ def resolve_inside(
     )
 
 
-class NotAFileError(OSError):
+class NotAFileError(MMFusionError, OSError):
     """A path to be written is there already, and no file."""
 
 

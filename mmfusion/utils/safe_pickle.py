@@ -17,11 +17,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mmfusion.utils.errors import MMFusionError
+
 _DTYPE = re.compile(r"[<>=|]?(\?|[biufcSU]\d+|O\d*)")
 _WHY = "only arrays, plain values and their containers are read from a pickle"
 
 
-class UnsafePickleError(ValueError):
+class UnsafePickleError(MMFusionError, ValueError):
     """A pickle asks for more than arrays and plain values, or is damaged."""
 
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from av.video.stream import VideoStream
 
+from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.visualization.hands import draw_hands
 
@@ -36,7 +37,7 @@ def write_clip_video(
     """
     shapes = {frame.shape for frame in frames}
     if len(shapes) != 1 or fps <= 0:
-        raise ValueError(
+        raise InputError(
             f"frames, fps: got {len(frames)} frames of shapes {sorted(shapes)} at"
             f" {fps}; expected one or more of one shape, at a positive rate"
         )

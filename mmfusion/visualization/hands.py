@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from mmfusion.layouts.hand_layouts import get_layout
+from mmfusion.utils.errors import InputError
 
 # RGB; blue and orange stay apart for every kind of colour vision
 HAND_COLOURS = ((60, 140, 255), (255, 140, 30))
@@ -32,12 +33,12 @@ def draw_hands(
     """
     order = get_layout(layout)
     if joints2d.ndim != 3 or joints2d.shape[1] != order.num_joints:
-        raise ValueError(
+        raise InputError(
             f"joints2d: got shape {joints2d.shape}; layout {layout!r} expects"
             f" (h, {order.num_joints}, 2)"
         )
     if valid.shape not in (joints2d.shape[:1], joints2d.shape[:2]):
-        raise ValueError(f"valid: got {valid.shape}; expected {joints2d.shape[:2]}")
+        raise InputError(f"valid: got {valid.shape}; expected {joints2d.shape[:2]}")
     canvas = np.ascontiguousarray(image).copy()
     side = max(image.shape[:2])
     thickness, radius = max(1, round(side / 600)), max(1, round(side / 400))

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from mmfusion.datasets.caches.npz_file import read_npz
-from mmfusion.utils.errors import MediaError
+from mmfusion.utils.errors import InputError, MediaError
 from mmfusion.utils.paths import write_atomic
 
 MAX_BYTES = 2**30  # of one file, unpacked
@@ -176,9 +176,9 @@ def boxes_of_rows(
     valid = np.zeros((len(looked_at), len(names)), bool)
     for frame, name, *corners in rows:
         if name not in column:
-            raise ValueError(f"frame {frame}: name is {name!r}; expected {list(names)}")
+            raise InputError(f"frame {frame}: name is {name!r}; expected {list(names)}")
         spot = place[frame], column[name]
         if valid[spot]:
-            raise ValueError(f"frame {frame}: {name!r} comes twice")
+            raise InputError(f"frame {frame}: {name!r} comes twice")
         boxes[spot], valid[spot] = corners, True
     return BoxFile(boxes, valid, np.array(looked_at), fps, sequence, tuple(names))

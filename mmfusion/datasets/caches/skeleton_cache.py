@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import write_atomic
 
 KEYS = ("keypoint", "valid", "frame_id", "fps", "sequence")
@@ -56,18 +57,18 @@ def _check_arrays(
     keypoint: np.ndarray, valid: np.ndarray, frame_id: np.ndarray, sequence: str
 ) -> None:
     if keypoint.ndim != 4 or keypoint.shape[-1] != 3 or not len(keypoint):
-        raise ValueError(
+        raise InputError(
             f"{sequence}: keypoint is {keypoint.shape}, expected (t, h, j, 3), t > 0"
         )
     if valid.shape != keypoint.shape[:2] or frame_id.shape != keypoint.shape[:1]:
-        raise ValueError(
+        raise InputError(
             f"{sequence}: valid is {valid.shape} and frame_id {frame_id.shape},"
             f" expected {keypoint.shape[:2]} and {keypoint.shape[:1]}"
         )
     if (np.diff(frame_id) <= 0).any():
-        raise ValueError(f"{sequence}: frame_id does not rise at every step")
+        raise InputError(f"{sequence}: frame_id does not rise at every step")
     if not np.isfinite(keypoint[valid.astype(bool)]).all():
-        raise ValueError(f"{sequence}: a joint of a valid hand is not finite")
+        raise InputError(f"{sequence}: a joint of a valid hand is not finite")
 
 
 def read_valid(

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmfusion.datasets.media.video_index import first_line
 from mmfusion.datasets.media.video_reader import VideoReader
-from mmfusion.utils.errors import FrameFolderError, MediaError
+from mmfusion.utils.errors import FrameFolderError, InputError, MediaError
 
 
 class FrameFolderReader(VideoReader):
@@ -86,11 +86,11 @@ def open_frames(
         raise FrameFolderError(folder, "the frame folder does not exist")
     example = _example_name(filename_tmpl, start_index)
     if fps <= 0:
-        raise ValueError(f"fps: got {fps}; expected a positive number")
+        raise InputError(f"fps: got {fps}; expected a positive number")
     if frame_ids is not None:
         ids = np.asarray(frame_ids, dtype=np.int64)
         if ids.ndim != 1 or np.any(np.diff(ids) <= 0):
-            raise ValueError("frame_ids: expected ascending integers without repeats")
+            raise InputError("frame_ids: expected ascending integers without repeats")
     else:
         if total_frames is None:
             total_frames = _count_files(folder, filename_tmpl, start_index)
@@ -111,12 +111,12 @@ def _example_name(filename_tmpl: str, start_index: int) -> str:
     try:
         name = filename_tmpl.format(start_index)
     except (ValueError, KeyError, IndexError, AttributeError) as error:
-        raise ValueError(
+        raise InputError(
             f"filename_tmpl: got {filename_tmpl!r}; expected a format of one integer,"
             " as 'img_{:05d}.jpg'"
         ) from error
     if os.path.basename(name) != name or name in ("", ".", ".."):
-        raise ValueError(f"filename_tmpl: {filename_tmpl!r} must give a bare file name")
+        raise InputError(f"filename_tmpl: {filename_tmpl!r} must give a bare file name")
     return name
 
 

@@ -19,7 +19,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from mmfusion.datasets.media.video_index import VideoIndex, first_line, open_container
-from mmfusion.utils.errors import VideoDecodeError
+from mmfusion.utils.errors import InputError, VideoDecodeError
 
 _CLOCK = Fraction(1, 90_000)  # seconds: exact for 24, 25, 30, 50 and 60 fps
 _EPS = 1e-3  # seconds; Matroska rounds time stamps to milliseconds
@@ -53,13 +53,13 @@ class EncodeSettings:
         ):
             if getattr(self, name) < low:
                 value = getattr(self, name)
-                raise ValueError(f"{name} is {value}, expected {low} or more")
+                raise InputError(f"{name} is {value}, expected {low} or more")
         if self.crf > 51:
-            raise ValueError(f"crf is {self.crf}, expected 0 to 51")
+            raise InputError(f"crf is {self.crf}, expected 0 to 51")
         for name in ("fps", "chunk_seconds"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
-                raise ValueError(f"{name} is {value}, expected more than 0")
+                raise InputError(f"{name} is {value}, expected more than 0")
 
     def digest(self) -> str:
         """The same for equal settings only."""

@@ -20,7 +20,7 @@ from mmfusion.datasets.media.video_index import (
     read_index,
 )
 from mmfusion.datasets.media.video_reader import VideoReader
-from mmfusion.utils.errors import MediaError, VideoDecodeError
+from mmfusion.utils.errors import InputError, MediaError, VideoDecodeError
 
 __all__ = ["BACKENDS", "VideoReader", "open_frames", "open_video"]
 
@@ -229,7 +229,7 @@ def open_video(
         ImportError: decord was asked for by name and does not import.
     """
     if backend not in BACKENDS:
-        raise ValueError(f"backend: got {backend!r}; expected one of {BACKENDS}")
+        raise InputError(f"backend: got {backend!r}; expected one of {BACKENDS}")
     if backend == "decord":
         _import_decord()
     readers: dict[str, Callable[[VideoIndex, int], VideoReader]] = {

@@ -31,7 +31,7 @@ from mmfusion.datasets.media.video_encoding import (
     segments_of,
 )
 from mmfusion.datasets.media.video_index import VideoIndex, read_index
-from mmfusion.utils.errors import MediaError
+from mmfusion.utils.errors import InputError, MediaError, MMFusionError
 from mmfusion.utils.paths import write_atomic
 
 MANIFEST, SETTINGS, LOCK = "manifest.jsonl", "settings.json", ".lock"
@@ -53,7 +53,7 @@ class Job:
     target: str
 
 
-class OutputError(Exception):
+class OutputError(MMFusionError):
     """An output cannot be written: no video's fault, so the run ends."""
 
 
@@ -213,7 +213,7 @@ class OutputFolder:
             if before.get(key) != value
         ]
         if changed:
-            raise ValueError(
+            raise InputError(
                 f"{self.path} was prepared with other settings ({', '.join(changed)});"
                 " give them again, or another --out"
             )
@@ -229,7 +229,7 @@ class OutputFolder:
                 record = json.loads(line)
                 records[record["name"]] = record
             except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(
+                raise InputError(
                     f"{file}:{number} is no record of a video ({error}); delete that"
                     " line: outputs that are there are taken over"
                 ) from error

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmfusion.utils.errors import MediaError, VideoDecodeError
+from mmfusion.utils.errors import InputError, MediaError, VideoDecodeError
 
 CLAMP_SECONDS = 0.5  # labels may end a few frames after the last one that exists
 TIME_EPS = 1e-3  # Matroska rounds time stamps to milliseconds
@@ -45,7 +45,7 @@ class VideoReader(ABC):
         """
         seconds = np.asarray(seconds, dtype=np.float64).reshape(-1)
         if len(seconds) == 0:
-            raise ValueError("seconds: got none; expected one or more")
+            raise InputError("seconds: got none; expected one or more")
         low, high = seconds.min(), seconds.max()
         if not (low >= -TIME_EPS and high <= self.duration + CLAMP_SECONDS):
             reason = (

@@ -4,6 +4,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmfusion.registry import TRANSFORMS
+from mmfusion.utils.errors import InputError
 
 # how x is mirrored: in front of a camera (or a body) it changes its sign, in a picture
 # whose width is 1 it counts from the other side
@@ -32,13 +33,13 @@ class AlignSkeleton(BaseTransform):
         if "joints" not in results:
             return results
         if results.get("joints_aligned"):
-            raise ValueError("AlignSkeleton: found twice in a pipeline; expected once")
+            raise InputError("AlignSkeleton: found twice in a pipeline; expected once")
         results["joints_aligned"] = True
         if results["joints_frame"] == "image":
             self._crop(results)
         if results.get("flip"):
             if results.get("flip_direction") != "horizontal":
-                raise ValueError(
+                raise InputError(
                     f"flip_direction: got {results.get('flip_direction')!r}; expected"
                     " 'horizontal': hands have no vertical mirror image"
                 )
@@ -51,7 +52,7 @@ class AlignSkeleton(BaseTransform):
             return
         taken = results["num_clips"] * results["clip_len"]
         if len(results["imgs"]) != taken:
-            raise ValueError(
+            raise InputError(
                 f"imgs: got {len(results['imgs'])} frames after the crops; expected"
                 f" {taken}: several crops cannot share joints in image fractions"
             )
@@ -79,12 +80,12 @@ class FlipSkeleton(BaseTransform):
 
     def __init__(self, flip_prob: float = 0.5) -> None:
         if not 0 <= flip_prob <= 1:
-            raise ValueError(f"flip_prob: got {flip_prob}; expected 0 to 1")
+            raise InputError(f"flip_prob: got {flip_prob}; expected 0 to 1")
         self.flip_prob = flip_prob
 
     def transform(self, results: dict) -> dict:
         if "imgs" in results:
-            raise ValueError(
+            raise InputError(
                 "FlipSkeleton would mirror the joints but not the pictures (imgs); use"
                 " mmaction.Flip and AlignSkeleton"
             )
@@ -101,11 +102,11 @@ def mirror_hands(results: dict) -> None:
     """
     frame, joints = results["joints_frame"], results["joints"]  # (n, h, j, 3)
     if joints.shape[1] != 2:
-        raise ValueError(
+        raise InputError(
             f"joints: got {joints.shape[1]} hands; expected 2, as a flip swaps them"
         )
     if frame not in _MIRRORED_FRAMES:
-        raise ValueError(
+        raise InputError(
             f"joints_frame: got {frame!r}; a flip expects one of {_MIRRORED_FRAMES},"
             " where x points to the side"
         )

@@ -5,6 +5,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmfusion.registry import TRANSFORMS
+from mmfusion.utils.errors import InputError
 
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -38,7 +39,7 @@ class ColorJitter(BaseTransform):
         )
         for name, value in values.items():
             if not 0 <= value <= limits[name]:
-                raise ValueError(f"{name}: got {value}; expected 0 to {limits[name]}")
+                raise InputError(f"{name}: got {value}; expected 0 to {limits[name]}")
         self.ranges = values
 
     def transform(self, results: dict) -> dict:

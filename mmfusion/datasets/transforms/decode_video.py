@@ -11,6 +11,7 @@ from mmfusion.datasets.media.video_io import (
     open_video,
 )
 from mmfusion.registry import TRANSFORMS
+from mmfusion.utils.errors import InputError
 
 
 @TRANSFORMS.register_module()
@@ -39,7 +40,7 @@ class DecodeVideo(BaseTransform):
         missing_size: tuple[int, int] | None = None,
     ) -> None:
         if backend not in BACKENDS:
-            raise ValueError(f"backend: got {backend!r}; expected one of {BACKENDS}")
+            raise InputError(f"backend: got {backend!r}; expected one of {BACKENDS}")
         self.backend = backend
         self.num_threads = num_threads
         self.missing_size = missing_size
@@ -47,7 +48,7 @@ class DecodeVideo(BaseTransform):
     def transform(self, results: dict) -> dict:
         times = results["times"]
         if "video" not in times:
-            raise ValueError(
+            raise InputError(
                 f"times: got the streams {sorted(times)}; expected 'video': add it to"
                 " SampleTimes(num_frames=...)"
             )
@@ -88,7 +89,7 @@ class DecodeVideo(BaseTransform):
 
     def _missing_size(self, results: dict) -> tuple[int, int]:
         if self.missing_size is None:
-            raise ValueError(
+            raise InputError(
                 f"sample {results.get('sample_id')!r} has no video; expected one: drop"
                 " such samples by the dataset's require=['video'], or set missing_size"
             )

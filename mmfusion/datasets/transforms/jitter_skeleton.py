@@ -5,6 +5,7 @@ from mmcv.transforms import BaseTransform
 
 from mmfusion.datasets.transforms.normalize_skeleton import valid_joints
 from mmfusion.registry import TRANSFORMS
+from mmfusion.utils.errors import InputError
 
 
 @TRANSFORMS.register_module()
@@ -35,16 +36,16 @@ class JitterSkeleton(BaseTransform):
         drop_prob: float = 0.0,
     ) -> None:
         if not 0 <= scale < 1:
-            raise ValueError(f"scale: got {scale}; expected 0 <= scale < 1")
+            raise InputError(f"scale: got {scale}; expected 0 <= scale < 1")
         if not 0 <= drop_prob < 1:
-            raise ValueError(f"drop_prob: got {drop_prob}; expected 0 <= prob < 1")
+            raise InputError(f"drop_prob: got {drop_prob}; expected 0 <= prob < 1")
         if translation < 0 or noise < 0:
-            raise ValueError(
+            raise InputError(
                 f"translation, noise: got {translation}, {noise}; expected 0 or more"
             )
         angles = rotation if isinstance(rotation, tuple | list) else (0, 0, rotation)
         if len(angles) != 3 or min(angles) < 0:
-            raise ValueError(f"rotation: got {rotation}; expected one or three angles")
+            raise InputError(f"rotation: got {rotation}; expected one or three angles")
         self.scale = scale
         self.rotation = np.radians(np.asarray(angles, dtype=np.float64))
         self.translation = translation

@@ -10,6 +10,7 @@ from mmfusion.datasets.caches.box_cache import (
     take_boxes,
 )
 from mmfusion.registry import TRANSFORMS
+from mmfusion.utils.errors import InputError
 
 MAX_AGE_SECONDS = 0.5  # boxes that are older are not this moment's
 MIN_SIDE = 1e-3  # of the picture; what a crop leaves of a box may be nothing
@@ -33,16 +34,16 @@ class LoadBoxes(BaseTransform):
 
     def __init__(self, num_boxes: int | None = None, optional: bool = False) -> None:
         if num_boxes is not None and num_boxes < 1:
-            raise ValueError(f"num_boxes: got {num_boxes}; expected 1 or more")
+            raise InputError(f"num_boxes: got {num_boxes}; expected 1 or more")
         if optional and num_boxes is None:
-            raise ValueError("optional: got True; expected num_boxes with it")
+            raise InputError("optional: got True; expected num_boxes with it")
         self.num_boxes = num_boxes
         self.optional = optional
 
     def transform(self, results: dict) -> dict:
         times = results["times"].get("video")
         if times is None:
-            raise ValueError(
+            raise InputError(
                 f"times: got the streams {sorted(results['times'])}; expected 'video':"
                 " boxes belong to its frames"
             )
@@ -64,7 +65,7 @@ class LoadBoxes(BaseTransform):
         if not path:
             if self.optional:
                 return None
-            raise ValueError(
+            raise InputError(
                 f"sample {results.get('sample_id')!r} has no boxes; expected a file:"
                 " give the dataset boxes_dir, or set optional=True"
             )
@@ -92,7 +93,7 @@ class AlignBoxes(BaseTransform):
         if "boxes" not in results:
             return results
         if results.get("boxes_aligned"):
-            raise ValueError("AlignBoxes: found twice in a pipeline; expected once")
+            raise InputError("AlignBoxes: found twice in a pipeline; expected once")
         results["boxes_aligned"] = True
         boxes = results["boxes"].astype(np.float64)
         valid = results["boxes_mask"]
@@ -114,7 +115,7 @@ class AlignBoxes(BaseTransform):
         self, results: dict, boxes: np.ndarray, valid: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         if results.get("flip_direction") != "horizontal":
-            raise ValueError(
+            raise InputError(
                 f"flip_direction: got {results.get('flip_direction')!r}; expected"
                 " 'horizontal': hands have no vertical mirror image"
             )
@@ -132,7 +133,7 @@ class AlignBoxes(BaseTransform):
 def _check_one_crop(results: dict) -> None:
     taken = results["num_clips"] * results["clip_len"]
     if len(results["imgs"]) != taken:
-        raise ValueError(
+        raise InputError(
             f"imgs: got {len(results['imgs'])} frames after the crops; expected"
             f" {taken}: several crops cannot share boxes"
         )

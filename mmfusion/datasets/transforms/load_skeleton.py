@@ -10,7 +10,7 @@ from mmcv.transforms import BaseTransform
 from mmfusion.datasets.caches.npz_file import read_npz
 from mmfusion.layouts.hand_layouts import LAYOUTS
 from mmfusion.registry import TRANSFORMS
-from mmfusion.utils.errors import SkeletonError
+from mmfusion.utils.errors import InputError, SkeletonError
 
 MAX_BYTES = 2 * 2**30  # of one file, unpacked
 MAX_COORDINATE = 1e6  # metres, millimetres or pixels, nothing is further away
@@ -60,7 +60,7 @@ class LoadSkeleton(BaseTransform):
     def transform(self, results: dict) -> dict:
         times = results["times"]
         if "skeleton" not in times:
-            raise ValueError(
+            raise InputError(
                 f"times: got the streams {sorted(times)}; expected 'skeleton': add it"
                 " to SampleTimes(num_frames=...)"
             )
@@ -104,14 +104,14 @@ class LoadSkeleton(BaseTransform):
     def _shape_of(self, meta: dict, results: dict) -> tuple[int, int]:
         """(h, j) of a sample that has no skeleton."""
         if not self.optional:
-            raise ValueError(
+            raise InputError(
                 f"sample {results.get('sample_id')!r} has no skeleton; expected one:"
                 " drop such samples by the dataset's require=['skeleton'], or set"
                 " optional=True"
             )
         hands, joints = expected_shape(meta)
         if hands is None or joints is None:
-            raise ValueError(
+            raise InputError(
                 "ann_meta: metainfo.skeleton must name hands and a known layout (or"
                 f" num_joints) for samples without a skeleton; got {meta}"
             )

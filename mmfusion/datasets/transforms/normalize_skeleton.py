@@ -5,6 +5,7 @@ from mmcv.transforms import BaseTransform
 
 from mmfusion.layouts.hand_layouts import get_layout
 from mmfusion.registry import TRANSFORMS
+from mmfusion.utils.errors import InputError
 
 MODES = ("none", "wrist", "first_wrist", "bone")
 
@@ -36,11 +37,11 @@ class NormalizeSkeleton(BaseTransform):
         fill: str = "zero",
     ) -> None:
         if mode not in MODES:
-            raise ValueError(f"mode: got {mode!r}; expected one of {MODES}")
+            raise InputError(f"mode: got {mode!r}; expected one of {MODES}")
         if fill not in ("zero", "hold"):
-            raise ValueError(f"fill: got {fill!r}; expected 'zero' or 'hold'")
+            raise InputError(f"fill: got {fill!r}; expected 'zero' or 'hold'")
         if not 0 < scale < np.inf:
-            raise ValueError(f"scale: got {scale}; expected a positive number")
+            raise InputError(f"scale: got {scale}; expected a positive number")
         self.mode = mode
         self.scale = scale
         self.wrist = wrist
@@ -77,13 +78,13 @@ class NormalizeSkeleton(BaseTransform):
         wrist = self.wrist
         if wrist is None:
             if layout is None:
-                raise ValueError(
+                raise InputError(
                     "wrist: got None, and the annotation names no layout; mode"
                     f" {self.mode!r} expects one of them"
                 )
             wrist = get_layout(layout).wrist
         if not 0 <= wrist < num_joints:
-            raise ValueError(f"wrist: got {wrist}; expected 0 to {num_joints - 1}")
+            raise InputError(f"wrist: got {wrist}; expected 0 to {num_joints - 1}")
         return wrist
 
 
@@ -106,7 +107,7 @@ def _first_wrist(joints: np.ndarray, mask: np.ndarray, wrist: int) -> np.ndarray
 def _bone_length(joints: np.ndarray, mask: np.ndarray, layout: str | None) -> float:
     """Median length over the seen bones of a view; 1 where none is seen."""
     if layout is None:
-        raise ValueError("layout: the annotation names none; mode 'bone' expects one")
+        raise InputError("layout: the annotation names none; mode 'bone' expects one")
     parent, child = np.asarray(get_layout(layout).bones).T
     seen = mask[:, :, parent] & mask[:, :, child]  # (n, h, bones)
     length = np.linalg.norm(joints[:, :, child] - joints[:, :, parent], axis=-1)

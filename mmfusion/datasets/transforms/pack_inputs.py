@@ -9,6 +9,7 @@ from mmcv.transforms import BaseTransform
 from mmfusion.datasets.transforms.normalize_skeleton import valid_joints
 from mmfusion.registry import TRANSFORMS
 from mmfusion.structures import ActionDataSample
+from mmfusion.utils.errors import InputError
 
 # what says of a sample where it is from, what was asked and what was seen of it
 META_KEYS = (
@@ -51,7 +52,7 @@ class PackInputs(BaseTransform):
         meta_keys: Sequence[str] = (),
     ) -> None:
         if isinstance(streams, str) or not streams:
-            raise ValueError(f"streams: got {streams!r}; expected a list of names")
+            raise InputError(f"streams: got {streams!r}; expected a list of names")
         self.streams = tuple(streams)
         self.meta_keys = tuple(meta_keys)
 
@@ -88,7 +89,7 @@ def _pack_video(results: dict) -> dict[str, torch.Tensor]:
     count = results["clip_len"]
     shapes = {frame.shape for frame in frames}
     if len(shapes) > 1 or frames[0].dtype != np.uint8 or len(frames) % count:
-        raise ValueError(
+        raise InputError(
             f"imgs: got {len(frames)} frames, {frames[0].dtype}, of shapes {shapes};"
             f" expected a multiple of {count}, uint8, all of one shape (h, w, 3)"
         )
@@ -112,7 +113,7 @@ def _pack_skeleton(results: dict) -> dict[str, torch.Tensor]:
     mask = valid_joints(joints, results["joints_valid"]).reshape(shape)  # (v, n, J)
     joints = joints.astype(np.float32).reshape(*shape, channels)  # (v, n, J, 3)
     if not np.isfinite(joints[mask]).all():
-        raise ValueError(
+        raise InputError(
             f"joints of sample {results.get('sample_id')!r}: a valid one is not finite;"
             " look at the transforms after LoadSkeleton"
         )
@@ -127,7 +128,7 @@ def _pack_array(results: dict, stream: str) -> dict[str, torch.Tensor]:
     """A stream of a user's own transform, or tokenised text."""
     value = results.get(stream)
     if not isinstance(value, np.ndarray | torch.Tensor):
-        raise ValueError(
+        raise InputError(
             f"streams: {stream!r} is {type(value).__name__} at the end of the pipeline;"
             " expected an array (v, ...) that one of its transforms writes"
         )
@@ -146,7 +147,7 @@ def _match_views(name: str, value: torch.Tensor, views: int) -> torch.Tensor:
     if len(value) in (1, views):
         return value
     if views % len(value):
-        raise ValueError(f"{name}: got {len(value)} views; expected 1 or {views}")
+        raise InputError(f"{name}: got {len(value)} views; expected 1 or {views}")
     return value.repeat(views // len(value), *[1] * (value.ndim - 1))
 
 

@@ -4,6 +4,7 @@ from mmcv.transforms import BaseTransform
 
 from mmfusion.layouts.camera import project
 from mmfusion.registry import TRANSFORMS
+from mmfusion.utils.errors import InputError
 
 
 @TRANSFORMS.register_module()
@@ -28,12 +29,12 @@ class ProjectSkeleton(BaseTransform):
             return results
         camera = results.get("camera")
         if camera is None:
-            raise ValueError(
+            raise InputError(
                 f"sample {results.get('sample_id')!r} has no camera; expected fx, fy,"
                 " cx, cy, width and height in its record"
             )
         if results["joints_frame"] != "camera":
-            raise ValueError(
+            raise InputError(
                 f"joints_frame: got {results['joints_frame']!r}; expected 'camera'"
             )
         pixels, in_front = project(results["joints"], camera)  # (n, h, j, 2), (n, h, j)

@@ -8,6 +8,7 @@ from mmcv.transforms import BaseTransform
 from PIL import Image, ImageEnhance, ImageOps
 
 from mmfusion.registry import TRANSFORMS
+from mmfusion.utils.errors import InputError
 
 MAX_LEVEL = 10.0
 Fill = tuple[int, int, int]
@@ -111,7 +112,7 @@ class RandAugment(BaseTransform):
         fill: Fill = (128, 128, 128),
     ) -> None:
         if num_ops < 0 or magnitude_std < 0 or magnitude < 0:
-            raise ValueError(
+            raise InputError(
                 f"magnitude: got {magnitude}, num_ops {num_ops}, magnitude_std"
                 f" {magnitude_std}; expected none below 0"
             )
@@ -122,7 +123,7 @@ class RandAugment(BaseTransform):
     def transform(self, results: dict) -> dict:
         for key in ("boxes", "joints"):
             if results.get(key) is not None:
-                raise ValueError(
+                raise InputError(
                     f"the sample has {key!r}, which RandAugment would leave where they"
                     " were; expected pictures alone"
                 )

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from mmcv.transforms import BaseTransform
 
 from mmfusion.registry import TRANSFORMS
+from mmfusion.utils.errors import InputError
 
 
 @TRANSFORMS.register_module()
@@ -27,14 +28,14 @@ class RepeatAugment(BaseTransform):
 
     def __init__(self, num_repeats: int, transforms: Sequence[Mapping]) -> None:
         if num_repeats < 1:
-            raise ValueError(f"num_repeats: got {num_repeats}; expected 1 or more")
+            raise InputError(f"num_repeats: got {num_repeats}; expected 1 or more")
         self.num_repeats = num_repeats
         self.transforms = [TRANSFORMS.build(dict(config)) for config in transforms]
 
     def transform(self, results: dict) -> dict:
         for key in ("boxes", "joints"):
             if results.get(key) is not None:
-                raise ValueError(
+                raise InputError(
                     f"the sample has {key!r}, which would follow the last repeat only;"
                     " expected pictures alone"
                 )

@@ -8,6 +8,7 @@ from mmcv.transforms import BaseTransform
 from mmfusion.datasets.media.video_reader import TIME_EPS
 from mmfusion.datasets.transforms.sample_times import SampleTimes
 from mmfusion.registry import TRANSFORMS
+from mmfusion.utils.errors import InputError
 
 TAU_A = 1.0  # seconds
 TAU_O = 64 / 30  # seconds: 64 frames at 30 a second
@@ -76,16 +77,16 @@ class SampleObservedFrames(BaseTransform):
         legacy_inavit: bool = False,
     ) -> None:
         if tau_a < 0 and not allow_action:
-            raise ValueError(
+            raise InputError(
                 f"tau_a: got {tau_a}; expected 0 or more: the window must end before"
                 " the action starts. allow_action=True permits to look into it"
             )
         if not tau_o > 0:
-            raise ValueError(f"tau_o: got {tau_o}; expected more than 0 seconds")
+            raise InputError(f"tau_o: got {tau_o}; expected more than 0 seconds")
         if num_clips < 1:
-            raise ValueError(f"num_clips: got {num_clips}; expected 1 or more")
+            raise InputError(f"num_clips: got {num_clips}; expected 1 or more")
         if drop not in DROP:
-            raise ValueError(f"drop: got {drop!r}; expected one of {DROP}")
+            raise InputError(f"drop: got {drop!r}; expected one of {DROP}")
         frames = dict(video=16) if num_frames is None else dict(num_frames)
         self.sampler = SampleTimes(frames, mode=mode)
         self.tau_a = float(tau_a)
@@ -115,7 +116,7 @@ class SampleObservedFrames(BaseTransform):
         """
         start = record.get("start_sec")
         if start is None:
-            raise ValueError(
+            raise InputError(
                 f"sample {record.get('sample_id') or record.get('id')!r} has no"
                 " start_sec; expected the second at which its action begins"
             )

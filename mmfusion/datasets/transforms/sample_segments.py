@@ -6,6 +6,7 @@ from mmcv.transforms import BaseTransform
 from mmfusion.datasets.media.video_index import read_index
 from mmfusion.datasets.transforms.sample_times import clip_span
 from mmfusion.registry import TRANSFORMS
+from mmfusion.utils.errors import InputError
 
 RULES = ("rounded", "floored")
 MODES = ("random", "uniform")
@@ -44,12 +45,12 @@ class SampleSegments(BaseTransform):
         num_views: int = 1,
     ) -> None:
         if rule not in RULES or mode not in MODES:
-            raise ValueError(
+            raise InputError(
                 f"rule: got {rule!r}, mode {mode!r}; expected one of {RULES} and"
                 f" {MODES}"
             )
         if num_frames < 1 or num_views < 1:
-            raise ValueError(
+            raise InputError(
                 f"num_frames: got {num_frames}, num_views {num_views}; expected 1 or"
                 " more"
             )
@@ -107,9 +108,9 @@ class SampleWindow(BaseTransform):
         num_views: int = 1,
     ) -> None:
         if mode not in MODES:
-            raise ValueError(f"mode: got {mode!r}; expected one of {MODES}")
+            raise InputError(f"mode: got {mode!r}; expected one of {MODES}")
         if num_frames < 2 or num_views < 1 or not seconds > 0:
-            raise ValueError(
+            raise InputError(
                 f"num_frames: got {num_frames}, num_views {num_views}, seconds"
                 f" {seconds}; expected 2 or more, 1 or more, above 0"
             )
@@ -147,7 +148,7 @@ def frame_times(results: dict) -> np.ndarray:
         rate = results["index_fps"]
         every = np.arange(max(1, int(np.ceil(end * rate - 1e-6)))) / rate
     else:
-        raise ValueError(
+        raise InputError(
             f"sample {results.get('sample_id')!r} has no video file and no index_fps;"
             " expected one of them to count its frames by"
         )

@@ -7,6 +7,7 @@ from mmcv.transforms import BaseTransform
 
 from mmfusion.datasets.media.video_index import read_index
 from mmfusion.registry import TRANSFORMS
+from mmfusion.utils.errors import InputError
 
 MODES = ("random", "uniform")
 
@@ -47,19 +48,19 @@ class SampleTimes(BaseTransform):
         window: tuple[float, float] = (1.0, 1.0),
     ) -> None:
         if not num_frames or min(num_frames.values()) < 1:
-            raise ValueError(
+            raise InputError(
                 f"num_frames: got {dict(num_frames)}; expected 1 or more a stream"
             )
         if mode not in MODES:
-            raise ValueError(f"mode: got {mode!r}; expected one of {MODES}")
+            raise InputError(f"mode: got {mode!r}; expected one of {MODES}")
         if num_views < 1:
-            raise ValueError(f"num_views: got {num_views}; expected 1 or more")
+            raise InputError(f"num_views: got {num_views}; expected 1 or more")
         if len(window) != 2 or not 0 < window[0] <= window[1] <= 1:
-            raise ValueError(
+            raise InputError(
                 f"window: got {window}; expected (low, high), 0 < low <= high <= 1"
             )
         if mode == "uniform" and tuple(window) != (1, 1):
-            raise ValueError(f"window: got {window}; mode 'uniform' takes (1, 1)")
+            raise InputError(f"window: got {window}; mode 'uniform' takes (1, 1)")
         self.num_frames = dict(num_frames)
         self.mode = mode
         self.num_views = num_views
@@ -116,7 +117,7 @@ def clip_span(results: dict) -> tuple[float, float]:
     end = results.get("end_sec")
     end = _source_end(results) if end is None else float(end)
     if not start < end:
-        raise ValueError(
+        raise InputError(
             f"sample {results.get('sample_id')!r}: start_sec {start} and end_sec {end};"
             " expected a clip of more than zero seconds"
         )
@@ -133,7 +134,7 @@ def _source_end(results: dict) -> float:
     data = results.get("skeleton_data")
     if data is not None:
         return len(data["keypoint"]) / (fps or 1.0)
-    raise ValueError(
+    raise InputError(
         f"sample {results.get('sample_id')!r}: end_sec is missing, and there is neither"
         " a video nor total_frames with index_fps to take it from"
     )

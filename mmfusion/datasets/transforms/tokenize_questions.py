@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from mmfusion.questions.records import MASK
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils import hugging_face
+from mmfusion.utils.errors import InputError
 
 
 @TRANSFORMS.register_module()
@@ -41,9 +42,9 @@ class TokenizeQuestions(BaseTransform):
         question_tasks: Sequence[str] = ("verb", "noun"),
     ) -> None:
         if max_length < 3:
-            raise ValueError(f"max_length: got {max_length}; expected 3 or more")
+            raise InputError(f"max_length: got {max_length}; expected 3 or more")
         if isinstance(question_tasks, str) or not question_tasks:
-            raise ValueError(
+            raise InputError(
                 f"question_tasks: got {question_tasks!r}; expected a list of tasks"
             )
         load_tokenizer(tokenizer)  # a wrong name shows here, not in a worker
@@ -75,10 +76,10 @@ class TokenizeQuestions(BaseTransform):
     def _question(self, results: dict, task: str) -> str:
         text = results.get("text") or {}
         if not isinstance(text, dict):
-            raise ValueError("TokenizeQuestions: found twice; expected once a pipeline")
+            raise InputError("TokenizeQuestions: found twice; expected once a pipeline")
         question = text.get(f"{task}_question")
         if not question:
-            raise ValueError(
+            raise InputError(
                 f"sample {results.get('sample_id')!r} has no {task}_question; expected"
                 " one in the text of its record: give the dataset its file of questions"
                 " (questions='generic' asks the same of every clip)"
@@ -107,10 +108,10 @@ def load_tokenizer(source: str) -> Any:
     try:
         tokenizer = hugging_face.load_tokenizer(source)
     except OSError as error:  # a dataset would take it for a broken clip
-        raise ValueError(f"tokenizer: {error}") from error
+        raise InputError(f"tokenizer: {error}") from error
     for token in ("pad_token", "mask_token"):
         if getattr(tokenizer, token) is None:
-            raise ValueError(
+            raise InputError(
                 f"tokenizer: {source!r} has no {token}; expected that of a masked"
                 " language model such as RoBERTa or BERT"
             )

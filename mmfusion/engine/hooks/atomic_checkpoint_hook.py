@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmfusion.engine.hooks.monitored import find_metric
 from mmfusion.engine.runner.work_dir import FINISHED, resumable_checkpoints
 from mmfusion.registry import HOOKS
-from mmfusion.utils.errors import CheckpointError
+from mmfusion.utils.errors import CheckpointError, InputError
 from mmfusion.weights.files import write_text_atomic
 
 RULES = {"greater": operator.gt, "less": operator.lt}
@@ -50,13 +50,13 @@ class AtomicCheckpointHook(Hook):
         on_save_error: str = "raise",
     ) -> None:
         if rule not in RULES:
-            raise ValueError(f"rule is {rule!r}, expected one of {list(RULES)}")
+            raise InputError(f"rule is {rule!r}, expected one of {list(RULES)}")
         if on_save_error not in ("raise", "continue"):
-            raise ValueError(
+            raise InputError(
                 f"on_save_error is {on_save_error!r}, expected 'raise' or 'continue'"
             )
         if interval < 1 or max_keep_ckpts == 0 or max_keep_ckpts < -1:
-            raise ValueError(
+            raise InputError(
                 f"interval {interval} and max_keep_ckpts {max_keep_ckpts} must be at "
                 "least 1 (max_keep_ckpts may be -1: all)"
             )

@@ -12,11 +12,14 @@ from mmengine.hooks import Hook
 from mmfusion.datasets.error_policy import BadSample, bad_samples_of
 from mmfusion.engine.runner.distributed import gather_json
 from mmfusion.registry import HOOKS
+from mmfusion.utils.errors import MMFusionError
 from mmfusion.utils.paths import write_atomic
 
 
-class TooManyBadSamplesError(RuntimeError):
+class TooManyBadSamplesError(MMFusionError, RuntimeError):
     """More clips are broken than the dataset's ``on_error.max_bad`` allows."""
+
+    exit_code = 1
 
 
 @HOOKS.register_module()

@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 
 from mmfusion.engine.hooks.monitored import find_metric
 from mmfusion.registry import HOOKS
+from mmfusion.utils.errors import InputError
 
 
 @HOOKS.register_module()
@@ -33,9 +34,9 @@ class EarlyStopHook(Hook):
         rule: str = "greater",
     ) -> None:
         if rule not in ("greater", "less"):
-            raise ValueError(f"rule is {rule!r}, expected 'greater' or 'less'")
+            raise InputError(f"rule is {rule!r}, expected 'greater' or 'less'")
         if patience < 1 or min_delta < 0:
-            raise ValueError(
+            raise InputError(
                 f"patience must be at least 1 and min_delta at least 0, got {patience} "
                 f"and {min_delta}"
             )

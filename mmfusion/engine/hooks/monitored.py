@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from mmfusion.utils.errors import InputError
+
 
 def find_metric(metrics: Mapping[str, float] | None, name: str, option: str) -> float:
     """The value of ``name``, or of the one key that ends with ``/<name>``.
@@ -25,7 +27,7 @@ def find_metric(metrics: Mapping[str, float] | None, name: str, option: str) -> 
     depth = min((key.count("/") for key in found), default=0)
     found = [key for key in found if key.count("/") == depth]
     if len(found) != 1:
-        raise ValueError(
+        raise InputError(
             f"{option} is {name!r}, the validation measured {sorted(metrics)}"
         )
     return float(metrics[found[0]])

@@ -5,6 +5,7 @@ from typing import Any
 from mmengine.hooks import Hook
 
 from mmfusion.registry import HOOKS
+from mmfusion.utils.errors import InputError
 
 
 @HOOKS.register_module()
@@ -21,7 +22,7 @@ class ParamLogHook(Hook):
 
     def __init__(self, *, interval: int = 1) -> None:
         if interval < 1:
-            raise ValueError(f"interval must be at least 1, got {interval}")
+            raise InputError(f"interval must be at least 1, got {interval}")
         self.interval = interval
 
     def after_train_iter(

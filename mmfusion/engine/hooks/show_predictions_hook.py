@@ -56,10 +56,14 @@ class ShowPredictionsHook(Hook):
     ) -> None:
         """Draw the samples of a batch whose turn it is; video is (b, v, 3, t, h, w)."""
         video = data_batch["inputs"].get("video")
-        if video is None:
+        if video is None or any(clip.ndim != 5 for clip in video):
+            shapes = {
+                name: tuple(value[0].shape)
+                for name, value in data_batch["inputs"].items()
+            }
             raise ConfigError(
                 "--show and --show-dir draw on the stream 'video', this config has "
-                f"{sorted(data_batch['inputs'])}"
+                f"{shapes}; expected a video of (v, 3, t, h, w)"
             )
         for clip, sample in zip(video, outputs or [], strict=True):
             if self._seen % self.interval == 0:

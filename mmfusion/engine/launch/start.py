@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from mmfusion.engine.runner.work_dir import (
 from mmfusion.utils.errors import (
     CheckpointError,
     ConfigError,
+    MMFusionError,
     NonFiniteError,
     WorkDirError,
 )
@@ -152,41 +153,27 @@ def fail_clearly(debug: bool) -> Iterator[Failure]:
 def _explained(error: Exception, failure: Failure) -> str | None:
     """The message for ``error``, its code set; None leaves it as it is."""
     failure.code = 2
-    if isinstance(error, CheckpointError):
-        failure.code = 3
+    if isinstance(error, MMFusionError):
+        failure.code = error.exit_code
+    if isinstance(error, CheckpointError | ConfigError | NonFiniteError | WorkDirError):
         return str(error)
-    if isinstance(error, NonFiniteError):
-        failure.code = 1
-        return str(error)
-    if isinstance(error, ConfigError | WorkDirError):
-        return str(error)
-    frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, TypeError | KeyError) and failure.config is not None:
         text = explain_build_error(failure.config, error)
         if text is not None:
             return text
-    # our own checks of what a user gave name the value themselves
-    raised_by_us = frames and f"{os.sep}mmfusion{os.sep}" in frames[-1].filename
-    ours = type(error).__module__.startswith("mmfusion.")
-    if not (ours or isinstance(error, OSError)) and not (
-        raised_by_us and isinstance(error, ValueError)
-    ):
-        return _of_building(error, frames)
-    if not isinstance(error, ValueError | OSError):
-        failure.code = 1
+    if not isinstance(error, MMFusionError | OSError):
+        return _of_building(error)
     name = type(error).__name__
     # from a worker of a loader comes its whole traceback, the message last
     return f"{name}: {str(error).rpartition(f'{name}: ')[2].strip()}"
 
 
-def _of_building(
-    error: Exception, frames: Sequence[traceback.FrameSummary]
-) -> str | None:
+def _of_building(error: Exception) -> str | None:
     """The message where a part of the config was refused; None for any other error."""
     building = any(
         f"{os.sep}mmengine{os.sep}" in frame.filename
         and (frame.name == "from_cfg" or frame.name.startswith("build_"))
-        for frame in frames
+        for frame in traceback.extract_tb(error.__traceback__)
     )
     refusals = TypeError | KeyError | ValueError | AssertionError
     if not building or not isinstance(error, refusals):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mmfusion.registry import OPTIM_WRAPPERS
-from mmfusion.utils.errors import NonFiniteError
+from mmfusion.utils.errors import InputError, NonFiniteError
 
 _DTYPES = {None: None, "float32": None, "bfloat16": torch.bfloat16}
 
@@ -42,7 +42,7 @@ class FusionOptimWrapper(OptimWrapper):
         dtype: str | None = None,
     ) -> None:
         if accumulative_counts < 1:
-            raise ValueError(
+            raise InputError(
                 f"optim_wrapper.accumulative_counts is {accumulative_counts}, expected"
                 " 1 or more"
             )
@@ -51,12 +51,12 @@ class FusionOptimWrapper(OptimWrapper):
             known = list(inspect.signature(self.clip_func).parameters)[1:]
             unknown = sorted(set(self.clip_grad_kwargs) - set(known))
             if unknown:
-                raise ValueError(
+                raise InputError(
                     f"optim_wrapper.clip_grad has unknown keys {unknown}, expected some"
                     f" of {['type', *known]}"
                 )
         if dtype not in _DTYPES:
-            raise ValueError(
+            raise InputError(
                 f"optim_wrapper.dtype is {dtype!r}, expected one of {list(_DTYPES)} "
                 "(float16 would need loss scaling)"
             )

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from mmfusion.engine.runner.nonfinite import explain
 from mmfusion.engine.runner.run_state import get_rng_state, preserved_rng, set_rng_state
 from mmfusion.registry import LOOPS
-from mmfusion.utils.errors import NonFiniteError, TrainingStopped
+from mmfusion.utils.errors import InputError, NonFiniteError, TrainingStopped
 
 
 @LOOPS.register_module()
@@ -47,7 +47,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         dynamic_intervals: list[tuple[int, int]] | None = None,
     ) -> None:
         if max_epochs < 1:
-            raise ValueError(
+            raise InputError(
                 f"train_cfg.max_epochs is {max_epochs}, expected 1 or more"
             )
         super().__init__(
@@ -55,7 +55,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         )
         self.epoch_length = len(self.dataloader)
         if self.epoch_length == 0:
-            raise ValueError(
+            raise InputError(
                 f"train_dataloader has no batch: {len(self.dataloader.dataset)} samples"
             )
         self.was_stopped = False

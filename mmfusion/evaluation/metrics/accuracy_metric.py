@@ -9,6 +9,7 @@ from mmengine.evaluator import BaseMetric
 from mmfusion.evaluation.functional import mean_class_accuracy, topk_correct
 from mmfusion.evaluation.predictions import Predictions, from_rows, prediction_row
 from mmfusion.registry import METRICS
+from mmfusion.utils.errors import InputError
 
 
 @METRICS.register_module()
@@ -45,9 +46,9 @@ class AccuracyMetric(BaseMetric):
     ) -> None:
         super().__init__(collect_device, prefix)
         if isinstance(tasks, str):
-            raise ValueError(f"tasks: got {tasks!r}, expected a list of names")
+            raise InputError(f"tasks: got {tasks!r}, expected a list of names")
         if not topk or min(topk) < 1:
-            raise ValueError(f"topk: got {topk!r}, expected positive numbers")
+            raise InputError(f"topk: got {topk!r}, expected positive numbers")
         self.tasks = None if tasks is None else tuple(tasks)
         self.topk = tuple(topk)
         self.joint_tasks = dict(joint_tasks or {})
@@ -76,7 +77,7 @@ class AccuracyMetric(BaseMetric):
 def _scored(predictions: Predictions, task: str) -> tuple[np.ndarray, np.ndarray]:
     """Scores (n, k) and labels (n,) of a task."""
     if task not in predictions.score:
-        raise ValueError(
+        raise InputError(
             f"tasks: the model gives no scores for {task!r}, only for "
             f"{sorted(predictions.score)}"
         )

@@ -25,6 +25,7 @@ from mmfusion.evaluation.ek100 import (
 from mmfusion.evaluation.functional import Interval
 from mmfusion.evaluation.predictions import Predictions, from_rows, prediction_row
 from mmfusion.registry import METRICS
+from mmfusion.utils.errors import InputError
 
 _KINDS = ("recognition", "anticipation")
 _PROTOCOL = ("tau_a", "tau_o", "sampling")
@@ -80,13 +81,13 @@ class EpicKitchensMetric(BaseMetric):
     ) -> None:
         super().__init__(collect_device, prefix)
         if task not in _KINDS:
-            raise ValueError(f"task is {task!r}, expected one of {list(_KINDS)}")
+            raise InputError(f"task is {task!r}, expected one of {list(_KINDS)}")
         if action_from not in (None, "head", "pairs"):
-            raise ValueError(
+            raise InputError(
                 f"action_from is {action_from!r}, expected 'head', 'pairs' or None"
             )
         if len(supervision) != 3:
-            raise ValueError(
+            raise InputError(
                 f"supervision is {supervision!r}, expected three levels: pre-training, "
                 "labels, data"
             )
@@ -154,7 +155,7 @@ def protocol_of(metas: Sequence[Mapping[str, Any]]) -> list[str]:
     sources = {str(meta["question_source"]) for meta in metas if _has_source(meta)}
     without = sum(not _has_source(meta) for meta in metas)
     if sources and without:
-        raise ValueError(
+        raise InputError(
             f"{without} of {len(metas)} segments have no question_source, the "
             "others have; expected questions for all of them, or for none"
         )
@@ -162,7 +163,7 @@ def protocol_of(metas: Sequence[Mapping[str, Any]]) -> list[str]:
     for key in _PROTOCOL:
         values = {meta.get(key) for meta in metas}
         if len(values) > 1:
-            raise ValueError(f"{key} differs between segments: {values}")
+            raise InputError(f"{key} differs between segments: {values}")
         value = values.pop()
         if isinstance(value, str):
             parts.append(f"{key}={value}")
@@ -196,12 +197,12 @@ def _scores(
     for task, value in score.items():
         bad = np.flatnonzero(~np.isfinite(value).all(axis=1))
         if bad.size:
-            raise ValueError(
+            raise InputError(
                 f"sample {predictions.ids[bad[0]]!r} has a {task} score that is not "
                 "finite"
             )
     if "action" in score and dataset.get("action_pairs") is None:
-        raise ValueError(
+        raise InputError(
             "the model scores actions, but the dataset's metainfo has no action_pairs "
             "(verb and noun of each action)"
         )
@@ -215,7 +216,7 @@ def _scores(
         or noun is None
         or (action_from == "head" and "action" not in score)
     ):
-        raise ValueError(
+        raise InputError(
             f"the model gives scores for {sorted(score)}, expected verb and noun, or "
             f"action (action_from is {action_from!r})"
         )
@@ -232,7 +233,7 @@ def _segments(predictions: Predictions, metas: Sequence[Mapping[str, Any]]) -> S
     for name, meta in zip(predictions.ids, metas, strict=True):
         missing = [k for k in ("video_id", "participant_id") if k not in meta]
         if missing:
-            raise ValueError(
+            raise InputError(
                 f"sample {name!r} has no {missing} in its metainfo; expected a record "
                 "whose 'extra' has them, from which PackInputs takes them"
             )

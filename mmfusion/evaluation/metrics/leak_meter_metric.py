@@ -11,6 +11,7 @@ from mmengine.logging import MMLogger
 from mmfusion.evaluation.leak_meter import AskedClips, Leak, measure_leak
 from mmfusion.questions.records import ORACLE_SOURCES
 from mmfusion.registry import DATASETS, METRICS
+from mmfusion.utils.errors import InputError
 
 _GENERIC = "generic"  # EpicKitchensDataset's name for the two fixed questions
 
@@ -54,7 +55,7 @@ class LeakMeterMetric(BaseMetric):
         super().__init__(collect_device, prefix)
         given = sorted({"pipeline", "data_root", "questions"} & set(train))
         if given:
-            raise ValueError(
+            raise InputError(
                 f"train has {given}, expected a dataset without them: the root is that "
                 "of the evaluated dataset, the file that of the argument questions"
             )
@@ -74,7 +75,7 @@ class LeakMeterMetric(BaseMetric):
     def compute_metrics(self, results: list) -> dict[str, float]:
         """The text-only reader's accuracies, percent; none without questions."""
         if self._dataset is None:
-            raise ValueError(
+            raise InputError(
                 "LeakMeterMetric has no dataset: it is for FusionRunner, or call "
                 "set_dataset()"
             )
@@ -118,7 +119,7 @@ class LeakMeterMetric(BaseMetric):
         )
         clips = asked_clips(dataset)
         if clips is None:
-            raise ValueError(f"train: {file} has no questions for labelled clips")
+            raise InputError(f"train: {file} has no questions for labelled clips")
         return clips, f"{len(clips)} training clips"
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mmfusion.models.layers import QuickGELU, check_clip, run_block
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
+from mmfusion.utils.errors import InputError
 
 ARCHITECTURES = {
     "nano": dict(embed_dims=64, depth=2, num_heads=4, patch_size=16),
@@ -111,14 +112,14 @@ class CLIPViT(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         if arch not in ARCHITECTURES or act not in _ACTIVATIONS:
-            raise ValueError(
+            raise InputError(
                 f"arch is {arch!r} and act {act!r}, expected one of"
                 f" {list(ARCHITECTURES)} and one of {list(_ACTIVATIONS)}"
             )
         sizes = ARCHITECTURES[arch]
         patch, self.embed_dims = sizes["patch_size"], sizes["embed_dims"]
         if img_size % patch:
-            raise ValueError(
+            raise InputError(
                 f"img_size is {img_size}, expected a multiple of {patch}, the side of"
                 f" a patch of {arch!r}"
             )

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
+from mmfusion.utils.errors import InputError
 
 
 @MODELS.register_module()
@@ -47,7 +48,7 @@ class MMActionBackbone(BaseModule):
         """
         tokens, cls = _tokens_and_cls(self.backbone(x))
         if tokens.shape[-1] != self.embed_dims:
-            raise ValueError(
+            raise InputError(
                 f"{type(self.backbone).__name__} gives width {tokens.shape[-1]},"
                 f" embed_dims says {self.embed_dims}"
             )
@@ -66,7 +67,7 @@ def _tokens_and_cls(out: object) -> tuple[Tensor, Tensor | None]:
             out = out[-1]  # the last stage
     if not isinstance(out, Tensor) or out.dim() not in (2, 3, 5):
         what = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-        raise ValueError(
+        raise InputError(
             f"the backbone gave {what}, expected (b, d), (b, l, d) or (b, d, t, h, w)"
         )
     if out.dim() == 5:

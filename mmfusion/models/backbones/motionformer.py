@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mmfusion.models.layers import check_clip, run_block
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
+from mmfusion.utils.errors import InputError
 
 ARCHITECTURES = {
     "nano": dict(embed_dims=64, depth=3, num_heads=4),
@@ -149,9 +150,9 @@ class Motionformer(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         if arch not in ARCHITECTURES:
-            raise ValueError(f"arch is {arch!r}, expected one of {list(ARCHITECTURES)}")
+            raise InputError(f"arch is {arch!r}, expected one of {list(ARCHITECTURES)}")
         if img_size % PATCH_SIZE or num_frames % TUBELET_SIZE:
-            raise ValueError(
+            raise InputError(
                 f"img_size={img_size} must be a multiple of {PATCH_SIZE}, and"
                 f" num_frames={num_frames} of {TUBELET_SIZE}"
             )

@@ -18,6 +18,7 @@ from mmfusion.models.backbones.motionformer import (
 )
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
+from mmfusion.utils.errors import InputError
 
 OBJECT_LAYERS = {"nano": (1,), "base": (1, 6, 10)}
 
@@ -301,13 +302,13 @@ class ORViT(Motionformer):
         shape = tuple(boxes.shape)
         fits = boxes.dim() == 4 and shape[:2] == (batch, frames) and shape[3] == 4
         if not fits or shape[2] > self.num_objects:
-            raise ValueError(
+            raise InputError(
                 f"boxes have shape {shape}, expected ({batch}, {frames}, o, 4) with at"
                 f" most o={self.num_objects}"
             )
         if not boxes.is_meta:  # without content where operations are only counted
             low, high = float(boxes.min()), float(boxes.max())
             if not (low >= 0 and high <= 1):
-                raise ValueError(f"boxes reach from {low} to {high}, expected 0..1")
+                raise InputError(f"boxes reach from {low} to {high}, expected 0..1")
         missing = self.num_objects - shape[2]
         return F.pad(boxes.float(), (0, 0, 0, missing))

@@ -15,6 +15,7 @@ from mmfusion.models.layers import (
 )
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
+from mmfusion.utils.errors import InputError
 
 # widths and depths of the published weights; paper A's 198 and 386 are misprints
 ARCHITECTURES = {
@@ -82,9 +83,9 @@ class VideoMamba(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         if arch not in ARCHITECTURES:
-            raise ValueError(f"arch is {arch!r}, expected one of {list(ARCHITECTURES)}")
+            raise InputError(f"arch is {arch!r}, expected one of {list(ARCHITECTURES)}")
         if img_size % patch_size or num_frames % tubelet_size:
-            raise ValueError(
+            raise InputError(
                 f"img_size={img_size} must be a multiple of patch_size={patch_size},"
                 f" num_frames={num_frames} of tubelet_size={tubelet_size}"
             )

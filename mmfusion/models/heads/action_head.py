@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmfusion.models.heads.classification_head import ClassificationHead
 from mmfusion.registry import MODELS
+from mmfusion.utils.errors import InputError
 
 
 @MODELS.register_module()
@@ -52,19 +53,19 @@ class ActionHead(ClassificationHead):
         rows = read_pairs(pairs) if isinstance(pairs, str) else pairs
         table = torch.as_tensor(rows, device="cpu")  # its content, whatever the device
         if table.dim() != 2 or table.shape[1] != 2 or table.is_floating_point():
-            raise ValueError(
+            raise InputError(
                 f"pairs is {table.dtype} {tuple(table.shape)}, expected whole numbers"
                 " (k, 2), verb and noun of each action"
             )
         if len(table.unique(dim=0)) != len(table):
-            raise ValueError("pairs has the same verb and noun twice")
+            raise InputError("pairs has the same verb and noun twice")
         super().__init__(
             len(table), in_dims, drop_rate=drop_rate, loss=loss, init_cfg=init_cfg
         )
         most = (table.amax(0) + 1).tolist()
         self.counts = {"verb": num_verbs or most[0], "noun": num_nouns or most[1]}
         if table.min() < 0 or most > list(self.counts.values()):
-            raise ValueError(
+            raise InputError(
                 f"pairs reach from {int(table.min())} to verb {most[0] - 1}, noun"
                 f" {most[1] - 1}, expected 0.. within {self.counts}"
             )
@@ -90,17 +91,17 @@ def read_pairs(path: str) -> list[tuple[int, int]]:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"pairs is {path!r}, which cannot be read: {error}; for EPIC-KITCHENS-100"
             " run tools/data/ek100/prepare.py, or give RULSTM's actions.csv"
         ) from None
     if not rows or not {"verb", "noun"} <= set(rows[0]):
-        raise ValueError(
+        raise InputError(
             f"{path} has the columns {sorted(rows[0]) if rows else []}, expected verb"
             " and noun, and id where rows are not in order"
         )
     if "id" in rows[0]:
         rows.sort(key=lambda row: int(row["id"]))
         if [int(row["id"]) for row in rows] != list(range(len(rows))):
-            raise ValueError(f"{path}: expected the ids 0..{len(rows) - 1}, each once")
+            raise InputError(f"{path}: expected the ids 0..{len(rows) - 1}, each once")
     return [(int(row["verb"]), int(row["noun"])) for row in rows]

@@ -13,6 +13,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmfusion.registry import MODELS
+from mmfusion.utils.errors import InputError
 
 _START = math.log(1 / 0.07)  # CLIP's temperature
 _MOST = math.log(100.0)
@@ -87,7 +88,7 @@ class AnswerHead(BaseModule):
             class_names = Path(class_names).read_text(encoding="utf-8").splitlines()
         names = tuple(class_names)
         if not all(names) or not names or len(set(names)) < len(names):
-            raise ValueError(f"class_names is {names}, expected names, each once")
+            raise InputError(f"class_names is {names}, expected names, each once")
         embeddings = F.normalize(MODELS.build(self.embedder)(names), dim=-1)  # (k, c)
         self.class_embeddings = embeddings.to(self.class_embeddings.device)
         self.class_names = names

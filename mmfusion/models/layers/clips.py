@@ -7,11 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmfusion.utils.errors import InputError
+
 
 def check_clip(x: Tensor, shape: Sequence[int]) -> None:
     """Raise ValueError unless x is (b, *shape), the size a backbone was built for."""
     if tuple(x.shape[1:]) != tuple(shape):
-        raise ValueError(
+        raise InputError(
             f"video has shape {tuple(x.shape)}, expected (b, *{tuple(shape)})"
         )
 

@@ -20,6 +20,7 @@ from mmfusion.ops import (
     project,
     selective_state_update,
 )
+from mmfusion.utils.errors import InputError
 
 _DT_RANGE = (1e-3, 1e-1)  # what softplus(dt bias) is drawn from, log-uniformly
 _DT_FLOOR = 1e-4
@@ -76,7 +77,7 @@ class MambaMixer(BaseModule):
     ) -> None:
         super().__init__()
         if bidirectional and not with_A:
-            raise ValueError("with_A=False is for one direction: a shared A is one A")
+            raise InputError("with_A=False is for one direction: a shared A is one A")
         self.d_inner = expand * d_model
         self.d_state = d_state
         self.dt_rank = dt_rank or math.ceil(d_model / 16)
@@ -126,7 +127,7 @@ class MambaMixer(BaseModule):
             ValueError: the mixer is bidirectional, so it cannot read a stream.
         """
         if self.bidirectional:
-            raise ValueError(
+            raise InputError(
                 "a bidirectional mixer reads whole sequences; streaming needs"
                 " bidirectional=False"
             )
@@ -163,7 +164,7 @@ class MambaMixer(BaseModule):
     def _inner(self, suffix: str, A_log: Tensor | None) -> InnerParameters:
         """The parameters of one direction, with the A that it was given."""
         if (A_log is None) is not self.with_A:
-            raise ValueError(
+            raise InputError(
                 f"A_log is {'not ' if A_log is None else ''}given to a MambaMixer with"
                 f" with_A={self.with_A}, expected it with with_A=False only"
             )

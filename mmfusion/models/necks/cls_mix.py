@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmfusion.models.layers import MambaMixer
 from mmfusion.registry import MODELS
+from mmfusion.utils.errors import InputError
 
 
 def mix_by_logits(cls: Tensor, logits: Tensor, present: Tensor | None) -> Tensor:
@@ -123,7 +124,7 @@ class ContextMix(BaseModule):
     ) -> None:
         super().__init__()
         if embed_dims % (num_streams - 1):
-            raise ValueError(
+            raise InputError(
                 f"embed_dims={embed_dims} is not a multiple of num_streams - 1 ="
                 f" {num_streams - 1}, one part for each logit"
             )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmfusion.models.layers import build_blocks, forward_blocks
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures, match_rows
+from mmfusion.utils.errors import InputError
 
 CLS_POSITIONS = ("front", "middle", "end")
 
@@ -61,19 +62,19 @@ class CLSMixFusion(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         if cls_position not in CLS_POSITIONS:
-            raise ValueError(
+            raise InputError(
                 f"cls_position is {cls_position!r}, expected one of {CLS_POSITIONS}"
             )
         if cls_position != "end" and not bidirectional:
-            raise ValueError(
+            raise InputError(
                 f"cls_position={cls_position!r} needs bidirectional=True: in one"
                 " direction only a token at the end has read all the others"
             )
         if len(set(streams)) != len(streams) or len(streams) < 2:
-            raise ValueError(f"streams is {streams}, expected two or more names")
+            raise InputError(f"streams is {streams}, expected two or more names")
         unknown = set(in_dims or {}) - set(streams)
         if unknown:
-            raise ValueError(f"in_dims names {sorted(unknown)}, expected {streams}")
+            raise InputError(f"in_dims names {sorted(unknown)}, expected {streams}")
         self.streams = tuple(streams)
         self.embed_dims = embed_dims
         self.cls_position = cls_position
@@ -141,7 +142,7 @@ class CLSMixFusion(BaseModule):
     def _stream(self, feats: dict[str, TokenFeatures], name: str) -> TokenFeatures:
         """One stream at width d, with the tokens that are not real set to zero."""
         if name not in feats:
-            raise ValueError(
+            raise InputError(
                 f"the neck fuses {self.streams}, but the encoders give {sorted(feats)}"
             )
         stream = feats[name]
@@ -150,7 +151,7 @@ class CLSMixFusion(BaseModule):
             project = self.projections[name]
             tokens, cls = project(tokens), None if cls is None else project(cls)
         if tokens.shape[-1] != self.embed_dims:
-            raise ValueError(
+            raise InputError(
                 f"stream {name!r} has width {tokens.shape[-1]}, the neck"
                 f" {self.embed_dims}: give in_dims={{{name!r}: {tokens.shape[-1]}}}"
             )

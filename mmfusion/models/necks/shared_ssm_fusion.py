@@ -14,6 +14,7 @@ from mmfusion.models.layers import MambaMixer, new_A_log
 from mmfusion.models.necks.stream_inputs import VIDEO_AND_TEXT, StreamInputs
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures, row_repeats
+from mmfusion.utils.errors import InputError
 
 POOLINGS = ("mean", "last")
 
@@ -139,7 +140,7 @@ class SharedSSMFusion(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         if pooling not in POOLINGS:
-            raise ValueError(f"pooling is {pooling!r}, expected one of {POOLINGS}")
+            raise InputError(f"pooling is {pooling!r}, expected one of {POOLINGS}")
         self.embed_dims = embed_dims
         self.pooling = pooling
         self.count_padding = count_padding

@@ -10,6 +10,7 @@ from mmengine.model import BaseModule, ModuleDict
 from torch import Tensor, nn
 
 from mmfusion.structures import TokenFeatures
+from mmfusion.utils.errors import InputError
 
 # paper B's two streams: the video as it is, the text through its MLP
 VIDEO_AND_TEXT: Mapping[str, Mapping] = MappingProxyType(
@@ -55,7 +56,7 @@ class StreamInputs(BaseModule):
         mlps = {}
         for name, options in streams.items():
             if set(options) - _OPTIONS:
-                raise ValueError(
+                raise InputError(
                     f"streams[{name!r}] is {dict(options)}, expected some of"
                     f" {sorted(_OPTIONS)}"
                 )
@@ -63,12 +64,12 @@ class StreamInputs(BaseModule):
             if options.get("mlp", False):
                 mlps[name] = stream_mlp(width, embed_dims)
             elif width != embed_dims:
-                raise ValueError(
+                raise InputError(
                     f"streams[{name!r}] has in_dims={width}, the neck"
                     f" embed_dims={embed_dims}: give the stream mlp=True"
                 )
         if not self.names:
-            raise ValueError("streams is empty, expected the settings of one or more")
+            raise InputError("streams is empty, expected the settings of one or more")
         self.mlps = ModuleDict(mlps)
 
     def forward(self, feats: Mapping[str, TokenFeatures]) -> dict[str, TokenFeatures]:
@@ -105,12 +106,12 @@ class StreamInputs(BaseModule):
 
     def _checked(self, feats: Mapping[str, TokenFeatures], name: str) -> TokenFeatures:
         if name not in feats:
-            raise ValueError(
+            raise InputError(
                 f"the neck fuses {self.names}, but the encoders give {sorted(feats)}"
             )
         width = feats[name].tokens.shape[-1]
         if width != self.in_dims[name]:
-            raise ValueError(
+            raise InputError(
                 f"stream {name!r} has width {width}, the neck expects"
                 f" {self.in_dims[name]}: give streams[{name!r}] in_dims={width}"
             )

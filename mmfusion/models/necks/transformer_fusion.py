@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mmfusion.models.necks.stream_inputs import VIDEO_AND_TEXT, StreamInputs
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures, match_rows
+from mmfusion.utils.errors import InputError
 
 INPUTS = ("pooled", "tokens")
 _MLP_RATIO = 4
@@ -116,9 +117,9 @@ class TransformerFusion(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         if inputs not in INPUTS:
-            raise ValueError(f"inputs is {inputs!r}, expected one of {INPUTS}")
+            raise InputError(f"inputs is {inputs!r}, expected one of {INPUTS}")
         if embed_dims % num_heads:
-            raise ValueError(
+            raise InputError(
                 f"embed_dims={embed_dims} is not a multiple of num_heads={num_heads}"
             )
         self.embed_dims, self.pooled = embed_dims, inputs == "pooled"
@@ -170,7 +171,7 @@ class TransformerFusion(BaseModule):
         tokens, mask = stream.sequence
         batch, length = tokens.shape[:2]
         if length + 1 > self.pos_embed.shape[1]:
-            raise ValueError(
+            raise InputError(
                 f"stream {self.inputs.names[index]!r} has {length} tokens and a CLS"
                 f" token, expected at most num_positions={self.pos_embed.shape[1]}"
             )

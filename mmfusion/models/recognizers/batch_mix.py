@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmfusion.registry import MODELS
 from mmfusion.structures import ActionDataSample
+from mmfusion.utils.errors import InputError
 
 
 @MODELS.register_module()
@@ -47,12 +48,12 @@ class BatchMix(BaseModule):
     ) -> None:
         super().__init__()
         if min(mixup_alpha, cutmix_alpha) < 0 or mixup_alpha == cutmix_alpha == 0:
-            raise ValueError(
+            raise InputError(
                 f"mixup_alpha={mixup_alpha}, cutmix_alpha={cutmix_alpha}: expected"
                 " none below and not both 0"
             )
         if not (0 <= prob <= 1 and 0 <= cutmix_prob <= 1):
-            raise ValueError(f"prob={prob}, cutmix_prob={cutmix_prob}: expected 0..1")
+            raise InputError(f"prob={prob}, cutmix_prob={cutmix_prob}: expected 0..1")
         self.mixup_alpha, self.cutmix_alpha = mixup_alpha, cutmix_alpha
         self.prob = prob
         if mixup_alpha == 0 or cutmix_alpha == 0:

@@ -7,6 +7,7 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from mmfusion.registry import MODELS
+from mmfusion.utils.errors import InputError
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -45,7 +46,7 @@ class MultiModalPreprocessor(BaseDataPreprocessor):
         if video is None:
             return data
         if video.dtype != torch.uint8:
-            raise ValueError(f"video has dtype {video.dtype}, expected torch.uint8")
+            raise InputError(f"video has dtype {video.dtype}, expected torch.uint8")
         video = (video.float() - self.mean) / self.std
         data = {**data, "inputs": {**data["inputs"], "video": video}}
         return self.batch_mix(data) if training and self.batch_mix else data

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmfusion.registry import MODELS
 from mmfusion.structures import ActionDataSample, TokenFeatures
+from mmfusion.utils.errors import InputError
 
 MASK_SUFFIX = "_mask"
 MODES = ("tensor", "loss", "predict")
@@ -64,15 +65,15 @@ class MultiModalRecognizer(BaseModel):
         preprocessor = data_preprocessor or dict(type="MultiModalPreprocessor")
         super().__init__(MODELS.build(preprocessor), init_cfg)
         if not encoders or (neck is None and len(encoders) > 1):
-            raise ValueError(
+            raise InputError(
                 f"encoders are {sorted(encoders)} and neck is {neck}: expected one"
                 " encoder without a neck, or a neck that fuses several"
             )
         unknown = set(frozen) - set(encoders)
         if unknown:
-            raise ValueError(f"frozen names {sorted(unknown)}, expected {[*encoders]}")
+            raise InputError(f"frozen names {sorted(unknown)}, expected {[*encoders]}")
         if questions not in QUESTIONS:
-            raise ValueError(f"questions is {questions!r}, expected one of {QUESTIONS}")
+            raise InputError(f"questions is {questions!r}, expected one of {QUESTIONS}")
         self.questions = questions
         self.question_tasks = tuple(question_tasks)
         self.encoders = ModuleDict(_build_all(encoders))
@@ -115,7 +116,7 @@ class MultiModalRecognizer(BaseModel):
                 that are not those of ``question_tasks``.
         """
         if mode not in MODES:
-            raise ValueError(f"mode is {mode!r}, expected one of {MODES}")
+            raise InputError(f"mode is {mode!r}, expected one of {MODES}")
         logits, views = self._logits(inputs)
         if mode == "tensor":
             return logits
@@ -123,7 +124,7 @@ class MultiModalRecognizer(BaseModel):
         self._check_questions(samples)
         batch = len(next(iter(logits.values()))) // views
         if len(samples) != batch:
-            raise ValueError(
+            raise InputError(
                 f"data_samples: got {len(samples)}, expected {batch}, one for each"
                 f" sample of the batch in mode {mode!r}"
             )
@@ -147,7 +148,7 @@ class MultiModalRecognizer(BaseModel):
         fused = fused.unflatten(0, (rows, -1))  # (b v, q, d)
         count = fused.shape[1]
         if count not in (1, len(self.question_tasks)):
-            raise ValueError(
+            raise InputError(
                 f"the text has {count} questions a sample, expected 1 or one for each"
                 f" of question_tasks={self.question_tasks}"
             )
@@ -169,7 +170,7 @@ class MultiModalRecognizer(BaseModel):
         for sample in samples:
             tasks = sample.metainfo.get("question_tasks")
             if tasks is not None and tuple(tasks) != self.question_tasks:
-                raise ValueError(
+                raise InputError(
                     f"sample {sample.metainfo.get('sample_id')!r} has the questions of"
                     f" {tuple(tasks)}, the model expects {self.question_tasks}"
                 )
@@ -184,7 +185,7 @@ class MultiModalRecognizer(BaseModel):
         read = [name for main, extra in wanted.items() for name in (main, *extra)]
         missing = [name for name in read if name not in inputs]
         if missing:
-            raise ValueError(
+            raise InputError(
                 f"the batch holds {sorted(inputs)}, but the model's encoders read"
                 f" {missing} too: add the stream to PackInputs(streams=...)"
             )
@@ -248,7 +249,7 @@ def _fold_views(name: str, x: Tensor | None, views: int) -> Tensor | None:
     if x.shape[1] == 1:
         x = x.expand(-1, views, *x.shape[2:])
     if x.shape[1] != views:
-        raise ValueError(f"{name} has {x.shape[1]} views, expected 1 or {views}")
+        raise InputError(f"{name} has {x.shape[1]} views, expected 1 or {views}")
     return x.flatten(0, 1)
 
 
@@ -263,7 +264,7 @@ def _labels(
     for sample in samples:
         label = sample.get(f"{kind}_{task}")
         if label is None or not 0 <= int(label) < num_classes:
-            raise ValueError(
+            raise InputError(
                 f"sample {sample.metainfo.get('sample_id')!r} has"
                 f" {task} label {label}, expected 0..{num_classes - 1}"
             )

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
+from mmfusion.utils.errors import InputError
 
 
 @MODELS.register_module()
@@ -61,7 +62,7 @@ class MMActionSkeleton(BaseModule):
         out = self.backbone(joints.contiguous())  # (b, m, d, t', j)
         tokens = out.mean(dim=(1, 4)).transpose(1, 2)  # (b, t', d)
         if tokens.shape[-1] != self.embed_dims:
-            raise ValueError(
+            raise InputError(
                 f"{type(self.backbone).__name__} gives width {tokens.shape[-1]},"
                 f" embed_dims says {self.embed_dims}"
             )

@@ -12,6 +12,7 @@ from mmfusion.models.backbones.video_mamba import ARCHITECTURES
 from mmfusion.models.layers import build_blocks, forward_blocks, init_vision_mamba
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
+from mmfusion.utils.errors import InputError
 
 TOKENS = ("frame", "hand", "joint")
 
@@ -59,11 +60,11 @@ class SkeletonMamba(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         if arch not in ARCHITECTURES:
-            raise ValueError(f"arch is {arch!r}, expected one of {list(ARCHITECTURES)}")
+            raise InputError(f"arch is {arch!r}, expected one of {list(ARCHITECTURES)}")
         if tokens not in TOKENS:
-            raise ValueError(f"tokens is {tokens!r}, expected one of {TOKENS}")
+            raise InputError(f"tokens is {tokens!r}, expected one of {TOKENS}")
         if num_joints % num_hands:
-            raise ValueError(
+            raise InputError(
                 f"num_joints={num_joints} is not a multiple of num_hands={num_hands}"
             )
         self.embed_dims: int = ARCHITECTURES[arch]["embed_dims"]
@@ -110,12 +111,12 @@ class SkeletonMamba(BaseModule):
             ValueError: x or the mask has another size than the model was built for.
         """
         if tuple(x.shape[1:]) != self.input_shape:
-            raise ValueError(
+            raise InputError(
                 f"skeleton has shape {tuple(x.shape)}, expected"
                 f" (b, *{self.input_shape})"
             )
         if mask is not None and mask.shape != x.shape[:3]:
-            raise ValueError(
+            raise InputError(
                 f"skeleton_mask has shape {tuple(mask.shape)}, expected"
                 f" {tuple(x.shape[:3])}"
             )

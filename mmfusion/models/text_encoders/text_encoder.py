@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
-from mmfusion.utils.errors import CheckpointError
+from mmfusion.utils.errors import CheckpointError, InputError
 from mmfusion.utils.hugging_face import import_transformers, load_local
 
 MODES = ("frozen", "tuned", "embeddings")
@@ -90,11 +90,11 @@ class TextEncoder(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         if mode not in MODES:
-            raise ValueError(f"mode is {mode!r}, expected one of {MODES}")
+            raise InputError(f"mode is {mode!r}, expected one of {MODES}")
         if summary is None:
             summary = "mean" if mode == "embeddings" else "first"
         if summary not in SUMMARIES:
-            raise ValueError(f"summary is {summary!r}, expected one of {SUMMARIES}")
+            raise InputError(f"summary is {summary!r}, expected one of {SUMMARIES}")
         self.pretrained, self.revision = pretrained, revision
         self.mode, self.summary = mode, summary
         self.config = self._find_config(hf_config)
@@ -130,7 +130,7 @@ class TextEncoder(BaseModule):
         try:
             tokens, pooled = self._run(x, mask)  # (b q, l, d), (b q, d) or None
         except IndexError as error:
-            raise ValueError(
+            raise InputError(
                 f"text has token ids up to {int(x.max())}, expected 0.."
                 f"{self.config.vocab_size - 1}: the tokenizer is not this encoder's"
             ) from error
@@ -167,7 +167,7 @@ class TextEncoder(BaseModule):
         elif self.pretrained is not None:
             config = load_local(configs, self.pretrained, self.revision)
         else:
-            raise ValueError("pretrained and hf_config are both None, expected one")
+            raise InputError("pretrained and hf_config are both None, expected one")
         if self.mode == "embeddings":
             config.num_hidden_layers = 0
         return config
@@ -179,13 +179,13 @@ class TextEncoder(BaseModule):
         if "add_pooling_layer" in arguments:
             return {"add_pooling_layer": self.summary == "pooler"}
         if self.summary == "pooler":
-            raise ValueError(f"a {self.config.model_type} encoder has no pooler")
+            raise InputError(f"a {self.config.model_type} encoder has no pooler")
         return {}
 
     def _build(self) -> nn.Module:
         """The encoder with random weights, or its embedding layer alone."""
         if self.mode == "embeddings" and self.summary == "pooler":
-            raise ValueError("summary='pooler' needs the encoder, not its embeddings")
+            raise InputError("summary='pooler' needs the encoder, not its embeddings")
         kind = import_transformers().AutoModel
         return self._part(kind.from_config(self.config, **self._options()))
 
@@ -194,7 +194,7 @@ class TextEncoder(BaseModule):
         if self.mode != "embeddings":
             return model
         if not hasattr(model, "embeddings"):
-            raise ValueError(
+            raise InputError(
                 f"a {self.config.model_type} encoder has no part named embeddings;"
                 " expected mode 'frozen' or 'tuned'"
             )
@@ -226,20 +226,20 @@ class TextEncoder(BaseModule):
 
     def _check(self, x: Tensor, mask: Tensor | None) -> None:
         if self._waits_for_weights:
-            raise RuntimeError(
+            raise CheckpointError(
                 f"TextEncoder still has random weights: call init_weights() to load"
                 f" {self.pretrained}, or load a checkpoint"
             )
         if x.dim() != 3 or x.dtype != torch.int64:
-            raise ValueError(
+            raise InputError(
                 f"text is {x.dtype} {tuple(x.shape)}, expected int64 (b, q, l)"
             )
         if mask is not None and mask.shape != x.shape:
-            raise ValueError(
+            raise InputError(
                 f"text_mask has shape {tuple(mask.shape)}, expected {tuple(x.shape)}"
             )
         if self.num_positions is not None and x.shape[-1] > self.num_positions:
-            raise ValueError(
+            raise InputError(
                 f"text has {x.shape[-1]} tokens a question, expected at most"
                 f" {self.num_positions}, the encoder's positions"
             )

@@ -27,6 +27,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from mmfusion.utils.errors import MMFusionError
+
 try:
     import fcntl
 except ImportError:  # no such locks here: builds at once are all done, the last stays
@@ -63,7 +65,7 @@ _OTHER = {"generic": ("", "")}
 Say = Callable[[str], None]
 
 
-class BuildError(RuntimeError):
+class BuildError(MMFusionError, RuntimeError):
     """No library, and none can be built; the text says why and what mends it."""
 
 

@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from mmfusion.ops.cpu.build import ISA_VARIABLE, BuildError, open_library
+from mmfusion.utils.errors import BackendError
 
 ABI = 4  # MMF_ABI
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
@@ -226,7 +227,7 @@ def _get() -> ctypes.CDLL:
     if _library is None:
         missing_reason()
     if _library is None:
-        raise RuntimeError(f"the cpu backend is not available: {_reason}")
+        raise BackendError(f"the cpu backend is not available: {_reason}")
     return _library
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mmfusion.questions.clips import Clip
+from mmfusion.utils.errors import MMFusionError
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,11 @@ class Answer:
     fault: str | None = None
 
 
-class NoAnswerError(RuntimeError):
+class NoAnswerError(MMFusionError, RuntimeError):
     """A request that brought no answer, after all its repetitions; another may."""
 
 
-class WriterDownError(RuntimeError):
+class WriterDownError(MMFusionError, RuntimeError):
     """No request can succeed: a wrong key, no such model, no such address."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from mmfusion.questions.writers.base import Answer, NoAnswerError, WriterDownError
 from mmfusion.questions.writers.prompted import Message
+from mmfusion.utils.errors import InputError
 
 _SYSTEM_END = "\n\nAnswer:\n"
 
@@ -68,7 +69,7 @@ class HuggingFaceBackend:
             )
         except (OSError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())[:300]
-            raise ValueError(
+            raise InputError(
                 f"--model {model!r} cannot be loaded: {reason}. Expected a folder or "
                 "hub id of a causal language model with safetensors and a tokenizer"
             ) from error

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from mmfusion.questions.writers.base import Answer, NoAnswerError, WriterDownError
 from mmfusion.questions.writers.pacing import LONGEST_WAIT, Pacer, retry_after
 from mmfusion.questions.writers.prompted import Message
+from mmfusion.utils.errors import InputError
 
 RESPONSE_FORMATS = ("json_schema", "json_object", "text")
 _NO_KEY = "no-key-is-needed"
@@ -69,12 +70,12 @@ class OpenAIBackend:
         response_format: str = "json_schema",
     ) -> None:
         if response_format not in RESPONSE_FORMATS:
-            raise ValueError(
+            raise InputError(
                 f"response_format is {response_format!r}; expected one of "
                 f"{RESPONSE_FORMATS}"
             )
         if not timeout > 0 or retries < 0 or max_tokens < 0:
-            raise ValueError(
+            raise InputError(
                 f"timeout is {timeout}, retries {retries}, max_tokens {max_tokens}; "
                 "expected timeout above 0, the others 0 or more"
             )
@@ -154,7 +155,7 @@ class OpenAIBackend:
         """What a completion says; ValueError if it is none."""
         choices = getattr(response, "choices", None)
         if not choices or getattr(choices[0], "message", None) is None:
-            raise ValueError(f"an answer of another protocol: {str(response)!r}")
+            raise InputError(f"an answer of another protocol: {str(response)!r}")
         choice, usage = choices[0], getattr(response, "usage", None)
         text = choice.message.content
         refusal = getattr(choice.message, "refusal", None)
@@ -183,22 +184,22 @@ def _checked_key(key: str | None, name: str, base_url: str | None) -> str | None
     if base_url is not None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(
+            raise InputError(
                 f"base_url is {base_url.rpartition('@')[2]!r}; expected an address as "
                 "http://localhost:8000/v1"
             )
         if parts.username or parts.password:
-            raise ValueError(
+            raise InputError(
                 "base_url holds a user name or password, which would be logged; put "
                 f"the key into the environment variable {name}"
             )
     if not key and base_url is None:
-        raise ValueError(
+        raise InputError(
             f"the environment variable {name} is not set; the key is read from the "
             f"environment only: export {name}=..."
         )
     if key and (not key.isascii() or not key.isprintable() or key != key.strip()):
-        raise ValueError(f"the key in {name} has characters that no key has")
+        raise InputError(f"the key in {name} has characters that no key has")
     return key or None
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from mmfusion.questions.writers.base import NoAnswerError
+from mmfusion.utils.errors import InputError
 
 LONGEST_WAIT = 300.0  # seconds; a server that asks for more gets no further request
 _FIRST_WAIT, _LONGEST_BACK_OFF = 0.5, 60.0
@@ -30,7 +31,7 @@ class Pacer:
         first_wait: float = _FIRST_WAIT,
     ) -> None:
         if requests_per_minute is not None and not requests_per_minute > 0:
-            raise ValueError(
+            raise InputError(
                 f"requests_per_minute is {requests_per_minute}; expected above 0"
             )
         self._interval = 60.0 / requests_per_minute if requests_per_minute else 0.0

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from mmfusion.questions.clips import Clip
 from mmfusion.questions.parsing import QUESTION_SCHEMA
 from mmfusion.questions.writers.base import Answer
+from mmfusion.utils.errors import InputError
 
 PROMPT_FOLDER = Path(__file__).resolve().parent.parent / "prompts"
 _FIELDS = {
@@ -52,12 +53,12 @@ class Prompts:
             try:
                 text = path.read_text(encoding="utf-8")
             except FileNotFoundError:
-                raise ValueError(
+                raise InputError(
                     f"{path}: no such prompt; expected the files {sorted(_FIELDS)}"
                 ) from None
             template = Template(text)
             if not template.is_valid() or not set(template.get_identifiers()) <= fields:
-                raise ValueError(
+                raise InputError(
                     f"{path}: it has fields that are not filled; expected "
                     f"{sorted('$' + field for field in fields)}, and $$ for a dollar"
                 )

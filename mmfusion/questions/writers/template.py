@@ -15,6 +15,7 @@ from mmfusion.questions.masking import AnswerMatcher, Masker
 from mmfusion.questions.parsing import matchers_of
 from mmfusion.questions.records import MASK
 from mmfusion.questions.writers.base import Answer
+from mmfusion.utils.errors import InputError
 
 HINTS = ("category", "none")
 _VERSION = 1
@@ -128,7 +129,7 @@ class TemplateWriter:
 
     def __init__(self, masker: Masker, hint: str = "category", seed: int = 0) -> None:
         if hint not in HINTS:
-            raise ValueError(f"hint is {hint!r}; expected one of {HINTS}")
+            raise InputError(f"hint is {hint!r}; expected one of {HINTS}")
         self.masker = masker
         self.hint = hint
         self.seed = seed
