@@ -9,210 +9,43 @@ multiplication being two; "MACs" is half of that, which most papers call FLOPs. 
 codes: 0 done, 2 wrong command.
 """
 
-import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import torch
-from flops import count_flops, num_parameters
-from report import NONE, Grid
 from rich.console import Console
 
-from mmfusion.models import (
-    MLPFusion,
-    SharedSSMFusion,
-    TextEncoder,
-    TransformerFusion,
-)
-from mmfusion.structures import TokenFeatures
+from mmfusion.analysis.fusers import VIDEO_TOKENS, WIDTH, fusers, table_3, table_4
+from mmfusion.utils.commands import command_parser, positive
 from mmfusion.utils.paths import write_atomic
-
-# Table 3: verb, noun and action top-1 with ORViT, percent
-ACCURACY = {
-    "MLP": (62.8, 51.6, 39.6),
-    "Transformer 6x4": (62.9, 51.9, 40.0),
-    "Transformer 12x12": (62.5, 51.8, 39.5),
-    "MambaVL": (69.1, 63.9, 48.6),
-}
-# Table 4: G and millions of parameters of the whole model
-ORVIT = (405.0, 148.0)
-WHOLE = {"Transformer 12x12": (413.5, 242.0), "MambaVL": (413.0, 157.0)}
-WIDTH = 768
-ROBERTA_WIDTH = 768
-VIDEO_TOKENS = 1568  # 8 x 14 x 14, beside the CLS token
-KINDS: dict[str, tuple[Callable, dict[str, Any]]] = {
-    "MLP": (MLPFusion, {}),
-    "Transformer 6x4": (
-        TransformerFusion,
-        dict(depth=6, num_heads=4, inputs="pooled"),
-    ),
-    "Transformer 12x12": (
-        TransformerFusion,
-        dict(depth=12, num_heads=12, inputs="pooled"),
-    ),
-    "Transformer 6x4, all tokens": (
-        TransformerFusion,
-        dict(depth=6, num_heads=4, inputs="tokens"),
-    ),
-    "Transformer 12x12, all tokens": (
-        TransformerFusion,
-        dict(depth=12, num_heads=12, inputs="tokens"),
-    ),
-    "MambaVL": (SharedSSMFusion, {}),
-}
-_MILLION, _BILLION = 1e6, 1e9
-
-
-@dataclass(frozen=True)
-class Fuser:
-    """One row: what it is and what it costs.
-
-    Attributes:
-        name: as in Table 3. tokens: that it reads of a clip with one question.
-        parameters: without the text's MLP. text_mlp: those of the MLP.
-        flops: of the fuser, all questions. text_flops: of the text encoder before it.
-    """
-
-    name: str
-    tokens: int
-    parameters: int
-    text_mlp: int
-    flops: float
-    text_flops: float
-
-
-def fusers(
-    width: int, video_tokens: int, text_tokens: int, questions: int
-) -> list[Fuser]:
-    """Every row of Table 3, and the Transformers on all tokens.
-
-    The pooled ones read RoBERTa's pooled output, which needs its 12 layers; the others
-    read its input embeddings, as released.
-    """
-
-    def features() -> tuple[dict[str, TokenFeatures]]:
-        video = torch.empty(1, video_tokens, width), torch.empty(1, width)
-        text = torch.empty(questions, text_tokens, ROBERTA_WIDTH)
-        return ({"video": TokenFeatures(*video), "text": TokenFeatures(text)},)
-
-    streams = {"video": {}, "text": {"mlp": True, "in_dims": ROBERTA_WIDTH}}
-    rows = []
-    for name, (kind, options) in KINDS.items():
-        if width % options.get("num_heads", 1):
-            continue
-        with torch.device("meta"):
-            neck: Any = kind(width, streams=streams, **options).eval()
-        pooled = kind is MLPFusion or options.get("inputs") == "pooled"
-        text_mlp = num_parameters(neck.inputs)
-        rows.append(
-            Fuser(
-                name=name,
-                tokens=2 if pooled else 1 + video_tokens + text_tokens,
-                parameters=num_parameters(neck) - text_mlp,
-                text_mlp=text_mlp,
-                flops=count_flops(neck, features)[""],
-                text_flops=roberta_flops(text_tokens, questions) if pooled else 0.0,
-            )
-        )
-    return rows
-
-
-@cache
-def roberta_flops(text_tokens: int, questions: int) -> float:
-    """Of RoBERTa's layers and pooler."""
-    with torch.device("meta"):
-        model = TextEncoder(summary="pooler").eval().model
-
-    def call() -> tuple[torch.Tensor]:
-        return (torch.zeros(questions, text_tokens, dtype=torch.int64),)
-
-    return count_flops(model, call)[""]
-
-
-def table_3(rows: Sequence[Fuser], width: int) -> Grid:
-    """What each fuser costs, and the paper's accuracies with it."""
-    head = ["fuser", "tokens", "params M", "+ text MLP", "GFLOPs", "GMACs"]
-    head += ["text encoder", "paper: verb", "noun", "action"]
-    body = []
-    for row in rows:
-        accuracy = ACCURACY.get(row.name) if width == WIDTH else None
-        body.append(
-            [
-                row.name,
-                str(row.tokens),
-                f"{row.parameters / _MILLION:.2f}",
-                f"{(row.parameters + row.text_mlp) / _MILLION:.2f}",
-                f"{row.flops / _BILLION:.2f}",
-                f"{row.flops / 2 / _BILLION:.2f}",
-                f"{row.text_flops / _BILLION:.2f}",
-                *(map(str, accuracy) if accuracy else [NONE] * 3),
-            ]
-        )
-    title = f"Table 3: fusers at width {width}, of one clip with its questions"
-    return Grid(title, head, body)
-
-
-def table_4(rows: Sequence[Fuser]) -> Grid:
-    """The paper's ORViT with each fuser, as we count it and as the paper does.
-
-    Its GFLOPs are taken for multiply-adds, as ORViT's authors count.
-    """
-    head = ["model", "G (ours)", "G (paper)", "params M (ours)", "params M (paper)"]
-    body = [["ORViT", NONE, f"{ORVIT[0]:g}", NONE, f"{ORVIT[1]:g}"]]
-    for row in rows:
-        cost = (row.flops + row.text_flops) / 2 / _BILLION
-        parameters = (row.parameters + row.text_mlp) / _MILLION
-        paper = WHOLE.get(row.name)
-        body.append(
-            [
-                f"ORViT + {row.name}",
-                f"{ORVIT[0] + cost:.1f}",
-                f"{paper[0]:g}" if paper else NONE,
-                f"{ORVIT[1] + parameters:.0f}",
-                f"{paper[1]:g}" if paper else NONE,
-            ]
-        )
-    title = "Table 4: the paper's ORViT plus our fuser (with text encoder, in MACs)"
-    return Grid(title, head, body)
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--width", type=int, default=WIDTH, help="of the video tokens (%(default)s)")
-    add(
-        "--video-tokens",
-        type=int,
-        default=VIDEO_TOKENS,
-        help="beside the CLS token (%(default)s; ViT-B 3136, ViT-L 4096)",
-    )
-    add("--text-tokens", type=int, default=40, help="of a question (%(default)s)")
-    add("--questions", type=int, default=2, help="of a clip (%(default)s)")
-    add("--json", type=Path, metavar="FILE", help="write the numbers there too")
-    args = parser.parse_args(argv)
-    for name in ("width", "video_tokens", "text_tokens", "questions"):
-        if getattr(args, name) < 1:
-            option = name.replace("_", "-")
-            parser.error(f"--{option} is {getattr(args, name)}, expected 1 or more")
-    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parse_args(argv)
+    parser = command_parser(__doc__)
+    add = parser.add_argument
+    add(
+        "--width",
+        type=positive,
+        default=WIDTH,
+        help="of the video tokens (%(default)s)",
+    )
+    add(
+        "--video-tokens",
+        type=positive,
+        default=VIDEO_TOKENS,
+        help="beside the CLS token (%(default)s; ViT-B 3136, ViT-L 4096)",
+    )
+    add("--text-tokens", type=positive, default=40, help="of a question (%(default)s)")
+    add("--questions", type=positive, default=2, help="of a clip (%(default)s)")
+    add("--json", type=Path, metavar="FILE", help="write the numbers there too")
+    args = parser.parse_args(argv)
     rows = fusers(args.width, args.video_tokens, args.text_tokens, args.questions)
-    grids = [table_3(rows, args.width)]
-    if args.width == WIDTH:
-        grids.append(table_4(rows))
     console = Console()
-    for grid in grids:
-        grid.print(console)
+    table_3(rows, args.width).show(console)
+    if args.width == WIDTH:
+        table_4(rows).show(console)
     if args.json:
         text = json.dumps([asdict(row) for row in rows], indent=2) + "\n"
         write_atomic(args.json, text.encode())

@@ -1,28 +1,21 @@
 import argparse
 import json
-import os
-import signal
-import sys
 import threading
 import time
 from pathlib import Path
 
-import execution
 import numpy as np
 import pytest
-import table
-from experiments import Experiment, Run, groups, plan, read_config
 from mmengine.config import DictAction
 
+from mmfusion.analysis.experiments import read_config
 from mmfusion.engine.launch.config_compare import comparable_config
 from mmfusion.evaluation.predictions import Predictions, save_predictions
 from mmfusion.weights.files import save_atomic
+from tests.analysis.demo_configs import AVERAGE
+from tests.tools.command import main_of
 
-DEMO = Path(__file__).resolve().parents[3] / "configs" / "demo"
-VIDEO, SKELETON, AVERAGE = (
-    DEMO / f"{name}_nano_tinyego.py"
-    for name in ("video_mamba", "skeleton_mamba", "cls_mix_average")
-)
+main = main_of("analysis/table")
 NUM_RIGHT = {"video_mamba": 10, "skeleton_mamba": 14, "cls_mix_average": 30}
 
 
@@ -75,7 +68,7 @@ class FakeTools:
 
 def run_table(root, tools, *arguments):
     argv = [str(AVERAGE), "--seeds", "2", "--work-root", str(root), *arguments]
-    return table.main(argv, tools)
+    return main(argv, tools)
 
 
 def test_runs_what_is_missing_in_order_and_nothing_twice(tmp_path, capsys):
@@ -154,93 +147,9 @@ def test_ceilings_beside_the_data_are_shown(tmp_path):
     assert "| of ceiling (%) |" in (tmp_path / "w" / "table.md").read_text()
 
 
-def test_options_arrive_as_they_were_given(tmp_path):
-    options = {"a.b": [1, 2.5], "c": "x", "data.root": "../földer"}
-    (experiment,) = plan([VIDEO])
-    run = Run(experiment, 3, tmp_path)
-    object.__setattr__(experiment, "options", options)
-    (train,) = [c for c in run.commands() if "train.py" in c[1]]
-    found = parse_command(train).cfg_options
-    assert found == {**options, "randomness.seed": 3}
-
-
 def test_a_path_that_options_cannot_carry_is_named(tmp_path, capsys):
     assert run_table(tmp_path / "a folder", FakeTools()) == 2
     assert "a folder" in capsys.readouterr().err
-
-
-def test_methods_that_share_stage_one_stand_in_one_table():
-    alone = plan([VIDEO, SKELETON])
-    assert [[e.name for e in g] for g in groups(alone)] == [[e.name for e in alone]]
-    tiny = DEMO.parent / "cls_mix" / "cls_mix_average_tiny_h2o.py"
-    both = groups(plan([AVERAGE, tiny]))
-    assert [len(group) for group in both] == [3, 3]
-    assert {e.name.split("_")[-1] for e in both[0]} == {"tinyego"}
-
-
-@pytest.mark.parametrize("count", [0, 2], ids=["none", "two"])
-def test_a_stage_one_config_that_cannot_be_found_is_named(tmp_path, count):
-    from experiments import find_config
-
-    for number in range(count):
-        (tmp_path / f"f{number}").mkdir()
-        (tmp_path / f"f{number}" / "enc.py").touch()
-    (tmp_path / "g").mkdir()
-    with pytest.raises(FileNotFoundError, match=f"there are {count} configs enc.py"):
-        find_config("enc", beside=tmp_path / "g" / "fusion.py")
-
-
-def test_two_configs_of_one_name_are_refused(tmp_path):
-    twin = tmp_path / VIDEO.name
-    twin.write_text(VIDEO.read_text())
-    with pytest.raises(ValueError, match="bear one name"):
-        plan([VIDEO, twin])
-
-
-def test_names_are_shown_without_what_they_share():
-    from report import common_suffix
-
-    assert common_suffix(["a_nano_x", "b_nano_x"]) == "_nano_x"
-    assert common_suffix(["aa_x", "ba_x"]) == "_x"
-    assert common_suffix(["a", "b"]) == common_suffix(["a_x"]) == ""
-
-
-def test_output_goes_to_the_log_and_the_code_comes_back(tmp_path):
-    seen = []
-    command = [sys.executable, "-c", "print('hello'); raise SystemExit(7)"]
-    code = execution.run_logged(command, tmp_path / "log", seen.append, poll=0.05)
-    assert code == 7
-    assert "hello" in (tmp_path / "log").read_text()
-    assert "hello" in "".join(seen)
-
-
-STOPPED = """
-import sys, time, signal
-def end(*_):
-    print("child saved", flush=True)
-    sys.exit(0)
-signal.signal(signal.SIGTERM, end)
-print("child started", flush=True)
-time.sleep(30)
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_lets_the_child_save_and_ends_us(tmp_path, number):
-    log = tmp_path / "log"
-
-    def signal_us(text):
-        if "child started" in text:
-            os.kill(os.getpid(), number)
-
-    command = [sys.executable, "-c", STOPPED]
-    with (
-        execution.stopped_by_signals() as stop,
-        pytest.raises(execution.RunFailed, match="the same command") as failure,
-    ):
-        execution.run_logged(command, log, signal_us, stop=stop, poll=0.05)
-    assert failure.value.code == 128 + number
-    assert log.read_text().endswith("child saved\n")
 
 
 class SlowTools(FakeTools):
@@ -277,27 +186,3 @@ def test_a_failure_ends_the_other_jobs(tmp_path, capsys):
     assert run_table(tmp_path, tools, "--jobs", "2") == 3
     assert "exit code 3" in capsys.readouterr().err
     assert len(tools.done) < 6
-
-
-@pytest.mark.parametrize(
-    ("streams", "metainfo", "expected"),
-    [
-        (("video",), {}, 1.0),
-        (("video", "text"), dict(question_source="generic"), 2.0),
-        (("video", "skeleton", "text"), dict(question_source="generic"), 3.0),
-        (("text",), dict(question_source="generic"), 4.0),
-        (("video",), dict(metrics={"tau_a=1s/action/top1": 0}), 5.0),
-        (("skeleton",), {}, None),
-    ],
-    ids=["video", "text", "three", "text-only", "anticipation", "unknown"],
-)
-def test_the_ceiling_is_that_of_the_streams_and_questions(
-    tmp_path, streams, metainfo, expected
-):
-    seen = {"video": 1.0, "video+generic": 2.0, "both+generic": 3.0}
-    seen["text_generic"] = 4.0
-    split = {"action": seen, "anticipation": {"top1": {"action": {"video": 5.0}}}}
-    (tmp_path / "ceilings.json").write_text(json.dumps({"splits": {"val": split}}))
-    test_set = dict(data_root=str(tmp_path), split="val")
-    experiment = Experiment(Path("x.py"), {}, {}, streams, 1, test_set)
-    assert table.ceiling_of(experiment, "action", metainfo) == expected

@@ -1,4 +1,4 @@
-"""What a table needs: configs in the order of their dependencies, and their runs.
+"""Configs of a table in the order of their dependencies, and their runs.
 
 A run is one config with one seed; its folder is ``<work root>/<config>/seed<S>``. What
 is complete is not done again, what was cut off continues.
@@ -21,7 +21,6 @@ from mmfusion.engine.runner.work_dir import read_finished
 from mmfusion.utils.errors import WorkDirError
 from mmfusion.weights.files import peek_meta
 
-TOOLS = Path(__file__).resolve().parents[1]
 DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 PREDICTIONS = "predictions.json"
 # where a stage-2 config looks for the encoders that another config trains
@@ -56,15 +55,23 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Run:
-    """One experiment with one seed."""
+    """One experiment with one seed.
+
+    Attributes:
+        experiment: the config.
+        seed: of every random draw.
+        work_root: folder of all runs.
+        tools: folder of ``train.py`` and ``test.py``.
+    """
 
     experiment: Experiment
     seed: int
     work_root: Path
+    tools: Path
 
     @property
     def folder(self) -> Path:
-        """The run's own folder."""
+        """Folder of this run alone."""
         return self.work_root / self.experiment.name / f"seed{self.seed}"
 
     @property
@@ -74,7 +81,7 @@ class Run:
 
     @property
     def predictions(self) -> Path:
-        """What the test wrote."""
+        """File that the test writes."""
         return self.folder / PREDICTIONS
 
     @property
@@ -91,7 +98,7 @@ class Run:
         return {(stem, self.seed) for stem in self.experiment.stage1.values()}
 
     def is_trained(self) -> bool:
-        """Whether the folder has this run, complete; another one is an error."""
+        """True if the folder has this run, complete; another one is an error."""
         if read_finished(self.folder) is None or not self.best.is_file():
             return False
         old = json.loads(peek_meta(self.best)["settings"])
@@ -107,14 +114,14 @@ class Run:
         return read_config(self.experiment.path, self.options, self.folder)
 
     def commands(self) -> Iterator[list[str]]:
-        """What is still to be done: training, then testing."""
+        """Commands still to be done: training, then testing."""
         config, options = str(self.experiment.path), _as_arguments(self.options)
         common = ["--work-dir", str(self.folder), "--cfg-options", *options]
         if not self.is_trained():
             self.predictions.unlink(missing_ok=True)
-            yield [sys.executable, str(TOOLS / "train.py"), config, *common]
+            yield [sys.executable, str(self.tools / "train.py"), config, *common]
         if not self.predictions.is_file():
-            test = [sys.executable, str(TOOLS / "test.py"), config, str(self.best)]
+            test = [sys.executable, str(self.tools / "test.py"), config, str(self.best)]
             yield [*test, "--dump", str(self.predictions), *common]
 
 

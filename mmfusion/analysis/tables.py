@@ -3,27 +3,30 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from paper import is_of_paper_a, paper_accuracy, resolution_of_paper
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from mmfusion.analysis.experiments import Experiment, Run, groups
+from mmfusion.analysis.paper import is_of_paper_a, paper_accuracy, resolution_of_paper
+from mmfusion.evaluation.predictions import load_predictions
 from mmfusion.evaluation.statistics import (
     MethodResult,
     PairTest,
     all_pairs,
     better_baseline,
+    collect,
     compare_pairs,
     resolution,
     table_rows,
 )
 
 NONE = "—"
-_MOST_WIDTH = 10_000  # of a table that no terminal cuts
+_WIDE, _MOST_WIDTH = 130, 10_000  # columns: of a page, of a table that nothing cuts
 
 
 @dataclass(frozen=True)
@@ -40,27 +43,25 @@ class Grid:
         body = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
         return f"**{self.title}**\n\n{body}\n"
 
-    def rich(self) -> Table:
-        """A table for the terminal."""
+    def show(self, console: Console) -> None:
+        """Every number whole; only the first column wraps, where a page is too small.
+
+        A terminal narrower than the numbers breaks the lines itself.
+        """
         table = Table(title=self.title, title_justify="left", box=SIMPLE_HEAD)
         for number, name in enumerate(self.head):
-            side: Any = "left" if number == 0 else "right"
-            table.add_column(name, justify=side, no_wrap=True)
+            side: Any = "right" if number else "left"
+            table.add_column(name, justify=side, no_wrap=number > 0)
         for cells in self.rows:
             table.add_row(*cells)
-        return table
-
-    def print(self, console: Console) -> None:
-        """Every cell whole; a narrower terminal breaks the lines itself."""
-        table = self.rich()
         whole = console.options.update(max_width=_MOST_WIDTH)
-        needed = console.measure(table, options=whole).maximum
-        console.width = max(console.width, needed)
+        needed = console.measure(table, options=whole)
+        console.width = max(console.width, min(needed.maximum, _WIDE), needed.minimum)
         console.print(table)
 
 
 class Report:
-    """What is to be said of one group of methods.
+    """Tables and notes of one group of methods.
 
     Args:
         title: of the table.
@@ -103,7 +104,7 @@ class Report:
         return grids
 
     def notes(self) -> list[str]:
-        """What the columns mean and what so many clips can show."""
+        """Meaning of the columns, and the differences that so many clips can show."""
         num_seeds = len(self.rows[0].result.seeds)
         test = "exact McNemar" if num_seeds == 1 else "paired permutation over clips"
         spread = "clips" if num_seeds == 1 else "clips and seeds"
@@ -160,14 +161,14 @@ class Report:
             cells.append(f"{top1.low:.1f} to {top1.high:.1f}")
             for stream in streams:
                 points, relative = row.deltas.get(stream, (None, None))
-                cells += [_signed(points), _signed(relative)]
+                cells += [_cell(points, "+.2f"), _cell(relative, "+.2f")]
             cells += [str(len(row.result.ids)), str(len(row.result.seeds))]
             if self.ceilings:
                 bound = self.ceilings.get(name)
                 share = None if not bound else 100 * top1.mean / bound
-                cells += [_number(bound), _number(share)]
+                cells += [_cell(bound, ".1f"), _cell(share, ".1f")]
             if self.with_paper:
-                cells.append(_number(paper_accuracy(name), 2))
+                cells.append(_cell(paper_accuracy(name), ".2f"))
             rows.append(cells)
         return Grid(self.title, head, rows)
 
@@ -176,7 +177,7 @@ class Report:
             [
                 f"{pair.first.removesuffix(self.suffix)} - "
                 f"{pair.second.removesuffix(self.suffix)}",
-                _signed(pair.difference.mean),
+                f"{pair.difference.mean:+.2f}",
                 f"{pair.difference.low:+.1f} to {pair.difference.high:+.1f}",
                 f"{pair.p_value:.4f}",
                 f"{pair.p_holm:.4f}",
@@ -187,7 +188,7 @@ class Report:
 
 
 def common_suffix(names: Sequence[str]) -> str:
-    """What all names end with, from an underscore on: ``_nano_tinyego``."""
+    """End that all names share, from an underscore on: ``_nano_tinyego``."""
     shared = os.path.commonprefix([name[::-1] for name in names])[::-1]
     start = shared.find("_")
     return shared[start:] if len(names) > 1 and start >= 0 else ""
@@ -197,7 +198,7 @@ def show(reports: Sequence[Report], console: Console) -> None:
     """Print all tables and their notes."""
     for report in reports:
         for grid in report.grids():
-            grid.print(console)
+            grid.show(console)
         for note in report.notes():
             console.print(note, markup=False, highlight=False)
         console.print()
@@ -217,18 +218,71 @@ def write(reports: Sequence[Report], folder: Path) -> list[Path]:
 
 
 def _pair_dict(pair: PairTest) -> dict[str, Any]:
-    return {
-        "first": pair.first,
-        "second": pair.second,
-        "difference": pair.difference._asdict(),
-        "p_value": pair.p_value,
-        "p_holm": pair.p_holm,
-    }
+    return {**asdict(pair), "difference": pair.difference._asdict()}
 
 
-def _signed(value: float | None) -> str:
-    return NONE if value is None else f"{value:+.2f}"
+def _cell(value: float | None, form: str) -> str:
+    return NONE if value is None else format(value, form)
 
 
-def _number(value: float | None, digits: int = 1) -> str:
-    return NONE if value is None else f"{value:.{digits}f}"
+def reports_of(
+    runs: Sequence[Run], task: str, *, with_paper: bool = False
+) -> list[Report]:
+    """One report for each group of methods that belong together.
+
+    Args:
+        runs: complete; see `execution.run_all`.
+        task: whose accuracy the table has.
+        with_paper: as of :class:`Report`.
+    """
+    reports, seeds = [], len({run.seed for run in runs})
+    experiments = {run.experiment.name: run.experiment for run in runs}
+    for group in groups(list(experiments.values())):
+        results, ceilings = [], {}
+        for one in group:
+            own = [run for run in runs if run.experiment is one]
+            found = {run.seed: load_predictions(run.predictions) for run in own}
+            results.append(collect(one.name, one.streams, found, task))
+            metainfo = next(iter(found.values())).metainfo
+            ceilings[one.name] = ceiling_of(one, task, metainfo)
+        reports.append(
+            Report(
+                f"{task}, {seeds} seed{'s' if seeds > 1 else ''}",
+                results,
+                ceilings={k: v for k, v in ceilings.items() if v is not None},
+                with_paper=with_paper,
+            )
+        )
+    return reports
+
+
+def ceiling_of(
+    experiment: Experiment, task: str, metainfo: Mapping[str, Any]
+) -> float | None:
+    """Best accuracy that the streams allow, where the data has ceilings.json.
+
+    Args:
+        experiment: whose test set it is.
+        task: of the table.
+        metainfo: of the predictions; with the source of the questions, and metrics
+            whose names say whether actions were seen or anticipated.
+    """
+    root = experiment.test_set.get("data_root")
+    file = Path(root, "ceilings.json") if root else None
+    if file is None or not file.is_file():
+        return None
+    splits = json.loads(file.read_text())["splits"]
+    bounds = splits.get(experiment.test_set.get("split")) or {}
+    if any("tau_a=" in key for key in metainfo.get("metrics") or {}):
+        bounds = bounds.get("anticipation", {}).get("top1", {})
+    source = metainfo.get("question_source")
+    return bounds.get(task, {}).get(_seen(experiment.streams, source))
+
+
+def _seen(streams: Sequence[str], source: str | None) -> str:
+    """Name in ceilings.json of what a model is shown."""
+    media = [name for name in streams if name != "text"]
+    seen = media[0] if len(media) == 1 else "both"
+    if "text" not in streams:
+        return seen
+    return f"{seen}+{source}" if media else f"text_{source}"

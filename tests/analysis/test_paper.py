@@ -1,12 +1,12 @@
 import pytest
-from paper import (
+
+from mmfusion.analysis.paper import (
     CORRECT,
     NUM_CLIPS,
     is_of_paper_a,
     paper_accuracy,
     resolution_of_paper,
 )
-
 from mmfusion.evaluation.statistics import delta
 
 # as printed: top-1, points and percent against video, against the skeleton

@@ -1,7 +1,7 @@
 """Table 2 of paper A, as counts, and the rows of paper B's tables that are ours.
 
 Each accuracy of paper A is k of 105 clips: these k give the printed digits, differences
-and relative differences to rounding (tests/tools/analysis/test_paper.py). Paper B was
+and relative differences to rounding (tests/analysis/test_paper.py). Paper B was
 tested on the 9,668 validation segments of EPIC-KITCHENS-100, with questions that were
 worded from their labels.
 """
@@ -74,7 +74,9 @@ def resolution_of_paper(alpha: float = 0.05) -> str:
 
 
 def _against(baseline: str, alpha: float) -> str:
-    sure, possible, never = [], [], []
+    sure: list[float] = []
+    possible: list[float] = []
+    never: list[float] = []
     for counts in CORRECT.values():
         for method, correct in counts.items():
             if method.startswith("cls_mix"):

@@ -1,4 +1,4 @@
-"""Do the runs of a table: commands in child processes, their output in log files."""
+"""Runs of a table: commands in child processes, their output in log files."""
 
 import re
 import signal
@@ -9,51 +9,44 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from experiments import Run
-
+from mmfusion.analysis.experiments import Run
 from mmfusion.engine.runner.work_dir import read_finished
+from mmfusion.utils.errors import MMFusionError
 
 LOG = "table.log"
 _EPOCH = re.compile(r"Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\]")
+_TRAINING = 0.95  # share of a run's time; a bar only needs a guess
 
 # (command, log file, called with the text that the log gained) -> exit code
 RunCommand = Callable[[list[str], Path, Callable[[str], None]], int]
+# (run, share of it that is done, seconds at the end or None if it had been complete)
+Tell = Callable[[Run, float, float | None], None]
 
 
-class Watch(Protocol):
-    """What is told of a run's progress."""
-
-    def within(self, share: float) -> None:
-        """The share of training that is done, 0 to 1."""
-
-    def end(self, seconds: float | None) -> None:
-        """The run is complete; None where it had been before."""
-
-
-class RunFailed(Exception):
+class RunFailed(MMFusionError):
     """A command of a run ended with an error.
 
     Args:
         message: what to show, the end of its log included.
-        code: its exit code.
+        exit_code: that of the command.
     """
 
-    def __init__(self, message: str, code: int) -> None:
+    def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
-        self.code = code
+        self.exit_code = exit_code
 
 
 class Stop:
-    """Whether the runs are to end: their commands save and exit."""
+    """Request that the runs end: their commands save and exit."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
         self.signal: int | None = None
 
     def failure(self) -> RunFailed:
-        """What a stopped run raises."""
+        """Error that a stopped run raises."""
         code = 1 if self.signal is None else 128 + self.signal
         return RunFailed("stopped; the same command continues", code)
 
@@ -61,7 +54,7 @@ class Stop:
 def run_all(
     runs: Sequence[Run],
     run_command: RunCommand,
-    watch: Callable[[Run], Watch],
+    tell: Tell,
     *,
     jobs: int = 1,
     stop: Stop | None = None,
@@ -71,7 +64,7 @@ def run_all(
     Args:
         runs: in an order in which each follows what it needs.
         run_command: starts a command; :func:`run_logged`, or a stand-in in tests.
-        watch: gives for a run that starts what is told of its progress.
+        tell: is told of progress, from several threads.
         jobs: runs at a time.
         stop: set when one fails, so that the others save and end.
 
@@ -80,7 +73,7 @@ def run_all(
     """
     stop = stop or Stop()
     planning = threading.Lock()  # reading a config is not for two threads at once
-    waiting, done = list(runs), set()
+    waiting, done = list(runs), set[tuple[str, int]]()
     active: dict[Future, Run] = {}
     failure: BaseException | None = None
     with ThreadPoolExecutor(jobs) as pool:
@@ -88,8 +81,8 @@ def run_all(
             for run in [run for run in waiting if run.needs() <= done]:
                 if failure is None and len(active) < jobs:
                     waiting.remove(run)
-                    job = (run, run_command, watch(run), planning)
-                    active[pool.submit(execute, *job)] = run
+                    job = pool.submit(execute, run, run_command, tell, planning)
+                    active[job] = run
             for future in wait(active, return_when=FIRST_COMPLETED).done:
                 run = active.pop(future)
                 done.add((run.experiment.name, run.seed))
@@ -101,14 +94,14 @@ def run_all(
 
 
 def execute(
-    run: Run, run_command: RunCommand, watch: Watch, planning: threading.Lock
+    run: Run, run_command: RunCommand, tell: Tell, planning: threading.Lock
 ) -> None:
     """Do what is left of a run.
 
     Args:
         run: the run.
         run_command: see :func:`run_all`.
-        watch: is told the share of training that is done, and the end.
+        tell: is told the share that is done: 0 first, 1 at the end.
         planning: held while configs are read.
 
     Raises:
@@ -119,9 +112,10 @@ def execute(
 
     def on_text(text: str) -> None:
         for epoch, step, steps in _EPOCH.findall(text)[-1:]:
-            done = int(epoch) - 1 + int(step) / int(steps)
-            watch.within(min(done / run.experiment.max_epochs, 1.0))
+            done = (int(epoch) - 1 + int(step) / int(steps)) / run.experiment.max_epochs
+            tell(run, min(done, 1.0) * _TRAINING, None)
 
+    tell(run, 0.0, None)
     commands = run.commands()
     while True:
         with planning:
@@ -140,7 +134,7 @@ def execute(
             )
     if not run.predictions.is_file():
         raise RunFailed(f"{run.predictions} was not written; see {log}", 1)
-    watch.end(time.monotonic() - start if busy else None)
+    tell(run, 1.0, time.monotonic() - start if busy else None)
 
 
 def run_logged(
@@ -185,7 +179,7 @@ def run_logged(
 
 @contextmanager
 def stopped_by_signals() -> Iterator[Stop]:
-    """A Stop that Ctrl-C, SIGTERM or a closed terminal sets instead of ending us."""
+    """Stop that Ctrl-C, SIGTERM or a closed terminal sets instead of ending us."""
     stop = Stop()
 
     def note(number: int, frame: Any) -> None:

@@ -1,0 +1,51 @@
+import argparse
+from pathlib import Path
+
+import pytest
+from mmengine.config import DictAction
+
+from mmfusion.analysis.experiments import Run, find_config, groups, plan
+from tests.analysis.demo_configs import AVERAGE, DEMO, SKELETON, VIDEO
+
+
+def options_of(command):
+    """``--cfg-options`` as tools/train.py reads them."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
+    return parser.parse_known_args(command[2:])[0].cfg_options
+
+
+def test_options_arrive_as_they_were_given(tmp_path):
+    options = {"a.b": [1, 2.5], "c": "x", "data.root": "../földer"}
+    (experiment,) = plan([VIDEO])
+    run = Run(experiment, 3, tmp_path, Path("tools"))
+    object.__setattr__(experiment, "options", options)
+    (train,) = [c for c in run.commands() if "train.py" in c[1]]
+    found = options_of(train)
+    assert found == {**options, "randomness.seed": 3}
+
+
+def test_methods_that_share_stage_one_stand_in_one_table():
+    alone = plan([VIDEO, SKELETON])
+    assert [[e.name for e in g] for g in groups(alone)] == [[e.name for e in alone]]
+    tiny = DEMO.parent / "cls_mix" / "cls_mix_average_tiny_h2o.py"
+    both = groups(plan([AVERAGE, tiny]))
+    assert [len(group) for group in both] == [3, 3]
+    assert {e.name.split("_")[-1] for e in both[0]} == {"tinyego"}
+
+
+@pytest.mark.parametrize("count", [0, 2], ids=["none", "two"])
+def test_a_stage_one_config_that_cannot_be_found_is_named(tmp_path, count):
+    for number in range(count):
+        (tmp_path / f"f{number}").mkdir()
+        (tmp_path / f"f{number}" / "enc.py").touch()
+    (tmp_path / "g").mkdir()
+    with pytest.raises(FileNotFoundError, match=f"there are {count} configs enc.py"):
+        find_config("enc", beside=tmp_path / "g" / "fusion.py")
+
+
+def test_two_configs_of_one_name_are_refused(tmp_path):
+    twin = tmp_path / VIDEO.name
+    twin.write_text(VIDEO.read_text())
+    with pytest.raises(ValueError, match="bear one name"):
+        plan([VIDEO, twin])

@@ -1,0 +1,37 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from mmfusion.analysis.experiments import Experiment
+from mmfusion.analysis.tables import ceiling_of, common_suffix
+
+
+def test_names_are_shown_without_what_they_share():
+    assert common_suffix(["a_nano_x", "b_nano_x"]) == "_nano_x"
+    assert common_suffix(["aa_x", "ba_x"]) == "_x"
+    assert common_suffix(["a", "b"]) == common_suffix(["a_x"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("streams", "metainfo", "expected"),
+    [
+        (("video",), {}, 1.0),
+        (("video", "text"), dict(question_source="generic"), 2.0),
+        (("video", "skeleton", "text"), dict(question_source="generic"), 3.0),
+        (("text",), dict(question_source="generic"), 4.0),
+        (("video",), dict(metrics={"tau_a=1s/action/top1": 0}), 5.0),
+        (("skeleton",), {}, None),
+    ],
+    ids=["video", "text", "three", "text-only", "anticipation", "unknown"],
+)
+def test_the_ceiling_is_that_of_the_streams_and_questions(
+    tmp_path, streams, metainfo, expected
+):
+    seen = {"video": 1.0, "video+generic": 2.0, "both+generic": 3.0}
+    seen["text_generic"] = 4.0
+    split = {"action": seen, "anticipation": {"top1": {"action": {"video": 5.0}}}}
+    (tmp_path / "ceilings.json").write_text(json.dumps({"splits": {"val": split}}))
+    test_set = dict(data_root=str(tmp_path), split="val")
+    experiment = Experiment(Path("x.py"), {}, {}, streams, 1, test_set)
+    assert ceiling_of(experiment, "action", metainfo) == expected
