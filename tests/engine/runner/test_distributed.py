@@ -12,7 +12,7 @@ import torch
 from mmfusion.weights.files import load_checked
 from tests.engine.toy_runs import CONFIG, run_toy
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def run_two(command, port_variable="PORT"):
@@ -53,7 +53,7 @@ def test_two_processes_equal_one_with_the_same_global_batch(tmp_path):
 def test_two_processes_stop_together_continue_bitwise_and_fail_together(tmp_path):
     """Stopped in an epoch and in a validation by a signal to one; a NaN in one."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
-    script = "tests/engine/distributed_script.py"
+    script = "tests/engine/runner/distributed_script.py"
     done = run_two([*torchrun, "--master_port={port}", script, tmp_path])
     assert (tmp_path / "passed").exists(), done.stderr[-3000:]
     assert done.returncode != 0
