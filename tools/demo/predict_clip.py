@@ -3,7 +3,8 @@
     python tools/demo/predict_clip.py CONFIG work_dirs/NAME/best.pth --out clip.mp4
 
 The model sees the frames of its own test pipeline; the video has all frames of the
-clip. Prints the classes as well.
+clip. Prints the classes as well. Exit codes: 0 done, 2 wrong config or command, 3
+checkpoint unreadable or not of this model.
 """
 
 import argparse
@@ -21,7 +22,8 @@ from mmfusion.datasets import MultiModalDataset, fusion_collate
 from mmfusion.datasets.transforms.sample_times import clip_span
 from mmfusion.engine.launch.start import prepare_config
 from mmfusion.registry import DATASETS, MODELS, TRANSFORMS
-from mmfusion.utils.errors import CheckpointError, ConfigError
+from mmfusion.utils.commands import command_parser, errors_in_one_line
+from mmfusion.utils.errors import CheckpointError
 from mmfusion.visualization import render_prediction_clip, write_clip_video
 from mmfusion.weights.files import load_checked, state_dict_difference
 
@@ -29,9 +31,7 @@ MAX_FRAMES = 600  # of the written video; a longer clip is thinned
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add = parser.add_argument
     add("config", help="config file")
     add("checkpoint", help=".pth or .safetensors")
@@ -147,29 +147,22 @@ def draw(
     )
 
 
+@errors_in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    try:
-        config = prepare_config(args)
-        dataset = build_dataset(config, args.data)
-        index = find_clip(dataset, args.index, args.id)
-        model = load_model(config, args.checkpoint)
-        scores = predict(model, dataset[index], args.task)
-        names = dataset.get_classes(args.task)
-        best = torch.topk(scores, min(5, len(scores)))
-        top5 = [
-            (names[place], probability)
-            for probability, place in zip(
-                best.values.tolist(), best.indices.tolist(), strict=True
-            )
-        ]
-        label = dataset.get_record(index)["label"].get(args.task)
-        truth = None if label is None else names[label]
-        results, fps = read_pictures(dataset, index)
-        write_clip_video(args.out, draw(results, top5, truth), args.fps or fps)
-    except (CheckpointError, ConfigError, OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    config = prepare_config(args)
+    dataset = build_dataset(config, args.data)
+    index = find_clip(dataset, args.index, args.id)
+    model = load_model(config, args.checkpoint)
+    scores = predict(model, dataset[index], args.task)
+    names = dataset.get_classes(args.task)
+    best, places = torch.topk(scores, min(5, len(scores)))
+    chosen = zip(places.tolist(), best.tolist(), strict=True)
+    top5 = [(names[place], probability) for place, probability in chosen]
+    label = dataset.get_record(index)["label"].get(args.task)
+    truth = None if label is None else names[label]
+    results, fps = read_pictures(dataset, index)
+    write_clip_video(args.out, draw(results, top5, truth), args.fps or fps)
     print(f"{results['sample_id']}: truth {truth or 'not known'}")
     for name, probability in top5:
         print(f"  {probability:6.1%}  {name}")

@@ -1,4 +1,4 @@
-"""The converters as a user runs them, on files of nano models."""
+"""The converter as a user runs it, on files of nano models."""
 
 import subprocess
 import sys
@@ -27,7 +27,8 @@ def test_there_and_back(tmp_path):
     state |= {"head.weight": torch.randn(5, 64), "head.bias": torch.randn(5)}
     torch.save({"model": state}, tmp_path / "in.pth")
     there = run(
-        "videomamba",
+        "convert",
+        "VideoMamba",
         "in.pth",
         "a.safetensors",
         *NANO,
@@ -39,7 +40,9 @@ def test_there_and_back(tmp_path):
     assert f"{len(state)} tensors loaded" in there.stderr
     ours = load_file(tmp_path / "a.safetensors")
     assert torch.equal(ours["heads.action.fc.bias"], state["head.bias"])
-    back = run("videomamba", "a.safetensors", "back.pth", "--back", cwd=tmp_path)
+    back = run(
+        "convert", "VideoMamba", "a.safetensors", "back.pth", "--back", cwd=tmp_path
+    )
     assert back.returncode == 0, back.stderr
     published = torch.load(tmp_path / "back.pth", weights_only=True)["model"]
     assert published.keys() == state.keys()
@@ -51,13 +54,15 @@ def test_other_families_and_errors(tmp_path):
     model = CLIPViT(**SIZES)
     state = {f"module.visual.{k}": v for k, v in model.state_dict().items()}
     torch.save({"state_dict": state}, tmp_path / "in.pt")
-    done = run("avion", "in.pt", "out.safetensors", *NANO, cwd=tmp_path)
+    done = run("convert", "CLIPViT", "in.pt", "out.safetensors", *NANO, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     loaded = CLIPViT(**SIZES)
     Pretrained(str(tmp_path / "out.safetensors"))(loaded)
     assert torch.equal(loaded.class_embedding, model.class_embedding)
-    wrong = run("motionformer", "in.pt", "wrong.safetensors", *NANO, cwd=tmp_path)
-    assert wrong.returncode == 2 and "missing in the file" in wrong.stderr
+    wrong = run(
+        "convert", "Motionformer", "in.pt", "wrong.safetensors", *NANO, cwd=tmp_path
+    )
+    assert wrong.returncode == 3 and "missing in the file" in wrong.stderr
     assert not (tmp_path / "wrong.safetensors").exists()
 
 

@@ -61,16 +61,16 @@ def test_the_hands_are_drawn_where_the_camera_sees_them(files):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "match"),
+    ("arguments", "code", "match"),
     [
-        (["--index", "9"], "--index is 9, expected 0 to 0"),
-        (["--id", "nobody"], "--id 'nobody' is none of the 1 test clips"),
-        (["--task", "noun"], "--task is 'noun'"),
-        (["--cfg-options", "model.heads.action.num_classes=5"], "does not fit"),
+        (["--index", "9"], 2, "--index is 9, expected 0 to 0"),
+        (["--id", "nobody"], 2, "--id 'nobody' is none of the 1 test clips"),
+        (["--task", "noun"], 2, "--task is 'noun'"),
+        (["--cfg-options", "model.heads.action.num_classes=5"], 3, "does not fit"),
     ],
     ids=["index", "id", "task", "other-model"],
 )
-def test_what_is_wrong_is_named(files, tmp_path, capsys, arguments, match):
-    assert run(files, tmp_path / "clip.mp4", *arguments) == 2
+def test_what_is_wrong_is_named(files, tmp_path, capsys, arguments, code, match):
+    assert run(files, tmp_path / "clip.mp4", *arguments) == code
     assert match in capsys.readouterr().err
     assert not (tmp_path / "clip.mp4").exists()
