@@ -72,12 +72,9 @@ def convert(tensors: dict[str, Tensor], args: argparse.Namespace) -> dict[str, T
 
 
 def convert_back(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Published tensors from ours, of a recognizer its video encoder and action head."""
+    """Published tensors from ours; of a recognizer, its encoder and action head."""
     prefix = "encoders.video."
-    names = {
-        "heads.action.fc.weight": "head.weight",
-        "heads.action.fc.bias": "head.bias",
-    }
+    names = {f"heads.action.fc.{part}": f"head.{part}" for part in ("weight", "bias")}
     if not any(key.startswith(prefix) for key in tensors):
         return tensors
     return {
