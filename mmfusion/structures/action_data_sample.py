@@ -1,4 +1,4 @@
-"""What travels beside the inputs: labels, scores and where a sample came from."""
+"""Labels and scores of a clip and its origin, which travel beside the inputs."""
 
 from mmengine.structures import BaseDataElement
 

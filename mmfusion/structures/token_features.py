@@ -1,4 +1,4 @@
-"""What an encoder gives to a neck."""
+"""Features of a stream, which an encoder gives to a neck."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ torch.export.register_dataclass(
 
 
 def row_repeats(rows: Mapping[str, int]) -> dict[str, int]:
-    """How often each stream's rows are repeated to be as many as the most.
+    """Count how often each stream's rows repeat to be as many as the most.
 
     Raises:
         ValueError: the rows of a stream do not divide the most.

@@ -134,8 +134,8 @@ def test_threads_do_not_change_the_gradients():
             results.append(run(xz, both))
         finally:
             torch.set_num_threads(1)
-    for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)  # the projections'
+    # the projections are products of MKL, which sums by threads in another order
+    assert_same(*results, torch.float32)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 from measure import describe, markdown_table, median, ratio, write_section
 
 SECTION = "scan benchmark"
-FIGURE = "benchmark.svg"
+FIGURE = "benchmark.png"
 # For each state element: one exp2 of a product a pass, and the multiply-adds beside it.
 # Forward: delta u B, h, y. Backward: those again (recomputed), then eight for the
 # gradients. By token and channel (softplus, gate, skip), shared by the n states: as
@@ -43,7 +43,7 @@ def floor_seconds(
 
 
 def write_report(results: Mapping[str, Any], folder: Path) -> None:
-    """Draw ``benchmark.svg`` and fill the section of the folder's README."""
+    """Draw ``benchmark.png`` and fill the section of the folder's README."""
     points = [p for p in results["points"].values() if p.get("device") == "cpu"]
     scans = sorted(
         (p for p in points if p["part"] == "scan" and p["batch"] == 1),
@@ -70,9 +70,9 @@ def draw(
     from matplotlib import pyplot as plt
 
     modes = list(dict.fromkeys(p["mode"] for p in scans))
-    with plt.rc_context({"svg.hashsalt": "mmfusion", "font.size": 9}):
+    with plt.rc_context({"font.size": 9}):
         figure, axes = plt.subplots(
-            1, len(modes), figsize=(9, 3.9), sharey=True, squeeze=False
+            1, len(modes), figsize=(10, 3.9), sharey=True, squeeze=False
         )
         for axis, mode in zip(axes[0], modes, strict=True):
             chosen = [p for p in scans if p["mode"] == mode]
@@ -92,9 +92,9 @@ def draw(
             axis.set(xscale="log", yscale="log", xlabel="tokens", title=mode)
             axis.grid(alpha=0.3)
         axes[0, 0].set_ylabel("ms")
-        axes[0, 0].legend(fontsize=7)
+        axes[0, -1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
         figure.tight_layout()
-        figure.savefig(path, metadata={"Date": None})
+        figure.savefig(path, dpi=100)
         plt.close(figure)
 
 

@@ -59,7 +59,7 @@ def roi_align(features: Tensor, boxes: Tensor) -> Tensor:
 
 
 def coverage(boxes: Tensor, height: int, width: int) -> Tensor:
-    """How much of each grid point a box covers, as the released layout has it.
+    """Share of each grid point that a box covers, as the released layout has it.
 
     That code hands corners (x1, y1, x2, y2) to a function that takes the last two for
     width and height: a box reaches from x1 to x1 + x2. Released weights are trained so,

@@ -56,6 +56,7 @@ class VideoMamba(BaseModule):
         divide_out: halve the sum of the directions (Vim's weights).
         reset_dt: start delta as the published code does, at a memory of a few tokens;
             False keeps Mamba's own start, which learns faster from scratch.
+        with_cp: recompute each block in the backward: less memory, more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads weights.
 
     Example:
@@ -79,6 +80,7 @@ class VideoMamba(BaseModule):
         drop_path_rate: float = 0.0,
         divide_out: bool = False,
         reset_dt: bool = True,
+        with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -91,6 +93,7 @@ class VideoMamba(BaseModule):
             )
         self.embed_dims: int = ARCHITECTURES[arch]["embed_dims"]
         self.depth: int = ARCHITECTURES[arch]["depth"]
+        self.with_cp = with_cp
         self.input_shape = (3, num_frames, img_size, img_size)
         patches = (img_size // patch_size) ** 2
         self.patch_embed = PatchEmbed(self.embed_dims, patch_size, tubelet_size)
@@ -131,7 +134,9 @@ class VideoMamba(BaseModule):
         x = x + self.pos_embed[:, None, 1:] + self.temporal_pos_embedding[:, :, None]
         cls = (self.cls_token + self.pos_embed[:, :1]).expand(batch, -1, -1)
         x = torch.cat([cls, x.flatten(1, 2)], dim=1)  # (b, 1 + t' p, d)
-        x = forward_blocks(self.pos_drop(x), self.layers, self.norm_f, self.drop_path)
+        x = forward_blocks(
+            self.pos_drop(x), self.layers, self.norm_f, self.drop_path, self.with_cp
+        )
         if mask is not None:
             tubes = mask.unflatten(1, (times, -1)).any(-1)  # (b, t')
             mask = tubes.repeat_interleave(patches, dim=1)  # (b, t' p)

@@ -1,4 +1,4 @@
-"""What every video backbone does with its clip and its blocks."""
+"""Steps that every backbone takes: check its clip, run its blocks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,8 +18,8 @@ def check_clip(x: Tensor, shape: Sequence[int]) -> None:
         )
 
 
-def run_block(block: nn.Module, with_cp: bool, x: Tensor, *more: Any) -> Tensor:
-    """``block(x, *more)``; with ``with_cp`` recomputed in the backward, not kept."""
+def run_block(block: nn.Module, with_cp: bool, x: Tensor, *more: Any) -> Any:
+    """Run ``block(x, *more)``; with ``with_cp`` recompute it in the backward."""
     if with_cp and torch.is_grad_enabled():
         return checkpoint(block, x, *more, use_reentrant=False)
     return block(x, *more)

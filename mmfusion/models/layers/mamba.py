@@ -12,6 +12,7 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmfusion.models.layers.clips import run_block
 from mmfusion.ops import (
     InnerParameters,
     add_rms_norm,
@@ -27,7 +28,7 @@ _DT_FLOOR = 1e-4
 
 
 class MixerState(NamedTuple):
-    """What a mixer in one direction remembers of a stream; its size never grows.
+    """Memory of a mixer in one direction that reads a stream; its size never grows.
 
     Attributes:
         conv: (b, e, w - 1), the tokens that the convolution still sees.
@@ -253,12 +254,19 @@ def add_norm(
 
 
 def forward_blocks(
-    x: Tensor, blocks: Iterable[nn.Module], norm: nn.RMSNorm, drop_path: nn.Module
+    x: Tensor,
+    blocks: Iterable[nn.Module],
+    norm: nn.RMSNorm,
+    drop_path: nn.Module,
+    with_cp: bool = False,
 ) -> Tensor:
-    """Run (b, l, d) through blocks, the last add and the final norm: (b, l, d)."""
+    """Run (b, l, d) through blocks, the last add and the final norm: (b, l, d).
+
+    With ``with_cp`` each block is recomputed in the backward.
+    """
     hidden, residual = x, None
     for block in blocks:
-        hidden, residual = block(hidden, residual)
+        hidden, residual = run_block(block, with_cp, hidden, residual)
     return add_norm(drop_path(hidden), residual, norm)[0].to(x.dtype)
 
 

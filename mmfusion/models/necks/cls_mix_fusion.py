@@ -10,6 +10,7 @@ from mmengine.model import BaseModule, ModuleDict, ModuleList
 from torch import Tensor, nn
 
 from mmfusion.models.layers import build_blocks, forward_blocks
+from mmfusion.models.protocols import WeighsStreams
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures, match_rows
 from mmfusion.utils.errors import InputError
@@ -133,11 +134,10 @@ class CLSMixFusion(BaseModule):
 
     def logged_scalars(self) -> dict[str, float]:
         """The weight of each stream at the last forward, if the mix has weights."""
-        weights = getattr(self.mix, "last_weights", None)
-        if weights is None:
+        if not isinstance(self.mix, WeighsStreams):
             return {}
         names = [f"alpha_{name}" for name in self.streams]
-        return dict(zip(names, weights.tolist(), strict=True))
+        return dict(zip(names, self.mix.last_weights.tolist(), strict=True))
 
     def _stream(self, feats: dict[str, TokenFeatures], name: str) -> TokenFeatures:
         """One stream at width d, with the tokens that are not real set to zero."""

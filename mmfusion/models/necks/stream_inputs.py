@@ -1,4 +1,4 @@
-"""What reaches a neck: the streams that it names, at its width.
+"""Inputs of a neck: the streams that it names, at its width.
 
 Shapes: b rows, l tokens, c channels of a stream, d channels of the neck.
 """

@@ -1,4 +1,4 @@
-"""What happens to a batch before the model: the device, and video to floats."""
+"""Preparation of a batch for the model: the device, and video to floats."""
 
 from collections.abc import Sequence
 

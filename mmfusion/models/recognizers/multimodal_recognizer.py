@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor
 
+from mmfusion.models.protocols import LogsScalars, ReadsExtraStreams
 from mmfusion.registry import MODELS
 from mmfusion.structures import ActionDataSample, TokenFeatures
 from mmfusion.utils.errors import InputError
@@ -30,14 +31,13 @@ class MultiModalRecognizer(BaseModel):
     own (paper B: a verb question and a noun question).
 
     Args:
-        encoders: config of an encoder by stream: (b, ...) and an optional mask to
-            :class:`TokenFeatures`. An encoder whose attribute ``extra_streams`` names
-            inputs, such as ``("boxes",)``, gets each by keyword, and its
-            ``<stream>_mask``, which is None where the batch has none.
-        heads: config of a head by task (``action``, ``verb``, ``noun``...). One with a
-            method ``marginals``, such as :class:`ActionHead`, scores further tasks.
-        neck: config of a fusion neck: features by stream to (b, d); None with one
-            encoder only, whose CLS token (or token mean) goes to the heads.
+        encoders: config of an :class:`Encoder` by stream. One that
+            :class:`ReadsExtraStreams` gets further inputs of the batch.
+        heads: config of a :class:`Head` by task (``action``, ``verb``, ``noun``...).
+            One with a method ``marginals``, such as :class:`ActionHead`, scores
+            further tasks.
+        neck: config of a fusion :class:`Neck`; None with one encoder only, whose CLS
+            token (or token mean) goes to the heads.
         frozen: streams whose encoder is not trained.
         questions: ``separate``: the head of a task in ``question_tasks`` reads the
             vector of its own question, any other head the mean over questions;
@@ -77,6 +77,10 @@ class MultiModalRecognizer(BaseModel):
         self.questions = questions
         self.question_tasks = tuple(question_tasks)
         self.encoders = ModuleDict(_build_all(encoders))
+        self.extra_streams = {  # by encoder
+            name: tuple(x.extra_streams) if isinstance(x, ReadsExtraStreams) else ()
+            for name, x in self.encoders.items()
+        }
         self.neck = None if neck is None else MODELS.build(neck)
         self.heads = ModuleDict(_build_all(heads))
         self.frozen = tuple(frozen)
@@ -134,8 +138,7 @@ class MultiModalRecognizer(BaseModel):
 
     def logged_scalars(self) -> dict[str, float]:
         """Numbers worth a line in the log, such as the streams' weights of a mix."""
-        scalars = getattr(self.neck, "logged_scalars", None)
-        return scalars() if scalars else {}
+        return self.neck.logged_scalars() if isinstance(self.neck, LogsScalars) else {}
 
     def _logits(self, inputs: dict[str, Tensor]) -> tuple[dict[str, Tensor], int]:
         """Logits (b v, k) by task, and v."""
@@ -158,7 +161,7 @@ class MultiModalRecognizer(BaseModel):
         return logits, views
 
     def _asked(self, fused: Tensor, task: str) -> Tensor:
-        """What the head of a task reads: (b v, q, d) -> (b v, d)."""
+        """Vector that the head of a task reads: (b v, q, d) -> (b v, d)."""
         if fused.shape[1] == 1:
             return fused.squeeze(1)
         if self.questions == "separate" and task in self.question_tasks:
@@ -178,10 +181,7 @@ class MultiModalRecognizer(BaseModel):
     def _encode(
         self, inputs: dict[str, Tensor]
     ) -> tuple[dict[str, TokenFeatures], int]:
-        wanted = {
-            name: tuple(getattr(encoder, "extra_streams", ()))
-            for name, encoder in self.encoders.items()
-        }
+        wanted = self.extra_streams
         read = [name for main, extra in wanted.items() for name in (main, *extra)]
         missing = [name for name in read if name not in inputs]
         if missing:

@@ -33,7 +33,7 @@ class SkeletonMamba(BaseModule):
         with_motion: put the difference to the frame before beside the coordinates.
         bidirectional: read frames from both ends, as VideoMamba does, with the CLS
             token in front; else the CLS token stands at the end, where it sees them.
-        drop_rate, drop_path_rate: as in :class:`VideoMamba`.
+        drop_rate, drop_path_rate, with_cp: as in :class:`VideoMamba`.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads weights.
 
     Example:
@@ -56,6 +56,7 @@ class SkeletonMamba(BaseModule):
         bidirectional: bool = True,
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
+        with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -69,6 +70,7 @@ class SkeletonMamba(BaseModule):
             )
         self.embed_dims: int = ARCHITECTURES[arch]["embed_dims"]
         self.depth: int = ARCHITECTURES[arch]["depth"]
+        self.with_cp = with_cp
         self.input_shape = (num_frames, num_joints, in_channels)
         self.with_motion = with_motion
         self.bidirectional = bidirectional
@@ -128,7 +130,9 @@ class SkeletonMamba(BaseModule):
         cls = (self.cls_token + self.pos_embed[:, :1]).expand(batch, -1, -1)
         x = x.flatten(1, 2)  # (b, t g, d)
         x = torch.cat([cls, x] if self.bidirectional else [x, cls], dim=1)
-        x = forward_blocks(self.pos_drop(x), self.layers, self.norm_f, self.drop_path)
+        x = forward_blocks(
+            self.pos_drop(x), self.layers, self.norm_f, self.drop_path, self.with_cp
+        )
         if mask is not None:
             mask = mask.reshape(batch, times * self.groups, -1).any(-1)  # (b, t g)
         if self.bidirectional:

@@ -190,7 +190,7 @@ class TextEncoder(BaseModule):
         return self._part(kind.from_config(self.config, **self._options()))
 
     def _part(self, model: Any) -> Any:
-        """What of the whole encoder is kept."""
+        """Part of the whole encoder that is kept."""
         if self.mode != "embeddings":
             return model
         if not hasattr(model, "embeddings"):
@@ -264,7 +264,7 @@ def _has_weights(module: nn.Module, incompatible_keys: Any) -> None:
 
 
 def _num_positions(model: nn.Module) -> int | None:
-    """How long a question may be; None where positions are not a table.
+    """Greatest length of a question; None where positions are not a table.
 
     RoBERTa's table starts with the padding's index and what is before it.
     """

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mmfusion.models import VideoMamba
+from tests.models.recomputing import assert_recomputes
 
 SIZES = {"tiny": 6_956_544, "small": 25_414_656, "middle": 73_645_056}
 
@@ -46,6 +47,11 @@ def test_shapes_and_mask(model):
     out = model(torch.randn(2, 3, 4, 32, 32), mask)
     assert out.tokens.shape == (2, 16, 64) and out.cls.shape == (2, 64)
     assert out.mask.sum(1).tolist() == [12, 0]
+
+
+def test_recomputing_changes_nothing_and_keeps_less():
+    model = VideoMamba("nano", img_size=64, num_frames=4, drop_path_rate=0.3)
+    assert_recomputes(model, torch.randn(2, 3, 4, 64, 64))
 
 
 def test_the_last_frame_reaches_the_first_token(model):

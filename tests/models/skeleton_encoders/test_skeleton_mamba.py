@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from mmfusion.models import SkeletonMamba
+from tests.models.recomputing import assert_recomputes
 
 
 def build(**options):
@@ -24,6 +25,11 @@ def test_the_cls_token_sees_every_frame(bidirectional):
         changed = x.clone()
         changed[:, frame] += 1
         assert not torch.equal(model(x).cls, model(changed).cls)
+
+
+def test_recomputing_changes_nothing_and_keeps_less():
+    model = build(tokens="hand", num_frames=32, drop_path_rate=0.3)
+    assert_recomputes(model, torch.randn(4, 32, 42, 3))
 
 
 def test_unseen_joints_are_not_read():

@@ -1,15 +1,15 @@
-import time
-
+import measure
 import pytest
 from measure import interleave, median, ratio, write_section
 
 
-def test_variants_take_turns_and_slow_ones_are_timed_once():
-    order = []
+def test_variants_take_turns_and_slow_ones_are_timed_once(monkeypatch):
+    order, now = [], [0.0]
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: now[0])
 
     def call(name: str, seconds: float) -> None:
         order.append(name)
-        time.sleep(seconds)
+        now[0] += seconds
 
     timed = interleave(
         {"a": lambda: call("a", 0.06), "b": lambda: call("b", 0.12)},
@@ -19,7 +19,8 @@ def test_variants_take_turns_and_slow_ones_are_timed_once():
     )
     assert "".join(order) == "aabaa"  # warmed up twice where it is fast, then sampled
     assert len(timed["a"]["seconds"]) == 2 and len(timed["b"]["seconds"]) == 1
-    assert median(timed["b"]) > median(timed["a"])
+    assert median(timed["a"]) == pytest.approx(0.06)
+    assert median(timed["b"]) == pytest.approx(0.12)
 
 
 def test_ratios_are_formed_pair_by_pair():

@@ -34,7 +34,7 @@ def test_a_quick_run_its_continuation_and_the_report(tmp_path):
     text = (tmp_path / "README.md").read_text()
     assert text.startswith("head\n") and text.endswith("tail\n") and "old" not in text
     assert "| 40 |" in text
-    assert (tmp_path / "benchmark.svg").stat().st_size < 100_000
+    assert (tmp_path / "benchmark.png").stat().st_size < 100_000
 
 
 @pytest.mark.slow

@@ -1,0 +1,81 @@
+"""Contracts between the parts of a model: the attributes that each may ask of another.
+
+An encoder, a neck or a head of yours needs no base class, only what stands here.
+Optional parts are asked for by ``isinstance``.
+
+Shapes: b rows (clips times views, times questions where there are several), l tokens,
+d channels, m streams, k classes of a task.
+"""
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from mmfusion.structures import TokenFeatures
+
+
+class Encoder(Protocol):
+    """One stream in, token features out.
+
+    Attributes:
+        embed_dims: d, width of the tokens, which the neck or the heads are built for.
+    """
+
+    embed_dims: int
+
+    def __call__(self, x: Tensor, mask: Tensor | None = None) -> TokenFeatures:
+        """Encode (b, ...), with its mask (b, ...) or None: tokens (b, l, d)."""
+
+
+@runtime_checkable
+class ReadsExtraStreams(Protocol):
+    """An encoder that reads other inputs of the batch beside its own.
+
+    Attributes:
+        extra_streams: names of inputs, such as ``("boxes",)``. Each is given by
+            keyword, and its ``<name>_mask``, which is None where the batch has none.
+    """
+
+    extra_streams: tuple[str, ...]
+
+
+class Neck(Protocol):
+    """Streams in, one vector out."""
+
+    def __call__(self, feats: dict[str, TokenFeatures]) -> Tensor:
+        """Fuse features by stream: (b, d), b the most rows of a stream."""
+
+
+class Head(Protocol):
+    """A fused vector in, logits of one task out.
+
+    Attributes:
+        num_classes: k; labels of the task are 0..k-1.
+    """
+
+    num_classes: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Score classes: (b, d) -> logits (b, k)."""
+
+    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Compare logits (b, k) with labels (b,), or soft ones (b, k): a scalar."""
+
+
+@runtime_checkable
+class LogsScalars(Protocol):
+    """A neck, or a model, with numbers worth a line in the log."""
+
+    def logged_scalars(self) -> dict[str, float]:
+        """Numbers by the name that they have in the log."""
+
+
+@runtime_checkable
+class WeighsStreams(Protocol):
+    """A mix of CLS tokens that gives each stream a weight.
+
+    Attributes:
+        last_weights: (m,), of the last forward; absent before the first.
+    """
+
+    last_weights: Tensor
