@@ -7,7 +7,7 @@ from .actions import ACTIONS, NOUNS, VERBS, Action, Verb
 from .ceilings import ClipContent, best_accuracy, ceilings, designed_ceilings
 from .generator import CEILINGS, LAYOUTS, MANIFEST, generate
 from .plan import ClipPlan, SequencePlan, WorldConfig, plan_world
-from .recording import Recording, Segment, record
+from .recording import ActedClip, Recording, record
 
 __all__ = [
     "ACTIONS",
@@ -20,7 +20,7 @@ __all__ = [
     "ClipContent",
     "ClipPlan",
     "Recording",
-    "Segment",
+    "ActedClip",
     "SequencePlan",
     "Verb",
     "WorldConfig",

@@ -28,7 +28,7 @@ from .layout_h2o import H2OLayout
 from .layout_oakink2 import OakInk2Layout
 from .layout_video_lists import KINETICS_LAYOUT, SSV2_LAYOUT
 from .plan import SPLITS, SequencePlan, WorldConfig
-from .recording import Segment
+from .recording import ActedClip
 from .world import World
 
 # the bytes of a world depend on this too: raise it when they change
@@ -58,7 +58,7 @@ class Layout(Protocol):
         self,
         root: Path,
         config: WorldConfig,
-        sequences: Sequence[tuple[SequencePlan, Sequence[Segment]]],
+        sequences: Sequence[tuple[SequencePlan, Sequence[ActedClip]]],
     ) -> None:
         """Write what is written once: split files and the like."""
 
@@ -239,9 +239,9 @@ def _describe(recording: Any) -> dict[str, Any]:
 
 def _read_segments(
     out: Path, plan: SequencePlan, actions: Sequence[Action]
-) -> tuple[int, list[Segment]]:
+) -> tuple[int, list[ActedClip]]:
     content = json.loads((out / _segments_file(plan)).read_text())
-    segments = [Segment(actions[a], s, e) for a, s, e in content["segments"]]
+    segments = [ActedClip(actions[a], s, e) for a, s, e in content["segments"]]
     return content["num_frames"], segments
 
 

@@ -11,7 +11,7 @@ from .geometry import Array
 from .kitchen import LOOKS, noun_look
 from .motion import ClipMotion, empty_moments, simulate_clip
 from .plan import ClipPlan, SequencePlan, WorldConfig, scene_rng
-from .recording import Segment
+from .recording import ActedClip
 from .rendering import Renderer
 from .workplace import Box, make_workplace, paint_shape
 
@@ -42,7 +42,7 @@ class Film:
     valid: np.ndarray
     boxes: Array
     boxes_valid: np.ndarray
-    segments: list[Segment]
+    segments: list[ActedClip]
 
 
 def make_film(config: WorldConfig, plan: SequencePlan) -> Film:
@@ -52,7 +52,7 @@ def make_film(config: WorldConfig, plan: SequencePlan) -> Film:
     motions: list[ClipMotion] = []
     images: list[np.ndarray] = []
     boxes: list[Array] = []
-    segments: list[Segment] = []
+    segments: list[ActedClip] = []
 
     def show(motion: ClipMotion, parts: tuple[Box, ...]) -> None:
         motions.append(motion)
@@ -66,7 +66,7 @@ def make_film(config: WorldConfig, plan: SequencePlan) -> Film:
         show(*_before(config, plan, clip, int(pauses.integers(low, high + 1))))
         start = len(images)
         show(simulate_clip(config, plan, clip), _paint(config, plan, clip))
-        segments.append(Segment(clip.action, start, len(images) - 1))
+        segments.append(ActedClip(clip.action, start, len(images) - 1))
     show(empty_moments(pauses, _TAIL), ())
     found = np.stack(boxes)  # (N, 3, 4)
     return Film(

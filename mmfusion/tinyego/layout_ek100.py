@@ -40,7 +40,7 @@ from .kitchen_ceilings import TAU_A, kitchen_ceilings
 from .kitchen_film import BOX_NAMES, Film, make_film
 from .kitchen_questions import questions_about, wordings
 from .plan import SequencePlan, WorldConfig
-from .recording import Segment
+from .recording import ActedClip
 
 _TIMES = (
     *("narration_id", "participant_id", "video_id", "narration_timestamp"),
@@ -131,7 +131,7 @@ class EK100Layout:
         self,
         root: Path,
         config: WorldConfig,
-        sequences: Sequence[tuple[SequencePlan, Sequence[Segment]]],
+        sequences: Sequence[tuple[SequencePlan, Sequence[ActedClip]]],
     ) -> None:
         """Write the csv files and the questions."""
         rows = {
@@ -186,7 +186,7 @@ def _index_fps(video_id: str) -> int:
 
 
 def _rows(
-    config: WorldConfig, plan: SequencePlan, segments: Sequence[Segment]
+    config: WorldConfig, plan: SequencePlan, segments: Sequence[ActedClip]
 ) -> Iterator[tuple[tuple, Action]]:
     """The fifteen columns of every segment of a film, with its action."""
     rng = np.random.default_rng([config.seed, 203, plan.subject, plan.take])
@@ -275,7 +275,7 @@ def _tail(labels: Sequence[int], count: int) -> list[int]:
 def _write_videos(
     root: Path,
     config: WorldConfig,
-    sequences: Sequence[tuple[SequencePlan, Sequence[Segment]]],
+    sequences: Sequence[tuple[SequencePlan, Sequence[ActedClip]]],
 ) -> None:
     rows = []
     for plan, _ in sequences:

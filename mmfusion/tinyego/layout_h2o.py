@@ -17,7 +17,7 @@ from .ceilings import ClipContent
 from .digest import digest
 from .motion import LENS
 from .plan import SPLITS, SequencePlan, WorldConfig
-from .recording import Recording, Segment
+from .recording import ActedClip, Recording
 from .world import TwinWorld
 
 _COLUMNS = (
@@ -63,7 +63,7 @@ class H2OLayout:
         self,
         root: Path,
         config: WorldConfig,
-        sequences: Sequence[tuple[SequencePlan, Sequence[Segment]]],
+        sequences: Sequence[tuple[SequencePlan, Sequence[ActedClip]]],
     ) -> None:
         """Write the split files from what the sequences hold."""
         folder = root / "label_split"
@@ -96,7 +96,7 @@ class H2OLayout:
         return contents
 
 
-def _rows(sequences: Sequence[tuple[SequencePlan, Sequence[Segment]]]) -> list[tuple]:
+def _rows(sequences: Sequence[tuple[SequencePlan, Sequence[ActedClip]]]) -> list[tuple]:
     ordered = sorted(sequences, key=lambda entry: entry[0].path)
     rows: list[tuple] = []
     for plan, segments in ordered:

@@ -25,7 +25,7 @@ from .ceilings import ClipContent
 from .digest import digest
 from .motion import LENS
 from .plan import SPLITS, SequencePlan, WorldConfig
-from .recording import Recording, Segment
+from .recording import ActedClip, Recording
 from .world import TwinWorld
 
 CAMERA, SERIAL = "egocentric", "40000001"
@@ -79,7 +79,7 @@ class OakInk2Layout:
         self,
         root: Path,
         config: WorldConfig,
-        sequences: Sequence[tuple[SequencePlan, Sequence[Segment]]],
+        sequences: Sequence[tuple[SequencePlan, Sequence[ActedClip]]],
     ) -> None:
         """Write the split files and the task of every sequence."""
         names = {
@@ -159,7 +159,7 @@ def _annotation(ids: np.ndarray, camera_to_world: np.ndarray) -> dict[str, Any]:
 
 
 def _program(
-    ids: np.ndarray, segments: Sequence[Segment]
+    ids: np.ndarray, segments: Sequence[ActedClip]
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """program_info and desc_info of one sequence; the end of an interval is open."""
     info, description = {}, {}

@@ -25,7 +25,7 @@ from .ceilings import ClipContent, ceilings, designed_ceilings
 from .digest import digest
 from .encode import write_video
 from .plan import SPLITS, SequencePlan, WorldConfig
-from .recording import Recording, Segment, record
+from .recording import ActedClip, Recording, record
 from .world import TwinWorld
 
 FPS = 30
@@ -117,7 +117,7 @@ class VideoListLayout:
         self,
         root: Path,
         config: WorldConfig,
-        sequences: Sequence[tuple[SequencePlan, Sequence[Segment]]],
+        sequences: Sequence[tuple[SequencePlan, Sequence[ActedClip]]],
     ) -> None:
         """Write the lists of every split."""
         clips: dict[str, list[Clip]] = {split: [] for split in SPLITS}

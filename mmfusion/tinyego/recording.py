@@ -19,8 +19,8 @@ _PAUSES = 2000
 
 
 @dataclass(frozen=True)
-class Segment:
-    """An action's frames, both ends included."""
+class ActedClip:
+    """One action of a recording: its frames, both ends included."""
 
     action: Action
     start: int
@@ -45,7 +45,7 @@ class Recording:
     joints: Array
     valid: np.ndarray
     camera_to_world: Array
-    segments: list[Segment]
+    segments: list[ActedClip]
 
 
 def record(config: WorldConfig, sequence: SequencePlan) -> Recording:
@@ -65,7 +65,7 @@ def record(config: WorldConfig, sequence: SequencePlan) -> Recording:
         motion = simulate_clip(config, sequence, clip)
         start = len(images)
         film(motion, paint_object(config, sequence, clip))
-        segments.append(Segment(clip.action, start, len(images) - 1))
+        segments.append(ActedClip(clip.action, start, len(images) - 1))
     return Recording(
         plan=sequence,
         images=images,
