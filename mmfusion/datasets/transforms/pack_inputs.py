@@ -29,9 +29,9 @@ META_KEYS = (
 class PackInputs(BaseTransform):
     """Pack the streams of a sample, its labels and its name.
 
-    ``video`` and ``skeleton`` come from the transforms of this package. Any other
-    stream is an array that some transform of the pipeline left under the stream's name,
-    first axis v, with ``<name>_mask`` beside it where it has a mask.
+    ``video``, ``skeleton`` and ``text`` come from the transforms of this package. Any
+    other stream is an array that some transform of the pipeline left under the stream's
+    name, first axis v, with ``<name>_mask`` beside it where it has a mask.
 
     Args:
         streams: the streams to pack, in the model's names.
@@ -57,7 +57,7 @@ class PackInputs(BaseTransform):
         self.meta_keys = tuple(meta_keys)
 
     def transform(self, results: dict) -> dict:
-        packers = {"video": _pack_video, "skeleton": _pack_skeleton}
+        packers = {"video": _pack_video, "skeleton": _pack_skeleton, "text": _pack_text}
         inputs: dict[str, torch.Tensor] = {}
         for stream in self.streams:
             if stream in packers:
@@ -124,16 +124,27 @@ def _pack_skeleton(results: dict) -> dict[str, torch.Tensor]:
     }
 
 
+def _pack_text(results: dict) -> dict[str, torch.Tensor]:
+    if "tokens" not in results:
+        raise _missing(results, "text", "tokens", "TokenizeQuestions")
+    return _with_mask(results, "tokens", "text")
+
+
 def _pack_array(results: dict, stream: str) -> dict[str, torch.Tensor]:
-    """A stream of a user's own transform, or tokenised text."""
+    """A stream of a user's own transform."""
     value = results.get(stream)
     if not isinstance(value, np.ndarray | torch.Tensor):
         raise InputError(
             f"streams: {stream!r} is {type(value).__name__} at the end of the pipeline;"
             " expected an array (v, ...) that one of its transforms writes"
         )
-    packed = {stream: torch.as_tensor(value)}
-    mask = results.get(f"{stream}_mask")
+    return _with_mask(results, stream, stream)
+
+
+def _with_mask(results: dict, key: str, stream: str) -> dict[str, torch.Tensor]:
+    """The array under ``key``, and its mask where there is one, as a stream."""
+    packed = {stream: torch.as_tensor(results[key])}
+    mask = results.get(f"{key}_mask")
     if mask is not None:
         packed[f"{stream}_mask"] = torch.as_tensor(mask)
     return packed

@@ -30,8 +30,8 @@ class TokenizeQuestions(BaseTransform):
         question_tasks: the questions and their order; ``verb`` is the record's text
             ``verb_question``.
 
-    Required keys: text. Added keys: text (1, q, l) int64 and text_mask (1, q, l) bool,
-    False where padded, in place of the record's text, which moves to question_text;
+    Required keys: text. Added keys: tokens (1, q, l) int64 and tokens_mask (1, q, l)
+    bool, False where padded, which PackInputs packs as the stream ``text``;
     question_tasks; question_source.
     """
 
@@ -65,8 +65,7 @@ class TokenizeQuestions(BaseTransform):
         for row, (numbers, _) in enumerate(rows):
             tokens[0, row, : len(numbers)] = numbers
             mask[0, row, : len(numbers)] = True
-        results["question_text"] = results["text"]
-        results["text"], results["text_mask"] = tokens, mask  # (1, q, l)
+        results["tokens"], results["tokens_mask"] = tokens, mask  # (1, q, l)
         results["question_tasks"] = self.question_tasks
         known = results.get("ann_meta") or {}
         source = (results.get("extra") or {}).get("question_source")
@@ -74,10 +73,7 @@ class TokenizeQuestions(BaseTransform):
         return results
 
     def _question(self, results: dict, task: str) -> str:
-        text = results.get("text") or {}
-        if not isinstance(text, dict):
-            raise InputError("TokenizeQuestions: found twice; expected once a pipeline")
-        question = text.get(f"{task}_question")
+        question = (results.get("text") or {}).get(f"{task}_question")
         if not question:
             raise InputError(
                 f"sample {results.get('sample_id')!r} has no {task}_question; expected"

@@ -138,7 +138,7 @@ def test_several_crops_share_the_skeleton(start):
 def test_other_streams_are_packed_as_they_are():
     pack = PackInputs(streams=["gaze", "text"], meta_keys=["group"])
     gaze, text = np.zeros((2, 8, 2), np.float32), torch.ones(1, 5, dtype=torch.long)
-    packed = pack(results(gaze=gaze, gaze_mask=np.ones((2, 8), bool), text=text))
+    packed = pack(results(gaze=gaze, gaze_mask=np.ones((2, 8), bool), tokens=text))
     assert packed["inputs"]["gaze"].shape == (2, 8, 2)
     assert packed["inputs"]["gaze_mask"].dtype == torch.bool
     assert packed["inputs"]["text"].shape == (1, 5)
@@ -148,7 +148,7 @@ def test_other_streams_are_packed_as_they_are():
 def test_what_a_sample_has_of_its_origin_goes_on_without_being_named():
     text = torch.ones(1, 2, 5, dtype=torch.long)
     extra = dict(video_id="P01_01", chunk_seconds=15.0)
-    packed = PackInputs(["text"])(results(text=text, extra=extra, tau_a=1.0))
+    packed = PackInputs(["text"])(results(tokens=text, extra=extra, tau_a=1.0))
     meta = packed["data_samples"].metainfo
     assert meta == dict(sample_id=meta["sample_id"], video_id="P01_01", tau_a=1.0)
 
@@ -158,7 +158,7 @@ def test_what_a_sample_has_of_its_origin_goes_on_without_being_named():
     [
         (["video"], {}, "expected DecodeVideo before"),
         (["skeleton"], {}, "expected LoadSkeleton before"),
-        (["text"], {"text": {"narration": "take"}}, "'text' is dict"),
+        (["text"], {"text": {"narration": "a"}}, "expected TokenizeQuestions before"),
         (["gaze"], {}, "'gaze' is NoneType"),
     ],
 )

@@ -29,7 +29,7 @@ def _results(verb: str = VERB, noun: str = NOUN, **more: object) -> dict:
 
 def test_two_questions_make_two_rows(folder: str) -> None:
     results = TokenizeQuestions(folder)(_results())
-    tokens, mask = results["text"], results["text_mask"]
+    tokens, mask = results["tokens"], results["tokens_mask"]
     assert tokens.shape == mask.shape == (1, 2, 40)
     assert tokens.dtype == np.int64 and mask.dtype == bool
     tokenizer = load_tokenizer(folder)
@@ -48,7 +48,7 @@ def test_the_mask_is_written_as_the_tokenizer_writes_it(
     folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokenizer = load_tokenizer(folder)
-    before = TokenizeQuestions(folder)(_results("a <mask> b"))["text"]
+    before = TokenizeQuestions(folder)(_results("a <mask> b"))["tokens"]
     by_hand = tokenizer(f"a {tokenizer.mask_token} b")["input_ids"]
     assert before[0, 0, : len(by_hand)].tolist() == by_hand
 
@@ -58,10 +58,10 @@ def test_order_and_source_go_on(folder: str) -> None:
     meta = {"question_source": "predicted+generic"}
     results = transform(_results(ann_meta=meta, extra={"question_source": "predicted"}))
     assert results["question_source"] == "predicted"
-    assert results["question_text"]["noun_question"] == NOUN
+    assert results["text"]["noun_question"] == NOUN
     straight = TokenizeQuestions(folder)(_results(ann_meta=meta))
     assert straight["question_source"] == "predicted+generic"
-    np.testing.assert_array_equal(results["text"][:, ::-1], straight["text"])
+    np.testing.assert_array_equal(results["tokens"][:, ::-1], straight["tokens"])
     packed = PackInputs(streams=("text",))(results)
     assert packed["inputs"]["text"].dtype == torch.int64
     assert packed["inputs"]["text_mask"].dtype == torch.bool
@@ -71,8 +71,8 @@ def test_order_and_source_go_on(folder: str) -> None:
 def test_long_questions_are_cut_and_counted(folder: str) -> None:
     transform = TokenizeQuestions(folder, max_length=6)
     results = transform(_results())
-    assert results["text"].shape == (1, 2, 6) and results["text_mask"].all()
-    assert (results["text"][0, :, -1] == load_tokenizer(folder).eos_token_id).all()
+    assert results["tokens"].shape == (1, 2, 6) and results["tokens_mask"].all()
+    assert (results["tokens"][0, :, -1] == load_tokenizer(folder).eos_token_id).all()
     assert transform.num_truncated == 2
     assert TokenizeQuestions(folder, max_length=6).num_truncated == 0
 
@@ -86,7 +86,7 @@ def test_a_lacking_question_is_named(folder: str, text: dict | None) -> None:
 
 @pytest.mark.parametrize("text", ["\U0001f600" * 50, "x" * 2000, "שלום <mask>"])
 def test_any_text_makes_a_row(folder: str, text: str) -> None:
-    assert TokenizeQuestions(folder)(_results(text))["text"].shape == (1, 2, 40)
+    assert TokenizeQuestions(folder)(_results(text))["tokens"].shape == (1, 2, 40)
 
 
 def test_wrong_arguments_are_named(folder: str, tmp_path: Path) -> None:
