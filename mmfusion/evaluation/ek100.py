@@ -12,7 +12,7 @@ with an action head has scores of its own actions instead.
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,6 +148,62 @@ def marginalise(
         member[np.arange(len(pairs)), pairs[:, column]] = 1
         found.append(action_prob @ member)
     return found[0], found[1]
+
+
+def with_marginals(
+    score: Mapping[str, NDArray[np.floating]],
+    pairs: Sequence[Sequence[int]] | None,
+    num_classes: Mapping[str, int],
+) -> dict[str, NDArray[np.floating]]:
+    """Probabilities of verb and noun beside those of a model with an action head only.
+
+    Args:
+        score: by task, (n, k) probabilities.
+        pairs: (a, 2), verb and noun of each action; needed where actions are scored.
+        num_classes: of ``verb`` and ``noun``.
+
+    Raises:
+        ValueError: not one pair for each action, or neither verb and noun nor action.
+    """
+    found = dict(score)
+    if "action" in found:
+        table = np.asarray(pairs or (), np.int64)
+        count = found["action"].shape[1]
+        if len(table) != count:
+            raise InputError(
+                f"there are scores of {count} actions, but the dataset's metainfo has"
+                f" {len(table)} action_pairs (verb and noun of each); expected {count}"
+            )
+        if not {"verb", "noun"} <= set(found):
+            sizes = [num_classes[task] for task in ("verb", "noun")]
+            found["verb"], found["noun"] = marginalise(found["action"], table, *sizes)
+    if not {"verb", "noun"} <= set(found):
+        raise InputError(
+            f"there are scores of {sorted(score)}; expected verb and noun, or action"
+        )
+    return found
+
+
+def scores_of(
+    score: Mapping[str, NDArray[np.floating]],
+    pairs: Sequence[Sequence[int]] | None,
+    num_classes: Mapping[str, int],
+    *,
+    with_head: bool = True,
+) -> Scores:
+    """Logarithms of the probabilities that a model gave.
+
+    Args:
+        score, pairs, num_classes: as :func:`with_marginals`.
+        with_head: rank actions by the action head where there is one.
+    """
+    log = {
+        task: log_probabilities(value)
+        for task, value in with_marginals(score, pairs, num_classes).items()
+    }
+    if not with_head or "action" not in log:
+        return Scores(log["verb"], log["noun"])
+    return Scores(log["verb"], log["noun"], log["action"], np.array(pairs, np.int64))
 
 
 def correct(scores: Scores, segments: Segments, task: str, k: int) -> NDArray[np.bool_]:

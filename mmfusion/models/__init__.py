@@ -8,7 +8,7 @@ from mmfusion.models.backbones import (
     ORViT,
     VideoMamba,
 )
-from mmfusion.models.heads import ActionHead, AnswerHead, ClassificationHead
+from mmfusion.models.heads import AnswerHead, ClassificationHead
 from mmfusion.models.losses import CrossEntropyLoss
 from mmfusion.models.necks import (
     AverageMix,
@@ -29,7 +29,6 @@ from mmfusion.models.skeleton_encoders import MMActionSkeleton, SkeletonMamba
 from mmfusion.models.text_encoders import HashedWords, TextEmbedder, TextEncoder
 
 __all__ = [
-    "ActionHead",
     "AnswerHead",
     "AverageMix",
     "BatchMix",

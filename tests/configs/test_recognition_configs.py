@@ -19,7 +19,6 @@ from mmfusion.tinyego import WorldConfig, generate
 ROOT = Path(__file__).parents[2] / "configs" / "recognition"
 CONFIGS = sorted(path.stem for path in ROOT.glob("*.py"))
 VIDEO_MAMBA = [name for name in CONFIGS if name.startswith("video_mamba")]
-PAIRS = [[number % 97, number // 97] for number in range(3806)]
 SMALL = WorldConfig(seed=5, num_train=12, num_val=12, num_test=0, height=72)
 SIDE, FRAMES = 32, 4
 # base rate, epochs, weight decay, layer decay, blocks, clips a step: their scripts
@@ -44,10 +43,7 @@ SCRIPTS = {
 
 
 def load(name):
-    config = load_config(ROOT / f"{name}.py")
-    if "pairs" in config.model.heads.get("action", {}):
-        config.model.heads.action.pairs = PAIRS
-    return config
+    return load_config(ROOT / f"{name}.py")
 
 
 def by_peak(groups):
@@ -199,11 +195,7 @@ def shrink(name, roots):
     train = DATASETS.build(config.train_dataloader.dataset)
     for task, head in config.model.heads.items():
         head.in_dims = 64
-        if "pairs" in head:
-            head.update(pairs=train.metainfo["action_pairs"])
-            head.update(num_verbs=6, num_nouns=12)
-        else:
-            head.num_classes = len(train.get_classes(task))
+        head.num_classes = len(train.get_classes(task))
     return config, train
 
 

@@ -13,6 +13,7 @@ from mmfusion.evaluation.ek100 import (
     log_probabilities,
     marginalise,
     recognition,
+    with_marginals,
 )
 
 SUBSETS = Subsets(frozenset({2, 3}), frozenset({4, 5}), frozenset({"P2"}))
@@ -200,6 +201,21 @@ def test_verb_and_noun_of_an_action_head_are_sums_by_hand():
     np.testing.assert_allclose(verb, [[0.8, 0.2]])
     np.testing.assert_allclose(noun, [[0.5, 0.5, 0.0]])
     assert np.isfinite(log_probabilities(noun)).all()
+
+
+def test_a_model_with_an_action_head_only_scores_verbs_and_nouns_too():
+    pairs = [[0, 2], [1, 0], [1, 2], [3, 1]]
+    action = np.array([[0.5, 0.2, 0.1, 0.2]], np.float32)
+    sizes = dict(verb=97, noun=300)  # more than occur
+    found = with_marginals({"action": action}, pairs, sizes)
+    np.testing.assert_allclose(found["verb"][0, :4], [0.5, 0.3, 0.0, 0.2])
+    np.testing.assert_allclose(found["noun"][0, :3], [0.2, 0.2, 0.6])
+    assert (found["verb"].shape, found["noun"].shape) == ((1, 97), (1, 300))
+    heads = {task: found[task][:, ::-1] for task in ("verb", "noun")}
+    kept = with_marginals({"action": action, **heads}, pairs, sizes)
+    assert kept["verb"] is heads["verb"]  # its own head's
+    with pytest.raises(ValueError, match="of 4 actions, but .* has 3 action_pairs"):
+        with_marginals({"action": action}, pairs[:3], sizes)
 
 
 def test_equal_scores_are_right_for_nobody():

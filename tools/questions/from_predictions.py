@@ -19,6 +19,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from mmfusion.evaluation.ek100 import with_marginals
+from mmfusion.evaluation.functional import topk_correct
 from mmfusion.evaluation.predictions import NO_LABEL, Predictions, load_predictions
 from mmfusion.questions.bank import LEVELS, QuestionBank, TrainingClip
 from mmfusion.questions.clips import Clip
@@ -65,33 +68,35 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def read_dump(path: Path, vocabulary: Vocabulary | None) -> Predictions:
+    """A dump with scores of verb and noun, summed where it has those of actions only.
+
+    Raises:
+        ValueError: it has neither, or another number of classes than there are names.
+    """
+    dump = load_predictions(path)
+    names = class_names(dump, vocabulary)
+    sizes = {task: len(names[task]) for task in TASKS}
+    score = with_marginals(dump.score, dump.metainfo.get("action_pairs"), sizes)
+    for task, size in sizes.items():
+        width = score[task].shape[1]
+        if size != width:
+            raise ValueError(
+                f"the dump has scores of {width} {task} classes, and there are "
+                f"{size} names; give the class files of the model's dataset"
+            )
+    return replace(dump, score=score)
+
+
 def class_names(
     predictions: Predictions, vocabulary: Vocabulary | None
 ) -> dict[str, list[str]]:
-    """By task, the class names in the order of the scores.
-
-    Raises:
-        ValueError: the dump has no scores of a task, or another number of classes.
-    """
-    found = {}
-    for task in TASKS:
-        if task not in predictions.score:
-            raise ValueError(
-                f"the dump has scores of {sorted(predictions.score)}; expected verb "
-                "and noun: test a model with these two heads"
-            )
-        if vocabulary is not None:
-            names = [one.key for one in vocabulary.classes[task]]
-        else:
-            names = predictions.metainfo.get("classes", {}).get(task) or []
-        width = predictions.score[task].shape[1]
-        if len(names) != width:
-            raise ValueError(
-                f"the dump has scores of {width} {task} classes, and there are "
-                f"{len(names)} names; give the class files of the model's dataset"
-            )
-        found[task] = [natural(name) for name in names]
-    return found
+    """By task, the class names in the order of the scores."""
+    if vocabulary is not None:
+        names = {t: [one.key for one in vocabulary.classes[t]] for t in TASKS}
+    else:
+        names = predictions.metainfo.get("classes", {})
+    return {task: [natural(name) for name in names.get(task) or ()] for task in TASKS}
 
 
 def training_clips(
@@ -117,7 +122,7 @@ def accuracy(predictions: Predictions) -> dict[str, float | int | None]:
         if labels is None:
             return {"num_labelled": 0, "verb": None, "noun": None, "action": None}
         known &= labels != NO_LABEL
-        right.append(predictions.score[task].argmax(1) == labels)
+        right.append(topk_correct(predictions.score[task], np.maximum(labels, 0), 1))
     if not known.any():
         return {"num_labelled": 0, "verb": None, "noun": None, "action": None}
     verb, noun = (hits[known] for hits in right)
@@ -234,7 +239,7 @@ def print_summary(meta: dict[str, Any], title: str, console: Console) -> None:
 def build(args: argparse.Namespace) -> dict[str, Any]:
     """Write the questions and what is said about them; the latter."""
     vocabulary = read_vocabulary(args.classes, args.train_annotations, args.dataset)
-    predictions = load_predictions(args.predictions)
+    predictions = read_dump(args.predictions, vocabulary)
     bank = read_bank(args, vocabulary, predictions)
     names = class_names(predictions, vocabulary)
     records, levels = ask_all(predictions, names, bank, args)

@@ -1,12 +1,12 @@
 """AVION's ViT-B/16 with 3,806 actions on 16 frames of 224 px, for EPIC-KITCHENS-100.
 
-Verbs and nouns are sums over their actions. The first mean is a transposition in the
-authors' code that their weights were trained with.
+Verbs and nouns are sums over their actions, taken by EpicKitchensMetric. The first mean
+is a transposition in the authors' code that their weights were trained with.
 """
 
 from mmfusion.models import (
-    ActionHead,
     BatchMix,
+    ClassificationHead,
     CLIPViT,
     CrossEntropyLoss,
     MultiModalPreprocessor,
@@ -26,11 +26,9 @@ model = dict(
     ),
     heads=dict(
         action=dict(
-            type=ActionHead,
-            pairs="data/ek100/mmfusion/actions.csv",
+            type=ClassificationHead,
+            num_classes=3806,
             in_dims=768,
-            num_verbs=97,
-            num_nouns=300,
             drop_rate=0.5,
             loss=dict(type=CrossEntropyLoss, label_smoothing=0.1),
         )

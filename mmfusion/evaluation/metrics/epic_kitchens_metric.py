@@ -18,9 +18,8 @@ from mmfusion.evaluation.ek100 import (
     Segments,
     Subsets,
     anticipation,
-    log_probabilities,
-    marginalise,
     recognition,
+    scores_of,
 )
 from mmfusion.evaluation.functional import Interval
 from mmfusion.evaluation.predictions import Predictions, from_rows, prediction_row
@@ -45,6 +44,8 @@ class EpicKitchensMetric(BaseMetric):
     for anticipation, the two times, as in ``predicted/tau_a=1s/tau_o=2.13s/
     action/recall5``. A model without text has no source. Where another model's
     predictions chose the questions, its accuracy stands above the table.
+
+    Verb and noun of a model with an action head only are sums over its actions.
 
     Reads ``score_<task>``, ``gt_verb`` and ``gt_noun``, and of the metainfo
     ``sample_id``, ``video_id``, ``participant_id``, ``question_source``, ``tau_a``,
@@ -192,7 +193,7 @@ def format_table(header: str, found: Mapping[str, Interval]) -> str:
 def _scores(
     predictions: Predictions, dataset: Mapping[str, Any], action_from: str | None
 ) -> Scores:
-    """Logarithms of what the heads gave; verb and noun of an action head alone too."""
+    """Logarithms of the finite scores of the heads, verb and noun always."""
     score = predictions.score
     for task, value in score.items():
         bad = np.flatnonzero(~np.isfinite(value).all(axis=1))
@@ -201,32 +202,14 @@ def _scores(
                 f"sample {predictions.ids[bad[0]]!r} has a {task} score that is not "
                 "finite"
             )
-    if "action" in score and dataset.get("action_pairs") is None:
+    if action_from == "head" and "action" not in score:
         raise InputError(
-            "the model scores actions, but the dataset's metainfo has no action_pairs "
-            "(verb and noun of each action)"
+            f"action_from is 'head', but the model scores {sorted(score)}; expected"
+            " action among them"
         )
-    pairs = np.asarray(dataset.get("action_pairs") or (), np.int64)
-    verb, noun = score.get("verb"), score.get("noun")
-    if "action" in score and (verb is None or noun is None):
-        sizes = [len(dataset["classes"][task]) for task in ("verb", "noun")]
-        verb, noun = marginalise(score["action"], pairs, *sizes)
-    if (
-        verb is None
-        or noun is None
-        or (action_from == "head" and "action" not in score)
-    ):
-        raise InputError(
-            f"the model gives scores for {sorted(score)}, expected verb and noun, or "
-            f"action (action_from is {action_from!r})"
-        )
-    with_head = "action" in score and action_from != "pairs"
-    return Scores(
-        log_probabilities(verb),
-        log_probabilities(noun),
-        log_probabilities(score["action"]) if with_head else None,
-        pairs if with_head else None,
-    )
+    sizes = {task: len(names) for task, names in (dataset.get("classes") or {}).items()}
+    pairs, with_head = dataset.get("action_pairs"), action_from != "pairs"
+    return scores_of(score, pairs, sizes, with_head=with_head)
 
 
 def _segments(predictions: Predictions, metas: Sequence[Mapping[str, Any]]) -> Segments:

@@ -1,7 +1,6 @@
 """Heads: a fused vector in, logits of one task out."""
 
-from mmfusion.models.heads.action_head import ActionHead
 from mmfusion.models.heads.answer_head import AnswerHead
 from mmfusion.models.heads.classification_head import ClassificationHead
 
-__all__ = ["ActionHead", "AnswerHead", "ClassificationHead"]
+__all__ = ["AnswerHead", "ClassificationHead"]

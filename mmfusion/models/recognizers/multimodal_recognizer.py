@@ -34,8 +34,6 @@ class MultiModalRecognizer(BaseModel):
         encoders: config of an :class:`Encoder` by stream. One that
             :class:`ReadsExtraStreams` gets further inputs of the batch.
         heads: config of a :class:`Head` by task (``action``, ``verb``, ``noun``...).
-            One with a method ``marginals``, such as :class:`ActionHead`, scores
-            further tasks.
         neck: config of a fusion :class:`Neck`; None with one encoder only, whose CLS
             token (or token mean) goes to the heads.
         frozen: streams whose encoder is not trained.
@@ -225,15 +223,9 @@ class MultiModalRecognizer(BaseModel):
     def _predictions(
         self, logits: dict[str, Tensor], views: int, samples: list[ActionDataSample]
     ) -> list[ActionDataSample]:
-        found: dict[str, Tensor] = {}
-        implied: dict[str, Tensor] = {}
         for task, scores in logits.items():
-            found[task] = scores.float().softmax(-1).unflatten(0, (-1, views)).mean(1)
-            marginals = getattr(self.heads[task], "marginals", None)
-            if marginals is not None:
-                implied |= marginals(found[task])
-        for task, scores in {**implied, **found}.items():
-            for sample, score in zip(samples, scores, strict=True):
+            scores = scores.float().softmax(-1).unflatten(0, (-1, views)).mean(1)
+            for sample, score in zip(samples, scores, strict=True):  # scores (b, k)
                 sample.set_field(score, f"score_{task}")  # (k,)
         return samples
 

@@ -104,7 +104,7 @@ def broken(change):
 @pytest.mark.parametrize(
     ("rows", "options", "match"),
     [
-        (lambda: samples(("verb",)), {}, r"scores for \['verb'\], expected verb and"),
+        (lambda: samples(("verb",)), {}, r"scores of \['verb'\]; expected verb and"),
         (lambda: samples(), dict(action_from="head"), "action_from is 'head'"),
         (
             broken(lambda rows: rows[3].update(score_verb=torch.full((2,), np.nan))),
@@ -128,7 +128,7 @@ def test_what_cannot_be_scored_is_named(rows, options, match):
 
 
 def test_an_action_head_needs_its_pairs():
-    with pytest.raises(ValueError, match="no action_pairs"):
+    with pytest.raises(ValueError, match="has 0 action_pairs"):
         evaluate(EpicKitchensMetric(), samples(("action",)), dict(classes={}))
 
 

@@ -67,6 +67,36 @@ def test_labels_change_the_accuracy_and_nothing_else(
     assert records[IDS[0]].model == "nano asking template-1"
 
 
+def test_ties_count_against_the_label_as_in_the_metric(
+    tmp_path: Path, train: list[object]
+) -> None:
+    """Verb 0 shares the highest score with verb 1; noun 2 has it alone."""
+    score = {"verb": [[0.4, 0.4, 0.1, 0.1, 0.0]], "noun": [[0, 0, 1, 0, 0, 0]]}
+    arrays = {task: np.array(rows, np.float32) for task, rows in score.items()}
+    gt = {"verb": np.array([0]), "noun": np.array([2])}
+    save_predictions(tmp_path / "dump.npz", Predictions(IDS[:1], arrays, gt, {}))
+    out = tmp_path / "out.jsonl"
+    given = ["--predictions", tmp_path / "dump.npz", "--out", out]
+    result = _run("from_predictions.py", *given, *train)
+    assert result.returncode == 0, result.stderr
+    found = json.loads(out.with_name("out.jsonl.meta.json").read_text())["accuracy"]
+    assert found == dict(num_labelled=1, verb=0.0, noun=100.0, action=0.0)
+
+
+def test_a_recogniser_with_an_action_head_only_will_do(
+    tmp_path: Path, train: list[object]
+) -> None:
+    """Its actions are (verb 0, noun 1) and (verb 4, noun 5), the second the best."""
+    score = {"action": np.array([[0.3, 0.7]], np.float32)}
+    meta = {"action_pairs": [[0, 1], [4, 5]]}
+    save_predictions(tmp_path / "dump.npz", Predictions(IDS[:1], score, {}, meta))
+    given = ["--predictions", tmp_path / "dump.npz", "--out", tmp_path / "out.jsonl"]
+    result = _run("from_predictions.py", *given, *train)
+    assert result.returncode == 0, result.stderr
+    record = load_questions(tmp_path / "out.jsonl")[IDS[0]]
+    assert (record.verb_answer, record.noun_answer) == ("cut", "tomato")
+
+
 def test_evaluated_clips_in_the_bank_are_refused(
     tmp_path: Path, train: list[object]
 ) -> None:

@@ -13,14 +13,11 @@ beyond them, TL 5. Exit codes: 0 done, 1 the file would be refused, 2 wrong comm
 """
 
 import argparse
-import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from mmfusion.evaluation.ek100 import Scores, log_probabilities, marginalise
+from mmfusion.evaluation.ek100 import scores_of
 from mmfusion.evaluation.challenge import (
     NUM_ACTIONS,
     SubmissionError,
@@ -30,10 +27,8 @@ from mmfusion.evaluation.challenge import (
     read_submission,
     write_submission,
 )
-from mmfusion.evaluation.predictions import Predictions, load_predictions
-
-SEGMENTS = {"test": "EPIC_100_test_timestamps.csv", "val": "EPIC_100_validation.csv"}
-
+from mmfusion.evaluation.predictions import load_predictions
+from mmfusion.layouts import epic_kitchens as epic
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -44,7 +39,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--check", action="store_true", help="check a file instead of writing one")
     add("--task", required=True, choices=["recognition", "anticipation"])
     add("--root", required=True, type=Path, help="folder of the annotations' csv files")
-    add("--split", choices=list(SEGMENTS), default="test")
+    add("--split", choices=["test", "val"], default="test")
     add("--supervision", type=int, nargs=3, metavar=("PT", "TL", "TD"))
     args = parser.parse_args(argv)
     if len(args.files) != (1 if args.check else 2):
@@ -54,55 +49,25 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def expected_ids(root: Path, split: str) -> list[str]:
-    """The narration ids of a split, in the order of its csv."""
-    return [row["narration_id"] for row in _rows(root / SEGMENTS[split])]
-
-
-def num_classes(root: Path) -> tuple[int, int]:
-    """Of verbs and of nouns."""
-    names = ("EPIC_100_verb_classes.csv", "EPIC_100_noun_classes.csv")
-    verbs, nouns = (len(_rows(root / name)) for name in names)
-    return verbs, nouns
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
-def scores_of(dump: Predictions, sizes: tuple[int, int]) -> Scores:
-    """Scores of a dump; verb and noun of an action head alone are its sums."""
-    score = dump.score
-    pairs = np.asarray(dump.metainfo.get("action_pairs") or (), np.int64)
-    verb, noun, action = (score.get(task) for task in ("verb", "noun", "action"))
-    if action is not None and len(pairs) != action.shape[1]:
-        raise ValueError(
-            f"the dump scores {action.shape[1]} actions, its metainfo has "
-            f"{len(pairs)} action_pairs; expected one for each"
-        )
-    if action is not None and (verb is None or noun is None):
-        verb, noun = marginalise(action, pairs, *sizes)
-    if verb is None or noun is None:
-        raise ValueError(f"the dump has scores of {[*score]}, expected verb and noun")
-    return Scores(
-        log_probabilities(verb),
-        log_probabilities(noun),
-        None if action is None else log_probabilities(action),
-        None if action is None else pairs,
-    )
+def read_split(root: Path, split: str) -> tuple[list[str], dict[str, int]]:
+    """Narration ids of a split in the order of its csv, and the numbers of classes."""
+    classes = epic.read_classes(root)
+    segments = epic.read_segments(root / epic.SEGMENT_FILES[split], classes)
+    sizes = {"verb": len(classes.verb), "noun": len(classes.noun)}
+    return [one.narration_id for one in segments], sizes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     try:
-        ids, sizes = expected_ids(args.root, args.split), num_classes(args.root)
-        count = min(NUM_ACTIONS, sizes[0] * sizes[1])
+        ids, sizes = read_split(args.root, args.split)
+        count = min(NUM_ACTIONS, sizes["verb"] * sizes["noun"])
         out = args.files[-1]
         if not args.check:
             dump = load_predictions(args.files[0])
             check_ids(dump.ids, ids)  # before a file is written
-            scores = scores_of(dump, sizes)
+            pairs = dump.metainfo.get("action_pairs")
+            scores = scores_of(dump.score, pairs, sizes)
             if scores.action is not None:
                 count = min(NUM_ACTIONS, scores.action.shape[1])
             write_submission(
@@ -118,8 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             found,
             ids,
             challenge=f"action_{args.task}",
-            num_verbs=sizes[0],
-            num_nouns=sizes[1],
+            num_verbs=sizes["verb"],
+            num_nouns=sizes["noun"],
             num_actions=count,
         )
     except SubmissionError as error:

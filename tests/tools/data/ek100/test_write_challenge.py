@@ -1,4 +1,3 @@
-import csv
 import runpy
 from pathlib import Path
 
@@ -7,6 +6,7 @@ import pytest
 
 from mmfusion.evaluation.challenge import read_submission
 from mmfusion.evaluation.predictions import Predictions, save_predictions
+from tests.ek100_files import HEAD, segment_row, write_csv
 
 TOOL = Path(__file__).resolve().parents[4] / "tools/data/ek100/write_challenge.py"
 main = runpy.run_path(str(TOOL))["main"]
@@ -16,14 +16,13 @@ PAIRS = [[0, 0], [1, 2], [1, 1]]
 
 @pytest.fixture
 def root(tmp_path):
-    def write(name, head, rows):
-        with (tmp_path / name).open("w", newline="") as stream:
-            csv.writer(stream).writerows([head, *rows])
-
-    write("EPIC_100_test_timestamps.csv", ["narration_id"], [[i] for i in IDS])
+    rows = [segment_row(name, 1.0, 2.0, 0, 0)[:8] for name in IDS]
+    write_csv(tmp_path / "EPIC_100_test_timestamps.csv", [HEAD[:8], *rows])
     for task, size in (("verb", 2), ("noun", 3)):
-        rows = [[i, f"{task}{i}"] for i in range(size)]
-        write(f"EPIC_100_{task}_classes.csv", ["id", "key"], rows)
+        names = [f"{task}{i}" for i in range(size)]
+        rows = [[i, name, [name], ""] for i, name in enumerate(names)]
+        head = ["id", "key", "instances", "category"]
+        write_csv(tmp_path / f"EPIC_100_{task}_classes.csv", [head, *rows])
     return tmp_path
 
 
@@ -70,8 +69,8 @@ def test_another_split_is_refused_by_name(root, capsys):
 @pytest.mark.parametrize(
     ("heads", "metainfo", "match"),
     [
-        (["verb"], {}, "scores of ['verb'], expected verb and noun"),
-        (["action"], {}, "scores 3 actions, its metainfo has 0 action_pairs"),
+        (["verb"], {}, "scores of ['verb']; expected verb and noun"),
+        (["action"], {}, "scores of 3 actions, but the dataset's metainfo has 0 action_pairs"),
     ],
     ids=["verb-only", "no-pairs"],
 )
