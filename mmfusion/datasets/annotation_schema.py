@@ -1,185 +1,141 @@
-"""What every key of an annotation file may hold, in code and in words."""
+"""Every key of an annotation file: its type and range, and what it means."""
 
-import math
-import re
-import string
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal
 
+from pydantic import AfterValidator, BaseModel, Field, model_validator
+
+from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import unsafe_reason
+from mmfusion.utils.schema import STRICT, Name, Schema, rule
 
-VERSION = 1
-_MAX_COUNT = 2**31
-_MAX_SECONDS = 1e7  # 115 days: a larger number is a unit mistake
-_FRAME_SPEC = re.compile(r"0?\d{0,2}d?")
-
-
-def is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return (is_integer(value) and abs(value) < 2**53) or (
-        isinstance(value, float) and math.isfinite(value)
-    )
-
-
-def _is_count(value: Any) -> bool:
-    return is_integer(value) and 0 <= value < _MAX_COUNT
-
-
-def _is_positive(value: Any) -> bool:
-    return _is_count(value) and value > 0
-
-
-def _is_seconds(value: Any) -> bool:
-    return _is_number(value) and 0 <= value <= _MAX_SECONDS
-
-
-def _is_rate(value: Any) -> bool:
-    return _is_number(value) and 0 < value <= 1e5
-
-
-def is_name(value: Any) -> bool:
-    """Fit for logs and tables; isprintable is False for half a surrogate pair, too."""
-    return isinstance(value, str) and 0 < len(value) <= 1024 and value.isprintable()
-
-
-def _is_path(value: Any) -> bool:
-    return unsafe_reason(value) is None
-
-
-def is_frame_template(value: Any) -> bool:
-    """Whether ``value`` is a plain file name with one integer in it.
-
-    ``str.format`` can reach into objects (``{0.__class__}``), so only a bare field with
-    an integer format passes.
-    """
-    if not _is_path(value) or "/" in value:
-        return False
-    try:
-        fields = [
-            part[1:]
-            for part in string.Formatter().parse(value)
-            if part[1:][0] is not None
-        ]
-    except ValueError:
-        return False
-    return len(fields) == 1 and (
-        fields[0][0] in ("", "0")
-        and _FRAME_SPEC.fullmatch(fields[0][1] or "") is not None
-        and fields[0][2] is None
-    )
-
-
-def _is_file(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and set(value) == {"file"}
-        and (value["file"] is None or _is_path(value["file"]))
-    )
-
-
-def _is_camera(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and set(value) == {"fx", "fy", "cx", "cy", "width", "height"}
-        and all(_is_number(number) for number in value.values())
-        and all(value[key] > 0 for key in ("fx", "fy", "width", "height"))
-    )
-
-
-def _is_frame_ids(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) > 0
-        and all(_is_count(number) for number in value)
-        and all(a < b for a, b in zip(value, value[1:], strict=False))
-    )
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(key, str) and (text is None or isinstance(text, str))
-        for key, text in value.items()
-    )
-
-
-def _is_dict(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _is_classes(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        is_name(task)
-        and isinstance(names, list)
-        and len(names) > 0
-        and all(isinstance(name, str) for name in names)
-        for task, names in value.items()
-    )
-
-
-class Field(NamedTuple):
-    """One key: what it may hold, in code and in words, and what stands in for it."""
-
-    check: Callable[[Any], bool]
-    expected: str
-    default: Any = None  # of a key that is left out
-    required: bool = False
-    nullable: bool = True
-
-
-_COUNT = f"an integer in 0..{_MAX_COUNT - 1}"
-_SECONDS = "seconds >= 0"
+STREAM_KEYS = ("video", "frame_dir", "skeleton", "text")
+# one plain integer field: str.format could reach into objects by {0.__class__}
+_FRAME_TEMPLATE = r"^(?:[^{}/]|\{\{|\}\})*\{0?(?::0?\d{0,2}d?)?\}(?:[^{}/]|\{\{|\}\})*$"
 _PATH = "a relative path inside data_root, with '/' and without '..'"
 
-RECORD_FIELDS = {
-    "id": Field(is_name, "a printable string, unique in the file", None, True, False),
-    "group": Field(is_name, "the sequence's name, a printable string"),
-    "split": Field(is_name, "a split's name, such as 'train'"),
-    "video": Field(_is_path, _PATH),
-    "frame_dir": Field(_is_path, _PATH),
-    "filename_tmpl": Field(
-        is_frame_template, "a file name with one integer field, such as '{:06d}.jpg'"
-    ),
-    "start_index": Field(
-        _is_count, f"the number of the first file, {_COUNT}", 0, False, False
-    ),
-    "total_frames": Field(_is_positive, "the number of frames, an integer >= 1"),
-    "start_sec": Field(_is_seconds, _SECONDS, None, True, False),
-    "end_sec": Field(
-        _is_seconds,
-        f"{_SECONDS} after start_sec, or null for the whole rest",
-        None,
-        True,
-    ),
-    "start_frame": Field(_is_count, _COUNT),
-    "end_frame": Field(_is_count, f"the last frame, included, {_COUNT}"),
-    "index_fps": Field(_is_rate, "frames per second of the frame numbers, > 0"),
-    "frame_ids": Field(_is_frame_ids, "a list of rising frame numbers, at least one"),
-    "skeleton": Field(_is_file, f'{{"file": {_PATH}}}, and no other key'),
-    "boxes": Field(_is_file, f'{{"file": {_PATH}}}, and no other key'),
-    "label": Field(_is_dict, "{task: class number from 0}", None, True, False),
-    "text": Field(_is_text, "{name: string}"),
-    "camera": Field(_is_camera, "numbers fx, fy, cx, cy, width and height"),
-    "extra": Field(_is_dict, "a dict of anything more", None),
-}
 
-METAINFO_FIELDS = {
-    "version": Field(
-        lambda value: is_integer(value) and value == VERSION,
-        f"{VERSION}",
-        None,
-        True,
-        False,
+def _plain_path(value: str) -> str:
+    reason = unsafe_reason(value)
+    if reason is not None:
+        raise InputError(reason)
+    return value
+
+
+Path = Annotated[str, AfterValidator(_plain_path), Field(description=_PATH)]
+FrameTemplate = Annotated[
+    str,
+    Field(
+        pattern=_FRAME_TEMPLATE,
+        description="a file name with one integer field, such as '{:06d}.jpg'",
     ),
-    "dataset": Field(
-        is_name, "the dataset's name, a printable string", "", True, False
+    AfterValidator(_plain_path),
+]
+Count = Annotated[int, Field(ge=0, lt=2**31, description="an integer in 0..2147483647")]
+Seconds = Annotated[  # 115 days: more is a unit mistake
+    float, Field(ge=0, le=1e7, description="seconds >= 0")
+]
+Rate = Annotated[
+    float,
+    Field(gt=0, le=1e5, description="frames per second of the frame numbers, > 0"),
+]
+FrameIds = Annotated[
+    list[Count],
+    Field(min_length=1, description="a list of rising frame numbers, at least one"),
+    rule(lambda ids: ids == sorted({*ids}), "they do not rise"),
+]
+File = Annotated[
+    dict[Literal["file"], Path | None],
+    Field(min_length=1, description=f'{{"file": {_PATH}}}, and no other key'),
+]
+Camera = Annotated[
+    dict[Literal["fx", "fy", "cx", "cy", "width", "height"], float],
+    Field(min_length=6, description="numbers fx, fy, cx, cy, width and height"),
+    rule(
+        lambda camera: min(camera[key] for key in ("fx", "fy", "width", "height")) > 0,
+        "focal lengths and sides are above 0",
     ),
-    "classes": Field(
-        _is_classes, "{task: [class names]}, no list empty", None, True, False
-    ),
-    "skeleton": Field(_is_dict, "layout, hands, unit and frame of the skeletons"),
-    "question_source": Field(is_name, "where the questions are from"),
-    "extra": Field(_is_dict, "a dict of anything more"),
-}
+]
+Anything = Annotated[dict, Field(description="an object of anything more")]
+
+
+class Record(BaseModel):
+    """One clip.
+
+    Attributes:
+        id: unique in the file. group: its sequence. split: as ``"train"``.
+        video: of the clip and, most often, of others. frame_dir: a folder of images.
+        filename_tmpl: of the files in ``frame_dir``. start_index: of the first of them.
+        start_sec: of the clip in the video. end_sec: null for the whole rest.
+        start_frame: of the clip, as a file number less ``start_index``.
+        end_frame: the last, included. index_fps: of these numbers.
+        frame_ids: frames that exist, where some do not.
+        label: class number from 0 of each task.
+    """
+
+    model_config = STRICT
+    id: Name
+    group: Name | None = None
+    split: Name | None = None
+    video: Path | None = None
+    frame_dir: Path | None = None
+    filename_tmpl: FrameTemplate | None = None
+    start_index: Count = 0
+    total_frames: (
+        Annotated[Count, Field(gt=0, description="an integer >= 1")] | None
+    ) = None
+    start_sec: Seconds
+    end_sec: Seconds | None
+    start_frame: Count | None = None
+    end_frame: Count | None = None
+    index_fps: Rate | None = None
+    frame_ids: FrameIds | None = None
+    skeleton: File | None = None
+    boxes: File | None = None
+    label: dict[str, Any] = Field(description="{task: class number from 0}")
+    text: dict[str, str | None] | None = Field(None, description="{name: string}")
+    camera: Camera | None = None
+    extra: Anything | None = None
+
+    @model_validator(mode="after")
+    def _check_extent(self) -> "Record":
+        """A clip has at least one stream, and in it at least one frame."""
+        if all(getattr(self, key) is None for key in STREAM_KEYS):
+            raise InputError(
+                f"has no stream; expected at least one of {STREAM_KEYS} not null"
+            )
+        start, end = self.start_sec, self.end_sec
+        if end is not None and end <= start:
+            raise InputError(
+                f"end_sec is {end} and start_sec {start}; expected end_sec after"
+                " start_sec: the clip has zero frames or is reversed"
+            )
+        first, last = self.start_frame, self.end_frame
+        if first is not None and last is not None and last < first:
+            raise InputError(
+                f"end_frame is {last} and start_frame {first}; expected end_frame >="
+                " start_frame (it is included): the clip has zero frames or is reversed"
+            )
+        for key in ("index_fps", "filename_tmpl") if self.frame_dir is not None else ():
+            if getattr(self, key) is None:
+                raise InputError(
+                    f"{key} is missing; expected {RECORD.expected[key]}, as there is a"
+                    " frame_dir"
+                )
+        return self
+
+
+class Metainfo(BaseModel):
+    """The head of the file: its classes, and what its skeletons and questions are."""
+
+    model_config = STRICT
+    version: int = Field(ge=1, le=1, description="1")
+    dataset: Name
+    classes: dict[Name, Annotated[list[str], Field(min_length=1)]] = Field(
+        description="{task: [class names]}, no list empty"
+    )
+    skeleton: Anything | None = None
+    question_source: Name | None = None
+    extra: Anything | None = None
+
+
+RECORD, METAINFO = Schema(Record), Schema(Metainfo)

@@ -13,12 +13,15 @@ tokens writes the tokenizer's own mask token in its place. Errors name file and 
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, BinaryIO
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, Field
 
 from mmfusion.utils.errors import InputError, MMFusionError
 from mmfusion.utils.paths import write_atomic
-from mmfusion.utils.text_files import no_key_twice
+from mmfusion.utils.schema import Schema, rule, shown
+from mmfusion.utils.text_files import decode_json
 
 MASK = "<mask>"
 # how the words came about: what a number measured with them means depends on it
@@ -32,6 +35,28 @@ _MAX_NAMES_SHOWN = 5
 
 class QuestionFileError(MMFusionError, ValueError):
     """A file of questions that cannot be used; the message names file and line."""
+
+
+def _text(value: str) -> str:
+    bad = next((char for char in value if ord(char) < 32), None)
+    if bad is not None:
+        raise InputError(f"it has the character U+{ord(bad):04X}")
+    if not value.strip():
+        raise InputError("it is blank")
+    return value
+
+
+_Line = Annotated[
+    str, Field(strict=True, max_length=MAX_QUESTION_CHARS), AfterValidator(_text)
+]
+_LINE = f"one non-empty line of at most {MAX_QUESTION_CHARS} Unicode characters"
+Text = Annotated[_Line, Field(description=_LINE)]
+TextOrNull = Annotated[_Line | None, Field(description=f"{_LINE}, or null")]
+Source = Annotated[
+    Text,
+    rule(SOURCES.__contains__, "there is no such source"),
+    Field(description=f"one of {list(SOURCES)}"),
+]
 
 
 @dataclass(frozen=True)
@@ -49,77 +74,35 @@ class QuestionRecord:
         prompt_sha256: 64 hexadecimal digits over the prompts' text, or None.
     """
 
-    narration_id: str
-    source: str
-    verb_question: str
-    verb_answer: str | None
-    noun_question: str
-    noun_answer: str | None
-    model: str
-    prompt_sha256: str | None
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    narration_id: Text
+    source: Source
+    verb_question: Text
+    verb_answer: TextOrNull
+    noun_question: Text
+    noun_answer: TextOrNull
+    model: Text
+    prompt_sha256: TextOrNull
 
 
-FIELDS = tuple(field.name for field in fields(QuestionRecord))
-_MAY_BE_NULL = ("verb_answer", "noun_answer", "prompt_sha256")
+_SCHEMA = Schema(QuestionRecord)
 
 
-def check_record(content: Mapping[str, Any]) -> QuestionRecord:
+def check_record(content: Any) -> QuestionRecord:
     """Turn one decoded line into a record.
 
     Raises:
         ValueError: a key is missing or unknown, or a value is not as the module says;
-            the message names the key and what came.
+            the message names the id, the key and what came.
     """
-    if not isinstance(content, Mapping):
-        kind = type(content).__name__
-        raise InputError(f"the line is a JSON {kind}; expected an object")
-    name = content.get("narration_id")
-    if not isinstance(name, str) or not name.strip():
-        raise InputError(
-            f"a question without an id: narration_id is {_short(name)}; expected the "
-            "id of the annotation, a non-empty string"
-        )
-    missing = [key for key in FIELDS if key not in content]
-    unknown = [key for key in content if key not in FIELDS]
-    if missing or unknown:
-        raise InputError(
-            f"{name!r}: missing keys {missing}, unknown keys {unknown}; expected "
-            f"exactly {list(FIELDS)}"
-        )
-    for key in FIELDS:
-        _check_text(name, key, content[key])
-    if content["source"] not in SOURCES:
-        raise InputError(
-            f"{name!r}: source is {_short(content['source'])}; expected one of "
-            f"{list(SOURCES)}"
-        )
-    return QuestionRecord(**content)
-
-
-def _check_text(name: str, key: str, value: object) -> None:
-    if value is None and key in _MAY_BE_NULL:
-        return
-    if not isinstance(value, str) or not value.strip():
-        null = " or null" if key in _MAY_BE_NULL else ""
-        raise InputError(
-            f"{name!r}: {key} is {_short(value)}; expected a non-empty string{null}"
-        )
-    if len(value) > MAX_QUESTION_CHARS:
-        raise InputError(
-            f"{name!r}: {key} has {len(value)} characters; expected at most "
-            f"{MAX_QUESTION_CHARS}"
-        )
-    bad = next((c for c in value if ord(c) < 32 or 0xD800 <= ord(c) < 0xE000), None)
-    if bad is not None:
-        raise InputError(
-            f"{name!r}: {key} has the character U+{ord(bad):04X}, which is not text; "
-            "expected one line of Unicode"
-        )
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    try:
+        return _SCHEMA.check(content)
+    except ValueError as error:
+        name = content.get("narration_id") if isinstance(content, Mapping) else "?"
+        named = isinstance(name, str) and name.strip()
+        whose = f"id {shown(name)}" if named else "a question without an id"
+        raise InputError(f"{whose}: {error}") from None
 
 
 def read_questions(path: str | os.PathLike) -> Iterator[QuestionRecord]:
@@ -135,60 +118,32 @@ def read_questions(path: str | os.PathLike) -> Iterator[QuestionRecord]:
 def _numbered(path: str | os.PathLike) -> Iterator[tuple[int, QuestionRecord]]:
     """Records with the numbers of their lines."""
     seen: dict[str, int] = {}
-    with _open(path) as stream:
-        for number, line in enumerate(_lines(stream, path), 1):
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")
-            if not line.strip():
-                continue
-            try:
-                record = check_record(_decode(line))
-            except ValueError as error:
-                raise QuestionFileError(f"{path}:{number}: {error}") from None
-            first = seen.setdefault(record.narration_id, number)
-            if first != number:
-                raise QuestionFileError(
-                    f"{path}:{number}: two questions for the id "
-                    f"{record.narration_id!r}; the first is on line {first}. Expected "
-                    "one line per id: remove one"
-                )
-            yield number, record
-
-
-def _open(path: str | os.PathLike) -> BinaryIO:
     try:
-        return open(path, "rb")
+        stream = open(path, "rb")  # noqa: SIM115
     except FileNotFoundError:
         raise QuestionFileError(
             f"{path}: there is no such file of questions; write it with "
             "tools/questions/generate.py"
         ) from None
-
-
-def _lines(stream: Any, path: str | os.PathLike) -> Iterator[bytes]:
-    """Lines of bounded length: a file without line ends must not fill the memory."""
-    number = 0
-    while line := stream.readline(_MAX_LINE_BYTES + 1):
-        number += 1
-        if len(line) > _MAX_LINE_BYTES:
-            raise QuestionFileError(
-                f"{path}:{number}: the line is longer than {_MAX_LINE_BYTES} bytes; "
-                "expected JSON Lines, one object a line"
-            )
-        yield line
-
-
-def _decode(line: bytes) -> Any:
-    try:
-        return json.loads(line.decode().rstrip(), object_pairs_hook=no_key_twice)
-    except UnicodeDecodeError as error:
-        raise InputError(f"not UTF-8 at byte {error.start} of the line") from None
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"not JSON: {error.msg} at column {error.colno}; expected one object a line"
-        ) from None
-    except RecursionError:
-        raise InputError("not a flat JSON object: it is nested too deeply") from None
+    with stream:
+        # a line of bounded length: a file without line ends must not fill the memory
+        lines = iter(lambda: stream.readline(_MAX_LINE_BYTES + 1), b"")
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                if len(line) > _MAX_LINE_BYTES:
+                    raise InputError(f"the line is longer than {_MAX_LINE_BYTES} bytes")
+                record = check_record(decode_json(line.rstrip()))
+                first = seen.setdefault(record.narration_id, number)
+                if first != number:
+                    raise InputError(
+                        f"two questions for the id {record.narration_id!r}; the first "
+                        f"is on line {first}. Expected one line per id: remove one"
+                    )
+            except ValueError as error:
+                raise QuestionFileError(f"{path}:{number}: {error}") from None
+            yield number, record
 
 
 def load_questions(

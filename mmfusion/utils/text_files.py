@@ -4,7 +4,7 @@ import json
 import os
 from typing import Any
 
-from mmfusion.utils.errors import AnnotationError, MMFusionError
+from mmfusion.utils.errors import AnnotationError, InputError, MMFusionError
 
 
 class RepeatedKeyError(MMFusionError, ValueError):
@@ -25,19 +25,35 @@ def no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def parse_json(data: bytes, where: str) -> Any:
+_DECODER = json.JSONDecoder(object_pairs_hook=no_key_twice)
+
+
+def decode_json(data: bytes) -> Any:
     """Parse UTF-8 JSON, with or without a byte order mark.
+
+    Raises:
+        ValueError: it is not JSON, or a key stands twice in an object.
+    """
+    try:
+        return _DECODER.decode(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        deep = isinstance(error, RecursionError)
+        text = "nested too deeply" if deep else str(error)
+        text = text.replace(": line 1 column", " at column")
+        raise InputError(f"not valid JSON: {text}") from None
+
+
+def parse_json(data: bytes, where: str) -> Any:
+    """Parse the UTF-8 JSON of an annotation.
 
     Raises:
         AnnotationError: it is not JSON; the text says where.
     """
     try:
-        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=no_key_twice)
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        return decode_json(data)
+    except ValueError as error:
         raise AnnotationError(
-            f"{where} is not valid JSON: {reason}; write it again, or give its format"
-            " by ann_format"
+            f"{where} is {error}; write it again, or give its format by ann_format"
         ) from None
 
 

@@ -18,9 +18,8 @@ from mmfusion.datasets.annotation import (
     write_annotation,
 )
 from mmfusion.datasets.annotation_schema import (
-    METAINFO_FIELDS,
-    RECORD_FIELDS,
-    is_frame_template,
+    Metainfo,
+    Record,
 )
 from mmfusion.utils.errors import AnnotationError
 
@@ -64,8 +63,8 @@ def test_written_is_read_back(tmp_path: Path, name: str) -> None:
     write_annotation(path, METAINFO, [RECORD, small])
     metainfo, records = load_annotation(str(path))
     assert os.listdir(path.parent) == [name]
-    assert metainfo == {**dict.fromkeys(METAINFO_FIELDS), **METAINFO}
-    assert list(records[0]) == list(RECORD_FIELDS)
+    assert metainfo == {**dict.fromkeys(Metainfo.model_fields), **METAINFO}
+    assert list(records[0]) == list(Record.model_fields)
     assert {key: records[0][key] for key in RECORD} == RECORD
     assert records[1]["start_index"] == 0 and records[1]["skeleton"] is None
 
@@ -238,9 +237,13 @@ def test_nothing_wrong_is_written(tmp_path: Path) -> None:
     ],
 )
 def test_frame_template(template: str, good: bool) -> None:
-    assert is_frame_template(template) is good
+    records = [{**RECORD, "filename_tmpl": template}]
     if good:
+        assert check_records(records, METAINFO, "ann.json")
         assert "7" in template.format(7)
+        return
+    with pytest.raises(AnnotationError, match="filename_tmpl is .*; expected a file"):
+        check_records(records, METAINFO, "ann.json")
 
 
 _values = st.recursive(
@@ -259,17 +262,17 @@ _values = st.recursive(
 _records = st.fixed_dictionaries(
     {},
     optional={
-        key: _values | st.just(RECORD.get(key)) for key in [*RECORD_FIELDS, "idd"]
+        key: _values | st.just(RECORD.get(key)) for key in [*Record.model_fields, "idd"]
     },
 )
 
 
 @settings(max_examples=150)
-@given(st.dictionaries(st.sampled_from(list(RECORD_FIELDS)), _values, max_size=3))
+@given(st.dictionaries(st.sampled_from(list(Record.model_fields)), _values, max_size=3))
 def test_fuzzed_value_is_taken_or_named(change: dict) -> None:
     with contextlib.suppress(AnnotationError):
         checked = check_records([{**RECORD, **change}], METAINFO, "ann.json")
-        assert list(checked[0]) == list(RECORD_FIELDS)
+        assert list(checked[0]) == list(Record.model_fields)
 
 
 @settings(max_examples=200)
