@@ -11,9 +11,7 @@ from mmengine.config import read_base
 
 with read_base():
     from .video_mamba_small_ssv2 import *
+    from .._base_.datasets.ssv2_video_mamba_f16 import *
 
 model.encoders.video.num_frames = 16
-train_dataloader.dataset.pipeline[0].num_frames = 16
-val_dataloader.dataset.pipeline[0].num_frames = 16
-test_dataloader.dataset.pipeline[0].num_frames = 16
 train_dataloader.batch_size = 32  # of each of 16 GPUs

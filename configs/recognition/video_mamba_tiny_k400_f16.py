@@ -11,8 +11,8 @@ from mmengine.config import read_base
 
 with read_base():
     from .video_mamba_tiny_k400 import *
+    from .._base_.datasets.kinetics400_video_mamba_f16 import *
 
 model.encoders.video.num_frames = 16
-train_dataloader.dataset.pipeline[0].num_frames = 16
-val_dataloader.dataset.pipeline[0].num_frames = 16
-test_dataloader.dataset.pipeline[0].num_frames = 16
+_train_pipeline = train_dataloader.dataset.pipeline
+_train_pipeline[2].transforms[0].update(magnitude=5, num_ops=2, magnitude_std=0.25)

@@ -1,8 +1,9 @@
-"""What the converters in ``tools/data`` share: the report, the paths, the workers.
+"""The parts that the converters in ``tools/data`` share: report, paths, workers, end.
 
 Silent, like the rest of the package: the tools print what these functions return.
 """
 
+import argparse
 import multiprocessing
 import os
 from collections import Counter
@@ -12,6 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
+
+import numpy as np
+
+from mmfusion.datasets.annotation import write_annotation
+from mmfusion.utils.paths import write_atomic
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -23,8 +29,7 @@ class ConversionReport:
     """Everything a converter found, before it writes anything.
 
     Args:
-        dataset: its name.
-        classes: class names of the task ``action``.
+        metainfo: of the annotation; its classes have the task ``action``.
         records: annotation records of the clips that are kept.
         dropped: (clip, reason) of those that are not.
         clamped: clips whose end lay beyond the files that exist.
@@ -34,8 +39,7 @@ class ConversionReport:
         notes: further lines for the reader.
     """
 
-    dataset: str
-    classes: Sequence[str]
+    metainfo: dict[str, Any]
     records: list[dict[str, Any]] = field(default_factory=list)
     dropped: list[tuple[str, str]] = field(default_factory=list)
     clamped: list[str] = field(default_factory=list)
@@ -44,11 +48,23 @@ class ConversionReport:
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def classes(self) -> list[str]:
+        """Class names of the task ``action``."""
+        return self.metainfo["classes"]["action"]
+
+    def count_hands(self, masks: Iterable[np.ndarray]) -> None:
+        """Fill in ``valid`` from the masks (t, hands) of all sequences."""
+        hands = self.metainfo["skeleton"]["hands"]
+        mask = np.concatenate([np.zeros((0, len(hands)), bool), *masks])
+        for hand, column in zip(hands, mask.T, strict=True):
+            self.valid[hand] = (int(column.sum()), len(column))
+
     def text(self, *, every: bool = False) -> str:
         """The report as lines; with ``every``, all names instead of a few."""
         shown = None if every else _SHOWN
         reasons = Counter(reason for _, reason in self.dropped)
-        lines = [f"{self.dataset}: {len(self.records)} clips", ""]
+        lines = [f"{self.metainfo['dataset']}: {len(self.records)} clips", ""]
         lines += text_table(self._split_rows())
         lines += ["", "clips per class"] + text_table(self._class_rows())
         missing = [f"{name} {n}" for name, n in self.missing_frames.items()]
@@ -72,17 +88,18 @@ class ConversionReport:
         rows = [["split", "clips", "sequences", "frames", "min/median/max", "labelled"]]
         for split in _splits(self.records):
             records = [r for r in self.records if r["split"] == split]
-            lengths = [r["end_frame"] - r["start_frame"] + 1 for r in records]
-            rows.append(
-                [
-                    split,
-                    str(len(records)),
-                    str(len({r["group"] for r in records})),
-                    str(sum(lengths)),
-                    f"{min(lengths)}/{median(lengths):g}/{max(lengths)}",
-                    str(sum(bool(r["label"]) for r in records)),
-                ]
-            )
+            lengths = [
+                record["end_frame"] - record["start_frame"] + 1
+                for record in records
+                if "end_frame" in record
+            ]
+            frames = ["-", "-"]  # whole videos, which nobody has opened
+            if lengths:
+                span = f"{min(lengths)}/{median(lengths):g}/{max(lengths)}"
+                frames = [str(sum(lengths)), span]
+            groups = str(len({r["group"] for r in records}))
+            labelled = str(sum(bool(r["label"]) for r in records))
+            rows.append([split, str(len(records)), groups, *frames, labelled])
         return rows
 
     def _class_rows(self) -> list[list[str]]:
@@ -135,6 +152,46 @@ def data_root_of(root: Path, out: Path) -> Path:
 def relative_to(data_root: Path, path: Path) -> str:
     """``path`` relative to the data root, with forward slashes; links are kept."""
     return Path(os.path.abspath(path)).relative_to(data_root).as_posix()
+
+
+def parser_of(description: str) -> argparse.ArgumentParser:
+    """A parser with the options that every converter has."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--root", type=Path, required=True, help="the data root")
+    parser.add_argument("--out", type=Path, help="default: ROOT/mmfusion")
+    parser.add_argument("--dry-run", action="store_true", help="report, write nothing")
+    return parser
+
+
+def write_results(
+    report: ConversionReport, root: Path, out: Path, command: Sequence[str]
+) -> str:
+    """Write ``annotation.json`` and ``prepare.log``; return what a config must say.
+
+    Args:
+        report: with the records to be written.
+        root: the folder that was read.
+        out: the folder to write to.
+        command: arguments of the tool, for the log.
+    """
+    data_root, ann_file = data_root_of(root, out), out / "annotation.json"
+    folders = {
+        record.get("frame_dir") or os.path.dirname(record["video"])
+        for record in report.records
+        if record.get("frame_dir") or record.get("video")
+    }
+    links = link_roots_of(data_root, [data_root / folder for folder in folders])
+    hint = (
+        f"data_root={str(data_root)!r}, ann_file={relative_to(data_root, ann_file)!r}"
+    )
+    hint += f", link_roots={links}" if links else ""
+    write_annotation(ann_file, report.metainfo, report.records)
+    words = " ".join(["prepare.py", *command])
+    log = f"{words}\nin a config: {hint}\n{report.text(every=True)}\n"
+    write_atomic(out / "prepare.log", log.encode())
+    return f"wrote {ann_file}; in a config: {hint}"
 
 
 def link_roots_of(data_root: Path, folders: Iterable[Path]) -> list[str]:

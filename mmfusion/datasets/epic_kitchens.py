@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmfusion.datasets.annotation import check_metainfo, check_records
 from mmfusion.datasets.multimodal_dataset import MultiModalDataset
 from mmfusion.layouts import epic_kitchens as epic
 from mmfusion.layouts.epic_kitchens import EpicClasses, EpicSegment
@@ -134,6 +135,12 @@ class EpicKitchensDataset(MultiModalDataset):
             indices=indices,
             link_roots=link_roots,
         )
+
+    def _read(self) -> tuple[dict, list[dict], dict[str, dict]]:
+        metainfo, records = self.load_records()
+        source = f"EpicKitchensDataset of {self.data_root!r}"
+        metainfo = check_metainfo(metainfo, source)
+        return metainfo, check_records(records, metainfo, source), {}
 
     def load_records(self) -> tuple[dict, list[dict]]:
         """The split's segments in the order of their file, checked."""

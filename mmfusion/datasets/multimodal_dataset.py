@@ -1,10 +1,9 @@
 """One dataset for every stream: it reads records, and hands them to a pipeline."""
 
-from collections import Counter
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
 from mmfusion.datasets.annotation import check_metainfo, check_records, load_annotation
@@ -15,22 +14,21 @@ from mmfusion.datasets.error_policy import (
     attach_bad_samples,
     substitute_index,
 )
+from mmfusion.datasets.record_selection import (
+    check_labels,
+    kept_by_pipeline,
+    of_split,
+    subset,
+    with_streams,
+)
 from mmfusion.datasets.record_store import RecordStore
 from mmfusion.datasets.sample_rng import sample_rng
 from mmfusion.datasets.sampler import SampleKey
 from mmfusion.layouts.mmaction import read_mmaction
 from mmfusion.layouts.mmaction_pose import load_pose_file
 from mmfusion.registry import DATASETS, TRANSFORMS
-from mmfusion.utils.errors import InputError, MediaError
+from mmfusion.utils.errors import AnnotationError, InputError, MediaError
 from mmfusion.utils.paths import resolve_inside
-
-# stream -> the keys of a record that hold it
-STREAMS = {
-    "video": ("video", "frame_dir"),
-    "skeleton": ("skeleton",),
-    "boxes": ("boxes",),
-    "text": ("text",),
-}
 
 
 @DATASETS.register_module()
@@ -49,12 +47,12 @@ class MultiModalDataset(Dataset):
       ``mmaction_formats.py``
     - ``ann_meta``: the metainfo of the annotation; shared, not to be changed
 
-    A transform may have a method ``keeps(record) -> bool``: the records that it does
-    not keep are dropped, and counted in the log. A subclass for another layout
-    overrides :meth:`load_records` only.
+    The records that a transform of the pipeline does not keep
+    (:class:`~mmfusion.datasets.transforms.base.RecordFilter`) are dropped, and counted
+    in the log. The tools/data/*/prepare.py write annotations from published layouts.
 
     Args:
-        ann_file: annotation file; a relative path counts from the working directory.
+        ann_file: annotation file; a relative path counts from data_root.
         pipeline: configs of transforms, applied in turn.
         data_root: folder that holds every file that a record names.
         split: keep the records of this split; None keeps all.
@@ -65,6 +63,8 @@ class MultiModalDataset(Dataset):
             ``error_policy.py``; None raises.
         num_classes: ``{task: number of classes}`` of the heads, checked against the
             annotation; for MMAction2's lists, which name no classes, it says how many.
+        made_by: command that writes ann_file, told where there is none;
+            ``{data_root}`` in it stands for data_root.
         ann_format: ``mmfusion``, or one of MMAction2's: ``mmaction_video``,
             ``mmaction_rawframe``, ``mmaction_pose``, ``mmaction_video_text``.
         ann_options: options of the reader of that format, see ``mmaction_formats.py``.
@@ -73,7 +73,7 @@ class MultiModalDataset(Dataset):
 
     Example:
         >>> dataset = MultiModalDataset(  # doctest: +SKIP
-        ...     "data/h2o/annotation.json", [], data_root="data/h2o", split="train"
+        ...     "mmfusion/annotation.json", [], data_root="data/h2o", split="train"
         ... )
         >>> dataset[0]["sample_id"]  # doctest: +SKIP
         'subject1/h1/0#16'
@@ -90,13 +90,14 @@ class MultiModalDataset(Dataset):
         test_mode: bool = False,
         on_error: Mapping | None = None,
         num_classes: Mapping[str, int] | None = None,
+        made_by: str | None = None,
         ann_format: str = "mmfusion",
         ann_options: Mapping | None = None,
         indices: int | Sequence[int] | None = None,
         link_roots: Sequence[str] = (),
     ) -> None:
-        self.ann_file = ann_file
         self.data_root = data_root or "."
+        self.ann_file = os.path.join(data_root, ann_file)
         self.split = split
         self.test_mode = test_mode
         self.num_classes = dict(num_classes or {})
@@ -106,33 +107,20 @@ class MultiModalDataset(Dataset):
         self.on_error = ErrorPolicy.from_config(on_error, test_mode=test_mode)
         self.pipeline = [TRANSFORMS.build(dict(config)) for config in pipeline]
 
-        metainfo, records = self.load_records()
-        # arrays in memory are no part of the format, and travel beside the record
-        arrays = {
-            record["id"]: record.pop("skeleton_data")
-            for record in records
-            if isinstance(record, dict) and "skeleton_data" in record
-        }
-        self._metainfo = check_metainfo(metainfo, self.source)
-        records = check_records(records, self._metainfo, self.source)
+        self.made_by = made_by
+        self._metainfo, records, arrays = self._read()
         self._check_num_classes()
-        records = self._of_split(records)
-        records = self._with_streams(records, require)
-        records = self._kept_by_pipeline(records)
-        records = _subset(records, indices)
-        self._check_labels(records)
+        records = of_split(records, split, self.ann_file)
+        where = f"split {split!r} of {self.ann_file}"
+        records = with_streams(records, require, where)
+        records = kept_by_pipeline(records, self.pipeline, where)
+        records = subset(records, indices)
+        if not test_mode:
+            check_labels(records, self.num_classes, where)
         self.has_labels = any(record["label"] for record in records)
         self._records = RecordStore(records)
-        self._arrays = {
-            record["id"]: arrays[record["id"]]
-            for record in records
-            if record["id"] in arrays
-        }
-
-    @property
-    def source(self) -> str:
-        """Where the records are from, for error messages."""
-        return self.ann_file or f"{type(self).__name__} of {self.data_root!r}"
+        names = {record["id"] for record in records}
+        self._arrays = {name: arrays[name] for name in arrays if name in names}
 
     @property
     def metainfo(self) -> dict:
@@ -150,26 +138,36 @@ class MultiModalDataset(Dataset):
             raise InputError(f"task is {task!r}; expected one of {sorted(classes)}")
         return list(classes[task])
 
-    def load_records(self) -> tuple[dict, list[dict]]:
-        """Read the annotation: metainfo and the records of every split.
-
-        What it returns is checked afterwards by ``check_metainfo`` and
-        ``check_records``. A subclass overrides it for a published layout.
-        """
+    def _read(self) -> tuple[dict, list[dict], dict[str, dict]]:
+        """Metainfo, the records of every split, and arrays in memory by id."""
+        if not os.path.isfile(self.ann_file):
+            todo = "set ann_file; a relative path counts from data_root"
+            if self.made_by is not None:
+                command = self.made_by.format(data_root=self.data_root)
+                todo = f"make it with: {command}"
+            raise AnnotationError(f"there is no annotation {self.ann_file!r}; {todo}")
         if self.ann_format == "mmfusion":
             if self.ann_options:
                 raise InputError(
                     f"ann_options is {self.ann_options}; expected none for ann_format"
                     " 'mmfusion', which says everything in the file"
                 )
-            return load_annotation(self.ann_file)
-        return read_mmaction(
+            return *load_annotation(self.ann_file), {}
+        metainfo, found = read_mmaction(
             self.ann_file,
             self.ann_format,
             split=self.split,
             num_classes=self.num_classes,
             options=self.ann_options,
         )
+        # arrays in memory are no part of the format, and travel beside the record
+        arrays = {
+            record["id"]: record.pop("skeleton_data")
+            for record in found
+            if "skeleton_data" in record
+        }
+        metainfo = check_metainfo(metainfo, self.ann_file)
+        return metainfo, check_records(found, metainfo, self.ann_file), arrays
 
     def get_record(self, index: int) -> dict:
         """The record at ``index``, with every key of the annotation format."""
@@ -254,7 +252,7 @@ class MultiModalDataset(Dataset):
             results[f"{stream}_path"] = path and resolve_inside(
                 self.data_root,
                 path,
-                what=f"{stream} of record {name!r} in {self.source}",
+                what=f"{stream} of record {name!r} in {self.ann_file}",
                 link_roots=self.link_roots,
             )
         results["sample_id"] = name
@@ -274,98 +272,11 @@ class MultiModalDataset(Dataset):
             if task not in classes:
                 raise InputError(
                     f"num_classes has the task {task!r}; expected one of"
-                    f" {sorted(classes)}, the tasks in {self.source}"
+                    f" {sorted(classes)}, the tasks in {self.ann_file}"
                 )
             if count != len(classes[task]):
                 raise InputError(
-                    f"num_classes is {count} for {task!r} but {self.source} lists"
+                    f"num_classes is {count} for {task!r} but {self.ann_file} lists"
                     f" {len(classes[task])} classes; set num_classes, and the head's,"
                     f" to {len(classes[task])}"
                 )
-
-    def _check_labels(self, records: Sequence[Mapping]) -> None:
-        """Training needs a label for each task that has a head."""
-        if self.test_mode:
-            return
-        for task in self.num_classes:
-            lacking = [item["id"] for item in records if task not in item["label"]]
-            if lacking:
-                raise InputError(
-                    f"{len(lacking)} of {len(records)} records of split {self.split!r}"
-                    f" in {self.source} have no label for {task!r}, as {lacking[:3]};"
-                    " expected one for each, or test_mode=True"
-                )
-
-    def _of_split(self, records: list[dict]) -> list[dict]:
-        if self.split is None:
-            kept = records
-        else:
-            kept = [record for record in records if record["split"] == self.split]
-        if not kept:
-            sizes = dict(Counter(record["split"] for record in records))
-            raise InputError(
-                f"split {self.split!r} selects none of the {len(records)} records of"
-                f" {self.source}; expected one of these splits (with their sizes):"
-                f" {sizes}"
-            )
-        return kept
-
-    def _with_streams(self, records: list[dict], require: Sequence[str]) -> list[dict]:
-        for stream in require:
-            if stream not in STREAMS:
-                raise InputError(
-                    f"require has {stream!r}; expected some of {tuple(STREAMS)}"
-                )
-            kept = [
-                record
-                for record in records
-                if any(record[key] is not None for key in STREAMS[stream])
-            ]
-            if not kept:
-                raise InputError(
-                    f"require has {stream!r}, but no record of split {self.split!r} in"
-                    f" {self.source} has it"
-                )
-            if len(kept) < len(records):
-                print_log(
-                    f"{self.source}: {len(records) - len(kept)} of {len(records)}"
-                    f" records of split {self.split!r} dropped for lack of {stream}",
-                    logger="current",
-                )
-            records = kept
-        return records
-
-    def _kept_by_pipeline(self, records: list[dict]) -> list[dict]:
-        """The records that each transform ``keeps``, where it has such a method."""
-        for transform in self.pipeline:
-            keeps = getattr(transform, "keeps", None)
-            if keeps is None:
-                continue
-            kept = [record for record in records if keeps(record)]
-            if len(kept) == len(records):
-                continue
-            counts = (
-                f"{self.source}: {len(records) - len(kept)} of {len(records)} records"
-                f" of split {self.split!r} dropped by {type(transform).__name__}"
-            )
-            if not kept:
-                raise InputError(f"{counts}; expected one at least to remain")
-            print_log(counts, logger="current")
-            records = kept
-        return records
-
-
-def _subset(records: list[dict], indices: int | Sequence[int] | None) -> list[dict]:
-    """The first so many records, or those at the given places."""
-    if indices is None:
-        return records
-    if isinstance(indices, int):
-        indices = range(min(indices, len(records)))
-    wrong = [index for index in indices if not 0 <= index < len(records)]
-    if wrong or not len(indices):
-        raise InputError(
-            f"indices has {wrong[:3]}; expected at least one in 0..{len(records) - 1}"
-            if wrong
-            else "indices selects no record; expected at least one"
-        )
-    return [records[index] for index in indices]

@@ -1,13 +1,17 @@
-"""Folders of numbered files, as H2O and OakInk2 publish their images."""
+"""Parts that H2O and OakInk2 share: lists of a split, folders of numbered images."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from mmfusion.utils.errors import InputError, MissingDataError
+
+SPLITS = ("train", "val", "test")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
@@ -18,6 +22,83 @@ class FrameListing:
     folder: Path
     suffix: str
     ids: np.ndarray
+
+
+def find_split_file(
+    root: Path, folders: Sequence[str], name: str, split: str, origin: str
+) -> Path:
+    """The file of a split, under any of the folders that it is known to lie in.
+
+    Args:
+        root: the data root.
+        folders: to look in, under the root.
+        name: of the file; ``{split}`` in it stands for ``split``.
+        split: one of SPLITS.
+        origin: the published archive that has it, for the error.
+
+    Raises:
+        MissingDataError: there is none; the message lists the places looked at.
+    """
+    if split not in SPLITS:
+        raise InputError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
+    file = name.format(split=split)
+    tried = [root / folder / file for folder in folders]
+    for path in tried:
+        if path.is_file():
+            return path
+    places = ", ".join(str(path) for path in tried)
+    raise MissingDataError(f"{file} (of {origin}) is missing; looked for {places}")
+
+
+def hand_metainfo(dataset: str, classes: dict[str, list[str]]) -> dict[str, Any]:
+    """Metainfo of a data set with two hands in metres before the head camera."""
+    skeleton = {
+        "layout": "openpose21",
+        "hands": ["left", "right"],
+        "unit": "m",
+        "frame": "camera",
+    }
+    return {"version": 1, "dataset": dataset, "classes": classes, "skeleton": skeleton}
+
+
+def clip_record(
+    name: str,
+    split: str,
+    interval: tuple[int, int],
+    fps: float,
+    *,
+    frame_dir: str | None,
+    skeleton_file: str | None,
+    camera: dict[str, float] | None,
+    label: dict[str, int],
+) -> dict[str, Any]:
+    """The parts of an annotation record that both data sets have.
+
+    Args:
+        name: the clip's, ``<sequence>#<number>``.
+        split: its split.
+        interval: first and last frame, both included.
+        fps: of the frame numbers.
+        frame_dir, skeleton_file: relative to the data root; None without.
+        camera: intrinsics of the images, or None.
+        label: class number by task.
+    """
+    start, end = interval
+    record: dict[str, Any] = {
+        "id": name,
+        "group": name.rpartition("#")[0],
+        "split": split,
+        "frame_dir": frame_dir,
+        "start_sec": start / fps,
+        "end_sec": (end + 1) / fps,
+        "start_frame": start,
+        "end_frame": end,
+        "index_fps": fps,
+        "skeleton": {"file": skeleton_file} if skeleton_file else None,
+        "label": label,
+        "camera": camera,
+    }
+    return {key: value for key, value in record.items() if value is not None}
 
 
 def list_frames(folder: Path, suffixes: Iterable[str]) -> FrameListing | None:

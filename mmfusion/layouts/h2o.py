@@ -10,7 +10,6 @@ What is read, under one root::
         hand_pose/000000.txt                       128 numbers: left flag, left 21 x 3,
                                                    right flag, right 21 x 3; metres, in
                                                    the camera's frame, OpenPose order
-        hand_pose_mano/000000.txt                  or hand_pose_MANO; 124 numbers
         cam_intrinsics.txt                         fx fy cx cy width height
 
 ``start_act`` and ``end_act`` count files, both ends belong to the action, and five ends
@@ -30,17 +29,23 @@ import numpy as np
 from mmfusion.layouts.frame_listing import (
     IMAGE_SUFFIXES,
     FrameListing,
+    clip_record,
+    find_split_file,
+    hand_metainfo,
     image_size,
     list_frames,
     scale_camera,
 )
-from mmfusion.utils.errors import InputError, SkeletonError
+from mmfusion.utils.errors import (
+    AnnotationError,
+    InputError,
+    MissingDataError,
+    SkeletonError,
+)
 
 FPS = 30.0
-SPLITS = ("train", "val", "test")
 NUM_HANDS, NUM_JOINTS = 2, 21
 NUM_POSE_VALUES = NUM_HANDS * (1 + NUM_JOINTS * 3)
-NUM_MANO_VALUES = NUM_HANDS * (1 + 3 + 48 + 10)
 LABEL_FOLDERS = ("label_split", "action_labels", ".")
 FRAME_FOLDERS = ("rgb256", "rgb")
 
@@ -124,17 +129,7 @@ def classes() -> dict[str, list[str]]:
     }
 
 
-METAINFO: dict[str, Any] = {
-    "version": 1,
-    "dataset": "h2o",
-    "classes": classes(),
-    "skeleton": {
-        "layout": "openpose21",
-        "hands": ["left", "right"],
-        "unit": "m",
-        "frame": "camera",
-    },
-}
+METAINFO = hand_metainfo("h2o", classes())
 
 
 def labels_of(action: int) -> dict[str, int]:
@@ -144,20 +139,9 @@ def labels_of(action: int) -> dict[str, int]:
 
 
 def find_action_file(root: Path, split: str) -> Path:
-    """The action file of a split, under any of the folders it is known to lie in.
-
-    Raises:
-        FileNotFoundError: there is none; the message lists what was looked for.
-    """
-    if split not in SPLITS:
-        raise InputError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
-    tried = [root / folder / f"action_{split}.txt" for folder in LABEL_FOLDERS]
-    for path in tried:
-        if path.is_file():
-            return path
-    raise FileNotFoundError(
-        f"H2O's action_{split}.txt (of label_split.zip) is missing; looked for "
-        + ", ".join(str(path) for path in tried)
+    """The action file of a split."""
+    return find_split_file(
+        root, LABEL_FOLDERS, "action_{split}.txt", split, "H2O's label_split.zip"
     )
 
 
@@ -165,15 +149,15 @@ def read_action_file(path: Path) -> list[H2OClip]:
     """Every row of an action file, checked.
 
     Raises:
-        ValueError: a malformed line; the message names file and line.
+        AnnotationError: a malformed line; the message names file and line.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text: {error}") from error
+        raise AnnotationError(f"{path} is not text: {error}") from error
     header = lines[0].split() if lines else []
     if header not in (_COLUMNS, _HIDDEN_COLUMNS):
-        raise InputError(
+        raise AnnotationError(
             f"{path}:1: header is {' '.join(header)!r}, expected {' '.join(_COLUMNS)!r}"
             " (without action_label in the test file)"
         )
@@ -184,29 +168,31 @@ def read_action_file(path: Path) -> list[H2OClip]:
     ]
     twice = [row for row, n in Counter(clip.row for clip in clips).items() if n > 1]
     if twice:
-        raise InputError(f"{path}: id {twice[0]} stands on more than one line")
+        raise AnnotationError(f"{path}: id {twice[0]} stands on more than one line")
     return clips
 
 
 def _parse_row(where: str, fields: list[str], header: list[str]) -> H2OClip:
     """One row; ``where`` is file:line and opens every error."""
     if len(fields) != len(header):
-        raise InputError(
+        raise AnnotationError(
             f"{where}: {len(fields)} columns, expected {len(header)}:"
             f" {' '.join(header)}"
         )
     row = dict(zip(header, fields, strict=True))
     sequence = row.pop("path")
     if not _SEQUENCE.fullmatch(sequence):
-        raise InputError(f"{where}: path is {sequence!r}, expected e.g. subject1/h1/0")
+        raise AnnotationError(
+            f"{where}: path is {sequence!r}, expected e.g. subject1/h1/0"
+        )
     value = {name: _integer(where, name, text) for name, text in row.items()}
     label = value.get("action_label")
     if label is not None and not 1 <= label <= len(ACTIONS):
-        raise InputError(
+        raise AnnotationError(
             f"{where}: action_label is {label}, expected 1..{len(ACTIONS)}"
         )
     if not 0 <= value["start_act"] <= value["end_act"]:
-        raise InputError(
+        raise AnnotationError(
             f"{where}: start_act {value['start_act']} and end_act {value['end_act']},"
             " expected 0 <= start_act <= end_act"
         )
@@ -222,7 +208,7 @@ def _parse_row(where: str, fields: list[str], header: list[str]) -> H2OClip:
 
 def _integer(where: str, name: str, text: str) -> int:
     if not re.fullmatch(r"-?\d{1,9}", text):
-        raise InputError(f"{where}: {name} is {text!r}, expected an integer")
+        raise AnnotationError(f"{where}: {name} is {text!r}, expected an integer")
     return int(text)
 
 
@@ -263,14 +249,14 @@ def scan_sequence(root: Path, sequence: str, frames: str = "auto") -> H2OSequenc
         frames: ``rgb256``, ``rgb``, or ``auto``: the small images where there are any.
 
     Raises:
-        FileNotFoundError: no folder of the sequence, or nothing to use in it.
+        MissingDataError: no folder of the sequence, or nothing to use in it.
     """
     if frames not in ("auto", *FRAME_FOLDERS):
         raise InputError(f"frames is {frames!r}, expected auto, rgb256 or rgb")
     cameras = camera_folders(root, sequence)
     if not cameras:
         subject, rest = sequence.split("/", 1)
-        raise FileNotFoundError(
+        raise MissingDataError(
             f"{sequence}: no {subject}/{rest}/cam4, {subject}_ego/{rest}/cam4 or"
             f" {subject.replace('subject', 'subject_')}/{rest}/cam4 under {root}"
         )
@@ -283,7 +269,7 @@ def scan_sequence(root: Path, sequence: str, frames: str = "auto") -> H2OSequenc
     folder = stream_folder(cameras, "hand_pose")
     poses = list_frames(folder, (".txt",)) if folder else None
     if images is None and poses is None:
-        raise FileNotFoundError(
+        raise MissingDataError(
             f"{sequence}: {cameras[0]} holds neither images (rgb256/ or rgb/) nor"
             " hand_pose/"
         )
@@ -326,18 +312,6 @@ def read_hand_pose(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if not np.isfinite(joints[valid]).all():
         raise SkeletonError(str(path), "a joint of an annotated hand is not finite")
     return np.where(valid[:, None, None], joints, 0).astype(np.float32), valid
-
-
-def read_hand_mano(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """MANO parameters (2, 61) float32 and valid (2,) bool, left hand first.
-
-    A hand's 61 numbers are 3 of translation (metres), 48 of pose (axis-angle, no PCA,
-    flat mean) and 10 of shape. The README of H2O says 59 with the flag; the files have
-    62.
-    """
-    values = _numbers(path, NUM_MANO_VALUES).reshape(NUM_HANDS, -1)
-    valid = values[:, 0] == 1
-    return np.where(valid[:, None], values[:, 1:], 0).astype(np.float32), valid
 
 
 def _numbers(path: Path, count: int) -> np.ndarray:
@@ -394,32 +368,23 @@ def make_record(
     interval = clamp_clip(clip, sequence.last_id)
     if interval is None:
         return None
-    start, end = interval
-    record: dict[str, Any] = {
-        "id": f"{clip.sequence}#{clip.row}",
-        "group": clip.sequence,
-        "split": split,
-        "video": None,
-        "frame_dir": frame_dir,
-        "filename_tmpl": None,
-        "start_index": 0,
-        "total_frames": None,
-        "start_sec": start / FPS,
-        "end_sec": (end + 1) / FPS,
-        "start_frame": start,
-        "end_frame": end,
-        "index_fps": FPS,
-        "skeleton": {"file": skeleton_file} if skeleton_file else None,
-        "label": {} if clip.action is None else labels_of(clip.action),
-    }
+    record = clip_record(
+        f"{clip.sequence}#{clip.row}",
+        split,
+        interval,
+        FPS,
+        frame_dir=frame_dir,
+        skeleton_file=skeleton_file,
+        camera=sequence.camera,
+        label={} if clip.action is None else labels_of(clip.action),
+    )
     if sequence.frames is not None and frame_dir is not None:
         ids = sequence.frames.ids
         record["filename_tmpl"] = "{:06d}" + sequence.frames.suffix
         record["total_frames"] = int(ids[-1]) + 1
         if len(ids) != ids[-1] + 1:  # holes: the loader takes the nearest that exists
+            start, end = interval
             record["frame_ids"] = ids[(ids >= start) & (ids <= end)].tolist()
             if not record["frame_ids"]:
                 return None
-    if sequence.camera is not None:
-        record["camera"] = sequence.camera
     return record

@@ -23,7 +23,6 @@ first; ``valid`` (t, 2) bool; ``frame_id`` (t,) rising, on the clock above.
 """
 
 import ast
-import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -36,22 +35,24 @@ import numpy as np
 from mmfusion.layouts.frame_listing import (
     IMAGE_SUFFIXES,
     FrameListing,
+    clip_record,
+    find_split_file,
+    hand_metainfo,
     image_size,
     list_frames,
     scale_camera,
 )
-from mmfusion.utils.errors import InputError, SkeletonError
+from mmfusion.utils.errors import AnnotationError, MissingDataError, SkeletonError
 from mmfusion.utils.safe_pickle import safe_load
+from mmfusion.utils.text_files import parse_json, read_bytes, read_text
 
 FPS = 120.0
 IMAGE_STEP = 4  # 30 images a second on a clock of 120
-SPLITS = ("train", "val", "test")
 SPLIT_FOLDERS = ("split", "asset/split", ".")
 TRANSIENT = ("hold", "rearrange", "swap")
 UNKNOWN = "?(unk)"
 EGOCENTRIC = "egocentric"
 IMAGE_SIZE = (848, 480)
-CLASS_FILE = "classes.csv"
 
 _SEQUENCE = re.compile(r"[\w-]+/[\w-]+")
 _ANNO_KEYS = ("cam_def", "frame_id_list", "cam_intr", "cam_extr")
@@ -110,30 +111,22 @@ def token_of(sequence: str) -> str:
 
 
 def read_split(root: Path, split: str) -> list[str]:
-    """The sequences of a split, under any of the folders it is known to lie in.
+    """The sequences of a split.
 
     Raises:
-        FileNotFoundError: there is none; the message lists what was looked for.
-        ValueError: a malformed line; the message names file and line.
+        MissingDataError: it is not there.
+        AnnotationError: a malformed line; the message names file and line.
     """
-    if split not in SPLITS:
-        raise InputError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
-    tried = [root / folder / f"{split}.txt" for folder in SPLIT_FOLDERS]
-    path = next((path for path in tried if path.is_file()), None)
-    if path is None:
-        raise FileNotFoundError(
-            f"OakInk2's {split}.txt (of OakInk2-TaMF, asset/split) is missing; looked"
-            f" for {', '.join(str(one) for one in tried)}"
-        )
+    path = find_split_file(
+        root, SPLIT_FOLDERS, "{split}.txt", split, "OakInk2-TaMF's asset/split"
+    )
     names = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        if not line.strip():
-            continue
-        if not _SEQUENCE.fullmatch(line.strip()):
-            raise InputError(
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if line.strip() and not _SEQUENCE.fullmatch(line.strip()):
+            raise AnnotationError(
                 f"{path}:{number}: {line!r}, expected e.g. scene_01__A001/seq__..."
             )
-        names.append(line.strip())
+        names += line.split()
     return names
 
 
@@ -145,13 +138,13 @@ def read_program(program: Path, sequence: str) -> list[Primitive]:
         sequence: name of the sequence.
 
     Raises:
-        FileNotFoundError: the sequence has no program_info.
-        ValueError: a key or an entry is malformed; the message names file and key.
+        MissingDataError: the sequence has no program_info.
+        AnnotationError: a key or an entry is malformed; the message names file and key.
     """
     file = f"{token_of(sequence)}.json"
     path = program / "program_info" / file
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing")
+        raise MissingDataError(f"{path} is missing")
     entries = _read_entries(path)
     described = program / "desc_info" / file
     texts = _read_entries(described) if described.is_file() else {}
@@ -159,7 +152,9 @@ def read_program(program: Path, sequence: str) -> list[Primitive]:
     for number, (key, entry) in enumerate(entries.items()):
         name = entry.get("primitive")
         if not isinstance(name, str) or not name:
-            raise InputError(f"{path}: primitive of {key} is {name!r}, expected a name")
+            raise AnnotationError(
+                f"{path}: primitive of {key} is {name!r}, expected a name"
+            )
         text = texts.get(key, {}).get("seg_desc")
         primitives.append(Primitive(sequence, number, name, *key, text))
     return primitives
@@ -172,19 +167,20 @@ def _read_entries(
     entries = {}
     for text, entry in _read_object(path).items():
         if not isinstance(entry, dict):
-            raise InputError(f"{path}: entry {text!r} is {entry!r}, expected an object")
+            raise AnnotationError(
+                f"{path}: entry {text!r} is {entry!r}, expected an object"
+            )
         entries[parse_key(text, str(path))] = entry
     return entries
 
 
 def _read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
+    content = parse_json(read_bytes(str(path)), str(path))
     if not isinstance(content, dict):
-        raise InputError(f"{path} holds a {type(content).__name__}, expected an object")
+        raise AnnotationError(
+            f"{path} holds a {type(content).__name__}, expected an object"
+        )
     return content
 
 
@@ -192,20 +188,20 @@ def parse_key(text: str, where: str) -> tuple[Interval | None, Interval | None]:
     """The two intervals, left hand and right hand, of a key such as ``(None, (2, 9))``.
 
     Raises:
-        ValueError: it is no such key; ``where`` opens the message.
+        AnnotationError: it is no such key; ``where`` opens the message.
     """
     try:
         key = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         key = None
     if not isinstance(key, tuple) or len(key) != 2 or key == (None, None):
-        raise InputError(
+        raise AnnotationError(
             f"{where}: key {text!r:.80}, expected '(left, right)' of (begin, end) or"
             " None, not both None"
         )
     for interval in key:
         if interval is not None and not _is_interval(interval):
-            raise InputError(
+            raise AnnotationError(
                 f"{where}: key {text!r:.80}: interval {interval!r:.40}, expected"
                 " (begin, end) with 0 <= begin < end"
             )
@@ -238,23 +234,25 @@ def read_annotation_pickle(path: Path) -> dict[str, Any]:
     """The annotation of a sequence; tensors stay tensors, nothing in the file runs.
 
     Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is refused, or lacks a key.
+        MissingDataError: there is none.
+        AnnotationError: it is refused, or lacks a key.
     """
     content = safe_load(str(path), with_torch=True)
     if not isinstance(content, dict):
-        raise InputError(f"{path} holds a {type(content).__name__}, expected a dict")
+        raise AnnotationError(
+            f"{path} holds a {type(content).__name__}, expected a dict"
+        )
     lacking = [key for key in _ANNO_KEYS if key not in content]
     if lacking:
-        raise InputError(f"{path} lacks {', '.join(lacking)}")
+        raise AnnotationError(f"{path} lacks {', '.join(lacking)}")
     if not isinstance(content["cam_def"], dict):
-        raise InputError(f"{path}: cam_def is no dict of serials and names")
+        raise AnnotationError(f"{path}: cam_def is no dict of serials and names")
     for key in ("cam_intr", "cam_extr"):
         cameras = content[key]
         if not isinstance(cameras, dict) or EGOCENTRIC not in cameras:
-            raise InputError(f"{path}: {key} has no camera {EGOCENTRIC!r}")
+            raise AnnotationError(f"{path}: {key} has no camera {EGOCENTRIC!r}")
         if not isinstance(cameras[EGOCENTRIC], dict) or not cameras[EGOCENTRIC]:
-            raise InputError(f"{path}: {key} of {EGOCENTRIC!r} has no frames")
+            raise AnnotationError(f"{path}: {key} of {EGOCENTRIC!r} has no frames")
     return content
 
 
@@ -276,7 +274,7 @@ def egocentric_camera(anno: Mapping, frames: FrameListing | None) -> dict[str, f
     """
     matrix = np.asarray(next(iter(anno["cam_intr"][EGOCENTRIC].values())), float)
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
-        raise InputError(f"cam_intr is {matrix.tolist()}, expected 3 x 3 numbers")
+        raise AnnotationError(f"cam_intr is {matrix.tolist()}, expected 3 x 3 numbers")
     camera = {
         "fx": float(matrix[0, 0]),
         "fy": float(matrix[1, 1]),
@@ -334,10 +332,12 @@ def to_camera(
     poses = anno["cam_extr"][EGOCENTRIC]
     rows = [row for row, number in enumerate(frame_id) if int(number) in poses]
     if not rows:
-        raise InputError("no frame of the joints has a pose of the egocentric camera")
+        raise AnnotationError(
+            "no frame of the joints has a pose of the egocentric camera"
+        )
     matrices = np.stack([np.asarray(poses[int(frame_id[row])], float) for row in rows])
     if matrices.shape[1:] != (4, 4):
-        raise InputError(f"cam_extr is {matrices.shape[1:]}, expected 4 x 4")
+        raise AnnotationError(f"cam_extr is {matrices.shape[1:]}, expected 4 x 4")
     moved = np.einsum("tab,thjb->thja", matrices[:, :3, :3], joints[rows])
     moved += matrices[:, None, None, :3, 3]  # (t', 2, 21, 3)
     kept = valid[rows]
@@ -365,37 +365,29 @@ def make_record(
         target: the sequence's entry in task_target.json.
     """
     start, end = primitive.start, primitive.end - 1
-    record: dict[str, Any] = {
-        "id": f"{primitive.sequence}#{primitive.number}",
-        "group": primitive.sequence,
-        "split": split,
-        "video": None,
-        "frame_dir": view.frame_dir,
-        "filename_tmpl": None,
-        "start_index": 0,
-        "total_frames": None,
-        "skeleton": {"file": skeleton_file} if skeleton_file else None,
-        "label": {"action": classes.index(primitive.name)},
-        "text": {"narration": primitive.description, "task": target},
-    }
+    frames: dict[str, Any] = {}
     if view.frame_dir is not None:
         ids = [number for number in view.frame_ids if start <= number <= end]
         if not ids:
             return None
         end = min(end, view.frame_ids[-1] + IMAGE_STEP - 1)
-        record["frame_ids"] = ids
-        record["filename_tmpl"] = "{:06d}" + str(view.suffix)
-        record["total_frames"] = view.frame_ids[-1] + 1
-    record |= {
-        "start_sec": start / FPS,
-        "end_sec": (end + 1) / FPS,
-        "start_frame": start,
-        "end_frame": end,
-        "index_fps": FPS,
-    }
-    if view.camera is not None:
-        record["camera"] = view.camera
-    return record
+        frames = {
+            "frame_ids": ids,
+            "filename_tmpl": "{:06d}" + str(view.suffix),
+            "total_frames": view.frame_ids[-1] + 1,
+        }
+    record = clip_record(
+        f"{primitive.sequence}#{primitive.number}",
+        split,
+        (start, end),
+        FPS,
+        frame_dir=view.frame_dir,
+        skeleton_file=skeleton_file,
+        camera=view.camera,
+        label={"action": classes.index(primitive.name)},
+    )
+    text = {"narration": primitive.description, "task": target}
+    return {**record, **frames, "text": text}
 
 
 def view_path(cache: Path, sequence: str) -> Path:
@@ -421,25 +413,6 @@ def read_view(path: Path) -> EgoView | None:
         return None
 
 
-def read_class_list(path: Path) -> list[str]:
-    """Class names, first column of the ``classes.csv`` that the converter writes."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
-    if not rows or not rows[0] or rows[0][0] != "class" or len(rows) < 2:
-        raise InputError(f"{path}:1: expected the column 'class' and at least one row")
-    return [row[0] for row in rows[1:] if row]
-
-
 def metainfo(classes: Sequence[str]) -> dict[str, Any]:
     """Metainfo of the annotation for these class names."""
-    return {
-        "version": 1,
-        "dataset": "oakink2",
-        "classes": {"action": list(classes)},
-        "skeleton": {
-            "layout": "openpose21",
-            "hands": ["left", "right"],
-            "unit": "m",
-            "frame": "camera",
-        },
-    }
+    return hand_metainfo("oakink2", {"action": list(classes)})

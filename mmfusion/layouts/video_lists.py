@@ -14,7 +14,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,46 @@ from typing import Any
 from mmfusion.utils.errors import AnnotationError, InputError
 from mmfusion.utils.text_files import parse_json, read_bytes, read_text
 
-VIDEO_NAMES = {
-    "path_label": "{path}",
-    "ssv2": "{id}.webm",
-    "kinetics": "{youtube_id}_{time_start:06d}_{time_end:06d}.mp4",
+TASK = "action"
+
+
+@dataclass(frozen=True)
+class ListLayout:
+    """Where the files of a data set lie, relative to its root; ``{split}`` is replaced.
+
+    Attributes:
+        lists: the list of each split; several may stand in one file.
+        video_name: name of a video, made of the fields of its row.
+        prefix: folder of the videos.
+        class_file: names of the classes, or None.
+    """
+
+    lists: Mapping[str, str]
+    video_name: str
+    prefix: str = ""
+    class_file: str | None = None
+
+
+LAYOUTS = {
+    "path_label": ListLayout(
+        {split: f"{split}.csv" for split in ("train", "val", "test")}, "{path}"
+    ),
+    "ssv2": ListLayout(
+        {
+            "train": "labels/train.json",
+            "val": "labels/validation.json",
+            "test": "labels/test.json",
+        },
+        "{id}.webm",
+        "20bn-something-something-v2",
+        "labels/labels.json",
+    ),
+    "kinetics": ListLayout(
+        {split: f"annotations/{split}.csv" for split in ("train", "val", "test")},
+        "{youtube_id}_{time_start:06d}_{time_end:06d}.mp4",
+        "{split}",
+    ),
 }
-LAYOUTS = tuple(VIDEO_NAMES)
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 _KINETICS_COLUMNS = ("youtube_id", "time_start", "time_end")
 
@@ -39,7 +74,8 @@ class VideoRow:
     Attributes:
         name: its id.
         label: number or name of its class, None where it is hidden.
-        fields: what a video's name may be made of.
+        fields: parts that a video's name may be made of, and for Something-Something
+            the entry's own ``template``, ``label`` and ``placeholders``.
         split: as the row says, or None.
         place: file and line, for errors.
     """
@@ -118,7 +154,7 @@ def _read_ssv2(path: Path) -> list[VideoRow]:
             )
         label = None if template is None else plain_template(template)
         name = str(entry["id"])
-        rows.append(VideoRow(name, label, {"id": name}, None, place))
+        rows.append(VideoRow(name, label, {**entry, "id": name}, None, place))
     return rows
 
 
@@ -151,24 +187,84 @@ def _read_kinetics(path: Path) -> list[VideoRow]:
             raise AnnotationError(f"{place} has no youtube_id")
         label = str(row.get("label") or "").strip().strip('"') or None
         fields = {"youtube_id": video, "label": label or "", **times}
-        name = VIDEO_NAMES["kinetics"].format(**fields).removesuffix(".mp4")
+        name = LAYOUTS["kinetics"].video_name.format(**fields).removesuffix(".mp4")
         rows.append(VideoRow(name, label, fields, row.get("split") or None, place))
     return rows
 
 
-def video_name(row: VideoRow, template: str) -> str:
-    """The path of a row's video.
+def rows_of_split(rows: Sequence[VideoRow], split: str, source: str) -> list[VideoRow]:
+    """Rows of one split; all where the list does not tell several splits apart.
 
     Raises:
-        ValueError: the template asks for what the rows do not have.
+        AnnotationError: the list has several splits, and not this one.
+    """
+    splits = Counter(row.split for row in rows)
+    kept = [row for row in rows if len(splits) < 2 or row.split == split]
+    if rows and not kept:
+        raise AnnotationError(
+            f"{source} has no row of the split {split!r}; expected one of"
+            f" {dict(splits)}"
+        )
+    return kept
+
+
+def make_record(
+    row: VideoRow, split: str, number: int | None, *, prefix: str, video_name: str
+) -> dict[str, Any]:
+    """The annotation record of a row, whose clip is a whole video.
+
+    Args:
+        row: of a list.
+        split: its split.
+        number: of its class, None where it is hidden.
+        prefix, video_name: see :class:`ListLayout`.
+
+    Raises:
+        ValueError: ``video_name`` asks for a field that the rows do not have.
     """
     try:
-        return template.format(**row.fields)
+        name = video_name.format(**row.fields)
     except (KeyError, IndexError, ValueError, AttributeError) as error:
         raise InputError(
-            f"video_name is {template!r}, which fails with {error!r}; expected a name"
+            f"video_name is {video_name!r}, which fails with {error!r}; expected a name"
             f" made of {sorted(row.fields)}"
         ) from None
+    return {
+        "id": row.name,
+        "group": row.name,
+        "split": split,
+        "video": (Path(prefix.format(split=split)) / name).as_posix(),
+        "start_sec": 0.0,
+        "end_sec": None,
+        "label": {} if number is None else {TASK: number},
+    }
+
+
+def class_names(rows: Iterable[VideoRow], count: int | None) -> list[str]:
+    """Names of the classes where no file has them.
+
+    The list's own names in alphabetical order where it has names, which is right for a
+    list that has them all; else the numbers, ``count`` of them or up to the largest.
+    """
+    found = {row.label for row in rows if row.label is not None}
+    named = sorted(label for label in found if isinstance(label, str))
+    if named:
+        return named
+    if count is None:
+        count = max((int(label) for label in found), default=-1) + 1
+    return [str(number) for number in range(count)]
+
+
+def check_unique(rows: Iterable[VideoRow]) -> None:
+    """Refuse a video that stands in the lists twice."""
+    seen: dict[str, str] = {}
+    for row in rows:
+        if row.name in seen:
+            raise AnnotationError(
+                f"{row.place}: {row.name!r} stands in {seen[row.name]} too; expected"
+                " each video once"
+            )
+        seen[row.name] = row.place
 
 
 def read_class_names(path: Path) -> list[str]:

@@ -54,6 +54,10 @@ class AnnotationError(MMFusionError, ValueError):
     """An annotation is wrong; the text names file, record and key, and what to do."""
 
 
+class MissingDataError(MMFusionError, FileNotFoundError):
+    """A file of a published data set is not there; the text says where to get it."""
+
+
 class MediaError(MMFusionError, ValueError):
     """A file of a clip cannot be read.
 

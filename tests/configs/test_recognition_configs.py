@@ -15,6 +15,7 @@ from mmfusion.datasets.media.video_io import open_video
 from mmfusion.engine.launch.config_check import load_config
 from mmfusion.registry import DATASETS, MODELS
 from mmfusion.tinyego import WorldConfig, generate
+from tools.data.video_lists import prepare
 
 ROOT = Path(__file__).parents[2] / "configs" / "recognition"
 CONFIGS = sorted(path.stem for path in ROOT.glob("*.py"))
@@ -150,6 +151,8 @@ def roots(tmp_path_factory):
         if layout not in made:
             made[layout] = tmp_path_factory.mktemp(layout)
             generate(made[layout], layout, SMALL)
+            if layout != "ek100":
+                prepare.main(["--layout", layout, "--root", str(made[layout])])
         return str(made[layout])
 
     return root_of

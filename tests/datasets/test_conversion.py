@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mmfusion.datasets.conversion import (
@@ -31,8 +32,13 @@ def test_report_counts_by_split_class_and_reason():
         record("test", 3, {}),
     ]
     dropped = [(f"clip{i}", "gone") for i in range(7)] + [("other", "broken")]
-    report = ConversionReport("set", ["cut", "pour"], records, dropped)
-    report.valid["left"] = (3, 4)
+    metainfo = {
+        "dataset": "set",
+        "classes": {"action": ["cut", "pour"]},
+        "skeleton": {"hands": ["left"]},
+    }
+    report = ConversionReport(metainfo, records, dropped)
+    report.count_hands([np.array([[True], [False], [True], [True]])])
     lines = report.text().splitlines()
     assert lines[0] == "set: 4 clips"
     assert lines[3].split() == ["train", "2", "2", "7", "2/3.5/5", "2"]

@@ -67,7 +67,7 @@ def test_require_drops_records_that_lack_a_stream(
 ) -> None:
     logged = []
     monkeypatch.setattr(
-        "mmfusion.datasets.multimodal_dataset.print_log",
+        "mmfusion.datasets.record_selection.print_log",
         lambda text, **_: logged.append(text),
     )
     records = [make_record(0), make_record(1, skeleton={"file": "a.npz"})]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mmfusion.layouts import h2o
+from mmfusion.layouts.frame_listing import SPLITS
 from mmfusion.utils.errors import SkeletonError
 from tests.h2o_files import HEADER, hand_line, write_actions, write_sequence
 
@@ -39,7 +40,7 @@ def test_class_table_is_the_published_one(shared_data):
         assert names["noun"][label["noun"]] == row["object"]
 
 
-@pytest.mark.parametrize("split", h2o.SPLITS)
+@pytest.mark.parametrize("split", SPLITS)
 def test_real_split_has_the_published_counts(shared_data, split):
     clips = real_clips(shared_data, split)
     lengths = [clip.end - clip.start + 1 for clip in clips]
@@ -61,7 +62,7 @@ def test_real_labels_per_class(shared_data):
 
 def test_real_clips_do_not_overlap_and_make_the_papers_frame_count(shared_data):
     last = {}
-    for split in h2o.SPLITS:
+    for split in SPLITS:
         clips = real_clips(shared_data, split)
         for one, two in zip(clips, clips[1:], strict=False):
             assert one.sequence != two.sequence or one.end < two.start
@@ -163,17 +164,6 @@ def test_bad_hand_pose_names_the_file(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(SkeletonError, match=f"000012.txt.*{message}"):
         h2o.read_hand_pose(path)
-
-
-def test_hand_mano_has_62_numbers_a_hand_not_59(tmp_path):
-    path = tmp_path / "000000.txt"
-    path.write_text(" ".join(["1"] + ["0.5"] * 61 + ["0"] + ["0.5"] * 61))
-    parameters, valid = h2o.read_hand_mano(path)
-    assert parameters.shape == (2, 61) and valid.tolist() == [True, False]
-    assert parameters[0].min() == 0.5 and not parameters[1].any()
-    path.write_text(" ".join(["1"] * 118))
-    with pytest.raises(SkeletonError, match="118 numbers, expected 124"):
-        h2o.read_hand_mano(path)
 
 
 @pytest.mark.parametrize(

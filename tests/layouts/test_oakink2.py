@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmfusion.layouts import oakink2
-from mmfusion.layouts.frame_listing import FrameListing
+from mmfusion.layouts.frame_listing import SPLITS, FrameListing
 from mmfusion.utils.errors import SkeletonError
 from tests.oakink2_files import SEQUENCES, annotation, world_joints, write_oakink2
 
@@ -21,9 +21,7 @@ def test_real_splits(shared_data, split, count):
 
 def test_real_splits_do_not_overlap_and_cover_all_targets(shared_data):
     root = shared_data / "oakink2"
-    names = [
-        name for split in oakink2.SPLITS for name in oakink2.read_split(root, split)
-    ]
+    names = [name for split in SPLITS for name in oakink2.read_split(root, split)]
     targets = oakink2.read_task_targets(root / "program")
     assert len(names) == len(set(names)) == len(targets) == 627
     assert set(names) == set(targets)
@@ -75,7 +73,7 @@ def test_bad_key_names_the_file(tmp_path, key):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is not JSON"),
+        ("{", "is not valid JSON"),
         ("[]", "holds a list"),
         ('{"(None, (1, 2))": 3}', "expected an object"),
         ('{"(None, (1, 2))": {"primitive": null}}', "primitive of .* is None"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmfusion.datasets import EpicKitchensDataset, H2ODataset, OakInk2Dataset
+from mmfusion.datasets import EpicKitchensDataset, MultiModalDataset
 from mmfusion.datasets.transforms import (
     AlignBoxes,
     DecodeVideo,
@@ -50,8 +50,13 @@ def test_twins_are_equal_as_a_model_receives_them(
     root: Path = request.getfixturevalue(f"{layout}_root")
     more = ["--joints", str(root / "joints")] if layout == "oakink2" else []
     _prepare(root, layout, *more)
-    reader = {"h2o": H2ODataset, "oakink2": OakInk2Dataset}[layout]
-    dataset = reader(PIPELINE, data_root=str(root), split="val", test_mode=True)
+    dataset = MultiModalDataset(
+        "mmfusion/annotation.json",
+        PIPELINE,
+        data_root=str(root),
+        split="val",
+        test_mode=True,
+    )
     names = [name.replace("_", " ") for name in dataset.metainfo["classes"]["action"]]
     number_of = {action.name: action.index for action in ACTIONS}
     contents = []

@@ -8,13 +8,18 @@ tools/data/h2o/README.md).
 
 from mmengine.config import read_base
 
-from mmfusion.datasets import H2ODataset
+from mmfusion.datasets import MultiModalDataset
 
 with read_base():
     from .egocentric_224 import *
     from .loaders import *
 
-_files = dict(type=H2ODataset, data_root="data/h2o")
+_files = dict(
+    type=MultiModalDataset,
+    ann_file="mmfusion/annotation.json",
+    data_root="data/h2o",
+    made_by="python tools/data/h2o/prepare.py --root {data_root}",
+)
 train_dataloader.dataset.update(_files, pipeline=train_pipeline)
 val_dataloader.dataset.update(_files, pipeline=val_pipeline)
 test_dataloader = val_dataloader

@@ -6,7 +6,6 @@ with read_base():
     from .h2o import *
     from .egocentric_224_video import *
 
-# no skeleton caches are needed
-train_dataloader.dataset.update(pipeline=train_pipeline, cache_dir=None)
-val_dataloader.dataset.update(pipeline=val_pipeline, cache_dir=None)
+train_dataloader.dataset.pipeline = train_pipeline
+val_dataloader.dataset.pipeline = val_pipeline
 test_dataloader = val_dataloader

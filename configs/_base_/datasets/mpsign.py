@@ -16,7 +16,11 @@ train_pipeline[0].num_frames.skeleton = 30
 train_pipeline[2].scale = 2.0
 test_pipeline[0].num_frames.skeleton = 30
 test_pipeline[2].scale = 2.0
-_files = dict(ann_file="data/mpsign/annotation.json", data_root="data/mpsign")
+_files = dict(
+    data_root="data/mpsign",
+    made_by="python tools/data/npz/prepare.py mpsign.npz --out {data_root} --layout"
+    " mediapipe --fps 30 --frame image --unit image --split-by mod:seq_index:5:0",
+)
 train_dataloader.dataset.update(_files, pipeline=train_pipeline)
 val_dataloader.dataset.update(_files, pipeline=test_pipeline)
 test_dataloader = val_dataloader

@@ -42,7 +42,9 @@ test_pipeline = [
 
 _files = dict(
     type=MultiModalDataset,
-    ann_file="data/natops/annotation.json",
+    ann_file="annotation.json",
+    made_by="python tools/data/npz/prepare.py natops.npz --out {data_root}"
+    " --layout natops_arm --fps 20 --split-by field:split",
     data_root="data/natops",
 )
 train_dataloader.num_workers = 1

@@ -6,7 +6,7 @@ python tools/data/h2o/prepare.py --root data/tinyego
 
 from mmengine.config import read_base
 
-from mmfusion.datasets import H2ODataset
+from mmfusion.datasets import MultiModalDataset
 from mmfusion.datasets.transforms import (
     AlignSkeleton,
     DecodeVideo,
@@ -44,7 +44,12 @@ val_pipeline = [
     dict(type=PackInputs, streams=("video", "skeleton")),
 ]
 
-_files = dict(type=H2ODataset, data_root="data/tinyego")
+_files = dict(
+    type=MultiModalDataset,
+    ann_file="mmfusion/annotation.json",
+    data_root="data/tinyego",
+    made_by="python tools/data/h2o/prepare.py --root {data_root}",
+)
 train_dataloader.num_workers = 1
 train_dataloader.dataset.update(_files, pipeline=train_pipeline)
 val_dataloader.update(batch_size=32, num_workers=1)

@@ -24,7 +24,6 @@ val_pipeline = [
     _resize,
     dict(type=PackInputs, streams=("video",)),
 ]
-# no skeleton caches are needed
-train_dataloader.dataset.update(pipeline=train_pipeline, cache_dir=None)
-val_dataloader.dataset.update(pipeline=val_pipeline, cache_dir=None)
+train_dataloader.dataset.pipeline = train_pipeline
+val_dataloader.dataset.pipeline = val_pipeline
 test_dataloader = val_dataloader

@@ -214,7 +214,7 @@ def check_num_classes(model: Any, dataset: Any) -> None:
         if head.num_classes != len(classes[task]):
             raise ConfigError(
                 f"model.heads.{task}.num_classes is {head.num_classes}, "
-                f"{getattr(dataset, 'source', 'the annotation')} has "
+                "the annotation has "
                 f"{len(classes[task])} classes of {task!r}; set "
                 f"model.heads.{task}.num_classes={len(classes[task])}"
             )

@@ -254,10 +254,11 @@ def test_a_dataset_packs_the_protocol_and_drops_by_request(root, monkeypatch):
     sample = observed_dataset(root, mode="uniform")[1]["data_samples"]
     assert (sample.tau_a, sample.tau_o, sample.padded) == (1.0, 0.4, False)
     lines = []
-    name = "mmfusion.datasets.multimodal_dataset.print_log"
+    name = "mmfusion.datasets.record_selection.print_log"
     monkeypatch.setattr(name, lambda line, **_: lines.append(line))
     assert len(observed_dataset(root, drop="empty")) == 1
-    assert "1 of 2 records of split 'val' dropped" in lines[0]
+    assert lines[0].startswith("1 of 2 records of split 'val' of ")
+    assert lines[0].endswith(" dropped by SampleObservedFrames")
 
 
 def test_the_hook_tells_before_each_epoch(root):

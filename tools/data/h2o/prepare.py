@@ -18,18 +18,19 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from mmfusion.layouts import h2o
-from mmfusion.datasets.annotation import write_annotation
+from mmfusion.datasets.caches.skeleton_cache import read_valid, write_skeleton_cache
 from mmfusion.datasets.conversion import (
     ConversionReport,
     clear_temporaries,
     data_root_of,
-    link_roots_of,
+    parser_of,
     relative_to,
     run_tasks,
+    write_results,
 )
-from mmfusion.datasets.caches.skeleton_cache import read_valid, write_skeleton_cache
-from mmfusion.utils.paths import write_atomic
+from mmfusion.layouts import h2o
+from mmfusion.layouts.frame_listing import SPLITS
+from mmfusion.utils.errors import MissingDataError
 
 
 class Scan(NamedTuple):
@@ -49,7 +50,7 @@ def scan(name: str, root: Path, caches: Path, frames: str, overwrite: bool) -> S
     """
     try:
         files = h2o.scan_sequence(root, name, frames)
-    except FileNotFoundError as error:
+    except MissingDataError as error:
         return Scan(None, None, False, str(error), True)
     except (ValueError, OSError) as error:
         return Scan(None, None, False, str(error), False)
@@ -88,7 +89,7 @@ def make_report(
     caches: Path,
 ) -> ConversionReport:
     """Records of the clips that can be used, and the reason for each that cannot."""
-    report = ConversionReport("h2o", h2o.METAINFO["classes"]["action"])
+    report = ConversionReport(h2o.METAINFO)
     for split, rows in clips.items():
         for clip in rows:
             _add_clip(report, clip, split, scans[clip.sequence], data_root, caches)
@@ -138,10 +139,7 @@ def _count_sequences(
 ) -> None:
     """Frames without a file, valid hands, faults, and what kinds of files there are."""
     expected = {c.sequence: c.last_frame + 1 for rows in clips.values() for c in rows}
-    valid = [found.valid for found in scans.values() if found.valid is not None]
-    masks = np.concatenate(valid) if valid else np.zeros((0, h2o.NUM_HANDS), bool)
-    for place, hand in enumerate(h2o.METAINFO["skeleton"]["hands"]):
-        report.valid[hand] = (int(masks[:, place].sum()), len(masks))
+    report.count_hands(one.valid for one in scans.values() if one.valid is not None)
     kinds: dict[str, int] = {}
     for name, found in scans.items():
         if found.fault is not None and not found.missing:
@@ -165,16 +163,9 @@ def _holes(ids: np.ndarray, expected: int) -> int:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--root", type=Path, required=True, help="the H2O folder")
-    parser.add_argument("--out", type=Path, help="default: ROOT/mmfusion")
-    parser.add_argument("--dry-run", action="store_true", help="report, write nothing")
+    parser = parser_of(str(__doc__))
     parser.add_argument("--workers", type=int, default=0, help="processes")
-    parser.add_argument(
-        "--splits", nargs="+", choices=h2o.SPLITS, default=list(h2o.SPLITS)
-    )
+    parser.add_argument("--splits", nargs="+", choices=SPLITS, default=list(SPLITS))
     parser.add_argument(
         "--frames", choices=("auto", *h2o.FRAME_FOLDERS), default="auto"
     )
@@ -186,21 +177,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--overwrite", action="store_true", help="write complete caches again, too"
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.out = args.out or args.root / "mmfusion"
+    return args
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    console = Console()
-    root, out = args.root, args.out or args.root / "mmfusion"
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    root, caches = args.root, args.out / "skeleton"
     if not root.is_dir():
-        raise FileNotFoundError(f"--root {root} is not a folder")
+        raise MissingDataError(f"--root {root} is not a folder")
     clips = {
         split: h2o.read_action_file(h2o.find_action_file(root, split))
         for split in args.splits
     }
     names = sorted({clip.sequence for rows in clips.values() for clip in rows})
-    caches, data_root = out / "skeleton", data_root_of(root, out)
     job = partial(
         scan, root=root, caches=caches, frames=args.frames, overwrite=args.overwrite
     )
@@ -208,9 +200,9 @@ def main(argv: list[str] | None = None) -> int:
     found = list(track(jobs, "scan", len(names), console=console))
     scans = dict(zip(names, found, strict=True))
     if all(one.missing for one in found):
-        raise FileNotFoundError(f"no sequence under {root}: {found[0].fault}")
-    report = make_report(clips, scans, data_root, caches)
-    console.print(report.text(), highlight=False, markup=False, soft_wrap=True)
+        raise MissingDataError(f"no sequence under {root}: {found[0].fault}")
+    report = make_report(clips, scans, data_root_of(root, args.out), caches)
+    console.print(report.text())
     if args.dry_run:
         return 0
     if report.faults and not args.drop_faulty:
@@ -229,29 +221,13 @@ def main(argv: list[str] | None = None) -> int:
     if tasks:
         jobs = run_tasks(write_cache, tasks, args.workers)
         list(track(jobs, "skeletons", len(tasks), console=console))
-    links = link_roots_of(data_root, _folders(scans))
-    hint = f"data_root={str(data_root)!r}" + (f", link_roots={links}" if links else "")
-    write_annotation(out / "annotation.json", h2o.METAINFO, report.records)
-    command = " ".join(["prepare.py", *(sys.argv[1:] if argv is None else argv)])
-    log = f"{command}\nin a config: {hint}\n{report.text(every=True)}\n"
-    write_atomic(str(out / "prepare.log"), log.encode())
-    console.print(
-        f"wrote {out / 'annotation.json'}; in a config: {hint}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    command = sys.argv[1:] if argv is None else argv
+    console.print(write_results(report, root, args.out, command))
     return 0
-
-
-def _folders(scans: dict[str, Scan]) -> list[Path]:
-    """Folders of the images in use."""
-    files = [found.files for found in scans.values() if found.files is not None]
-    return [one.frames.folder for one in files if one.frames is not None]
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")

@@ -21,11 +21,13 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from mmfusion.datasets.annotation import write_annotation
-from mmfusion.datasets.conversion import ConversionReport, clear_temporaries
-from mmfusion.layouts.hand_layouts import get_layout
 from mmfusion.datasets.caches.skeleton_cache import read_valid, write_skeleton_cache
-from mmfusion.utils.paths import write_atomic
+from mmfusion.datasets.conversion import (
+    ConversionReport,
+    clear_temporaries,
+    write_results,
+)
+from mmfusion.layouts.hand_layouts import get_layout
 
 REQUIRED = ("keypoint", "start", "length", "label", "class_names")
 HANDS = ["left", "right"]
@@ -211,7 +213,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    console = Console()
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     name = args.name or args.npz.stem
     data = read_sequences(args.npz)
     hands, joints = data.keypoint.shape[1:3]
@@ -227,13 +229,6 @@ def main(argv: list[str] | None = None) -> int:
     splits = hold_out(splits, data.label, args.val_fraction, args.seed)
     records = make_records(data, splits, name, args.fps)
     names = HANDS if hands == len(HANDS) else [f"hand{i}" for i in range(hands)]
-    report = ConversionReport(name, data.classes, records)
-    for place, hand in enumerate(names):
-        valid = data.valid[:, place]
-        report.valid[hand] = (int(valid.sum()), len(valid))
-    console.print(report.text(), highlight=False, markup=False, soft_wrap=True)
-    if args.dry_run:
-        return 0
     metainfo = {
         "version": 1,
         "dataset": name,
@@ -245,12 +240,14 @@ def main(argv: list[str] | None = None) -> int:
             "frame": args.frame,
         },
     }
+    report = ConversionReport(metainfo, records)
+    report.count_hands([data.valid])
+    console.print(report.text())
+    if args.dry_run:
+        return 0
     write_caches(data, args.out, name, args.fps)
-    write_annotation(args.out / "annotation.json", metainfo, records)
-    command = " ".join(["prepare.py", *(sys.argv[1:] if argv is None else argv)])
-    log = f"{command}\n{report.text(every=True)}\n"
-    write_atomic(str(args.out / "prepare.log"), log.encode())
-    console.print(f"wrote {args.out / 'annotation.json'}", highlight=False)
+    command = sys.argv[1:] if argv is None else argv
+    console.print(write_results(report, args.out, args.out, command))
     return 0
 
 

@@ -25,21 +25,21 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from mmfusion.layouts import oakink2
-from mmfusion.datasets.annotation import write_annotation
+from mmfusion.datasets.caches.skeleton_cache import read_valid, write_skeleton_cache
 from mmfusion.datasets.conversion import (
     ConversionReport,
     clear_temporaries,
     data_root_of,
-    link_roots_of,
+    parser_of,
     relative_to,
     run_tasks,
+    write_results,
 )
+from mmfusion.layouts import oakink2
+from mmfusion.layouts.frame_listing import SPLITS
 from mmfusion.layouts.oakink2_mano import joints_of_hands, load_hand_models
-from mmfusion.datasets.caches.skeleton_cache import read_valid, write_skeleton_cache
+from mmfusion.utils.errors import MissingDataError
 from mmfusion.utils.paths import write_atomic
-
-HANDS = ("left", "right")
 
 
 class Job(NamedTuple):
@@ -69,7 +69,7 @@ def scan(sequence: str, job: Job) -> Scan:
     """Read program, view and joints of a sequence, and cache what is slow to read."""
     try:
         primitives = oakink2.read_program(job.root / "program", sequence)
-    except FileNotFoundError:
+    except MissingDataError:
         return Scan(missing="program_info is not there")
     except (ValueError, OSError) as error:
         return Scan(fault=str(error))
@@ -171,15 +171,13 @@ def make_report(
     job: Job,
 ) -> ConversionReport:
     """Records of the clips that can be used, and the reason for each that cannot."""
-    report = ConversionReport("oakink2", classes)
+    report = ConversionReport(oakink2.metainfo(classes))
     targets = oakink2.read_task_targets(job.root / "program")
     for split, names in splits.items():
         for name in names:
             _add_sequence(report, split, name, scans[name], targets.get(name), job)
     valid = [found.valid for found in scans.values() if found.valid is not None]
-    masks = np.concatenate(valid) if valid else np.zeros((0, len(HANDS)), bool)
-    for place, hand in enumerate(HANDS):
-        report.valid[hand] = (int(masks[:, place].sum()), len(masks))
+    report.count_hands(valid)
     report.faults = [found.fault for found in scans.values() if found.fault]
     cached = sum(found.cached for found in scans.values())
     views = sum(found.view is not None for found in scans.values())
@@ -248,20 +246,14 @@ def class_table(report: ConversionReport) -> bytes:
     counts = Counter((r["split"], r["label"]["action"]) for r in report.records)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["class", *oakink2.SPLITS])
+    writer.writerow(["class", *SPLITS])
     for number, name in enumerate(report.classes):
-        row = [counts[split, number] for split in oakink2.SPLITS]
-        writer.writerow([name, *row])
+        writer.writerow([name, *(counts[split, number] for split in SPLITS)])
     return text.getvalue().encode()
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--root", type=Path, required=True, help="the OakInk2 folder")
-    parser.add_argument("--out", type=Path, help="default: ROOT/mmfusion")
-    parser.add_argument("--dry-run", action="store_true", help="report, write nothing")
+    parser = parser_of(str(__doc__))
     parser.add_argument("--workers", type=int, default=0, help="processes")
     hands = parser.add_mutually_exclusive_group()
     hands.add_argument("--joints", type=Path, help="folder of <token>.npz")
@@ -277,26 +269,27 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--overwrite", action="store_true", help="write complete caches again, too"
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.out = args.out or args.root / "mmfusion"
+    return args
 
 
 def check_roots(args: argparse.Namespace) -> None:
     """Say by name what is missing before anything is read."""
     for path in (args.root, args.root / "program" / "program_info", args.joints):
         if path is not None and not path.is_dir():
-            raise FileNotFoundError(f"{path} is not a folder")
+            raise MissingDataError(f"{path} is not a folder")
     pickles, views = args.root / "anno_preview", args.out / "view"
     if not pickles.is_dir() and not views.is_dir():  # views of an earlier run do, too
-        raise FileNotFoundError(f"neither {pickles} nor {views} is a folder")
+        raise MissingDataError(f"neither {pickles} nor {views} is a folder")
     if args.mano is not None:
         load_hand_models(args.mano)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    console = Console()
-    root = args.root
-    args.out = out = args.out or root / "mmfusion"
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    root, out = args.root, args.out
     check_roots(args)
     job = Job(
         root=root,
@@ -310,19 +303,19 @@ def main(argv: list[str] | None = None) -> int:
     if not args.dry_run:
         for folder in ("view", "skeleton"):
             clear_temporaries(out / folder)
-    splits = {split: oakink2.read_split(root, split) for split in oakink2.SPLITS}
+    splits = {split: oakink2.read_split(root, split) for split in SPLITS}
     names = [name for some in splits.values() for name in some]
     jobs = run_tasks(partial(scan, job=job), names, args.workers)
     found = list(track(jobs, "scan", len(names), console=console))
     scans = dict(zip(names, found, strict=True))
     if all(one.view is None for one in found):
-        raise FileNotFoundError(
+        raise MissingDataError(
             f"no sequence of {len(names)} in the splits can be used; the first:"
             f" {names[0]}: {found[0].fault or found[0].missing}"
         )
     classes = choose_classes(splits["train"], scans, args.min_count)
     report = make_report(splits, scans, classes, job)
-    console.print(report.text(), highlight=False, markup=False, soft_wrap=True)
+    console.print(report.text())
     if args.dry_run:
         return 0
     if report.faults and not args.drop_faulty:
@@ -331,33 +324,14 @@ def main(argv: list[str] | None = None) -> int:
             " on without their sequences"
         )
         return 1
-    hint = write_results(report, job, argv)
-    console.print(
-        f"wrote {out / 'annotation.json'}; in a config: {hint}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    write_atomic(out / "classes.csv", class_table(report))
+    command = sys.argv[1:] if argv is None else argv
+    console.print(write_results(report, root, out, command))
     return 0
-
-
-def write_results(report: ConversionReport, job: Job, argv: list[str] | None) -> str:
-    """Write class list, annotation and log; return what a config must say."""
-    folders = {record["frame_dir"] for record in report.records} - {None}
-    links = link_roots_of(job.data_root, [job.data_root / one for one in folders])
-    hint = f"data_root={str(job.data_root)!r}"
-    hint += f", link_roots={links}" if links else ""
-    write_atomic(str(job.out / oakink2.CLASS_FILE), class_table(report))
-    metainfo = oakink2.metainfo(report.classes)
-    write_annotation(job.out / "annotation.json", metainfo, report.records)
-    command = " ".join(["prepare.py", *(sys.argv[1:] if argv is None else argv)])
-    log = f"{command}\nin a config: {hint}\n{report.text(every=True)}\n"
-    write_atomic(str(job.out / "prepare.log"), log.encode())
-    return hint
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (FileNotFoundError, ImportError, ValueError) as error:
+    except (OSError, ImportError, ValueError) as error:
         sys.exit(f"error: {error}")

@@ -1,11 +1,16 @@
 """The H2O converter: its report, its files, resuming, and faults."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 
 from mmfusion.datasets.annotation import load_annotation
+from mmfusion.datasets.multimodal_dataset import MultiModalDataset
+from mmfusion.registry import DATASETS
+from mmfusion.utils.errors import AnnotationError
 from tests.h2o_files import write_h2o
 from tools.data.h2o import prepare
 
@@ -116,3 +121,51 @@ def test_missing_roots_are_named(tmp_path):
         run(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match=r"action_train\.txt .* is missing"):
         run(tmp_path)
+
+
+def read(root, split, **options):
+    return MultiModalDataset(
+        "mmfusion/annotation.json", [], data_root=str(root), split=split, **options
+    )
+
+
+def test_dataset_reads_what_the_converter_wrote(root):
+    run(root)
+    dataset = read(root, "train")
+    results = dataset[2]
+    assert len(dataset) == 3
+    assert results["frame_dir_path"] == str(root / "subject1_ego/h1/1/cam4/rgb256")
+    assert results["skeleton_path"] == str(root / "mmfusion/skeleton/subject1_h1_1.npz")
+    assert (results["start_frame"], results["end_frame"]) == (2, 8)
+
+
+def test_missing_annotation_names_the_command(root):
+    config = Config.fromfile("configs/_base_/datasets/h2o.py").val_dataloader.dataset
+    config.update(data_root=str(root), pipeline=[])
+    command = f"tools/data/h2o/prepare.py --root {root}$"
+    with pytest.raises(AnnotationError, match=command):
+        DATASETS.build(config)
+    run(root)
+    assert len(DATASETS.build(config)) == 1
+
+
+def test_without_poses_there_is_no_skeleton(root):
+    shutil.rmtree(root / "subject_3/k2/0/cam4/hand_pose")
+    run(root)
+    assert read(root, "val").get_record(0)["skeleton"] is None
+    with pytest.raises(ValueError, match="require has 'skeleton'"):
+        read(root, "val", require=["skeleton"])
+
+
+def test_without_images_there_are_only_hands(root):
+    shutil.rmtree(root / "subject1_ego/h1/1/cam4/rgb256")
+    run(root)
+    assert read(root, "train").get_record(2)["frame_dir"] is None
+    assert len(read(root, "train", require=["video"])) == 2
+
+
+def test_hidden_test_labels_need_test_mode(root):
+    run(root)
+    with pytest.raises(ValueError, match="no label for 'action'"):
+        read(root, "test", num_classes={"action": 36})
+    assert len(read(root, "test", num_classes={"action": 36}, test_mode=True)) == 1

@@ -1,4 +1,4 @@
-"""The OakInk2 converter and the dataset that reads the layout with its caches."""
+"""The OakInk2 converter, and the dataset that reads what it wrote."""
 
 import sys
 import types
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mmfusion.datasets.annotation import load_annotation
-from mmfusion.datasets.oakink2 import OakInk2Dataset
+from mmfusion.datasets.multimodal_dataset import MultiModalDataset
 from tests.oakink2_files import SEQUENCES, write_oakink2
 from tools.data.oakink2 import prepare
 
@@ -61,20 +61,18 @@ def test_writes_annotation_classes_and_caches(root):
         np.testing.assert_allclose(cache["keypoint"][1, 0, 0], [0, 0, 1.104], rtol=1e-6)
 
 
-def test_dataset_reads_the_layout_as_the_converter_does(root):
+def test_dataset_reads_what_the_converter_wrote(root):
     run(root)
     _, records = load_annotation(str(root / "mmfusion/annotation.json"))
     for split in SEQUENCES:
-        dataset = OakInk2Dataset([], data_root=str(root), split=split)
+        dataset = MultiModalDataset(
+            "mmfusion/annotation.json", [], data_root=str(root), split=split
+        )
         expected = [record for record in records if record["split"] == split]
         found = [dataset.get_record(index) for index in range(len(dataset))]
         assert found == expected
         assert dataset[0]["frame_dir_path"] == f"{root}/data/{TOKEN[split]}/000123"
-
-
-def test_dataset_without_caches_names_the_command(root):
-    with pytest.raises(FileNotFoundError, match="tools/data/oakink2/prepare.py --root"):
-        OakInk2Dataset([], data_root=str(root), split="val")
+        assert dataset[0]["skeleton_path"] == f"{root}/mmfusion/skeleton/{TOKEN[split]}.npz"
 
 
 def test_second_run_needs_no_pickle(root, capsys):
