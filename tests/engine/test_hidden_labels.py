@@ -14,7 +14,7 @@ def test_nothing_is_scored_where_labels_are_hidden(monkeypatch, has_labels):
         dataloader=SimpleNamespace(dataset=dataset), evaluator="scores"
     )
     monkeypatch.setattr(Runner, "build_test_loop", lambda self, config: loop)
-    monkeypatch.setattr(FusionRunner, "_checked", lambda self, loop: loop)
+    monkeypatch.setattr(FusionRunner, "_checked", lambda self, loop, metrics: loop)
     runner = FusionRunner.__new__(FusionRunner)
     runner.logger = MMLogger.get_current_instance()
     built = runner.build_test_loop({})

@@ -4,6 +4,7 @@ from typing import Any
 
 from mmengine.hooks import Hook
 
+from mmfusion.datasets import MultiModalDataset
 from mmfusion.datasets.transforms import SampleObservedFrames
 from mmfusion.registry import HOOKS
 
@@ -41,9 +42,11 @@ class ObservedWindowHook(Hook):
 
 
 def _describe(dataset: Any) -> list[tuple[bool, str]]:
-    """Whether a gap is left, and a line, for each sampler of observed frames."""
-    found = []
-    for transform in getattr(dataset, "pipeline", ()):
+    """Gap left (bool) and a line of the log, for each sampler of observed frames."""
+    found: list[tuple[bool, str]] = []
+    if not isinstance(dataset, MultiModalDataset):
+        return found
+    for transform in dataset.pipeline:
         if isinstance(transform, SampleObservedFrames):
             records = (dataset.get_record(index) for index in range(len(dataset)))
             honest = not transform.legacy_inavit and transform.tau_a >= 0

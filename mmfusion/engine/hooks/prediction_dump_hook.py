@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
+from mmfusion.engine.protocols import DescribesData
 from mmfusion.engine.runner.distributed import gather_json
 from mmfusion.evaluation.predictions import (
     from_rows,
@@ -64,7 +65,8 @@ class PredictionDumpHook(Hook):
         mixed = chain.from_iterable(zip_longest(*parts, fillvalue=_MISSING))
         dataset = runner.test_dataloader.dataset
         rows = [row for row in mixed if row is not _MISSING][: len(dataset)]
-        meta = {**(getattr(dataset, "metainfo", None) or {}), "metrics": metrics or {}}
+        known = dataset.metainfo if isinstance(dataset, DescribesData) else None
+        meta = {**(known or {}), "metrics": metrics or {}}
         meta["checkpoint"] = runner.cfg.get("load_from")
         for row in rows:
             row["score"] = {t: np.float32(v) for t, v in row["score"].items()}

@@ -19,6 +19,12 @@ from torch.utils.data import DataLoader
 
 from mmfusion.engine.launch.config_check import check_num_classes
 from mmfusion.engine.launch.config_compare import comparable_config
+from mmfusion.engine.protocols import (
+    ChoosesExitCode,
+    HidesLabels,
+    KeepsProgress,
+    StatefulHook,
+)
 from mmfusion.engine.runner.dataloader import build_dataloader
 from mmfusion.engine.runner.distributed import slurm_to_torchrun_env
 from mmfusion.engine.runner.run_state import (
@@ -31,6 +37,7 @@ from mmfusion.engine.runner.run_state import (
     scheduler_states,
 )
 from mmfusion.engine.runner.work_dir import newest_checkpoint
+from mmfusion.evaluation.protocols import ReadsDataset
 from mmfusion.registry import RUNNERS
 from mmfusion.utils.allocator import tune_cpu_allocator
 from mmfusion.utils.errors import CheckpointError
@@ -153,7 +160,8 @@ class FusionRunner(Runner):
 
     def build_val_loop(self, loop: Any) -> Any:
         """MMEngine's, after checking the heads' classes against the data."""
-        return self._checked(super().build_val_loop(loop))
+        loop = super().build_val_loop(loop)
+        return self._checked(loop, loop.evaluator)
 
     def build_test_loop(self, loop: Any) -> Any:
         """MMEngine's, after checking the heads' classes against the data.
@@ -161,28 +169,32 @@ class FusionRunner(Runner):
         Where the labels of the whole split are hidden (H2O's test split), nothing is
         scored: the predictions are what a test is for.
         """
-        loop = self._checked(super().build_test_loop(loop))
-        if not getattr(loop.dataloader.dataset, "has_labels", True):
+        loop = super().build_test_loop(loop)
+        self._checked(loop, loop.evaluator)
+        dataset = loop.dataloader.dataset
+        if isinstance(dataset, HidesLabels) and not dataset.has_labels:
             self.logger.warning(
                 "the labels of this split are hidden: no accuracy; use --dump"
             )
             loop.evaluator = Evaluator([])
         return loop
 
-    def _checked(self, loop: Any) -> Any:
+    def _checked(self, loop: Any, evaluator: Evaluator | None = None) -> Any:
         dataset = loop.dataloader.dataset
         check_num_classes(self.bare_model, dataset)
-        for metric in getattr(getattr(loop, "evaluator", None), "metrics", ()):
-            if hasattr(metric, "set_dataset"):  # LeakMeterMetric reads the questions
+        for metric in evaluator.metrics if evaluator is not None else ():
+            if isinstance(metric, ReadsDataset):
                 metric.set_dataset(dataset)
         return loop
 
     @property
     def exit_code(self) -> int:
         """0, or what GracefulStopHook asks for after a stop."""
-        if not getattr(self._train_loop, "was_stopped", False):
+        loop = self._train_loop
+        if not (isinstance(loop, KeepsProgress) and loop.was_stopped):
             return 0
-        return max([getattr(hook, "exit_code", 0) for hook in self.hooks], default=0)
+        hooks = [hook for hook in self.hooks if isinstance(hook, ChoosesExitCode)]
+        return max([hook.exit_code for hook in hooks], default=0)
 
     @property
     def bare_model(self) -> nn.Module:
@@ -293,7 +305,7 @@ class FusionRunner(Runner):
         """Hooks that carry a state, by class name; twins are numbered."""
         found: dict[str, Any] = {}
         for hook in self.hooks:
-            if hasattr(hook, "state_dict") and hasattr(hook, "load_state_dict"):
+            if isinstance(hook, StatefulHook):
                 name, count = type(hook).__name__, 1
                 while name in found:
                     count += 1

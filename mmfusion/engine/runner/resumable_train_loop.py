@@ -6,10 +6,13 @@ from typing import Any
 import torch
 from mmengine.dist import broadcast, get_rank, get_world_size
 from mmengine.hooks import EMAHook
+from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
+from mmfusion.engine.optimizers import FusionOptimWrapper
+from mmfusion.engine.protocols import FollowsEpochs, StartsAnywhere
 from mmfusion.engine.runner.nonfinite import explain
 from mmfusion.engine.runner.run_state import get_rng_state, preserved_rng, set_rng_state
 from mmfusion.registry import LOOPS
@@ -88,7 +91,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     def run(self) -> torch.nn.Module:
         """Train from where the loop stands to the end, or until stopped."""
         wrapper = self.runner.optim_wrapper
-        if hasattr(wrapper, "set_epoch_length"):
+        if isinstance(wrapper, FusionOptimWrapper):
             wrapper.set_epoch_length(self.epoch_length)
         self.runner.call_hook("before_train")
         try:
@@ -147,12 +150,15 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         # workers of data sets with a global generator: seeded by epoch, not by history
         loader.generator.manual_seed(self.runner.base_seed + self._epoch)
         sampler = loader.sampler
-        if loader.batch_size is None or not hasattr(sampler, "set_start"):
-            sampler = getattr(loader.batch_sampler, "sampler", sampler)
-        if hasattr(sampler, "set_epoch"):
+        batches = loader.batch_sampler
+        if not isinstance(sampler, StartsAnywhere) and isinstance(
+            batches, BatchSampler
+        ):
+            sampler = batches.sampler
+        if isinstance(sampler, FollowsEpochs):
             sampler.set_epoch(self._epoch)
         skip = 0
-        if done and hasattr(sampler, "set_start"):
+        if done and isinstance(sampler, StartsAnywhere):
             sampler.set_start(done * loader.batch_sampler.batch_size)
         elif done:
             self.runner.logger.warning(
@@ -167,7 +173,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     def _weights_updated(self) -> bool:
         """False between the updates of gradient accumulation."""
         wrapper = self.runner.optim_wrapper
-        return not hasattr(wrapper, "should_update") or wrapper.should_update()
+        return not isinstance(wrapper, OptimWrapper) or wrapper.should_update()
 
     def _share_buffers(self) -> None:
         """Give every rank the first one's buffers: a batch norm's statistics are local.

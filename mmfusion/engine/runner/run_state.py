@@ -11,6 +11,7 @@ from mmengine.dist import all_gather
 from mmengine.logging import HistoryBuffer, MessageHub
 from torch import Tensor
 
+from mmfusion.engine.protocols import KeepsProgress
 from mmfusion.utils.errors import CheckpointError
 from mmfusion.weights.files import check_plain, to_plain
 
@@ -120,7 +121,7 @@ def hub_from_plain(hub: MessageHub, state: dict[str, Any]) -> None:
 
 def get_progress(loop: Any, meta: dict[str, Any]) -> dict[str, Any]:
     """The loop's position, or the one that MMEngine's CheckpointHook states."""
-    if "iter" not in meta and hasattr(loop, "progress"):
+    if "iter" not in meta and isinstance(loop, KeepsProgress):
         return loop.progress()
     epoch, iteration = meta.get("epoch", loop.epoch), meta.get("iter", loop.iter)
     return {
@@ -134,7 +135,7 @@ def get_progress(loop: Any, meta: dict[str, Any]) -> dict[str, Any]:
 
 def load_progress(loop: Any, meta: dict[str, Any], rng: list) -> None:
     """Put the loop where ``meta`` says; MMEngine's own loops know only two numbers."""
-    if hasattr(loop, "load_progress"):
+    if isinstance(loop, KeepsProgress):
         loop.load_progress(meta, rng)
     else:
         loop._epoch, loop._iter = meta["epoch"], meta["iter"]
