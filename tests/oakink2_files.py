@@ -40,7 +40,7 @@ def world_joints() -> np.ndarray:
 
 
 def annotation() -> dict:
-    """What the pickle of a sequence holds, as far as it is read."""
+    """Content of a sequence's pickle, as far as it is read."""
     intrinsics = np.array([[400.0, 0, 424], [0, 410, 240], [0, 0, 1]])
     extrinsics = np.eye(4)
     extrinsics[2, 3] = 1.0

@@ -1,4 +1,4 @@
-"""How far two right results may lie apart, by dtype: forward and gradients."""
+"""Distance that two right results may have, by dtype: forward and gradients."""
 
 import torch
 

@@ -53,12 +53,12 @@ def paper_accuracy(config: str) -> float | None:
 
 
 def is_of_paper_a(config: str) -> bool:
-    """Whether the name is of a model of paper A, of any size and on any data."""
+    """True if the name is of a model of paper A, of any size and on any data."""
     return config.startswith(tuple(CORRECT["tiny"]))
 
 
 def resolution_of_paper(alpha: float = 0.05) -> str:
-    """Which of the paper's differences to a single stream its clips can show.
+    """Differences of the paper to a single stream that its clips can show.
 
     Only counts are published, so that McNemar's p value lies between two bounds.
     """

@@ -1,4 +1,4 @@
-"""How good a model is, and whether another one is better."""
+"""Accuracy of a model, and tests of one model against another."""
 
 from mmfusion.evaluation.metrics import (
     AccuracyMetric,

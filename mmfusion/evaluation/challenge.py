@@ -58,7 +58,7 @@ class SubmissionError(MMFusionError, ValueError):
 
 @dataclass(frozen=True)
 class Supervision:
-    """What a model was trained with, on the challenges' scales of 0 to 5.
+    """Supervision of a model's training, on the challenges' scales of 0 to 5.
 
     Attributes:
         pt: pre-training; 0 none, 1 images, 2 images and video, 3 self-supervised, 4 and

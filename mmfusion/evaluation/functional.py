@@ -38,7 +38,7 @@ class Interval(NamedTuple):
 
 
 def topk_correct(scores: ArrayLike, labels: ArrayLike, k: int) -> NDArray[np.bool_]:
-    """Whether the label is among the k highest scores; ties count against it.
+    """True where the label is among the k highest scores; ties count against it.
 
     MMAction2's ``top_k_accuracy`` breaks ties by class index, so that a model with
     constant scores looks right on one class, and gives no result per clip.

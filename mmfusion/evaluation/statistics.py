@@ -28,7 +28,7 @@ from mmfusion.utils.errors import InputError
 
 @dataclass(frozen=True)
 class MethodResult:
-    """Which clips a method got right, for each of its seeds.
+    """Clips that a method got right, for each of its seeds.
 
     Attributes:
         name: of the config.
@@ -195,7 +195,7 @@ def all_pairs(
 
 
 def resolution(num_samples: int, accuracy: float) -> str:
-    """What differences that many clips can show, in one sentence.
+    """Differences that so many clips can show, in one sentence.
 
     Args:
         num_samples: n clips.

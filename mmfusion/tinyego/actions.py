@@ -1,4 +1,4 @@
-"""What happens in TinyEgo, and what each stream can know of it.
+"""Actions of TinyEgo, and what each stream can know of them.
 
 An action is a verb done to a noun. `Verb.look` names what the camera sees of the verb:
 two verbs with one look differ only in finger motion that the object hides. The noun is

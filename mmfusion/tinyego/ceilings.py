@@ -21,7 +21,7 @@ STREAMS = ("video", "skeleton", "both")
 
 @dataclass(frozen=True)
 class ClipContent:
-    """What one clip's files hold: its label (0..11) and a digest of each stream."""
+    """Content of one clip's files: its label (0..11) and a digest of each stream."""
 
     action: int
     video: Hashable

@@ -38,13 +38,13 @@ UNFINISHED = ".tinyego/unfinished.json"
 
 
 class Layout(Protocol):
-    """What one published layout has to offer; another one is a file and a line here."""
+    """Functions of one published layout; another one is a file and a line here."""
 
     name: str
 
     @property
     def world(self) -> World:
-        """What happens, whoever writes it down."""
+        """World whose actions are written down."""
 
     def sequence_path(self, config: WorldConfig, plan: SequencePlan) -> Path:
         """File or folder, under the root, that says by being there: it is whole."""
@@ -63,7 +63,7 @@ class Layout(Protocol):
         """Write what is written once: split files and the like."""
 
     def read_contents(self, root: Path, split: str) -> Sequence[Any]:
-        """What the world's ceilings need of every clip, from the files alone."""
+        """Content of every clip for the world's ceilings, from the files alone."""
 
 
 _LAYOUTS: tuple[Layout, ...] = (

@@ -51,7 +51,7 @@ class HandShape:
 
 @dataclass(frozen=True)
 class HandPose:
-    """Where one hand is and how its fingers bend, over T frames.
+    """Place of one hand and bend of its fingers, over T frames.
 
     Args:
         wrist: (T, 3), metres.

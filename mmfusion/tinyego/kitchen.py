@@ -27,7 +27,7 @@ CLUES = ("sweet", "savoury")  # the hidden half of a noun
 
 @dataclass(frozen=True)
 class NounLook:
-    """How two nouns look, which differ in what is inside.
+    """Look of two nouns, which differ in what is inside.
 
     Args:
         name: of the look.
@@ -94,12 +94,12 @@ def verb_number(action: Action) -> int:
 
 
 def noun_look(action: Action) -> NounLook:
-    """What the camera sees of the noun."""
+    """Look of the noun, all that the camera sees of it."""
     return LOOKS[noun_number(action) // 2]
 
 
 def clue(action: Action) -> str:
-    """What only words can tell of the noun."""
+    """Content of the noun, which only words can tell."""
     return CLUES[noun_number(action) % 2]
 
 
@@ -155,7 +155,7 @@ def _cells() -> list[list[Action]]:
 
 
 def _fill(units: Sequence[Sequence[Action]], size: int) -> list[int]:
-    """How often to take each unit, so that ``size`` actions come near their shares."""
+    """Times to take each unit, so that ``size`` actions come near their shares."""
     shares = np.array([sum(_SHARE_OF[a.index] for a in unit) for unit in units])
     lengths = np.array([len(unit) for unit in units])
     counts = np.zeros(len(units), dtype=int)

@@ -1,4 +1,4 @@
-"""What can be known of the kitchen's actions: from the clip, from words, beforehand.
+"""Best accuracies of the kitchen's actions: from the clip, from words, beforehand.
 
 A stream is a channel: given the action, it shows one of some symbols with known
 probabilities, and nothing else that depends on the action (the renderer never sees the
@@ -77,7 +77,7 @@ def _both(first: Mapping, second: Mapping) -> dict:
 
 
 def _predicted(action: Action) -> dict:
-    """What the simulated recogniser says of an action."""
+    """Answer of the simulated recogniser for an action."""
     verbs = [verb.name for verb in VERBS]
     return _both(
         _noisy(action.verb.name, verbs, RECOGNISER),
@@ -86,7 +86,7 @@ def _predicted(action: Action) -> dict:
 
 
 def _cue(action: Action) -> dict:
-    """What the pause before an action shows."""
+    """Content of the pause before an action."""
     return _both(
         _noisy(action.verb.look, VERB_LOOKS, CUE_RIGHT),
         _noisy(noun_look(action).name, NOUN_LOOKS, CUE_RIGHT),
@@ -94,7 +94,7 @@ def _cue(action: Action) -> dict:
 
 
 def recognition_channels() -> dict[str, Channel]:
-    """What each stream, and each mix of streams, shows of an action that is seen."""
+    """Content of each stream, and each mix of streams, for an action that is seen."""
     media = {"video": _VIDEO, "skeleton": _SKELETON, "both": _VIDEO + _SKELETON}
     channels = {name: _shows(*parts) for name, parts in media.items()}
     for before, seen in (("text_", ()), *((f"{k}+", v) for k, v in media.items())):
@@ -109,7 +109,7 @@ def _with(first: Channel, second: Channel) -> Channel:
 
 
 def anticipation_channels() -> dict[str, Channel]:
-    """What the pause shows; and with a question that knows the clue."""
+    """Content of the pause, and of the pause with a question that knows the clue."""
     return {"video": _cue, "video+informative": _with(_cue, _shows(clue))}
 
 

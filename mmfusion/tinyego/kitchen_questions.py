@@ -166,7 +166,7 @@ def wordings() -> list[str]:
 
 
 def recognise(rng: np.random.Generator, action: Action) -> Action:
-    """What the simulated recogniser takes an action for."""
+    """Action that the simulated recogniser takes one for."""
     verb = _right_or_other(rng, verb_number(action), len(VERBS))
     noun = _right_or_other(rng, noun_number(action), len(NOUNS))
     return ACTIONS[len(NOUNS) * verb + noun]

@@ -143,7 +143,7 @@ def _token(config: WorldConfig, plan: SequencePlan) -> str:
 
 
 def _annotation(ids: np.ndarray, camera_to_world: np.ndarray) -> dict[str, Any]:
-    """What anno_preview holds of the camera; hands and objects are left out."""
+    """Camera's part of anno_preview; hands and objects are left out."""
     numbers = [int(number) for number in ids]
     lens = LENS.resized(*_PUBLISHED_SIZE).matrix()
     poses = np.linalg.inv(camera_to_world)

@@ -1,4 +1,4 @@
-"""How hands, object and head move in one clip.
+"""Motion of hands, object and head in one clip.
 
 Everything is built in the scene's frame (the camera at rest) and then seen from the
 moving head. Random numbers come from the scene only, never from the noun; the finger
@@ -101,7 +101,7 @@ def simulate_clip(
 def watch(
     stage: Stage, rng: np.random.Generator, sensor: np.random.Generator, subject: int
 ) -> ClipMotion:
-    """What a moving head sees of a stage, and what its tracker measures.
+    """View of a stage from a moving head, and the measurements of its tracker.
 
     Args:
         stage: hands and object over T frames.

@@ -1,4 +1,4 @@
-"""Which clips TinyEgo consists of: splits, sequences, and twin blocks to evaluate on.
+"""Clips of TinyEgo: splits, sequences, and twin blocks to evaluate on.
 
 A training sequence holds clips of random actions, each a scene of its own. An
 evaluation sequence holds *twin blocks*: one scene acted out as every noun and as every
@@ -63,7 +63,7 @@ class WorldConfig:
 
 @dataclass(frozen=True)
 class Cue:
-    """What can be seen while an action is still to come: its look, or another one."""
+    """Look that is shown while an action is still to come: its own, or another one."""
 
     verb_look: str
     noun_look: str

@@ -192,7 +192,7 @@ class Renderer:
 def hidden_margin(
     renderer: Renderer, motion: ClipMotion, frame: int, side: int
 ) -> float:
-    """How far inside the object the hidden fingers' edges lie, in pixels (least).
+    """Least depth of the hidden fingers' edges inside the object, in pixels.
 
     Positive: no pixel of the image can tell how these fingers bend.
     """

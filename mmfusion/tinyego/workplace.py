@@ -1,4 +1,4 @@
-"""Where a sequence takes place: table, wall, clutter, light, sleeves; and the objects.
+"""Place of a sequence: table, wall, clutter, light, sleeves; and the objects.
 
 The scene frame is the camera at rest, pitched down towards a table. Colours are BGR in
 0..255. Nothing here depends on the verb; only `paint_object` depends on the noun.

@@ -1,4 +1,4 @@
-"""What a layout shows: a world says what happens, a layout how it is written down."""
+"""World that a layout shows: it says what happens, the layout how it is written."""
 
 from __future__ import annotations
 

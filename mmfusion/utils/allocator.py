@@ -1,4 +1,4 @@
-"""How the C library hands memory to CPU tensors."""
+"""Setting of the C library's memory for CPU tensors."""
 
 import ctypes
 import sys

@@ -1,4 +1,4 @@
-"""What transformers reads from a folder, or from the local cache of the hub.
+"""Models and tokenizers of transformers, from a folder or the hub's local cache.
 
 ``transformers`` is optional and slow to import, so it is imported only inside here.
 Nothing is fetched: the error names the command that does it once. Nothing is read but

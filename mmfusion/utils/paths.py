@@ -223,7 +223,7 @@ def _remove_stale_temps(folder: Path) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this host has that id."""
+    """True if a process of this host has that id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

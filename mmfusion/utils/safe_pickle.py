@@ -29,7 +29,7 @@ class UnsafePickleError(MMFusionError, ValueError):
 
 # Empty __slots__ everywhere: the BUILD opcode sets attributes on whatever it finds.
 class _Dtype:
-    """What a pickle says of a dtype; :meth:`real` makes it, or refuses."""
+    """Description of a dtype in a pickle; :meth:`real` makes it, or refuses."""
 
     __slots__ = ("_order", "_text")
 
@@ -49,7 +49,7 @@ class _Dtype:
 
 
 class _Array:
-    """What a pickle says of an array; :meth:`real` makes it, or refuses."""
+    """Description of an array in a pickle; :meth:`real` makes it, or refuses."""
 
     __slots__ = ("_state",)
 

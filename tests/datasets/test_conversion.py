@@ -1,4 +1,4 @@
-"""What the converters share."""
+"""Functions that the converters share."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What ``env_cfg`` sets beyond MMEngine's."""
+"""Settings of ``env_cfg`` beyond MMEngine's."""
 
 from types import SimpleNamespace
 

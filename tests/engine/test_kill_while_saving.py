@@ -101,7 +101,7 @@ def test_kill_at_a_point(tmp_path, monkeypatch, point):
 
 
 def test_content_and_name_reach_the_disk_in_order(tmp_path, monkeypatch):
-    """What a power cut would show and a kill cannot."""
+    """Order of the system calls, which a power cut would show and a kill cannot."""
     calls = []
 
     def record(name):

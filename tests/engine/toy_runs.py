@@ -24,7 +24,7 @@ def toy_config(work_dir, options=None, path=CONFIG):
 
 
 def run_toy(work_dir, options=None, resume=None):
-    """What ``tools/train.py`` does; None where nothing was to be done."""
+    """Run of ``tools/train.py``; None where nothing was to be done."""
     config = toy_config(work_dir, options)
     if prepare_work_dir(config, resume):
         return None

@@ -179,7 +179,7 @@ def call(case: Case, inputs: dict[str, Tensor], backend: str) -> dict[str, Tenso
 
 @lru_cache(maxsize=256)
 def truth(case: Case, seed: int = 0) -> dict[str, Tensor]:
-    """What the reference gives for the same numbers in float64."""
+    """Output of the reference for the same numbers in float64."""
     return run(case, make_inputs(case, seed), "reference", torch.float64)
 
 

@@ -190,7 +190,7 @@ def test_second_gradients_are_refused(backend):
 @every_backend
 @pytest.mark.parametrize("states", [1, 4, 5])
 def test_infinite_delta_and_huge_A_are_nan_only_where_the_reference_is(backend, states):
-    """What precedes an infinite delta, and every gradient of an A of -3e38."""
+    """Values before an infinite delta, and every gradient of an A of -3e38."""
     case = Case(50, 1, 3, states, without=frozenset(("initial_state", "last_state")))
     for name, value in (("delta", torch.inf), ("A", -3e38)):
         inputs = make_inputs(case)

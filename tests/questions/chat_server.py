@@ -41,7 +41,7 @@ def asked_for(prompt: str) -> tuple[str, str]:
 
 
 class ChatServer:
-    """What it was asked, and how it answers.
+    """Requests that it got, and its way to answer.
 
     Args:
         fault: names what goes wrong for a prompt at its n-th request (0, 1, ...).

@@ -1,4 +1,4 @@
-"""What an answer of a writer may be, and the reason where it is refused."""
+"""Answers that a writer may give, and the reason where one is refused."""
 
 import json
 from dataclasses import replace

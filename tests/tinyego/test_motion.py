@@ -1,4 +1,4 @@
-"""What moves, and what two clips of one scene have in common."""
+"""Motion, and what two clips of one scene have in common."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What the camera sees, and what it cannot see."""
+"""Content of the pictures, and what the camera cannot see."""
 
 from dataclasses import replace
 

@@ -30,7 +30,7 @@ Variants = Mapping[str, Callable[[], object]]
 
 
 class Watch:
-    """How much of the machine other processes used since the watch was started."""
+    """Share of the machine that other processes used since the watch was started."""
 
     def __init__(self) -> None:
         self._start = self._now()
@@ -178,7 +178,7 @@ def in_fresh_process(script: str, *arguments: str) -> Any:
 
 
 def machine() -> dict[str, Any]:
-    """What a reader must know of it, and of the software."""
+    """Facts about it, and about the software, that a reader must know."""
     name = platform.processor() or platform.machine()
     for line in _lines("/proc/cpuinfo"):
         if line.startswith("model name"):
@@ -214,7 +214,7 @@ def _lines(path: str) -> list[str]:
 
 
 def floor_rates(isa: str, threads: int) -> dict[str, float] | None:
-    """What ``floor.cpp`` measures here, in 1e9 a second; None without a compiler.
+    """Measurements of ``floor.cpp`` here, in 1e9 a second; None without a compiler.
 
     Args:
         isa: a name of ``mmfusion.ops.cpu.build.supported_isas()``.

@@ -92,7 +92,7 @@ def make_inputs(
 
 
 def roads(device: str) -> tuple[list[Road], dict[str, str]]:
-    """What can run here, and why the rest cannot."""
+    """Rivals that can run here, and why the rest cannot."""
     absent: dict[str, str] = {}
     found = []
     ours = ("triton", "torch") if device == "cuda" else ("cpu", "torch", "reference")

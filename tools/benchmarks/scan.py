@@ -164,7 +164,7 @@ class Bench:
         self.save()
 
     def slow(self, part: str, length: int, mode: str, name: str) -> bool:
-        """Whether a road would take too long, going by the next shorter length."""
+        """True if a road would take too long, going by the next shorter length."""
         shorter = [
             point
             for point in self.results["points"].values()

@@ -155,7 +155,7 @@ class AtomicCheckpointHook(Hook):
                 self._kept.pop(0).unlink(missing_ok=True)
 
     def _write(self, runner: Any, name: str, *, resumable: bool) -> bool:
-        """Whether the file was written; what is not depends on ``on_save_error``."""
+        """True if the file was written; a failure follows ``on_save_error``."""
         try:
             runner.save_checkpoint(
                 runner.work_dir,

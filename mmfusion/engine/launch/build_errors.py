@@ -46,7 +46,7 @@ def explain_build_error(config: Config, error: Exception) -> str | None:
 
 
 def _arguments_hint(kind: Any, wrong: str) -> str:
-    """What a registered class takes instead; '' for anything else."""
+    """Arguments that a registered class takes instead; '' for anything else."""
     name = str(kind).rpartition(".")[2]
     for registry in _registries():
         if inspect.isclass(found := registry.module_dict.get(name)):

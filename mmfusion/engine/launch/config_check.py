@@ -128,7 +128,7 @@ def _external(name: str) -> str:
 
 @contextlib.contextmanager
 def _local_bases_only() -> Iterator[None]:
-    """How bases are found, at any depth, while a config is read.
+    """Rules by which bases are found, at any depth, while a config is read.
 
     ``package::`` is refused before MMEngine runs pip for it, and
     ``from mmfusion.configs.<folder>.<file> import *`` finds this project's ``configs/``

@@ -1,4 +1,4 @@
-"""Whether two configs give the same run, and if not, which keys differ."""
+"""Comparison of two configs: the same run, or the keys that differ."""
 
 import json
 import re
@@ -43,7 +43,7 @@ def _describe(value: Any) -> str:
 def config_difference(
     old: dict[str, Any], new: dict[str, Any], max_lines: int = 10
 ) -> str:
-    """What differs between two of ``comparable_config``; '' if nothing."""
+    """Differences between two of ``comparable_config``; '' if there are none."""
     both = old.keys() | new.keys()
     keys = sorted(key for key in both if old.get(key) != new.get(key))
     lines = [

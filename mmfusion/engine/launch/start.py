@@ -1,4 +1,4 @@
-"""What the command-line tools share: plugins, config, work folder, clear failures."""
+"""Start of the command-line tools: plugins, config, work folder, clear failures."""
 
 import argparse
 import contextlib
@@ -120,7 +120,7 @@ def _check_same_run(
 
 @dataclass
 class Failure:
-    """What a tool says and returns when it failed.
+    """Message and exit code of a tool that failed.
 
     Attributes:
         code: exit code.

@@ -116,12 +116,12 @@ class FusionOptimWrapper(OptimWrapper):
         return self._inner_count % length, length
 
     def should_update(self) -> bool:
-        """Whether the step just done completes a group."""
+        """True if the step just done completes a group."""
         done, _ = self._position()
         return done % self._accumulative_counts == 0
 
     def should_sync(self) -> bool:
-        """Whether the step to come completes a group."""
+        """True if the step to come completes a group."""
         done, length = self._position()
         return (done + 1) % self._accumulative_counts == 0 or done + 1 == length
 

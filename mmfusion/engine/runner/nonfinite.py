@@ -26,7 +26,7 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 
 
 def is_finite(value: Any) -> bool:
-    """Whether no floating tensor within ``value`` has a NaN or an infinity."""
+    """True if no floating tensor within ``value`` has a NaN or an infinity."""
     return all(
         bool(torch.isfinite(tensor).all())
         for tensor in tensors_in(value)

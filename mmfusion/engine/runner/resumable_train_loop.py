@@ -67,7 +67,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         self._rng: dict[str, Tensor] | None = None
 
     def progress(self) -> dict[str, Any]:
-        """Where the run stands, in plain values."""
+        """Position of the run, in plain values."""
         return {
             "epoch": self._epoch,
             "iter": self._iter,

@@ -1,4 +1,4 @@
-"""What a run must remember beside its weights: position, random states, logs."""
+"""State of a run beside its weights: position, random states, logs."""
 
 import contextlib
 import random

@@ -63,7 +63,7 @@ def newest_checkpoint(
 
 
 def read_finished(work_dir: str | os.PathLike) -> dict[str, Any] | None:
-    """What ``finished.json`` says; None for a run that is not complete."""
+    """Content of ``finished.json``; None for a run that is not complete."""
     try:
         return json.loads((Path(work_dir) / FINISHED).read_text())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What two processes run for ``test_distributed.py``: python ... FOLDER."""
+"""Script of the two processes of ``test_distributed.py``: python ... FOLDER."""
 
 import sys
 from pathlib import Path

@@ -69,7 +69,7 @@ def test_names_the_sample_and_the_input(tmp_path):
 
 
 def test_without_the_check_the_run_would_finish_with_nan(tmp_path):
-    """What the check is for: MMEngine's wrapper trains on."""
+    """Reason of the check: MMEngine's wrapper trains on."""
     options = {
         "train_dataloader.dataset.bad_index": 17,
         "optim_wrapper.type": "mmengine.OptimWrapper",

@@ -155,7 +155,7 @@ def run(call: ScanCall, backend: str) -> tuple[list[torch.Tensor], list[torch.Te
 
 
 def weights_like(x: torch.Tensor) -> torch.Tensor:
-    """What x is summed with: numbers that no dtype rounds, as gradients have x's."""
+    """Weights of a sum of x: numbers that no dtype rounds, as gradients have x's."""
     return (torch.arange(x.numel(), device=x.device) % 11 - 5.0).view(x.shape) / 4
 
 

@@ -15,7 +15,7 @@ from tests.ops.triton.cases import CASES, make_call
 
 
 class NoGpu:
-    """What Triton asks a driver before it compiles."""
+    """Answers that Triton asks of a driver before it compiles."""
 
     def get_current_target(self):
         return GPUTarget("cuda", 90, 32)

@@ -20,7 +20,7 @@ NUM_RIGHT = {"video_mamba": 10, "skeleton_mamba": 14, "cls_mix_average": 30}
 
 
 def parse_command(command):
-    """What tools/train.py and tools/test.py read from a command line."""
+    """Options that tools/train.py and tools/test.py read from a command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("config")
     parser.add_argument("checkpoint", nargs="?")

@@ -1,4 +1,4 @@
-"""Which commands from_observed.py runs, in which order, and where it stops."""
+"""Commands that from_observed.py runs, in which order, and where it stops."""
 
 import os
 import runpy

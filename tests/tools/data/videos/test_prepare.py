@@ -33,7 +33,7 @@ def command(*arguments: object) -> list[str]:
 
 
 class Result(NamedTuple):
-    """What a command gave."""
+    """Result of a command."""
 
     returncode: int
     stdout: str
