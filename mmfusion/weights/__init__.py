@@ -1,16 +1,15 @@
-"""Published weights: where they are, what they hold, how they fit our models."""
+"""Weights: where they are, what they hold, how they fit our models."""
 
-from mmfusion.weights.families import FAMILIES, Family
-from mmfusion.weights.fit import FitReport, fit_published
+from mmfusion.weights.files import fetch, load_checked, read_tensors
+from mmfusion.weights.fit import FitReport, PublishedWeights, fit
 from mmfusion.weights.pretrained import Pretrained
-from mmfusion.weights.sources import fetch, unwrap
 
 __all__ = [
-    "FAMILIES",
-    "Family",
     "FitReport",
     "Pretrained",
+    "PublishedWeights",
     "fetch",
-    "fit_published",
-    "unwrap",
+    "fit",
+    "load_checked",
+    "read_tensors",
 ]

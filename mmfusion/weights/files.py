@@ -1,27 +1,27 @@
-"""Checkpoints: tensors and plain values only, written whole or not at all.
+"""Weight files: found, fetched, read without running anything, unwrapped.
 
-A file is written beside its destination, synced, then renamed over it, so that a kill
-at any moment leaves the previous file or the new one, never a half. Files are read as
-safetensors or by ``torch.load(weights_only=True)``; there is no other way and no
-fallback, whatever a file asks for.
+Files are read as safetensors or by ``torch.load(weights_only=True)``; there is no other
+way and no fallback, whatever a file asks for.
 """
 
 import argparse
-import errno
+import hashlib
 import os
-import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mmfusion.utils.errors import CheckpointError
-from mmfusion.utils.paths import write_atomic
 
+HUB, WEB = "hf://", ("https://", "http://")
+# what the authors' training scripts wrap their weights in, outermost first
+CONTAINERS = ("state_dict", "model_state", "model", "module")
 # what published training checkpoints hold beside tensors: options and best accuracies
 _scalar = np.float64(0).__reduce__()[0]
 _HARMLESS: list[Any] = [
@@ -31,95 +31,102 @@ _HARMLESS: list[Any] = [
     (_scalar, "numpy.core.multiarray.scalar"),  # its name before NumPy 2
     *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")),
 ]
-_PLAIN = (str, int, float, bool, bytes, type(None))
 
 
-def to_plain(value: Any) -> Any:
-    """``value`` with numpy scalars as numbers, arrays as tensors, tensors on the CPU.
+def fetch(
+    source: str, *, sha256: str | None = None, revision: str | None = None
+) -> Path:
+    """The local file of a checkpoint, downloaded once into a cache where it is remote.
 
-    Subclasses of dict, list and tuple become the builtin type; anything else that is
-    not plain stays as it is, for ``check_plain`` to name.
+    Args:
+        source: a path, ``hf://<owner>/<repository>/<file>`` (cached by huggingface_hub)
+            or ``https://...`` (cached where torch.hub keeps its files, by default
+            ``~/.cache/torch/hub/checkpoints``). It may end in ``#sha256=...``.
+        sha256: what the file must have, 64 hexadecimal digits; required for https.
+        revision: commit, tag or branch on the hub; ``main`` if None.
+
+    Raises:
+        CheckpointError: there is no such file, it cannot be fetched, or its checksum is
+            another; the message says what to do.
     """
-    if isinstance(value, Tensor):
-        return value.detach().cpu()
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        return torch.from_numpy(value.copy())
-    if isinstance(value, Mapping):
-        return {to_plain(k): to_plain(v) for k, v in value.items()}
-    if isinstance(value, tuple):
-        return tuple(to_plain(item) for item in value)
-    if isinstance(value, list):
-        return [to_plain(item) for item in value]
-    return value
-
-
-def check_plain(value: Any, path: str = "checkpoint") -> None:
-    """Raise CheckpointError, naming the key path, unless tensors and plain values."""
-    if isinstance(value, Tensor) or type(value) in _PLAIN:
-        return
-    if type(value) is dict:
-        for key, item in value.items():
-            if type(key) not in _PLAIN:
-                raise CheckpointError(
-                    f"{path} has the key {key!r} of type {_name(key)}; a checkpoint "
-                    "holds tensors and plain values only"
-                )
-            check_plain(item, f"{path}[{key!r}]")
-    elif type(value) in (list, tuple):
-        for index, item in enumerate(value):
-            check_plain(item, f"{path}[{index}]")
+    source, marker, digits = source.partition("#sha256=")
+    sha256 = digits if marker else sha256
+    if sha256 is not None and not _is_sha256(sha256):
+        raise CheckpointError(f"sha256 is {sha256!r}, expected 64 hexadecimal digits")
+    if source.startswith(HUB):
+        path = _from_hub(source, revision)
+    elif source.startswith(WEB):
+        path = _from_web(source, sha256)
     else:
+        path = Path(source)
+        if not path.is_file():
+            raise CheckpointError(f"checkpoint {source} does not exist")
+    if sha256 is not None:
+        _check_sha256(path, sha256)
+    return path
+
+
+def _is_sha256(text: str) -> bool:
+    return len(text) == 64 and set(text.lower()) <= set("0123456789abcdef")
+
+
+def _check_sha256(path: Path, expected: str) -> None:
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected.lower():
         raise CheckpointError(
-            f"{path} is a {_name(value)}; a checkpoint holds tensors and plain values "
-            "only (str, int, float, bool, bytes, None, dict, list, tuple)"
+            f"{path} has sha256 {found}, expected {expected.lower()}: it is another"
+            " file, or damaged. Remove it to fetch it again, or correct sha256"
         )
 
 
-def _name(value: Any) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}"
-
-
-def save_atomic(obj: Any, path: str | os.PathLike) -> None:
-    """Write ``obj`` to ``path``: the whole file appears at once, or nothing changes.
-
-    Args:
-        obj: tensors and plain values in dicts, lists and tuples.
-        path: destination; its folder must exist.
-
-    Raises:
-        CheckpointError: ``obj`` holds something else, or the disk is full (the message
-            has the path, the bytes needed and the bytes free).
-    """
-    obj = to_plain(obj)
-    check_plain(obj)
-    try:
-        write_atomic(path, lambda file: torch.save(obj, file))
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise CheckpointError(f"cannot write {path}: {error}") from error
-        free = shutil.disk_usage(Path(path).parent).free
+def _from_hub(source: str, revision: str | None) -> Path:
+    parts = source.removeprefix(HUB).split("/")
+    if len(parts) < 3 or not all(parts):
         raise CheckpointError(
-            f"no space to write {path}: it needs {_num_bytes(obj)} bytes and "
-            f"{free} are free; what was there before is untouched"
+            f"{source} is not of the form hf://<owner>/<repository>/<file>"
+        )
+    repository, name = "/".join(parts[:2]), "/".join(parts[2:])
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError as error:
+        raise CheckpointError(
+            f"{source} needs huggingface_hub: pip install -r requirements/runtime.txt"
+        ) from error
+    try:
+        return Path(hf_hub_download(repository, name, revision=revision))
+    except Exception as error:  # its errors have no common base but Exception
+        reason = " ".join(str(error).split())[:300]
+        pinned = f" --revision {revision}" if revision else ""
+        raise CheckpointError(
+            f"{source} cannot be fetched: {type(error).__name__}: {reason}. Where there"
+            f" is a network, run: hf download {repository} {name}{pinned}; or give the"
+            " path of the file"
         ) from error
 
 
-def write_text_atomic(path: str | os.PathLike, text: str) -> None:
-    """Write a small UTF-8 text file whole or not at all."""
-    write_atomic(path, text.encode())
-
-
-def _num_bytes(obj: Any) -> int:
-    """Bytes of all tensors in ``obj``: what a file of it needs at least."""
-    if isinstance(obj, Tensor):
-        return obj.numel() * obj.element_size()
-    if isinstance(obj, dict):
-        return sum(_num_bytes(value) for value in obj.values())
-    if isinstance(obj, list | tuple):
-        return sum(_num_bytes(value) for value in obj)
-    return 0
+def _from_web(source: str, sha256: str | None) -> Path:
+    if sha256 is None:
+        raise CheckpointError(
+            f"{source}: a download needs its sha256, so that it is the file you mean:"
+            " init_cfg=dict(type='Pretrained', checkpoint=..., sha256='...')"
+        )
+    folder = Path(torch.hub.get_dir(), "checkpoints")
+    # the checksum in the name: two files of one name never meet
+    name = f"{sha256.lower()[:16]}-{Path(urlsplit(source).path).name or 'checkpoint'}"
+    path = folder / name
+    if path.is_file():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(source, str(path), hash_prefix=sha256.lower())
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(
+            f"{source} cannot be fetched: {type(error).__name__}: {reason}. Put the"
+            f" file into {path}, or give its path"
+        ) from error
+    return path
 
 
 def load_checked(path: str | os.PathLike, map_location: str = "cpu") -> dict[str, Any]:
@@ -154,7 +161,7 @@ def load_checked(path: str | os.PathLike, map_location: str = "cpu") -> dict[str
         raise CheckpointError(_refusal(file, error)) from error
     if not isinstance(loaded, dict):
         raise CheckpointError(
-            f"checkpoint {file} holds a {_name(loaded)}, expected a dict"
+            f"checkpoint {file} holds a {type(loaded).__qualname__}, expected a dict"
         )
     return loaded
 
@@ -197,32 +204,29 @@ def peek_meta(path: str | os.PathLike) -> dict[str, Any]:
         raise CheckpointError(_refusal(Path(path), error)) from error
 
 
-def state_dict_difference(
-    expected: Mapping[str, Tensor], given: Mapping[str, Tensor], max_lines: int = 8
-) -> str:
-    """What keeps ``given`` out of a model of ``expected``: one screen, '' if nothing.
+def read_tensors(
+    source: str, *, sha256: str | None = None, revision: str | None = None
+) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by their names in it; see :func:`fetch`."""
+    return unwrap(load_checked(fetch(source, sha256=sha256, revision=revision)), source)
+
+
+def unwrap(content: Mapping[str, Any], what: str) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, taken out of what training scripts wrap them in.
 
     Args:
-        expected: the model's own state dict.
-        given: the state dict of the file.
-        max_lines: keys listed of each kind.
+        content: what the file holds. what: its name, for the error.
+
+    Raises:
+        CheckpointError: there are no tensors in it.
     """
-    missing = sorted(expected.keys() - given.keys())
-    surplus = sorted(given.keys() - expected.keys())
-    shapes = [
-        f"{key}: file {tuple(given[key].shape)}, model {tuple(expected[key].shape)}"
-        for key in expected
-        if key in given and given[key].shape != expected[key].shape
-    ]
-    lines = []
-    for title, keys in (
-        ("of another shape", shapes),
-        ("missing in the file", missing),
-        ("not in the model", surplus),
-    ):
-        if keys:
-            lines.append(f"  {len(keys)} {title}:")
-            lines += [f"    {key}" for key in keys[:max_lines]]
-            if len(keys) > max_lines:
-                lines.append(f"    ... and {len(keys) - max_lines} more")
-    return "\n".join(lines)
+    inner: Any = content
+    for name in CONTAINERS:
+        if isinstance(inner, Mapping) and isinstance(inner.get(name), Mapping):
+            inner = inner[name]
+    tensors = {key: value for key, value in inner.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise CheckpointError(f"{what} holds no tensors, only {sorted(content)[:12]}")
+    if all(key.startswith("module.") for key in tensors):  # DistributedDataParallel
+        tensors = {key[len("module.") :]: value for key, value in tensors.items()}
+    return tensors

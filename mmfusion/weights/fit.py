@@ -1,16 +1,50 @@
-"""Bring published tensors to the keys and shapes of one of our modules."""
+"""Bring a file's tensors to the keys and shapes of one of our modules, strictly."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmfusion.weights.families import FAMILIES, Family
+from mmfusion.utils.errors import CheckpointError
 
 _SHOWN = 6  # keys of a line of the report
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """How the keys of weights that authors published become those of our backbone.
+
+    Attributes:
+        marker: a pattern that some key of a published file matches; a file without is
+            taken for one of ours. None: the table changes nothing in ours.
+        renames: (pattern, replacement) pairs for ``re.sub``, applied in order.
+        unused: patterns of keys that the backbone does not have, and why.
+        heads: (pattern, task): the published classifier of a task; group 1 is
+            ``weight`` or ``bias``.
+        space: the table of positions in a frame, its first entry the CLS token's.
+        time: the table of times. A last axis of channels, the one before it resized.
+        truncates_time: whether the authors cut a longer table instead of resizing it.
+        inflates: the patch convolution: an image's (d, 3, h, w) kernel is put into the
+            middle frame of the video's.
+        flattened: kernels that are published as (d, 3 h w).
+        from_images: patterns of keys that image weights lack; they keep their start.
+    """
+
+    marker: str | None = None
+    renames: tuple[tuple[str, str], ...] = ()
+    unused: dict[str, str] = field(default_factory=dict)
+    heads: tuple[tuple[str, str], ...] = ()
+    space: str | None = None
+    time: str | None = None
+    truncates_time: bool = False
+    inflates: str | None = None
+    flattened: str | None = None
+    from_images: tuple[str, ...] = ()
 
 
 @dataclass
@@ -40,88 +74,146 @@ class FitReport:
         return "\n".join(lines)
 
 
-def family_of(module: nn.Module) -> tuple[Family | None, str]:
-    """The family whose weights fit ``module``, and where in it its backbone is.
+@runtime_checkable
+class HasPublishedWeights(Protocol):
+    """A backbone whose authors published weights.
 
-    A backbone names its family by a class attribute ``published``; a recognizer has
-    that of its video encoder, at ``encoders.video.``.
+    Attributes:
+        published_weights: what brings them to the backbone's keys and shapes.
     """
-    for prefix, part in (("", module), ("encoders.video.", _video_encoder(module))):
-        name = getattr(type(part), "published", None)
-        if name is not None:
-            return FAMILIES[name], prefix
-    return None, ""
+
+    published_weights: PublishedWeights
 
 
-def _video_encoder(module: nn.Module) -> nn.Module | None:
-    encoders = getattr(module, "encoders", None)
-    return encoders["video"] if encoders is not None and "video" in encoders else None
+def find_published(module: nn.Module) -> tuple[PublishedWeights | None, str]:
+    """The table of the one backbone in ``module`` that has one, and its prefix there.
+
+    A recognizer's is ``encoders.video.``, a backbone's own is empty. No such backbone,
+    or several of them: None.
+    """
+    found = [
+        (part.published_weights, f"{name}." if name else "")
+        for name, part in module.named_modules()
+        if isinstance(part, HasPublishedWeights)
+    ]
+    return found[0] if len(found) == 1 else (None, "")
 
 
-def fit_published(
-    tensors: Mapping[str, Tensor], module: nn.Module, *, interpolate: bool = True
+def fit(
+    tensors: Mapping[str, Tensor],
+    module: nn.Module,
+    source: str,
+    *,
+    ignore: Sequence[str] = (),
+    fresh: Sequence[str] = (),
+    interpolate: bool = True,
 ) -> tuple[dict[str, Tensor], FitReport]:
-    """Rename and resize published tensors for ``module``; nothing is loaded here.
+    """Tensors for ``module``, each of its keys there and none left over.
 
     Args:
-        tensors: a file's tensors, out of their containers. module: a backbone with a
-            family, or a recognizer whose video encoder has one. Of a module without a
-            family, and of a recognizer's own checkpoint, nothing is renamed.
-        interpolate: whether tables of positions and of times of another size are
-            resized: bicubic in a frame, linear in time (a longer table is cut where the
-            authors cut it). False leaves them, and the caller finds the difference.
+        tensors: a file's tensors, out of their containers. module: a backbone, or a
+            recognizer; where one has ``published_weights``, the file may be its own or
+            the authors', which is renamed and resized. source: its name, for messages.
+        ignore: prefixes, or patterns with ``*``, of keys that may differ: what fits is
+            taken. fresh: of keys that keep their start even where the file has them.
+        interpolate: resize tables of positions and of times: bicubic in a frame, linear
+            in time (a longer table is cut where the authors cut it).
 
     Returns:
-        Tensors by the module's keys, some perhaps missing, surplus or of another shape:
-        that is the caller's error to raise. And the report.
+        Tensors by the module's keys and in their shapes, for ``load_state_dict(...,
+        strict=False)``, and the report.
+
+    Raises:
+        CheckpointError: keys or shapes differ; the message lists them.
+    """
+    found, report = _renamed(tensors, module, interpolate)
+    own = module.state_dict()
+    kept = [key for key in own if _matches(key, fresh)]
+    report.fresh |= dict.fromkeys(kept, "kept fresh by request")
+    found = {key: value for key, value in found.items() if key not in kept}
+    strict = {key: v for key, v in own.items() if not _matches(key, ignore)}
+    given = {key: v for key, v in found.items() if not _matches(key, ignore)}
+    given |= {key: own[key] for key in report.fresh if key in strict}
+    difference = state_dict_difference(strict, given)
+    if difference:
+        raise CheckpointError(
+            f"{source} does not fit {type(module).__name__}:\n{difference}\n"
+            "Give the checkpoint of this very model, or name what may differ in"
+            " init_cfg = dict(type='Pretrained', ..., ignore=[...])."
+        )
+    usable = {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
+    report.loaded = [key for key in report.loaded if key in usable]
+    ignored = [key for key in own if key not in usable and key not in report.fresh]
+    report.fresh |= dict.fromkeys(ignored, "ignored by request")
+    surplus = [key for key in found if key not in usable]
+    report.unused |= dict.fromkeys(surplus, "ignored by request")
+    return usable, report
+
+
+def _matches(key: str, names: Sequence[str]) -> bool:
+    """A name is a prefix of ``key``, or a pattern with ``*`` that fits it."""
+    return any(
+        fnmatchcase(key, name) if "*" in name else key.startswith(name)
+        for name in names
+    )
+
+
+def _renamed(
+    tensors: Mapping[str, Tensor], module: nn.Module, interpolate: bool
+) -> tuple[dict[str, Tensor], FitReport]:
+    """Tensors by the module's keys, some perhaps missing, surplus or of another shape.
+
+    Of a module without a table, and of a recognizer's own checkpoint, none is renamed.
     """
     report = FitReport()
-    family, prefix = family_of(module)
+    table, prefix = find_published(module)
     wanted = module.state_dict()
-    if family is None or _is_own(tensors, family, prefix):
+    if table is None or _is_own(tensors, table, prefix):
         report.loaded = [key for key in tensors if key in wanted]
         return dict(tensors), report
     fitted: dict[str, Tensor] = {}
     for key, value in tensors.items():
-        target = _target(key, family, prefix, wanted, report)
+        target = _target(key, table, prefix, wanted, report)
         if target is None:
             continue
         name = target.removeprefix(prefix)
         if target in wanted and value.shape != wanted[target].shape:
-            value, done = _resized(name, value, wanted[target], family, interpolate)
+            value, done = _resized(name, value, wanted[target], table, interpolate)
             if done:
                 report.changed[target] = done
         if target in wanted and target not in report.changed:
             report.loaded.append(target)
         fitted[target] = value
-    if family.inflates and prefix + family.inflates in report.changed:
+    if table.inflates and prefix + table.inflates in report.changed:
         for key in wanted.keys() - fitted.keys():
             name = key.removeprefix(prefix)
-            if any(re.search(pattern, name) for pattern in family.from_images):
+            if any(re.search(pattern, name) for pattern in table.from_images):
                 report.fresh[key] = "image weights have none"
     return fitted, report
 
 
-def _is_own(tensors: Mapping[str, Tensor], family: Family, prefix: str) -> bool:
+def _is_own(
+    tensors: Mapping[str, Tensor], table: PublishedWeights, prefix: str
+) -> bool:
     if prefix and any(key.startswith(prefix) for key in tensors):
         return True
-    marker = family.marker
+    marker = table.marker
     return marker is not None and not any(re.search(marker, key) for key in tensors)
 
 
 def _target(
     key: str,
-    family: Family,
+    table: PublishedWeights,
     prefix: str,
     wanted: Mapping[str, Tensor],
     report: FitReport,
 ) -> str | None:
     """The module's key for a published one; None where it is unused."""
-    for pattern, reason in family.unused.items():
+    for pattern, reason in table.unused.items():
         if re.search(pattern, key):
             report.unused[key] = reason
             return None
-    for pattern, task in family.heads:
+    for pattern, task in table.heads:
         found = re.search(pattern, key)
         if found:
             target = f"heads.{task}.fc.{found[1]}"
@@ -129,19 +221,19 @@ def _target(
                 return target
             report.unused[key] = f"the published {task} head"
             return None
-    for pattern, replacement in family.renames:
+    for pattern, replacement in table.renames:
         key = re.sub(pattern, replacement, key)
     return prefix + key
 
 
 def _resized(
-    name: str, value: Tensor, like: Tensor, family: Family, interpolate: bool
+    name: str, value: Tensor, like: Tensor, table: PublishedWeights, interpolate: bool
 ) -> tuple[Tensor, str]:
     """A tensor in the shape of ``like`` and what was done, or as it is and ''."""
     shapes = f"{tuple(value.shape)} -> {tuple(like.shape)}"
-    if name == family.flattened and value.numel() == like.numel():
+    if name == table.flattened and value.numel() == like.numel():
         return value.view(like.shape), f"reshaped {shapes}"
-    if name == family.inflates and value.dim() == 4 and like.dim() == 5:
+    if name == table.inflates and value.dim() == 4 and like.dim() == 5:
         kernel = value.new_zeros(like.shape)
         if kernel[:, :, 0].shape == value.shape:
             kernel[:, :, like.shape[2] // 2] = value
@@ -149,10 +241,10 @@ def _resized(
     same_rows = value.dim() == like.dim() and value.shape[-1] == like.shape[-1]
     if not interpolate or not same_rows:
         return value, ""
-    if name == family.space:
+    if name == table.space:
         return _resize_space(value, like), f"interpolated (bicubic) {shapes}"
-    if name == family.time:
-        if family.truncates_time and value.shape[-2] > like.shape[-2]:
+    if name == table.time:
+        if table.truncates_time and value.shape[-2] > like.shape[-2]:
             return value[..., : like.shape[-2], :], f"cut as the authors do {shapes}"
         return _resize_time(value, like.shape[-2]), f"interpolated (linear) {shapes}"
     return value, ""
@@ -175,3 +267,34 @@ def _resize_time(table: Tensor, length: int) -> Tensor:
     rows = table.reshape(1, -1, table.shape[-1]).mT.float()  # (1, d, t)
     rows = F.interpolate(rows, length, mode="linear").mT.to(table.dtype)
     return rows.reshape(*table.shape[:-2], length, -1)
+
+
+def state_dict_difference(
+    expected: Mapping[str, Tensor], given: Mapping[str, Tensor], max_lines: int = 8
+) -> str:
+    """What keeps ``given`` out of a model of ``expected``: one screen, '' if nothing.
+
+    Args:
+        expected: the model's own state dict.
+        given: the state dict of the file.
+        max_lines: keys listed of each kind.
+    """
+    missing = sorted(expected.keys() - given.keys())
+    surplus = sorted(given.keys() - expected.keys())
+    shapes = [
+        f"{key}: file {tuple(given[key].shape)}, model {tuple(expected[key].shape)}"
+        for key in expected
+        if key in given and given[key].shape != expected[key].shape
+    ]
+    lines = []
+    for title, keys in (
+        ("of another shape", shapes),
+        ("missing in the file", missing),
+        ("not in the model", surplus),
+    ):
+        if keys:
+            lines.append(f"  {len(keys)} {title}:")
+            lines += [f"    {key}" for key in keys[:max_lines]]
+            if len(keys) > max_lines:
+                lines.append(f"    ... and {len(keys) - max_lines} more")
+    return "\n".join(lines)

@@ -1,16 +1,14 @@
 """Start a module from a checkpoint, strictly: what does not fit stops the run."""
 
-from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Sequence
 
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from mmfusion.registry import WEIGHT_INITIALIZERS
 from mmfusion.utils.errors import CheckpointError
-from mmfusion.weights.files import load_checked, state_dict_difference
-from mmfusion.weights.fit import FitReport, fit_published
-from mmfusion.weights.sources import fetch, unwrap
+from mmfusion.weights.files import read_tensors
+from mmfusion.weights.fit import fit
 
 _SHOWN = 12  # names in a message
 
@@ -22,8 +20,8 @@ class Pretrained:
     Every key must be there with its shape, and none may be left over; keys that are
     to stay fresh or unused are named in ``ignore``. Weights that the authors of a
     backbone published fit as they are: containers are opened, keys renamed by the
-    tables of ``mmfusion.weights.families``, tables of positions and of times
-    interpolated, and the log has a report.
+    backbone's ``published_weights``, tables of positions and of times interpolated, and
+    the log has a report.
 
     Args:
         checkpoint: a ``.pth``, ``.pt``, ``.pyth`` or ``.safetensors`` file: a path,
@@ -61,60 +59,27 @@ class Pretrained:
         self.interpolate = interpolate
 
     def __call__(self, module: nn.Module) -> None:
-        """Copy the weights into ``module``."""
-        found, report = fit_published(
-            self._read(), module, interpolate=self.interpolate
+        """Copy the weights into ``module``; the log has the report."""
+        name = f"{self.checkpoint} (prefix {self.prefix!r})"
+        weights, report = fit(
+            self._read(),
+            module,
+            name,
+            ignore=self.ignore,
+            fresh=self.fresh,
+            interpolate=self.interpolate,
         )
-        wanted = module.state_dict()
-        kept = [key for key in wanted if _matches(key, self.fresh)]
-        report.fresh |= dict.fromkeys(kept, "kept fresh by request")
-        found = {key: value for key, value in found.items() if key not in kept}
-        may_be_fresh = {key: wanted[key] for key in report.fresh}
-        difference = state_dict_difference(
-            self._compared(wanted), {**self._compared(found), **may_be_fresh}
-        )
-        if difference:
-            raise CheckpointError(
-                f"{self.checkpoint} (prefix {self.prefix!r}) does not fit"
-                f" {type(module).__name__}:\n{difference}\n"
-                "Give the checkpoint of this very model, or name what may differ in"
-                " init_cfg's ignore=[...]."
-            )
-        usable = {
-            key: value
-            for key, value in found.items()
-            if key in wanted and value.shape == wanted[key].shape
-        }
-        module.load_state_dict(usable, strict=False)
-        self._log(module, report, usable, found)
-
-    def _log(
-        self,
-        module: nn.Module,
-        report: FitReport,
-        usable: Mapping[str, Tensor],
-        found: Mapping[str, Tensor],
-    ) -> None:
-        report.loaded = [key for key in report.loaded if key in usable]
-        for key in module.state_dict():
-            if key not in usable and key not in report.fresh:
-                report.fresh[key] = "ignored by request"
-        for key in found:
-            if key not in usable:
-                report.unused[key] = "ignored by request"
+        module.load_state_dict(weights, strict=False)
         MMLogger.get_current_instance().info(
-            f"{type(module).__name__} from {self.checkpoint} (prefix {self.prefix!r}):"
-            f" {report}"
+            f"{type(module).__name__} from {name}: {report}"
         )
-
-    def _compared(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What must be there, with its shape."""
-        return {key: v for key, v in tensors.items() if not _matches(key, self.ignore)}
 
     def _read(self) -> dict[str, Tensor]:
         """The checkpoint's tensors under the prefix, which is cut off."""
         try:
-            path = fetch(self.checkpoint, sha256=self.sha256, revision=self.revision)
+            tensors = read_tensors(
+                self.checkpoint, sha256=self.sha256, revision=self.revision
+            )
         except CheckpointError as error:
             if "://" in self.checkpoint or "does not exist" not in str(error):
                 raise
@@ -123,7 +88,6 @@ class Pretrained:
                 " (its --work-dir is the checkpoint's folder), or give another path by"
                 " --cfg-options model.encoders.<stream>.init_cfg.checkpoint=PATH"
             ) from error
-        tensors = unwrap(load_checked(path), self.checkpoint)
         cut = len(self.prefix)
         found = {k[cut:]: v for k, v in tensors.items() if k.startswith(self.prefix)}
         if not found:
@@ -133,11 +97,3 @@ class Pretrained:
                 f" {', '.join(parts[:_SHOWN])}"
             )
         return found
-
-
-def _matches(key: str, names: Sequence[str]) -> bool:
-    """Whether a name is a prefix of ``key``, or a pattern with ``*`` that fits it."""
-    return any(
-        fnmatchcase(key, name) if "*" in name else key.startswith(name)
-        for name in names
-    )

@@ -9,8 +9,9 @@ import time
 import pytest
 
 from mmfusion.engine import AtomicCheckpointHook, EarlyStopHook, GracefulStopHook
+from mmfusion.engine.runner.checkpoints import save_atomic
 from mmfusion.utils.errors import CheckpointError
-from mmfusion.weights.files import load_checked, save_atomic
+from mmfusion.weights import load_checked
 from tests.engine.toy_runs import run_toy, with_signal
 
 

@@ -9,8 +9,9 @@ import time
 import pytest
 import torch
 
-from mmfusion.weights import files as checkpoint
-from mmfusion.weights.files import load_checked, save_atomic
+from mmfusion.engine.runner import checkpoints as checkpoint
+from mmfusion.engine.runner.checkpoints import save_atomic
+from mmfusion.weights import load_checked
 
 FORK = multiprocessing.get_context("fork")
 SIZE = 1_000_000  # floats; some 10 ms to write

@@ -1,25 +1,22 @@
-"""Checkpoint files: plain, atomic, and read without running anything."""
+"""Weight files: fetched, and read without running anything."""
 
-import errno
+import hashlib
 import os
 import pickle
 import subprocess
 import sys
+import threading
 from collections import OrderedDict
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from mmfusion.engine.runner.checkpoints import save_atomic
 from mmfusion.utils.errors import CheckpointError
-from mmfusion.weights.files import (
-    load_checked,
-    peek_meta,
-    save_atomic,
-    state_dict_difference,
-    to_plain,
-)
+from mmfusion.weights.files import fetch, load_checked, peek_meta, unwrap
 
 
 class Gadget:
@@ -51,17 +48,6 @@ def test_what_is_saved_is_loaded(tmp_path):
     assert loaded["list"] == value["list"] and loaded["meta"] == value["meta"]
     assert peek_meta(tmp_path / "a.pth") == value["meta"]
     assert os.listdir(tmp_path) == ["a.pth"]
-
-
-def test_numpy_becomes_plain():
-    plain = to_plain({"a": np.float32(0.5), "b": np.arange(2)})
-    assert plain["a"] == 0.5 and torch.equal(plain["b"], torch.arange(2))
-
-
-def test_an_object_is_named_by_its_path(tmp_path):
-    with pytest.raises(CheckpointError, match=r"checkpoint\['a'\]\[1\] is a .*Gadget"):
-        save_atomic({"a": [1, Gadget("x")]}, tmp_path / "a.pth")
-    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("make", [Gadget, Evaluated], ids=["system", "eval"])
@@ -119,52 +105,98 @@ def test_mutated_checkpoints_are_never_loaded_as_something_else(tmp_path):
     assert refused >= 150
 
 
-def test_full_disk_leaves_the_old_file_and_says_how_much(tmp_path, monkeypatch):
-    path = tmp_path / "a.pth"
-    save_atomic({"w": torch.zeros(3)}, path)
-    before = path.read_bytes()
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A web server of one folder; (folder, address, requests it got)."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    folder, requests = tmp_path / "www", []
+    folder.mkdir()
 
-    class FullDisk:
-        def __init__(self, file):
-            self.file = file
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(folder))
 
-        def write(self, data):
-            raise OSError(errno.ENOSPC, "No space left on device")
+        def log_message(self, *args):
+            requests.append(self.path)
 
-        def __getattr__(self, name):
-            return getattr(self.file, name)
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            self.file.close()
-
-    real = os.fdopen
-    monkeypatch.setattr(os, "fdopen", lambda *args: FullDisk(real(*args)))
-    with pytest.raises(CheckpointError, match="needs 4000 bytes and [0-9]+ are free"):
-        save_atomic({"w": torch.zeros(1000)}, path)
-    assert path.read_bytes() == before and os.listdir(tmp_path) == ["a.pth"]
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    yield folder, f"http://127.0.0.1:{httpd.server_port}", requests
+    httpd.shutdown()
+    httpd.server_close()
 
 
-def test_failed_rename_leaves_no_temporary(tmp_path, monkeypatch):
-    def fail(*args):
-        raise OSError(errno.EIO, "broken")
+def test_a_download_is_checked_and_kept(server):
+    folder, address, requests = server
+    (folder / "x.pth").write_bytes(b"weights")
+    digits = hashlib.sha256(b"weights").hexdigest()
+    path = fetch(f"{address}/x.pth", sha256=digits)
+    assert path.read_bytes() == b"weights"
+    assert fetch(f"{address}/x.pth#sha256={digits.upper()}") == path
+    assert len(requests) == 1
 
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(CheckpointError, match=r"cannot write .*broken"):
-        save_atomic({}, tmp_path / "a.pth")
-    assert os.listdir(tmp_path) == []
+
+def test_another_file_is_refused_and_not_kept(server):
+    folder, address, _ = server
+    (folder / "x.pth").write_bytes(b"other")
+    digits = hashlib.sha256(b"weights").hexdigest()
+    with pytest.raises(CheckpointError, match="invalid hash value"):
+        fetch(f"{address}/x.pth", sha256=digits)
+    (folder / "x.pth").write_bytes(b"weights")
+    assert fetch(f"{address}/x.pth", sha256=digits).read_bytes() == b"weights"
 
 
-def test_difference_of_keys_and_shapes_is_short():
-    own = {f"w{index}": torch.zeros(2) for index in range(30)}
-    given = {"w0": torch.zeros(3), "w1": torch.zeros(2), "x": torch.zeros(1)}
-    text = state_dict_difference(own, given)
-    assert "w0: file (3,), model (2,)" in text
-    assert "28 missing in the file" in text and "... and 20 more" in text
-    assert "1 not in the model" in text and len(text.splitlines()) < 20
-    assert state_dict_difference(own, own) == ""
+def test_what_cannot_be_fetched_says_what_to_do(server):
+    _, address, _ = server
+    with pytest.raises(CheckpointError, match="404.*or give its path"):
+        fetch(f"{address}/none.pth", sha256="0" * 64)
+    with pytest.raises(CheckpointError, match="needs its sha256"):
+        fetch(f"{address}/none.pth")
+
+
+def test_local_files_may_have_a_checksum(tmp_path):
+    path = tmp_path / "x.pth"
+    path.write_bytes(b"weights")
+    digits = hashlib.sha256(b"weights").hexdigest()
+    assert fetch(str(path), sha256=digits) == path
+    with pytest.raises(CheckpointError, match="another file, or damaged"):
+        fetch(f"{path}#sha256={'0' * 64}")
+    with pytest.raises(CheckpointError, match="64 hexadecimal"):
+        fetch(str(path), sha256="b40f3e")
+
+
+def test_the_hub_offline_names_the_command(monkeypatch, tmp_path):
+    pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(CheckpointError, match="hf download OpenGVLab/VideoMamba x.pth"):
+        fetch("hf://OpenGVLab/VideoMamba/x.pth")
+    with pytest.raises(CheckpointError, match="not of the form"):
+        fetch("hf://OpenGVLab/VideoMamba")
+
+
+def test_a_file_in_the_hubs_cache_is_taken(monkeypatch, tmp_path):
+    """The cache's own layout: refs name a commit, snapshots hold its files."""
+    pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / "models--OpenGVLab--VideoMamba"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("a" * 40)
+    snapshot = repository / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot / "x.pth").write_bytes(b"weights")
+    assert fetch("hf://OpenGVLab/VideoMamba/x.pth").read_bytes() == b"weights"
+
+
+def test_containers_are_opened():
+    weight = torch.zeros(1)
+    inner = {"module.a": weight, "module.b": weight}
+    assert set(unwrap({"state_dict": inner, "epoch": 3}, "x")) == {"a", "b"}
+    assert set(unwrap({"a": weight, "step": 3}, "x")) == {"a"}
+    with pytest.raises(CheckpointError, match="x holds no tensors"):
+        unwrap({"epoch": 3}, "x")
 
 
 def test_no_unsafe_loading_anywhere_in_the_tree():

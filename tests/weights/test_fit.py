@@ -17,6 +17,7 @@ from mmfusion.models import (
 )
 from mmfusion.utils.errors import CheckpointError
 from mmfusion.weights import Pretrained
+from mmfusion.weights.fit import state_dict_difference
 
 NANO = dict(arch="nano", img_size=32, num_frames=4)
 
@@ -197,3 +198,13 @@ def test_orvit_starts_from_a_motionformer_by_request(tmp_path):
     Pretrained(path, ignore=[f"blocks.*.{name}*" for name in objects])(loaded)
     ours, theirs = (m.blocks[1].attn.qkv.weight for m in (loaded, module))
     assert torch.equal(ours, theirs)
+
+
+def test_difference_of_keys_and_shapes_is_short():
+    own = {f"w{index}": torch.zeros(2) for index in range(30)}
+    given = {"w0": torch.zeros(3), "w1": torch.zeros(2), "x": torch.zeros(1)}
+    text = state_dict_difference(own, given)
+    assert "w0: file (3,), model (2,)" in text
+    assert "28 missing in the file" in text and "... and 20 more" in text
+    assert "1 not in the model" in text and len(text.splitlines()) < 20
+    assert state_dict_difference(own, own) == ""

@@ -26,10 +26,8 @@ from torch import Tensor, nn
 from mmfusion.models import MultiModalRecognizer
 from mmfusion.registry import MODELS
 from mmfusion.utils.commands import command_parser, errors_in_one_line
-from mmfusion.utils.errors import CheckpointError
 from mmfusion.utils.paths import write_atomic
-from mmfusion.weights import fetch, fit_published, unwrap
-from mmfusion.weights.files import load_checked, state_dict_difference
+from mmfusion.weights import fit, read_tensors
 
 BACKBONES = ("VideoMamba", "CLIPViT", "CLIPTimeSformer", "Motionformer", "ORViT")
 
@@ -60,13 +58,8 @@ def build(args: argparse.Namespace) -> nn.Module:
 def convert(tensors: dict[str, Tensor], args: argparse.Namespace) -> dict[str, Tensor]:
     """Tensors of our module from published ones; the report goes to the terminal."""
     module = build(args)
-    found, report = fit_published(tensors, module)
+    found, report = fit(tensors, module, args.source)
     own = module.state_dict()
-    fresh = {key: own[key] for key in report.fresh}
-    difference = state_dict_difference(own, {**found, **fresh})
-    name = type(module).__name__
-    if difference:
-        raise CheckpointError(f"{args.source} does not fit {name}:\n{difference}")
     Console(stderr=True).print(f"{args.backbone}: {report}", highlight=False)
     return {key: found.get(key, own[key]).contiguous() for key in own}
 
@@ -114,8 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--back knows VideoMamba only, got {args.backbone}")
     if not args.back and args.out.suffix != ".safetensors":
         parser.error(f"{args.out}: expected a name in .safetensors")
-    path = fetch(args.source, sha256=args.sha256, revision=args.revision)
-    tensors = unwrap(load_checked(path), args.source)
+    tensors = read_tensors(args.source, sha256=args.sha256, revision=args.revision)
     if args.back:
         published = {"model": convert_back(tensors)}
         write_atomic(args.out, lambda file: torch.save(published, file))

@@ -23,9 +23,8 @@ from mmfusion.datasets.transforms.sample_times import clip_span
 from mmfusion.engine.launch.start import prepare_config
 from mmfusion.registry import DATASETS, MODELS, TRANSFORMS
 from mmfusion.utils.commands import command_parser, errors_in_one_line
-from mmfusion.utils.errors import CheckpointError
 from mmfusion.visualization import render_prediction_clip, write_clip_video
-from mmfusion.weights.files import load_checked, state_dict_difference
+from mmfusion.weights import Pretrained
 
 MAX_FRAMES = 600  # of the written video; a longer clip is thinned
 
@@ -74,14 +73,7 @@ def find_clip(dataset: MultiModalDataset, index: int, name: str | None) -> int:
 def load_model(config: Config, checkpoint: str) -> torch.nn.Module:
     """The model with the checkpoint's weights, ready to predict."""
     model = MODELS.build(config.model)
-    content = load_checked(checkpoint)
-    weights = content.get("state_dict", content)
-    difference = state_dict_difference(model.state_dict(), weights)
-    if difference:
-        raise CheckpointError(
-            f"{checkpoint} does not fit {type(model).__name__}:\n{difference}"
-        )
-    model.load_state_dict(weights)
+    Pretrained(checkpoint)(model)
     return model.eval()
 
 

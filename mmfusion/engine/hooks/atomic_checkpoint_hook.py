@@ -12,7 +12,7 @@ from mmfusion.engine.hooks.monitored import find_metric
 from mmfusion.engine.runner.work_dir import FINISHED, resumable_checkpoints
 from mmfusion.registry import HOOKS
 from mmfusion.utils.errors import CheckpointError, InputError
-from mmfusion.weights.files import write_text_atomic
+from mmfusion.utils.paths import write_atomic
 
 RULES = {"greater": operator.gt, "less": operator.lt}
 
@@ -123,7 +123,7 @@ class AtomicCheckpointHook(Hook):
         if self._finished and is_main_process():
             done = {"epoch": runner.epoch, "iter": runner.iter, "best": self.best}
             text = json.dumps(done, indent=2) + "\n"
-            write_text_atomic(Path(runner.work_dir) / FINISHED, text)
+            write_atomic(Path(runner.work_dir) / FINISHED, text.encode())
 
     def _is_last(self, runner: Any) -> bool:
         return runner.epoch >= runner.max_epochs or runner.train_loop.stop_training
@@ -149,7 +149,7 @@ class AtomicCheckpointHook(Hook):
         self._kept = [old for old in self._kept if old != path] + [path]
         if not is_main_process():
             return
-        write_text_atomic(Path(runner.work_dir) / "last_checkpoint", str(path))
+        write_atomic(Path(runner.work_dir) / "last_checkpoint", str(path).encode())
         if self.max_keep_ckpts > 0:
             while len(self._kept) > self.max_keep_ckpts:
                 self._kept.pop(0).unlink(missing_ok=True)

@@ -25,6 +25,7 @@ from mmfusion.engine.protocols import (
     KeepsProgress,
     StatefulHook,
 )
+from mmfusion.engine.runner.checkpoints import save_atomic
 from mmfusion.engine.runner.dataloader import build_dataloader
 from mmfusion.engine.runner.distributed import slurm_to_torchrun_env
 from mmfusion.engine.runner.run_state import (
@@ -41,12 +42,9 @@ from mmfusion.evaluation.protocols import ReadsDataset
 from mmfusion.registry import RUNNERS
 from mmfusion.utils.allocator import tune_cpu_allocator
 from mmfusion.utils.errors import CheckpointError
-from mmfusion.weights.files import (
-    load_checked,
-    save_atomic,
-    state_dict_difference,
-    write_text_atomic,
-)
+from mmfusion.utils.paths import write_atomic
+from mmfusion.weights import fetch, fit, load_checked
+from mmfusion.weights.files import unwrap
 
 FORMAT = 1
 
@@ -217,7 +215,7 @@ class FusionRunner(Runner):
         if is_main_process():
             name = Path(self.cfg.filename or f"{self.timestamp}.py").name
             folder = self.work_dir if self._train_loop is not None else self._log_dir
-            write_text_atomic(Path(folder) / name, self.cfg.dump() or "")
+            write_atomic(Path(folder) / name, (self.cfg.dump() or "").encode())
 
     def save_checkpoint(
         self,
@@ -349,34 +347,22 @@ class FusionRunner(Runner):
             filename: what :func:`mmfusion.weights.fetch` takes: a checkpoint of
                 ours, or one that a backbone's authors published.
             map_location: device to read to.
-            strict: False allows missing and surplus keys, and logs them; another
-                shape is always an error.
-            revise_keys: refused; rename keys with a converter.
+            strict, revise_keys: MMEngine's; anything but strict loading is refused.
 
         Returns:
             The whole checkpoint.
         """
-        if revise_keys:
-            raise CheckpointError(f"revise_keys is not supported, got {revise_keys}")
-        # models import the engine; these tables are read only where weights are
-        from mmfusion.weights import fetch, fit_published, unwrap
-
+        if revise_keys or not strict:
+            raise CheckpointError(
+                f"revise_keys={revise_keys} and strict={strict} are not supported; name"
+                " what may differ in init_cfg = dict(type='Pretrained', ignore=[...])"
+            )
         checkpoint = load_checked(fetch(filename), str(map_location))
         if "meta" not in checkpoint or not isinstance(checkpoint["state_dict"], dict):
             checkpoint = {"state_dict": unwrap(checkpoint, filename), "meta": {}}
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
-        own = self.bare_model.state_dict()
-        weights, report = fit_published(checkpoint["state_dict"], self.bare_model)
-        weights |= {key: own[key] for key in report.fresh}
-        difference = state_dict_difference(own, weights)
-        if difference and (strict or "of another shape" in difference):
-            raise CheckpointError(
-                f"{filename} does not fit {type(self.bare_model).__name__}:\n"
-                f"{difference}"
-            )
-        if difference:
-            self.logger.warning(f"{filename} fits in part:\n{difference}")
-        self.bare_model.load_state_dict(weights, strict=strict)
+        weights, report = fit(checkpoint["state_dict"], self.bare_model, filename)
+        self.bare_model.load_state_dict(weights, strict=False)
         self._has_loaded = True
         self.logger.info(f"{filename}: {report}")
         return checkpoint

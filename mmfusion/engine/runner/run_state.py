@@ -12,8 +12,8 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from torch import Tensor
 
 from mmfusion.engine.protocols import KeepsProgress
+from mmfusion.engine.runner.checkpoints import check_plain, to_plain
 from mmfusion.utils.errors import CheckpointError
-from mmfusion.weights.files import check_plain, to_plain
 
 # rebuilt by every run; large, and not part of its state
 _NOT_SAVED = ("cfg", "dataset_meta")

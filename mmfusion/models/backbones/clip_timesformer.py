@@ -9,10 +9,12 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
+from mmfusion.models.backbones.clip_vit import TEXT_TOWER
 from mmfusion.models.layers import QuickGELU, check_clip, run_block
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
 from mmfusion.utils.errors import InputError
+from mmfusion.weights import PublishedWeights
 
 ARCHITECTURES = {
     "nano": dict(embed_dims=64, depth=2, num_heads=4, patch_size=16),
@@ -105,6 +107,22 @@ class SpaceTimeBlock(BaseModule):
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
+PUBLISHED = PublishedWeights(
+    marker=r"^visual\.",
+    renames=((r"^visual\.", ""),),
+    unused={TEXT_TOWER: "text tower and projections of the pretraining"},
+    heads=(
+        (r"^fc_cls\.(weight|bias)$", "action"),
+        (r"^fc_cls\.0\.(weight|bias)$", "verb"),
+        (r"^fc_cls\.1\.(weight|bias)$", "noun"),
+        (r"^fc_cls\.2\.(weight|bias)$", "action"),
+    ),
+    space="pos_embed",
+    time="temporal_embed",
+    truncates_time=True,
+)
+
+
 @MODELS.register_module()
 class CLIPTimeSformer(BaseModule):
     """LaViLa's video encoder (Zhao et al., CVPR 2023): TSF-B and TSF-L.
@@ -130,7 +148,7 @@ class CLIPTimeSformer(BaseModule):
         torch.Size([1, 8, 64])
     """
 
-    published = "lavila"  # the table in mmfusion/weights/families.py
+    published_weights = PUBLISHED
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from mmfusion.models.layers import QuickGELU, check_clip, run_block
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
 from mmfusion.utils.errors import InputError
+from mmfusion.weights import PublishedWeights
 
 ARCHITECTURES = {
     "nano": dict(embed_dims=64, depth=2, num_heads=4, patch_size=16),
@@ -69,6 +70,29 @@ class ResidualAttentionBlock(BaseModule):
         return x + self.drop_path(self.mlp(self.ln_2(x)))
 
 
+# what CLIP's pretraining holds beside the video encoder
+TEXT_TOWER = (
+    r"^(textual|transformer|token_embedding|ln_final|positional_embedding)\b"
+    r"|^(logit_scale|text_projection|image_projection)$|^visual\.(image_projection|proj)$"
+)
+PUBLISHED = PublishedWeights(
+    marker=r"^visual\.",
+    renames=(
+        (r"^visual\.", ""),
+        # the layout of flash-attn; Wqkv is stacked row by row like in_proj
+        (r"\.attn\.Wqkv\.(weight|bias)$", r".attn.in_proj_\1"),
+        (r"\.mlp\.fc1\.", ".mlp.c_fc."),
+        (r"\.mlp\.fc2\.", ".mlp.c_proj."),
+    ),
+    unused={TEXT_TOWER: "text tower and projections of the pretraining"},
+    heads=((r"^fc_cls\.(weight|bias)$", "action"),),
+    space="positional_embedding",
+    time="temporal_embedding",
+    truncates_time=True,
+    flattened="conv1.weight",
+)
+
+
 @MODELS.register_module()
 class CLIPViT(BaseModule):
     """AVION's video encoder (Zhao and Kraehenbuehl, 2023): a CLIP ViT on clips.
@@ -97,7 +121,7 @@ class CLIPViT(BaseModule):
         torch.Size([1, 8, 64])
     """
 
-    published = "avion"  # the table in mmfusion/weights/families.py
+    published_weights = PUBLISHED
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from mmfusion.models.layers import check_clip, run_block
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
 from mmfusion.utils.errors import InputError
+from mmfusion.weights import PublishedWeights
 
 ARCHITECTURES = {
     "nano": dict(embed_dims=64, depth=3, num_heads=4),
@@ -108,6 +109,18 @@ class TrajectoryBlock(BaseModule):
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
+# 14 x 14 positions whatever the input: the model itself resizes them
+PUBLISHED = PublishedWeights(
+    unused={r"^patch_embed\.proj\.": "the image model's 2-D patches, never used"},
+    heads=(
+        (r"^head\.(weight|bias)$", "action"),
+        (r"^head0\.(weight|bias)$", "verb"),
+        (r"^head1\.(weight|bias)$", "noun"),
+    ),
+    time="temp_embed",
+)
+
+
 @MODELS.register_module()
 class Motionformer(BaseModule):
     """Motionformer (Patrick et al., NeurIPS 2021) with the published parameter names.
@@ -135,7 +148,7 @@ class Motionformer(BaseModule):
         torch.Size([1, 8, 64])
     """
 
-    published = "motionformer"  # the table in mmfusion/weights/families.py
+    published_weights = PUBLISHED
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from mmfusion.models.layers import (
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
 from mmfusion.utils.errors import InputError
+from mmfusion.weights import PublishedWeights
 
 # widths and depths of the published weights; paper A's 198 and 386 are misprints
 ARCHITECTURES = {
@@ -38,6 +39,21 @@ class PatchEmbed(BaseModule):
     def forward(self, x: Tensor) -> Tensor:
         """(b, 3, t, h, w) -> (b, t', p, d), patches row by row."""
         return self.proj(x).flatten(3).permute(0, 2, 3, 1)  # (b, t', p, d)
+
+
+PUBLISHED = PublishedWeights(
+    renames=(
+        (r"^(backbone|encoder)\.", ""),
+        # masked pretraining calls its last norm so; the authors start it afresh
+        (r"^norm\.", "norm_f."),
+    ),
+    unused={r"^clip_decoder\.|^clip_pos_embed$": "decoder of the masked pretraining"},
+    heads=((r"^head\.(weight|bias)$", "action"),),
+    space="pos_embed",
+    time="temporal_pos_embedding",
+    inflates="patch_embed.proj.weight",
+    from_images=(r"^temporal_pos_embedding$",),
+)
 
 
 @MODELS.register_module()
@@ -66,7 +82,7 @@ class VideoMamba(BaseModule):
         torch.Size([1, 8, 64])
     """
 
-    published = "videomamba"  # the table in mmfusion/weights/families.py
+    published_weights = PUBLISHED
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from mmengine.logging import MessageHub
 
+from mmfusion.engine.runner.checkpoints import save_atomic
 from mmfusion.engine.runner.run_state import (
     get_rng_state,
     hub_from_plain,
@@ -13,7 +14,7 @@ from mmfusion.engine.runner.run_state import (
     preserved_rng,
     set_rng_state,
 )
-from mmfusion.weights.files import load_checked, save_atomic
+from mmfusion.weights import load_checked
 
 
 def draw():

@@ -10,8 +10,8 @@ from mmengine.config import DictAction
 
 from mmfusion.analysis.experiments import read_config
 from mmfusion.engine.launch.config_compare import comparable_config
+from mmfusion.engine.runner.checkpoints import save_atomic
 from mmfusion.evaluation.predictions import Predictions, save_predictions
-from mmfusion.weights.files import save_atomic
 from tests.analysis.demo_configs import AVERAGE
 from tests.tools.command import main_of
 

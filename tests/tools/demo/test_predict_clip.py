@@ -5,7 +5,7 @@ from pathlib import Path
 import av
 import pytest
 
-from mmfusion.weights.files import save_atomic
+from mmfusion.engine.runner.checkpoints import save_atomic
 from tests.h2o_files import write_h2o
 from tools.data.h2o import prepare
 from tools.demo import predict_clip

@@ -1,0 +1,104 @@
+"""Checkpoints of runs: tensors and plain values only, written whole or not at all.
+
+A file is written beside its destination, synced, then renamed over it, so that a kill
+at any moment leaves the previous file or the new one, never a half.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmfusion.utils.errors import CheckpointError
+from mmfusion.utils.paths import write_atomic
+
+_PLAIN = (str, int, float, bool, bytes, type(None))
+
+
+def to_plain(value: Any) -> Any:
+    """``value`` with numpy scalars as numbers, arrays as tensors, tensors on the CPU.
+
+    Subclasses of dict, list and tuple become the builtin type; anything else that is
+    not plain stays as it is, for ``check_plain`` to name.
+    """
+    if isinstance(value, Tensor):
+        return value.detach().cpu()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        return torch.from_numpy(value.copy())
+    if isinstance(value, Mapping):
+        return {to_plain(k): to_plain(v) for k, v in value.items()}
+    if isinstance(value, tuple):
+        return tuple(to_plain(item) for item in value)
+    if isinstance(value, list):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def check_plain(value: Any, path: str = "checkpoint") -> None:
+    """Raise CheckpointError, naming the key path, unless tensors and plain values."""
+    if isinstance(value, Tensor) or type(value) in _PLAIN:
+        return
+    if type(value) is dict:
+        for key, item in value.items():
+            if type(key) not in _PLAIN:
+                raise CheckpointError(
+                    f"{path} has the key {key!r} of type {_name(key)}; a checkpoint "
+                    "holds tensors and plain values only"
+                )
+            check_plain(item, f"{path}[{key!r}]")
+    elif type(value) in (list, tuple):
+        for index, item in enumerate(value):
+            check_plain(item, f"{path}[{index}]")
+    else:
+        raise CheckpointError(
+            f"{path} is a {_name(value)}; a checkpoint holds tensors and plain values "
+            "only (str, int, float, bool, bytes, None, dict, list, tuple)"
+        )
+
+
+def _name(value: Any) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def save_atomic(obj: Any, path: str | os.PathLike) -> None:
+    """Write ``obj`` to ``path``: the whole file appears at once, or nothing changes.
+
+    Args:
+        obj: tensors and plain values in dicts, lists and tuples.
+        path: destination; its folder must exist.
+
+    Raises:
+        CheckpointError: ``obj`` holds something else, or the disk is full (the message
+            has the path, the bytes needed and the bytes free).
+    """
+    obj = to_plain(obj)
+    check_plain(obj)
+    try:
+        write_atomic(path, lambda file: torch.save(obj, file))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise CheckpointError(f"cannot write {path}: {error}") from error
+        free = shutil.disk_usage(Path(path).parent).free
+        raise CheckpointError(
+            f"no space to write {path}: it needs {_num_bytes(obj)} bytes and "
+            f"{free} are free; what was there before is untouched"
+        ) from error
+
+
+def _num_bytes(obj: Any) -> int:
+    """Bytes of all tensors in ``obj``: what a file of it needs at least."""
+    if isinstance(obj, Tensor):
+        return obj.numel() * obj.element_size()
+    if isinstance(obj, dict):
+        return sum(_num_bytes(value) for value in obj.values())
+    if isinstance(obj, list | tuple):
+        return sum(_num_bytes(value) for value in obj)
+    return 0

@@ -1,0 +1,60 @@
+"""Checkpoints of runs: plain, and written whole or not at all."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from mmfusion.engine.runner.checkpoints import save_atomic, to_plain
+from mmfusion.utils.errors import CheckpointError
+
+
+def test_numpy_becomes_plain():
+    plain = to_plain({"a": np.float32(0.5), "b": np.arange(2)})
+    assert plain["a"] == 0.5 and torch.equal(plain["b"], torch.arange(2))
+
+
+def test_an_object_is_named_by_its_path(tmp_path):
+    with pytest.raises(CheckpointError, match=r"checkpoint\['a'\]\[1\] is a .*object"):
+        save_atomic({"a": [1, object()]}, tmp_path / "a.pth")
+    assert os.listdir(tmp_path) == []
+
+
+def test_full_disk_leaves_the_old_file_and_says_how_much(tmp_path, monkeypatch):
+    path = tmp_path / "a.pth"
+    save_atomic({"w": torch.zeros(3)}, path)
+    before = path.read_bytes()
+
+    class FullDisk:
+        def __init__(self, file):
+            self.file = file
+
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.file.close()
+
+    real = os.fdopen
+    monkeypatch.setattr(os, "fdopen", lambda *args: FullDisk(real(*args)))
+    with pytest.raises(CheckpointError, match="needs 4000 bytes and [0-9]+ are free"):
+        save_atomic({"w": torch.zeros(1000)}, path)
+    assert path.read_bytes() == before and os.listdir(tmp_path) == ["a.pth"]
+
+
+def test_failed_rename_leaves_no_temporary(tmp_path, monkeypatch):
+    def fail(*args):
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(CheckpointError, match=r"cannot write .*broken"):
+        save_atomic({}, tmp_path / "a.pth")
+    assert os.listdir(tmp_path) == []
