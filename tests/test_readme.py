@@ -38,6 +38,13 @@ def test_the_plugin_trains_in_an_empty_folder(tmp_path):
     assert (tmp_path / "work_dirs/three_streams/finished.json").is_file()
 
 
+def test_the_first_example_runs(capsys):
+    exec(code_after("## One minute on a CPU"), {})
+    assert (
+        capsys.readouterr().out == "torch.Size([1, 1568, 192]) torch.Size([1, 192])\n"
+    )
+
+
 def test_the_two_commands_come_first():
     start = "\n".join(README.splitlines()[:40])
     assert "bash tools/quickstart.sh" in start and "bash tools/run_tests.sh" in start
