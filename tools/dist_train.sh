@@ -6,18 +6,6 @@
 # Environment: PORT (29500), and for several machines NNODES, NODE_RANK, MASTER_ADDR.
 set -euo pipefail
 
-CONFIG=$1
-NUM_PROCESSES=$2
-TOOLS=$(cd "$(dirname "$0")" && pwd)
-
-# several processes of many threads each would fight for the cores
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} MKL_NUM_THREADS=${MKL_NUM_THREADS:-1}
-export PYTHONPATH="${TOOLS}/..${PYTHONPATH:+:${PYTHONPATH}}"
-
-exec python -m torch.distributed.run \
-    --nnodes="${NNODES:-1}" \
-    --node_rank="${NODE_RANK:-0}" \
-    --master_addr="${MASTER_ADDR:-127.0.0.1}" \
-    --master_port="${PORT:-29500}" \
-    --nproc_per_node="${NUM_PROCESSES}" \
-    "${TOOLS}/train.py" "${CONFIG}" --launcher pytorch "${@:3}"
+# shellcheck source=tools/_launch.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_launch.sh"
+dist "$2" train.py "$1" "${@:3}"
