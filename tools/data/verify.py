@@ -6,9 +6,9 @@
 Every clip goes through the same readers as in training, so that a missing file, a
 wrong unit, a shifted frame number or swapped hands show here. The left hand is blue.
 Beside each file name stands how many of the clip's valid joints lie in the picture.
+With --mirrored frames and hands are cropped to the middle and mirrored, as in training.
 """
 
-import argparse
 import re
 import sys
 from pathlib import Path
@@ -20,12 +20,15 @@ from rich.console import Console
 from rich.progress import track
 
 from mmfusion.datasets.multimodal_dataset import MultiModalDataset
+from mmfusion.utils.commands import command_parser, errors_in_one_line, positive
 from mmfusion.visualization import draw_hands
 
 MIN_HEIGHT = 360  # pixels, of a frame in the picture
 
 
-def build_pipeline(num_frames: int, frame: str | None) -> list[dict[str, Any]]:
+def build_pipeline(
+    num_frames: int, frame: str | None, mirrored: bool
+) -> list[dict[str, Any]]:
     """Read images and joints at the same times; camera joints become image joints."""
     counts = {"video": num_frames, "skeleton": num_frames}
     pipeline: list[dict[str, Any]] = [
@@ -33,7 +36,16 @@ def build_pipeline(num_frames: int, frame: str | None) -> list[dict[str, Any]]:
         {"type": "DecodeVideo"},
         {"type": "LoadSkeleton"},
     ]
-    return pipeline + ([{"type": "ProjectSkeleton"}] if frame == "camera" else [])
+    if frame == "camera":
+        pipeline.append({"type": "ProjectSkeleton"})
+    if mirrored:
+        pipeline += [
+            {"type": "mmaction.Resize", "scale": (-1, 256)},
+            {"type": "mmaction.CenterCrop", "crop_size": 224},
+            {"type": "mmaction.Flip", "flip_ratio": 1.0},
+            {"type": "AlignSkeleton"},
+        ]
+    return pipeline
 
 
 def draw_clip(results: dict[str, Any], layout: str) -> tuple[np.ndarray, float]:
@@ -71,23 +83,20 @@ def file_name(results: dict[str, Any], classes: dict[str, list[str]]) -> str:
     return re.sub(r"[^\w.-]+", "_", name) + ".png"
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("annotation", type=Path)
-    parser.add_argument("--data-root", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the PNGs")
-    parser.add_argument("--split", help="default: all")
-    parser.add_argument("--num", type=int, default=8, help="how many clips")
-    parser.add_argument("--frames", type=int, default=3, help="how many of a clip")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--link-roots", nargs="*", default=[])
-    return parser.parse_args(argv)
-
-
+@errors_in_one_line
 def main(argv: list[str] | None = None) -> int:
-    args = parse_args(argv)
+    parser = command_parser(__doc__)
+    add = parser.add_argument
+    add("annotation", type=Path)
+    add("--data-root", type=Path, required=True)
+    add("--out", type=Path, required=True, help="folder of the PNGs")
+    add("--split", help="default: all")
+    add("--num", type=positive, default=8, help="how many clips")
+    add("--frames", type=positive, default=3, help="how many of a clip")
+    add("--mirrored", action="store_true", help="crop and mirror, as in training")
+    add("--seed", type=int, default=0)
+    add("--link-roots", nargs="*", default=[])
+    args = parser.parse_args(argv)
     console = Console()
     options: dict[str, Any] = dict(
         ann_file=str(args.annotation),
@@ -99,7 +108,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     meta = MultiModalDataset(pipeline=[], **options).metainfo
     skeleton = meta["skeleton"] or {}
-    pipeline = build_pipeline(args.frames, skeleton.get("frame", "camera"))
+    frame = skeleton.get("frame", "camera")
+    pipeline = build_pipeline(args.frames, frame, args.mirrored)
     dataset = MultiModalDataset(pipeline=pipeline, **options)
     generator = np.random.default_rng(args.seed)
     chosen = generator.permutation(len(dataset))[: args.num]
@@ -117,7 +127,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    sys.exit(main())
