@@ -1,4 +1,4 @@
-"""Where a skeleton's origin lies, and how large it is."""
+"""Origin and size of a skeleton."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform

@@ -1,4 +1,4 @@
-"""When to look before an action begins: the times of all streams, with a real gap."""
+"""Choice of the times before an action begins, with a real gap."""
 
 from collections.abc import Iterable, Mapping
 
@@ -124,15 +124,15 @@ class SampleObservedFrames(BaseTransform):
         return end - self.tau_o, end
 
     def is_padded(self, record: Mapping) -> bool:
-        """Whether a part of the window lies before the source begins."""
+        """Tell whether a part of the window lies before the source begins."""
         return not self.legacy_inavit and self.window(record)[0] < _begin_of(record)
 
     def is_empty(self, record: Mapping) -> bool:
-        """Whether the source begins only after start - tau_a."""
+        """Tell whether the source begins only after start - tau_a."""
         return not self.legacy_inavit and self.window(record)[1] < _begin_of(record)
 
     def keeps(self, record: Mapping) -> bool:
-        """Whether the dataset keeps this record, see ``drop``."""
+        """Tell whether the dataset keeps this record, see ``drop``."""
         if self.drop == "none":
             return True
         return not (self.is_padded if self.drop == "padded" else self.is_empty)(record)
@@ -224,7 +224,7 @@ def _frame_ids(record: Mapping) -> np.ndarray | None:
 
 
 def _at_frames(results: dict, times: np.ndarray) -> np.ndarray:
-    """Where images are missing, the times of those shown last; else unchanged.
+    """Times of the images shown last, where images are missing; else unchanged.
 
     A reader would take the nearest image, which may be a later one.
     """
