@@ -16,7 +16,6 @@ from typing import Any
 import av
 import numpy as np
 from av.video.frame import PictureType
-from av.video.stream import VideoStream
 
 from mmfusion.datasets.media.video_index import VideoIndex, first_line, open_container
 from mmfusion.utils.errors import InputError, VideoDecodeError
@@ -24,11 +23,19 @@ from mmfusion.utils.errors import InputError, VideoDecodeError
 _CLOCK = Fraction(1, 90_000)  # seconds: exact for 24, 25, 30, 50 and 60 fps
 _EPS = 1e-3  # seconds; Matroska rounds time stamps to milliseconds
 _MIN_SIDE = 16  # of an H.264 picture
+_LARGE = 1e6
+_BOUNDS = {
+    "short_side": (_MIN_SIDE, _LARGE),
+    "keyframe_interval": (1, _LARGE),
+    "crf": (0, 51),
+    "fps": (1e-3, _LARGE),
+    "chunk_seconds": (1e-3, _LARGE),
+}
 
 
 @dataclass(frozen=True)
 class EncodeSettings:
-    """How videos are written.
+    """Form of the written videos.
 
     Attributes:
         short_side: pixels; a smaller video keeps its size. Sides are made even.
@@ -46,20 +53,10 @@ class EncodeSettings:
     preset: str = "veryfast"
 
     def __post_init__(self) -> None:
-        for name, low in (
-            ("short_side", _MIN_SIDE),
-            ("keyframe_interval", 1),
-            ("crf", 0),
-        ):
-            if getattr(self, name) < low:
-                value = getattr(self, name)
-                raise InputError(f"{name} is {value}, expected {low} or more")
-        if self.crf > 51:
-            raise InputError(f"crf is {self.crf}, expected 0 to 51")
-        for name in ("fps", "chunk_seconds"):
+        for name, (low, high) in _BOUNDS.items():
             value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise InputError(f"{name} is {value}, expected more than 0")
+            if value is not None and not low <= value <= high:
+                raise InputError(f"{name} is {value}, expected {low:g} to {high:g}")
 
     def digest(self) -> str:
         """The same for equal settings only."""
@@ -77,7 +74,7 @@ def _even(side: float) -> int:
 
 @dataclass(frozen=True)
 class Segment:
-    """The frames of one output file.
+    """Frames of one output file.
 
     Attributes:
         start: second of the video at which the file begins.
@@ -91,55 +88,52 @@ class Segment:
 
 
 def segments_of(index: VideoIndex, settings: EncodeSettings) -> list[Segment]:
-    """What each file of a video holds: one file, or one for every chunk begun.
+    """Contents of each file of a video: one file, or one for every chunk begun.
 
     A file begins with the frame that is shown at its first second, even where that
     frame has appeared before.
     """
     length = settings.chunk_seconds or index.duration
     count = max(1, int(np.ceil((index.duration - _EPS) / length)))
-    starts = [number * length for number in range(count)]
-    return [
-        Segment(start, *_frames_between(index, start, stop, settings.fps))
-        for start, stop in zip(starts, [*starts[1:], index.duration], strict=True)
-    ]
+    bounds = [*(number * length for number in range(count)), index.duration]
+    times, segments = index.times, []
+    for start, stop in zip(bounds, bounds[1:], strict=False):
+        if settings.fps is not None:
+            ticks = max(1, int(np.ceil((stop - start - _EPS) * settings.fps)))
+            seconds = np.arange(ticks) / settings.fps
+            numbers = np.searchsorted(times, start + seconds + _EPS, side="right") - 1
+        else:
+            first = max(0, int(np.searchsorted(times, start + _EPS, side="right")) - 1)
+            end = int(np.searchsorted(times, stop - _EPS, side="left"))
+            numbers = np.arange(first, max(end, first + 1))
+            seconds = np.maximum(times[numbers] - start, 0.0)
+        segments.append(Segment(start, numbers, seconds))
+    return segments
 
 
-def _frames_between(
-    index: VideoIndex, start: float, stop: float, fps: float | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers (k,) and seconds from ``start`` (k,)."""
-    times = index.times
-    if fps is not None:
-        count = max(1, int(np.ceil((stop - start - _EPS) * fps)))
-        seconds = np.arange(count) / fps
-        numbers = np.searchsorted(times, start + seconds + _EPS, side="right") - 1
-        return numbers, seconds
-    first = max(0, int(np.searchsorted(times, start + _EPS, side="right")) - 1)
-    end = int(np.searchsorted(times, stop - _EPS, side="left"))
-    numbers = np.arange(first, max(end, first + 1))
-    return numbers, np.maximum(times[numbers] - start, 0.0)
-
-
-def decoded_frames(
-    index: VideoIndex, num_threads: int = 1
-) -> Iterator["av.VideoFrame"]:
-    """Every frame of a video, in the order shown.
+def decoded_frames(index: VideoIndex) -> Iterator[tuple[int, "av.VideoFrame"]]:
+    """Every frame of a video with its number, in the order shown.
 
     Raises:
         VideoDecodeError: a frame is damaged, of another size, or missing; a video
             that ends early is known at its end only.
     """
     count = 0
+    height, width = index.coded_size
     try:
         with open_container(index.path) as container:
             stream = container.streams.video[0]
-            stream.codec_context.thread_count = num_threads
+            stream.codec_context.thread_count = 1
             for frame in container.decode(stream):
-                reason = _fault(frame, index)
+                reason = None
+                if frame.is_corrupt:
+                    reason = f"the frame at {frame.time} s is damaged"
+                elif (frame.height, frame.width) != (height, width):
+                    size = f"{frame.width}x{frame.height}"
+                    reason = f"a frame of {size} pixels; expected {width}x{height}"
                 if reason:
                     raise VideoDecodeError(index.path, "pyav", reason)
-                yield frame
+                yield count, frame
                 count += 1
     except (av.FFmpegError, MemoryError) as error:
         reason = f"{first_line(error)}, after {count} frames"
@@ -149,34 +143,51 @@ def decoded_frames(
         raise VideoDecodeError(index.path, "pyav", reason)
 
 
-def _fault(frame: "av.VideoFrame", index: VideoIndex) -> str | None:
-    if frame.is_corrupt:
-        return f"the frame at {frame.time} s is damaged"
-    height, width = index.coded_size
-    if (frame.height, frame.width) != (height, width):
-        return (
-            f"a frame of {frame.width}x{frame.height} pixels; expected {width}x{height}"
-        )
-    return None
-
-
-class SegmentWriter:
-    """An mp4 in memory, frame by frame.
+class Encoder:
+    """Writes segments of one video, one after the other, while it is decoded once.
 
     Args:
-        index: of the source. settings: of the output.
-        comment: what the file is to say of itself.
+        index: of the video. settings: of the output.
     """
 
-    def __init__(
-        self, index: VideoIndex, settings: EncodeSettings, comment: str
-    ) -> None:
-        self._rotation = index.rotation
-        self._buffer = io.BytesIO()
-        self._container = av.open(self._buffer, "w", format="mp4")
-        self._container.metadata["comment"] = comment
+    def __init__(self, index: VideoIndex, settings: EncodeSettings) -> None:
+        self._index, self._settings = index, settings
+        self._frames = decoded_frames(index)
+        self._last: tuple[int, av.VideoFrame] | None = None
+
+    def encode(self, segment: Segment, comment: str) -> bytes:
+        """The mp4 of a segment, which begins no earlier than the last one ended.
+
+        Args:
+            segment: one of :func:`segments_of`. comment: stored in the file.
+        """
+        buffer = io.BytesIO()
+        with av.open(buffer, "w", format="mp4") as output:
+            output.metadata["comment"] = comment
+            stream = self._add_stream(output)
+            picture, shown = None, -1
+            for wanted, seconds in zip(segment.numbers, segment.seconds, strict=True):
+                while self._last is None or self._last[0] < wanted:
+                    self._last = next(self._frames)
+                if picture is None:
+                    _copy_colour(self._last[1], stream.codec_context)
+                if picture is None or shown != wanted:
+                    picture, shown = self._upright(self._last[1], stream), wanted
+                picture.pts, picture.time_base = round(float(seconds) / _CLOCK), _CLOCK
+                picture.pict_type = PictureType.NONE  # the source's type would be kept
+                output.mux(stream.encode(picture))
+            output.mux(stream.encode())
+        return buffer.getvalue()
+
+    def finish(self) -> None:
+        """Decode the rest: a video that breaks off is known at its end."""
+        for _ in self._frames:
+            pass
+
+    def _add_stream(self, output: "av.container.OutputContainer") -> Any:
+        settings, index = self._settings, self._index
         fps = settings.fps or len(index.times) / index.duration
-        stream = self._container.add_stream(
+        stream: Any = output.add_stream(
             "libx264",
             rate=Fraction(fps).limit_denominator(1001),
             options={
@@ -188,72 +199,41 @@ class SegmentWriter:
                 "threads": "1",  # the same bytes on every machine with this x264
             },
         )
-        assert isinstance(stream, VideoStream)
         stream.height, stream.width = settings.size_of(*index.size)
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = _CLOCK
-        self._stream = stream
-        self._last: tuple[int, av.VideoFrame] | None = None
-        self._begun = False
+        return stream
 
-    def add(self, number: int, frame: "av.VideoFrame", seconds: float) -> None:
-        """The source's frame ``number``, shown at ``seconds`` of this file."""
-        if self._last is None or self._last[0] != number:
-            self._last = number, self._converted(frame)
-        if not self._begun:
-            self._copy_colour(frame)
-        picture = self._last[1]
-        picture.pts, picture.time_base = round(seconds / _CLOCK), _CLOCK
-        picture.pict_type = PictureType.NONE  # the source's type would be kept
-        self._container.mux(self._stream.encode(picture))
-
-    def finish(self) -> bytes:
-        """The whole file."""
-        self._container.mux(self._stream.encode())
-        self._container.close()
-        return self._buffer.getvalue()
-
-    def _copy_colour(self, frame: "av.VideoFrame") -> None:
-        """How the numbers of a pixel are to be read stays what it was."""
-        self._begun = True
-        context = self._stream.codec_context
-        context.color_range = 1  # 16..235
-        context.colorspace = frame.colorspace
-        context.color_primaries = frame.color_primaries
-        context.color_trc = frame.color_trc
-
-    def _converted(self, frame: "av.VideoFrame") -> "av.VideoFrame":
-        """Upright, of the output's size and pixel format."""
-        height, width = self._stream.height, self._stream.width
-        turns = self._rotation // 90
+    def _upright(self, frame: "av.VideoFrame", stream: Any) -> "av.VideoFrame":
+        """A frame turned, of the output's size and pixel format."""
+        height, width = stream.height, stream.width
+        turns = self._index.rotation // 90  # counter-clockwise
         if turns % 2:
             height, width = width, height
         frame = frame.reformat(
-            width,
-            height,
-            "yuv420p",
-            interpolation="BICUBIC",
-            dst_color_range="MPEG",
+            width, height, "yuv420p", interpolation="BICUBIC", dst_color_range="MPEG"
         )
-        return _turned(frame, turns) if turns else frame
+        if not turns:
+            return frame
+        luma, chroma = np.split(frame.to_ndarray().ravel(), [height * width])
+        planes = [luma.reshape(height, width)]
+        planes += [*chroma.reshape(2, height // 2, width // 2)]  # blue, red
+        flat = np.concatenate([np.rot90(plane, turns).ravel() for plane in planes])
+        return av.VideoFrame.from_ndarray(
+            flat.reshape(-1, stream.width), format="yuv420p"
+        )
 
 
-def _turned(frame: "av.VideoFrame", turns: int) -> "av.VideoFrame":
-    """A yuv420p frame of even sides, turned by quarters counter-clockwise."""
-    height, width = frame.height, frame.width
-    values = frame.to_ndarray().ravel()
-    luma, blue, red = np.split(values, [height * width, height * width * 5 // 4])
-    half = height // 2, width // 2
-    planes = [luma.reshape(height, width), blue.reshape(half), red.reshape(half)]
-    turned = [np.rot90(plane, turns) for plane in planes]
-    flat = np.concatenate([plane.ravel() for plane in turned])
-    return av.VideoFrame.from_ndarray(
-        flat.reshape(-1, turned[0].shape[1]), format="yuv420p"
-    )
+def _copy_colour(frame: "av.VideoFrame", context: Any) -> None:
+    """Keep how the numbers of a pixel are to be read."""
+    context.color_range = 1  # 16..235
+    context.colorspace = frame.colorspace
+    context.color_primaries = frame.color_primaries
+    context.color_trc = frame.color_trc
 
 
 def read_comment(path: str) -> dict[str, Any] | None:
-    """What a file of this module says of itself; None for any other or broken one."""
+    """Origin that a file of this module states; None for any other or broken one."""
     try:
         with open_container(path) as container:
             value = json.loads(container.metadata.get("comment", ""))

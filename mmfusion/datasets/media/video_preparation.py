@@ -1,4 +1,4 @@
-"""Preparing a folder of videos: what is done, by whom, and what is broken.
+"""Preparation of a folder of videos: encoded in processes, kept in a manifest.
 
 The rename of an output is the moment at which it is done: a file says in itself what it
 was made of (:func:`video_encoding.read_comment`), so that one written just before a
@@ -11,21 +11,20 @@ import hashlib
 import json
 import multiprocessing
 import os
-import queue
 import threading
-import time
 import traceback
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from mmfusion.datasets.conversion import clear_temporaries
 from mmfusion.datasets.media.video_encoding import (
+    Encoder,
     EncodeSettings,
-    SegmentWriter,
     decoded_frames,
     read_comment,
     segments_of,
@@ -58,7 +57,7 @@ class OutputError(MMFusionError):
 
 
 def stamp_of(job: Job) -> dict[str, Any]:
-    """By what a changed source is known: its name, bytes and time of change."""
+    """Name, bytes and time of change, by which a changed source is known."""
     stat = os.stat(job.source)
     return {"name": job.name, "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
 
@@ -80,7 +79,15 @@ def process(job: Job, settings: EncodeSettings, mode: str = "prepare") -> Record
         stamp = stamp_of(job)
         record |= stamp
         index = read_index(job.source)
-        record |= _facts(index)
+        record |= {
+            "frames": len(index.times),
+            "seconds": round(index.duration, 6),
+            "fps": round(len(index.times) / index.duration, 3),
+            "height": index.size[0],
+            "width": index.size[1],
+            "rotation": index.rotation,
+            "closed": index.closed,
+        }
         if mode == "check":
             for _ in decoded_frames(index):
                 pass
@@ -93,49 +100,30 @@ def process(job: Job, settings: EncodeSettings, mode: str = "prepare") -> Record
     return {**record, "error": None}
 
 
-def _facts(index: VideoIndex) -> Record:
-    height, width = index.size
-    return {
-        "frames": len(index.times),
-        "seconds": round(index.duration, 6),
-        "fps": round(len(index.times) / index.duration, 3),
-        "height": height,
-        "width": width,
-        "rotation": index.rotation,
-        "closed": index.closed,
-    }
-
-
-def _encode(
-    job: Job, index: VideoIndex, settings: EncodeSettings, stamp: dict[str, Any]
-) -> Record:
+def _encode(job: Job, index: VideoIndex, settings: EncodeSettings, stamp: dict) -> dict:
     """Write what is missing of a video's outputs: their names, bytes and checksums."""
-    frames, number, frame = enumerate(decoded_frames(index)), -1, None
-    outputs, encoded, last = [], 0, None
+    encoder, outputs, encoded = Encoder(index, settings), [], 0
+    chunks = settings.chunk_seconds is not None
     for segment in segments_of(index, settings):
-        path = _output_path(job, segment.start, settings)
+        path = Path(job.target)
+        if chunks:
+            path /= f"{segment.start:g}.MP4"
         comment = {**stamp, "start": segment.start, "settings": settings.digest()}
         if read_comment(str(path)) == comment:
-            outputs.append(_output(path, path.read_bytes()))
-            continue
-        writer = SegmentWriter(index, settings, json.dumps(comment))
-        for wanted, seconds in zip(segment.numbers, segment.seconds, strict=True):
-            while number < wanted:
-                number, frame = next(frames)
-            assert frame is not None
-            writer.add(number, frame, float(seconds))
-        data = writer.finish()
-        last = (path, data)
-        if settings.chunk_seconds:
-            _write(path, data)
+            data = path.read_bytes()
+        else:
+            data = encoder.encode(segment, json.dumps(comment))
+            encoded += 1
+            if not chunks:
+                encoder.finish()
+            try:
+                write_atomic(path, data, sweep=False)
+            except OSError as error:
+                raise OutputError(f"{path}: {error}") from error
         outputs.append(_output(path, data))
-        encoded += 1
-    if last is not None:
-        for _ in frames:  # a video that breaks off is known at its end
-            pass
-        if not settings.chunk_seconds:
-            _write(*last)
-    if settings.chunk_seconds:
+    if chunks:
+        if encoded:
+            encoder.finish()
         _remove_outputs(job, keep={output["file"] for output in outputs})
     return {"outputs": outputs, "encoded": encoded, "adopted": len(outputs) - encoded}
 
@@ -145,26 +133,12 @@ def _output(path: Path, data: bytes) -> dict[str, Any]:
     return {"file": str(path), "bytes": len(data), "sha256": digest}
 
 
-def _output_path(job: Job, start: float, settings: EncodeSettings) -> Path:
-    target = Path(job.target)
-    return target / f"{start:g}.MP4" if settings.chunk_seconds else target
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        write_atomic(path, data, sweep=False)
-    except OSError as error:
-        raise OutputError(f"{path}: {error}") from error
-
-
 def _remove_outputs(job: Job, keep: Collection[str] = ()) -> None:
-    """What an earlier run made of a video that is broken, or shorter than it was."""
+    """Remove outputs of a video that is broken, or shorter than it was."""
     target = Path(job.target)
     for path in target.glob("*.MP4") if target.is_dir() else [target]:
-        if (
-            str(path) not in keep
-            and (read_comment(str(path)) or {}).get("name") == job.name
-        ):
+        made_of = read_comment(str(path)) or {}
+        if str(path) not in keep and made_of.get("name") == job.name:
             path.unlink()
 
 
@@ -262,23 +236,17 @@ class OutputFolder:
 
     def _is_done(self, job: Job, retry: bool) -> bool:
         record = self.records.get(job.name)
-        if record is None:
+        if record is None or (record["error"] is not None and retry):
             return False
         try:
-            stamp = stamp_of(job)
-        except OSError:
-            return record["error"] is not None and not retry
-        if any(record[key] != value for key, value in stamp.items()):
-            return False
-        if record["error"] is not None:
-            return not retry
-        return all(self._is_whole(output) for output in record["outputs"])
-
-    def _is_whole(self, output: dict[str, Any]) -> bool:
-        try:
-            return os.stat(self.path / output["file"]).st_size == output["bytes"]
-        except OSError:
-            return False
+            if any(record[key] != value for key, value in stamp_of(job).items()):
+                return False
+            return all(
+                os.stat(self.path / output["file"]).st_size == output["bytes"]
+                for output in record["outputs"]
+            )
+        except OSError:  # the source or an output is gone
+            return record["error"] is not None
 
     def damaged(self) -> Iterator[str | None]:
         """For each output that there should be: None, or what is wrong with it."""
@@ -295,59 +263,76 @@ class OutputFolder:
 
     def sweep(self, jobs: Sequence[Job]) -> None:
         """Remove what a killed run left half-written where these jobs write."""
-        chunks = self.settings.chunk_seconds
-        for folder in {
-            Path(job.target) if chunks else Path(job.target).parent for job in jobs
-        }:
-            if folder.is_dir():
-                clear_temporaries(folder)
+        targets = {Path(job.target) for job in jobs}
+        if self.settings.chunk_seconds is None:
+            targets = {target.parent for target in targets}
+        for folder in targets:
+            clear_temporaries(folder)
 
 
-class _Worker:
-    """A process that prepares one video after another, and dies with its parent."""
-
-    def __init__(self, settings: EncodeSettings, mode: str) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["mmfusion.datasets.media.video_preparation"])
-        self.pipe, end = context.Pipe()
-        self.process = context.Process(
-            target=_serve, args=(end, settings, mode), daemon=True
-        )
-        self.process.start()
-        end.close()
-        self.job: Job | None = None
-        self.since = 0.0
-
-    def give(self, job: Job) -> None:
-        self.job, self.since = job, time.monotonic()
-        self.pipe.send(job)
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.join()
-        self.pipe.close()
-
-
-def _serve(pipe: Connection, settings: EncodeSettings, mode: str) -> None:
-    """What a worker does. A thread waits for jobs, and for the parent's end."""
-    jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+def _serve(pipe: Connection, job: Job, settings: EncodeSettings, mode: str) -> None:
+    """Run one job in a process of its own, which dies with its parent."""
 
     def listen() -> None:
         try:
-            while True:
-                jobs.put(pipe.recv())
+            pipe.recv()
         except (EOFError, OSError):
             os._exit(1)  # the parent was killed: another run may begin now
 
     threading.Thread(target=listen, daemon=True).start()
-    while True:
-        job = jobs.get()
+    try:
+        pipe.send(process(job, settings, mode))
+    except OutputError as error:
+        pipe.send(error)
+    except BaseException:
+        pipe.send(RuntimeError(f"{job.source}:\n{traceback.format_exc()}"))
+
+
+class _Supervisor:
+    """Runs each job in a process: a decoder that crashes or hangs costs one video."""
+
+    def __init__(self, settings: EncodeSettings, mode: str, timeout: float) -> None:
+        self._settings, self._mode, self._timeout = settings, mode, timeout
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([__name__])
+        self._lock, self._stopped = threading.Lock(), False
+        self._running: set[BaseProcess] = set()
+
+    def stop(self) -> None:
+        """Kill what runs, and begin nothing more."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                process.kill()
+
+    def run(self, job: Job) -> Record | Exception:
+        """Record of a job, or the error that ends the run."""
+        pipe, end = self._context.Pipe()
+        process = self._context.Process(
+            target=_serve, args=(end, job, self._settings, self._mode), daemon=True
+        )
+        with self._lock:
+            if self._stopped:
+                return InterruptedError("the run was stopped")
+            process.start()
+            self._running.add(process)
+        end.close()
         try:
-            pipe.send(("record", process(job, settings, mode)))
-        except OutputError as error:
-            pipe.send(("output", str(error)))
-        except BaseException:
-            pipe.send(("bug", f"{job.source}:\n{traceback.format_exc()}"))
+            if pipe.poll(self._timeout):
+                return pipe.recv()
+            reason = f"it took longer than {self._timeout:g} s"
+        except EOFError:
+            process.join()
+            reason = f"its process died (exit code {process.exitcode})"
+        finally:
+            process.kill()
+            process.join()
+            pipe.close()
+            with self._lock:
+                self._running.discard(process)
+        if self._mode == "prepare" and not self._stopped:
+            _remove_outputs(job)
+        return {**stamp_of(job), "error": reason}
 
 
 def run_jobs(
@@ -360,70 +345,22 @@ def run_jobs(
 ) -> Iterator[Record]:
     """:func:`process` of every job, in the order in which they end.
 
-    A decoder that crashes or hangs takes its process along and nothing else: its video
-    is broken, and a new process takes the next one.
-
     Args:
         jobs: of the videos. settings, mode: as of :func:`process`.
-        num_workers: processes. timeout: seconds that one video may take.
+        num_workers: processes at a time. timeout: seconds that one video may take.
 
     Raises:
         OutputError: an output cannot be written.
         RuntimeError: a worker met an error of our own; the text has its traceback.
     """
-    waiting = iter(jobs)
-    with _workers(min(num_workers, len(jobs)), settings, mode) as workers:
-        for worker in workers:
-            worker.give(next(waiting))
-        while any(worker.job for worker in workers):
-            wait([w.pipe for w in workers if w.job], timeout=min(1.0, timeout))
-            for place, worker in enumerate(workers):
-                if worker.job is None:
-                    continue
-                record = _result(worker, timeout)
-                if record is None:
-                    continue
-                if not worker.process.is_alive():
-                    worker.stop()
-                    worker = workers[place] = _Worker(settings, mode)
-                worker.job = None
-                following = next(waiting, None)
-                if following:
-                    worker.give(following)
-                yield record
-
-
-@contextmanager
-def _workers(
-    count: int, settings: EncodeSettings, mode: str
-) -> Iterator[list[_Worker]]:
-    workers = [_Worker(settings, mode) for _ in range(count)]
+    supervisor = _Supervisor(settings, mode, timeout)
+    pool = ThreadPoolExecutor(num_workers)
     try:
-        yield workers
+        for future in as_completed([pool.submit(supervisor.run, job) for job in jobs]):
+            result = future.result()
+            if isinstance(result, Exception):
+                raise result
+            yield result
     finally:
-        for worker in workers:
-            worker.stop()
-
-
-def _result(worker: _Worker, timeout: float) -> Record | None:
-    """The record of the worker's job, or None while it is at work."""
-    assert worker.job is not None
-    try:
-        if worker.pipe.poll():
-            kind, value = worker.pipe.recv()
-            if kind == "output":
-                raise OutputError(value)
-            if kind == "bug":
-                raise RuntimeError(value)
-            return value
-        if time.monotonic() - worker.since < timeout:
-            return None
-        reason = f"it took longer than {timeout:g} s"
-        worker.process.kill()
-        worker.process.join()
-    except EOFError:
-        worker.process.join()
-        reason = f"its process died (exit code {worker.process.exitcode})"
-    _remove_outputs(worker.job)
-    record: Record = {"name": worker.job.name, "bytes": 0, "mtime_ns": 0}
-    return {**record, **stamp_of(worker.job), "error": reason}
+        supervisor.stop()
+        pool.shutdown(cancel_futures=True)
