@@ -10,7 +10,11 @@ from mmfusion.ops.backends import (
 from mmfusion.ops.causal_conv1d import causal_conv1d, causal_conv1d_update
 from mmfusion.ops.mamba_inner import mamba_inner, project
 from mmfusion.ops.precision import full_precision
-from mmfusion.ops.selective_scan import bidirectional_scan, selective_scan
+from mmfusion.ops.selective_scan import (
+    bidirectional_scan,
+    selective_scan,
+    selective_scan_with_state,
+)
 from mmfusion.ops.state_update import selective_state_update
 
 __all__ = [
@@ -26,5 +30,6 @@ __all__ = [
     "project",
     "scan_backend",
     "selective_scan",
+    "selective_scan_with_state",
     "selective_state_update",
 ]

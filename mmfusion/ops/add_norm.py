@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmfusion.ops.backends import candidates
+from mmfusion.ops.backends import NormCall, own_kernel
 from mmfusion.ops.checks import check_given, check_shape, check_tensors
 
 
@@ -43,9 +43,9 @@ def add_rms_norm(
         check_shape("residual", residual, x.shape)
         check_tensors(x=x, residual=residual)
         residual = residual.to(full)
-        for choice in candidates(backend, x.device):
-            served = choice.add_norm(x, residual, weight, eps)
-            if served is not NotImplemented:
-                return served
+        call = NormCall(x, residual, weight, eps)
+        choice = own_kernel(call, x.device, backend)
+        if choice is not None:
+            return choice.add_norm(call)
         total = x.to(full) + residual
     return F.rms_norm(total, x.shape[-1:], weight, eps).to(x.dtype), total

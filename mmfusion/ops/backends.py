@@ -1,12 +1,11 @@
-"""What a scan backend is, which there are, and which one serves a call.
+"""Scan backends: the contract, the list of them, and the choice for a call.
 
-A backend is one file with an object ``BACKEND`` that has the methods of
-:class:`Backend`. A backend asked for by name is used or raises; only ``auto`` may
+A backend is one file with an object ``BACKEND`` of a subclass of :class:`Backend`. A
+backend asked for by name is used or raises; only ``auto`` may
 choose, and it logs what it passes over. The name comes from the argument, else from
 :func:`scan_backend`, else from ``MMFUSION_SCAN_BACKEND``.
 
-Shapes: b batch, l tokens, d channels, n state, g groups of channels that share B and C,
-k packed sequences.
+Shapes: b batch, l tokens, d channels, n state.
 """
 
 import importlib
@@ -16,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, cast
 
 import torch
 from mmengine.logging import print_log
@@ -45,13 +44,11 @@ _override: ContextVar[str | None] = ContextVar("scan_backend", default=None)
 
 
 class ScanInputs(NamedTuple):
-    """What one direction of a scan reads.
+    """Inputs of one direction of a scan.
 
     Attributes:
-        u: (b, l, d). delta: (b, l, d). A: (d, n).
-        B: (b, l, g, n), at the public functions also (b, l, n). C: as B.
-        D: (d,), the skip. delta_bias: (d,). With packed sequences both also (k, d), a
-            row for each sequence.
+        u: (b, l, d). delta: (b, l, d). A: (d, n). B: (b, l, n). C: (b, l, n).
+        D: (d,), the skip. delta_bias: (d,).
     """
 
     u: Tensor
@@ -75,10 +72,8 @@ class ScanCall:
         reverse: for each direction, whether it reads from the last token to the first.
         z: (b, l, d), the gate, applied once to the sum: y silu(z).
         delta_softplus: whether delta with its bias passes through softplus.
-        initial_state: (b, d, n), or (b, k, d, n) with lengths; only with one direction.
+        initial_state: (b, d, n); only with one direction.
         return_last_state: whether the state after the last token scanned is wanted.
-        lengths: k sequences packed along l, the same in each batch row, that sum to l;
-            the state starts anew at each, and ``reverse`` turns each by itself.
     """
 
     directions: tuple[ScanInputs, ...]
@@ -87,26 +82,6 @@ class ScanCall:
     delta_softplus: bool = False
     initial_state: Tensor | None = None
     return_last_state: bool = False
-    lengths: tuple[int, ...] | None = None
-
-
-@dataclass(frozen=True)
-class InnerCall:
-    """What lies between a Mamba layer's two projections, with every shape checked.
-
-    Of d_inner channels e, states n, rank r of delta and a filter of w taps. xz and
-    x_proj have one dtype; the others are float32, or all are float64.
-
-    Attributes:
-        xz: (b, l, 2e), what is scanned and its gate; (b, l, e) without a gate.
-        directions: one, from first to last token, or two, the second from last to
-            first, whose outputs are summed.
-        gated: whether xz holds a gate.
-    """
-
-    xz: Tensor
-    directions: tuple["InnerParameters", ...]
-    gated: bool
 
 
 class InnerParameters(NamedTuple):
@@ -127,54 +102,99 @@ class InnerParameters(NamedTuple):
     D: Tensor
 
 
-class Backend(Protocol):
-    """One implementation of the scans, and of what else it has kernels for."""
+@dataclass(frozen=True)
+class InnerCall:
+    """A Mamba layer between its two projections, with every shape checked.
+
+    Of d_inner channels e, states n, rank r of delta and a filter of w taps. xz and
+    x_proj have one dtype; the others are float32, or all are float64.
+
+    Attributes:
+        xz: (b, l, 2e), the tokens and their gate; (b, l, e) without a gate.
+        directions: one, from first to last token, or two, the second from last to
+            first, whose outputs are summed.
+        gated: whether xz holds a gate.
+    """
+
+    xz: Tensor
+    directions: tuple[InnerParameters, ...]
+    gated: bool
+
+
+@dataclass(frozen=True)
+class ConvCall:
+    """A causal convolution, with every shape checked.
+
+    Attributes:
+        x: (b, l, d). weight: (d, w). bias: (d,) or None.
+        silu: whether SiLU follows. reverse: whether tokens look at the future.
+    """
+
+    x: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    silu: bool
+    reverse: bool
+
+
+@dataclass(frozen=True)
+class NormCall:
+    """A sum and its RMS norm, with every shape checked.
+
+    Attributes:
+        x: (..., d). residual: (..., d), in at least float32. weight: (d,). eps: > 0.
+    """
+
+    x: Tensor
+    residual: Tensor
+    weight: Tensor
+    eps: float
+
+
+Call = ScanCall | InnerCall | ConvCall | NormCall
+
+
+class Backend:
+    """One implementation of the scans, and of what else it has kernels for.
+
+    A subclass has a ``name`` and ``scan``; each further kernel is a method here, and
+    ``refuses`` lets its calls pass. A call that is refused goes to the next backend,
+    and in the end to PyTorch's own operators.
+    """
 
     name: str
 
     def missing(self) -> str | None:
-        """Why it cannot run here and the command that mends it; None: it can."""
+        """Reason that it cannot run here, and the command that mends it; None: it can.
 
-    def refuses(self, call: ScanCall) -> str | None:
-        """Why it cannot serve this very call; None: it serves."""
+        It is asked once in a process.
+        """
+        return None
+
+    def refuses(self, call: Call) -> str | None:
+        """Reason that it does not serve this very call; None: it serves."""
+        return None if isinstance(call, ScanCall) else "it has kernels for scans alone"
 
     def scan(self, call: ScanCall) -> tuple[Tensor, Tensor | None]:
         """Scan; differentiable in every tensor of the call.
 
         Returns:
-            y (b, l, d) in the dtype of u; the last state, (b, d, n) or (b, k, d, n) in
-            float32 (float64 for a float64 call), or None where it was not asked for.
+            y (b, l, d) in the dtype of u; the last state, (b, d, n) in float32 (float64
+            for a float64 call), or None where it was not asked for.
         """
+        raise NotImplementedError
 
-    def conv(
-        self,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        silu: bool,
-        reverse: bool,
-        lengths: tuple[int, ...] | None,
-    ) -> Tensor:
-        """The causal convolution, (b, l, d) -> (b, l, d), checked by the door.
-
-        A backend without its own for these arguments returns ``NotImplemented``, and
-        PyTorch's is used. So it is with the methods below.
-        """
-        return NotImplemented
+    def conv(self, call: ConvCall) -> Tensor:
+        """Convolve: (b, l, d) in the dtype of x."""
+        raise NotImplementedError
 
     def inner(self, call: InnerCall) -> Tensor:
-        """Convolution, projections and scan of a layer as one; see InnerCall.
+        """Convolve, project and scan as one: (b, l, e) in the dtype of xz."""
+        raise NotImplementedError
 
-        Returns:
-            (b, l, e) in the dtype of xz; ``NotImplemented``: the door takes the parts.
-        """
-        return NotImplemented
-
-    def add_norm(
-        self, x: Tensor, residual: Tensor, weight: Tensor, eps: float
-    ) -> tuple[Tensor, Tensor]:
-        """x + residual, (b, l, d): the sum's norm in x's dtype, the sum in float32."""
-        return NotImplemented
+    def add_norm(self, call: NormCall) -> tuple[Tensor, Tensor]:
+        """Sum and norm: the norm (..., d) in the dtype of x, the sum in float32."""
+        raise NotImplementedError
 
 
 def backend_names() -> tuple[str, ...]:
@@ -183,7 +203,7 @@ def backend_names() -> tuple[str, ...]:
 
 
 def order(device_type: str) -> tuple[str, ...]:
-    """What ``auto`` tries for tensors on such a device, in this order."""
+    """Names that ``auto`` tries for tensors on such a device, in this order."""
     return _ORDER.get(device_type, ("torch",))
 
 
@@ -194,7 +214,7 @@ def available_backends() -> tuple[str, ...]:
 
 @torch.compiler.assume_constant_result
 def missing_reason(name: str) -> str | None:
-    """Why a backend cannot run here, with the command that mends it; None: it can."""
+    """Reason that a backend cannot run here and what mends it; None: it can."""
     if name not in _reasons:
         module = importlib.import_module(_MODULES[name])
         _loaded[name] = cast(Backend, module.BACKEND)
@@ -243,8 +263,22 @@ def resolve(call: ScanCall, name: str = "auto") -> Backend:
     raise InputError(f"no scan backend serves this call: {'; '.join(passed)}")
 
 
+def own_kernel(
+    call: ConvCall | InnerCall | NormCall, device: torch.device, name: str
+) -> Backend | None:
+    """First backend with a kernel for a call; None: PyTorch's operators serve it.
+
+    Raises:
+        ValueError: the named backend is unknown or not available.
+    """
+    for backend in candidates(name, device):
+        if backend.refuses(call) is None:
+            return backend
+    return None
+
+
 def candidates(name: str, device: torch.device) -> Sequence[Backend]:
-    """What may serve on a device, the fastest first; a named backend comes alone."""
+    """Backends that may serve on a device, fastest first; a named one comes alone."""
     name = _requested(name)
     if name != "auto":
         return [get_backend(name)]

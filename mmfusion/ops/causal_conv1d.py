@@ -1,18 +1,11 @@
 """The short depthwise convolution in front of a selective scan."""
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmfusion.ops.backends import candidates
-from mmfusion.ops.checks import (
-    check_given,
-    check_lengths,
-    check_shape,
-    check_tensors,
-)
+from mmfusion.ops.backends import ConvCall, own_kernel
+from mmfusion.ops.checks import check_given, check_shape, check_tensors
 from mmfusion.ops.precision import autocast_dtype
 from mmfusion.utils.errors import InputError
 
@@ -24,7 +17,6 @@ def causal_conv1d(
     activation: str | None = None,
     reverse: bool = False,
     backend: str = "auto",
-    lengths: Sequence[int] | None = None,
 ) -> Tensor:
     """Convolve each channel over its own past (or its future, with ``reverse``).
 
@@ -38,26 +30,21 @@ def causal_conv1d(
         reverse: whether tokens look at the future instead of the past.
         backend: as in :func:`mmfusion.ops.selective_scan`; where the backend has no
             convolution of its own for these arguments, PyTorch's is used.
-        lengths: sequences packed along l, which do not see each other.
 
     Returns:
         (b, l, d) in the dtype of x; under autocast in autocast's.
 
     Raises:
-        ValueError: a shape, dtype, device, length or the activation does not fit; the
-            backend is unknown or not available here.
+        ValueError: a shape, dtype, device or the activation does not fit; the backend
+            is unknown or not available here.
     """
     _check(x, weight, bias, activation)
     if x.dim() != 3 or 0 in x.shape:
         raise InputError(f"x has shape {tuple(x.shape)}, expected (b, l, d), none 0")
-    packed = check_lengths(lengths, x)
-    silu = activation == "silu"
     x = x.to(autocast_dtype(x))
-    for choice in candidates(backend, x.device):
-        y = choice.conv(x, weight, bias, silu, reverse, packed)
-        if y is not NotImplemented:
-            return y
-    return _conv(x, weight, bias, silu, reverse, packed)
+    call = ConvCall(x, weight, bias, activation == "silu", reverse)
+    choice = own_kernel(call, x.device, backend)
+    return _conv(call) if choice is None else choice.conv(call)
 
 
 def causal_conv1d_update(
@@ -109,23 +96,13 @@ def _check(
         raise InputError(f"activation is {activation!r}, expected 'silu' or None")
 
 
-def _conv(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    silu: bool,
-    reverse: bool,
-    lengths: tuple[int, ...] | None,
-) -> Tensor:
-    """PyTorch's convolution, one packed sequence after the other."""
+def _conv(call: ConvCall) -> Tensor:
+    """PyTorch's convolution."""
+    x, weight, bias = call.x, call.weight, call.bias
     width = weight.shape[1]
-    padding = (0, width - 1) if reverse else (width - 1, 0)
-    filters = (weight.flip(1) if reverse else weight).unsqueeze(1).to(x.dtype)
+    padding = (0, width - 1) if call.reverse else (width - 1, 0)
+    filters = (weight.flip(1) if call.reverse else weight).unsqueeze(1).to(x.dtype)
     bias = None if bias is None else bias.to(x.dtype)
-    outputs = []
-    for part in x.transpose(1, 2).split(lengths or x.shape[1], dim=2):
-        padded = F.pad(part, padding)  # (b, d, l + w - 1)
-        outputs.append(F.conv1d(padded, filters, bias, groups=x.shape[-1]))
-    y = torch.cat(outputs, dim=2) if len(outputs) > 1 else outputs[0]
-    y = y.transpose(1, 2)  # (b, l, d)
-    return F.silu(y) if silu else y
+    padded = F.pad(x.transpose(1, 2), padding)  # (b, d, l + w - 1)
+    y = F.conv1d(padded, filters, bias, groups=x.shape[-1]).transpose(1, 2)  # (b, l, d)
+    return F.silu(y) if call.silu else y

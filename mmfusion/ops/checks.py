@@ -1,6 +1,6 @@
 """Checks of the public functions here: each says the argument, its value and why."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -50,27 +50,3 @@ def check_tensors(**tensors: Tensor | None) -> None:
                 f"{name} has dtype {value.dtype} and {first} {reference.dtype}:"
                 " either every tensor is float64 or none"
             )
-
-
-def check_lengths(
-    lengths: Sequence[int] | None, tokens: Tensor
-) -> tuple[int, ...] | None:
-    """Packed lengths as plain numbers; raise unless they are >= 1 and sum to l.
-
-    Args:
-        lengths: k numbers. tokens: (b, l, d).
-    """
-    if lengths is None:
-        return None
-    if isinstance(lengths, Tensor):
-        raise InputError("lengths is a tensor, expected a sequence of int")
-    total = tokens.shape[1] if tokens.dim() == 3 else None
-    packed = tuple(lengths) if isinstance(lengths, Iterable) else ()
-    if not packed or any(not isinstance(x, int) or x < 1 for x in packed):
-        raise InputError(f"lengths is {lengths}, expected integers of 1 or more")
-    if total is not None and sum(packed) != total:
-        raise InputError(
-            f"lengths {packed} sum to {sum(packed)}, expected the number of tokens"
-            f" {total}"
-        )
-    return packed

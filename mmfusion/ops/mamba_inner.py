@@ -1,4 +1,4 @@
-"""What lies between the two outer projections of a Mamba layer.
+"""A Mamba layer between its two outer projections.
 
 Shapes: b batch, l tokens, e inner channels, n state, r rank of delta, w filter width.
 """
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmfusion.ops.backends import InnerCall, InnerParameters, ScanInputs, candidates
+from mmfusion.ops.backends import InnerCall, InnerParameters, ScanInputs, own_kernel
 from mmfusion.ops.causal_conv1d import causal_conv1d
 from mmfusion.ops.checks import check_given, check_shape, check_tensors
 from mmfusion.ops.precision import autocast_dtype, full_precision
@@ -57,15 +57,12 @@ def mamba_inner(
     call = InnerCall(
         xz.to(dtype), tuple(_precise(one, dtype) for _, one in given), gated
     )
-    for choice in candidates(backend, xz.device):
-        y = choice.inner(call)
-        if y is not NotImplemented:
-            return y
-    return _compose(call, backend)
+    choice = own_kernel(call, xz.device, backend)
+    return _compose(call, backend) if choice is None else choice.inner(call)
 
 
 def project(u: Tensor, one: InnerParameters) -> ScanInputs:
-    """(..., e) after the convolution -> what one direction's scan reads.
+    """Project (..., e) after the convolution to the inputs of one direction's scan.
 
     delta, A and D are in at least float32, whatever autocast says.
     """

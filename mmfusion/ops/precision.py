@@ -1,4 +1,4 @@
-"""What autocast may and may not lower."""
+"""Rules for autocast: what it may and may not lower."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -15,7 +15,7 @@ def full_precision(x: Tensor) -> AbstractContextManager[object]:
 
 
 def autocast_dtype(x: Tensor) -> torch.dtype:
-    """What autocast makes of x where it lowers an operation; else the dtype of x."""
+    """Dtype that autocast gives x where it lowers an operation; else that of x."""
     kind = x.device.type
     if x.dtype == torch.float64 or not torch.amp.is_autocast_available(kind):
         return x.dtype

@@ -25,8 +25,7 @@ def selective_state_update(
 
     Args:
         state: (b, d, n). u: (b, d). delta: (b, d). A: (d, n).
-        B: (b, n) or (b, g, n); channel i reads group i // (d / g). C: as B.
-        D: (d,). z: (b, d). delta_bias: (d,).
+        B: (b, n). C: (b, n). D: (d,). z: (b, d). delta_bias: (d,).
         delta_softplus: whether delta (with its bias) passes through softplus.
 
     Returns:
@@ -42,16 +41,12 @@ def selective_state_update(
     if A.dim() != 2 or A.shape[1] == 0:
         raise InputError(f"A has shape {tuple(A.shape)}, expected (d, n), n >= 1")
     batch, channels = u.shape
-    B, C = (x.unsqueeze(1) if x.dim() == 2 else x for x in (B, C))
-    groups = B.shape[1] if B.dim() == 3 else 1
-    if groups == 0 or channels % groups:
-        raise InputError(f"B has {groups} groups, expected a divisor of d={channels}")
     shapes = dict(
         state=(batch, channels, A.shape[1]),
         delta=u.shape,
         A=(channels, A.shape[1]),
-        B=(batch, groups, A.shape[1]),
-        C=(batch, groups, A.shape[1]),
+        B=(batch, A.shape[1]),
+        C=(batch, A.shape[1]),
         D=(channels,),
         z=u.shape,
         delta_bias=(channels,),
@@ -74,8 +69,7 @@ def _step(state, u, delta, A, B, C, D, z, delta_bias, delta_softplus):
         delta = delta + delta_bias.to(dtype)
     if delta_softplus:
         delta = F.softplus(delta)
-    per_group = u.shape[1] // B.shape[1]
-    B, C = (value.repeat_interleave(per_group, dim=1) for value in (B, C))  # (b, d, n)
+    B, C = B.unsqueeze(1), C.unsqueeze(1)  # (b, 1, n)
     decay = torch.exp(delta.unsqueeze(-1) * A)  # (b, d, n)
     state = decay * state.to(dtype) + (delta * x).unsqueeze(-1) * B
     y = (state * C).sum(-1)  # (b, d)

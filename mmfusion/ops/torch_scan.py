@@ -4,7 +4,7 @@ Only the recurrence itself runs token by token, as an in-place ``addcmul``; expo
 and sums over the state are done for a whole chunk at once. Memory grows with the chunk,
 not with l x d x n: the backward keeps one state per chunk and recomputes the rest.
 
-Shapes: s scans done together (directions, groups), b batch, l tokens, d channels,
+Shapes: s scans done together (directions), b batch, l tokens, d channels,
 n state, k tokens of one chunk. Inside, d is the innermost dimension, so that sums over
 the state run over whole rows of channels.
 """
@@ -26,88 +26,37 @@ class TorchBackend(Backend):
 
     name = "torch"
 
-    def missing(self) -> None:
-        return None
-
-    def refuses(self, call: ScanCall) -> None:
-        return None
-
     def scan(self, call: ScanCall) -> tuple[Tensor, Tensor | None]:
-        """Each packed sequence by itself, both directions and all groups at once."""
-        u = call.directions[0].u
-        lengths = call.lengths or (u.shape[1],)
-        outputs, states, start = [], [], 0
-        for k, length in enumerate(lengths):
-            y, state = _scan_sequence(call, k, start, start + length)
-            outputs.append(y)
-            states.append(state)
-            start += length
-        y = torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0]  # (b, l, d)
+        """Both directions at once; see :class:`ScanCall`."""
+        parts, skips = [], []
+        for one, reverse in zip(call.directions, call.reverse, strict=True):
+            u, delta, B, C = (
+                x.to(one.A.dtype) for x in (one.u, one.delta, one.B, one.C)
+            )
+            if one.delta_bias is not None:
+                delta = delta + one.delta_bias
+            if call.delta_softplus:
+                delta = F.softplus(delta)
+            if one.D is not None:
+                skips.append(one.D * u)
+            if reverse:
+                u, delta, B, C = (x.flip(1) for x in (u, delta, B, C))
+            parts.append((u, delta, one.A, B, C))
+        u, delta, A, B, C = (torch.stack(x) for x in zip(*parts, strict=True))
+        state = call.initial_state
+        state = u.new_zeros(u.shape[1], *A.shape[1:]) if state is None else state
+        scanned, last = chunked_scan(  # (s, b, l, d), (s, b, d, n)
+            u, delta, A, B, C, state.expand(len(parts), *state.shape)
+        )
+        y, *others = (
+            one.flip(1) if reverse else one
+            for one, reverse in zip(scanned.unbind(0), call.reverse, strict=True)
+        )
+        y = sum([*others, *skips], start=y)  # (b, l, d)
         if call.z is not None:
             y = y * F.silu(call.z.to(y.dtype))
-        y = y.to(u.dtype)
-        if not call.return_last_state:
-            return y, None
-        return y, torch.stack(states, dim=1) if call.lengths else states[0]
-
-
-def _scan_sequence(
-    call: ScanCall, k: int, start: int, stop: int
-) -> tuple[Tensor, Tensor]:
-    """Sequence k, tokens start to stop: y (b, l, d) and the last state (b, d, n)."""
-    parts, skips = [], []
-    for one, reverse in zip(call.directions, call.reverse, strict=True):
-        u, delta, B, C = (
-            x[:, start:stop].to(one.A.dtype) for x in (one.u, one.delta, *one[3:5])
-        )
-        if one.delta_bias is not None:
-            delta = delta + _row(one.delta_bias, k)
-        if call.delta_softplus:
-            delta = F.softplus(delta)
-        if one.D is not None:
-            skips.append(_row(one.D, k) * u)
-        parts.append(_by_group(u, delta, one.A, B, C, reverse))
-    joined = list(parts[0])
-    if len(parts) > 1:
-        joined = [torch.cat(pair) for pair in zip(*parts, strict=True)]
-    state = _initial_state(call, joined, k)
-    u, delta, A, B, C = joined
-    y, last = chunked_scan(
-        u, delta, A, B, C, state
-    )  # (s, b, l, d / g), (s, b, d / g, n)
-    y, batch = y.unflatten(0, (len(parts), -1)), y.shape[1]
-    ordered = [
-        (one.flip(2) if reverse else one).permute(1, 2, 0, 3).flatten(2)
-        for one, reverse in zip(y.unbind(0), call.reverse, strict=True)
-    ]
-    total = sum([*ordered[1:], *skips], start=ordered[0])
-    return total, last.transpose(0, 1).reshape(batch, -1, last.shape[-1])
-
-
-def _by_group(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, reverse: bool
-) -> tuple[Tensor, ...]:
-    """One direction as chunked_scan takes it, g groups first, in the order scanned."""
-    if reverse:
-        u, delta, B, C = (x.flip(1) for x in (u, delta, B, C))
-    groups = B.shape[2]
-    u, delta = (x.unflatten(2, (groups, -1)).permute(2, 0, 1, 3) for x in (u, delta))
-    B, C = (x.permute(2, 0, 1, 3) for x in (B, C))
-    return u, delta, A.unflatten(0, (groups, -1)), B, C
-
-
-def _initial_state(call: ScanCall, parts: list[Tensor], k: int) -> Tensor:
-    """(s, b, d, n) before the first token of sequence k."""
-    u, _, A = parts[:3]
-    if call.initial_state is None:
-        return u.new_zeros(*u.shape[:2], *A.shape[1:])
-    state = call.initial_state[:, k] if call.lengths else call.initial_state
-    return state.unflatten(1, (len(u), -1)).transpose(0, 1)
-
-
-def _row(value: Tensor, k: int) -> Tensor:
-    """(d,), or row k of (k, d)."""
-    return value if value.dim() == 1 else value[k]
+        y = y.to(call.directions[0].u.dtype)
+        return y, last[0] if call.return_last_state else None
 
 
 def chunked_scan(

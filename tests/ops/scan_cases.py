@@ -7,7 +7,12 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from mmfusion.ops import ScanInputs, bidirectional_scan, selective_scan
+from mmfusion.ops import (
+    ScanInputs,
+    bidirectional_scan,
+    selective_scan,
+    selective_scan_with_state,
+)
 
 TOLERANCES = {  # forward and gradients, relative to the maximum of each tensor
     torch.float64: (1e-10, 1e-9),
@@ -25,7 +30,6 @@ class Case:
 
     Attributes:
         without: options that are off, of OPTIONS.
-        lengths: packed sequences. own_rows: D and delta_bias for each of them.
         delta: what the raw delta is drawn around, and its spread.
         dtype: of u, delta, B, C and z. views: make them strided views of wider tensors.
     """
@@ -34,11 +38,8 @@ class Case:
     batch: int = 2
     channels: int = 5
     states: int = 4
-    groups: int = 1
     direction: str = "forward"
     without: frozenset[str] = frozenset()
-    lengths: tuple[int, ...] | None = None
-    own_rows: bool = False
     delta: tuple[float, float] = (-3.0, 1.0)
     dtype: torch.dtype = torch.float32
     views: bool = False
@@ -55,25 +56,14 @@ class Case:
 def random_case(seed: int) -> Case:
     """Any sizes up to 70 tokens, 40 channels and 20 states, any options."""
     draw = random.Random(seed)
-    groups = draw.choice([1, 1, 1, 2, 3])
     length = draw.choice([draw.randint(1, 12), draw.randint(13, 70)])
-    lengths = None
-    if draw.random() < 0.3:
-        cuts = sorted(
-            draw.sample(range(1, length), min(length - 1, draw.randint(0, 3)))
-        )
-        ends = [*cuts, length]
-        lengths = tuple(b - a for a, b in zip([0, *cuts], ends, strict=True))
     return Case(
         length=length,
         batch=draw.randint(1, 3),
-        channels=groups * draw.randint(1, 40 // groups),
+        channels=draw.randint(1, 40),
         states=draw.choice([1, 2, 3, 4, 7, 8, 15, 16, 17, 20]),
-        groups=groups,
         direction=draw.choice(DIRECTIONS),
         without=frozenset(x for x in OPTIONS if draw.random() < 0.3),
-        lengths=lengths,
-        own_rows=lengths is not None and draw.random() < 0.5,
         delta=(draw.uniform(-6, 2), draw.uniform(0.1, 2)),
         views=draw.random() < 0.3,
     )
@@ -87,10 +77,7 @@ def make_inputs(case: Case, seed: int = 0) -> dict[str, Tensor]:
         return torch.randn(*shape, generator=generator)
 
     tokens = (case.batch, case.length, case.channels)
-    num_sequences = (len(case.lengths),) if case.lengths else ()
-    row = (*(num_sequences if case.own_rows else ()), case.channels)
-    state = (case.batch, *num_sequences, case.channels, case.states)
-    by_group = (case.groups,) if case.groups > 1 else ()
+    row, state = (case.channels,), (case.batch, case.channels, case.states)
     rates = torch.arange(1.0, case.states + 1).repeat(case.channels, 1)
     inputs = {}
     for suffix in ("", "_b") if case.both else ("",):
@@ -100,7 +87,7 @@ def make_inputs(case: Case, seed: int = 0) -> dict[str, Tensor]:
         inputs[f"u{suffix}"] = draw(*tokens)
         inputs[f"A{suffix}"] = -rates * (0.3 * draw(case.channels, case.states)).exp()
         for name in ("B", "C"):
-            inputs[name + suffix] = draw(*tokens[:2], *by_group, case.states)
+            inputs[name + suffix] = draw(*tokens[:2], case.states)
         if case.has("D"):
             inputs[f"D{suffix}"] = draw(*row)
         if case.has("delta_bias"):
@@ -159,22 +146,17 @@ def call(case: Case, inputs: dict[str, Tensor], backend: str) -> dict[str, Tenso
         z=inputs.get("z"),
         delta_softplus=case.has("softplus"),
         backend=backend,
-        lengths=case.lengths,
     )
     ahead = ScanInputs(**{k: inputs.get(k) for k in ScanInputs._fields})
     if case.both:
         back = ScanInputs(**{k: inputs.get(f"{k}_b") for k in ScanInputs._fields})
         return {"y": bidirectional_scan(ahead, back, **options)}
-    y = selective_scan(
-        **ahead._asdict(),
-        **options,
-        reverse=case.direction == "reverse",
-        initial_state=inputs.get("initial_state"),
-        return_last_state=case.has("last_state"),
-    )
-    return (
-        dict(zip(("y", "last"), y, strict=True)) if isinstance(y, tuple) else {"y": y}
-    )
+    options["reverse"] = case.direction == "reverse"
+    if not (case.has("initial_state") or case.has("last_state")):
+        return {"y": selective_scan(**ahead._asdict(), **options)}
+    state = inputs.get("initial_state")
+    y, last = selective_scan_with_state(ahead, state, **options)
+    return {"y": y, "last": last} if case.has("last_state") else {"y": y}
 
 
 @lru_cache(maxsize=256)

@@ -15,30 +15,24 @@ def test_by_hand(backend):
     assert y.flatten().tolist() == [1.5, 12.5, 23.5]
     y = causal_conv1d(x, weight, reverse=True, backend=backend)
     assert y.flatten().tolist() == [21.0, 32.0, 3.0]
-    y = causal_conv1d(x, weight, lengths=(1, 2), backend=backend)
-    assert y.flatten().tolist() == [1.0, 2.0, 23.0]
 
 
-def by_definition(x, weight, bias, silu, reverse, lengths):
+def by_definition(x, weight, bias, silu, reverse):
     """y_t = sum_i weight_i x_{t - w + 1 + i} by shifted products, (b, l, d)."""
-    outputs, width = [], weight.shape[1]
-    for part in x.split(lengths or x.shape[1], dim=1):
-        part = part.flip(1) if reverse else part
-        y = torch.zeros_like(part) if bias is None else bias.expand_as(part)
-        for back in range(min(width, part.shape[1])):
-            shifted = part[:, : part.shape[1] - back] * weight[:, width - 1 - back]
-            y = y + torch.nn.functional.pad(shifted, (0, 0, back, 0))
-        outputs.append(y.flip(1) if reverse else y)
-    y = torch.cat(outputs, dim=1)
+    x = x.flip(1) if reverse else x
+    y, width = torch.zeros_like(x) + bias, weight.shape[1]
+    for back in range(min(width, x.shape[1])):
+        shifted = x[:, : x.shape[1] - back] * weight[:, width - 1 - back]
+        y = y + torch.nn.functional.pad(shifted, (0, 0, back, 0))
+    y = y.flip(1) if reverse else y
     return y * y.sigmoid() if silu else y
 
 
 @every_backend
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
-@pytest.mark.parametrize("lengths", [None, (1, 2, 30)], ids=["one", "packed"])
 @pytest.mark.parametrize("width", [1, 2, 4, 7])
-def test_equals_its_definition(backend, width, lengths, reverse, dtype):
+def test_equals_its_definition(backend, width, reverse, dtype):
     generator = torch.Generator().manual_seed(width)
     wide = torch.randn(2, 33, 22, generator=generator).to(dtype)
     x = wide.chunk(2, dim=-1)[1]  # (2, 33, 11), a view as of in_proj's output
@@ -49,9 +43,9 @@ def test_equals_its_definition(backend, width, lengths, reverse, dtype):
         leaves = [v.double() if raised else v for v in (x, weight, bias)]
         leaves = [v.detach().requires_grad_() for v in leaves]
         if raised:
-            y = by_definition(*leaves, True, reverse, lengths)
+            y = by_definition(*leaves, True, reverse)
         else:
-            options = dict(reverse=reverse, backend=backend, lengths=lengths)
+            options = dict(reverse=reverse, backend=backend)
             y = causal_conv1d(*leaves, "silu", **options)
             assert y.dtype == dtype
         results.append((y, *torch.autograd.grad(y, leaves, cotangent.to(y.dtype))))
@@ -89,7 +83,6 @@ def test_autocast_gives_its_dtype():
         (dict(weight=torch.zeros(4, 4).double()), "every tensor is float64 or none"),
         (dict(x=torch.zeros(1, 3, 4, dtype=torch.int32)), "x has dtype torch.int32"),
         (dict(activation="relu"), "activation is 'relu'"),
-        (dict(lengths=(1, 1)), "sum to 2, expected the number of tokens 3"),
         (dict(backend="cuda"), "expected 'auto' or one of"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",

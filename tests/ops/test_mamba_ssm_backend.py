@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from mmfusion.ops import mamba_ssm_backend
-from mmfusion.ops.backends import ScanCall, ScanInputs
+from mmfusion.ops.backends import ConvCall, ScanCall, ScanInputs
 from mmfusion.ops.reference import BACKEND as REFERENCE
 from tests.tolerances import FORWARD, GRADIENT
 
@@ -103,24 +103,18 @@ CASES = {
     "one": dict(),
     "reverse": dict(reverse=(True,)),
     "plain": dict(plain=True, reverse=(True,)),
-    "groups": dict(groups=2),
+    "two directions, plain": dict(plain=True, reverse=(False, True)),
     "two directions": dict(reverse=(False, True)),
-    "two directions, groups": dict(reverse=(False, True), groups=2),
-    "packed": dict(lengths=(4, 2, 5)),
-    "packed reverse, own rows": dict(lengths=(5, 6), reverse=(True,), own_rows=True),
-    "packed, two directions": dict(lengths=(1, 10), reverse=(False, True)),
     "bfloat16": dict(dtype=torch.bfloat16, reverse=(False, True)),
     "mixed": dict(dtype=torch.bfloat16, delta_dtype=torch.float32),
 }
 
 
 def make_call(
-    reverse=(False,), lengths=None, groups=1, plain=False, own_rows=False,
-    dtype=torch.float32, delta_dtype=None, last=False,
+    reverse=(False,), plain=False, dtype=torch.float32, delta_dtype=None, last=False,
 ):  # fmt: skip
-    generator = torch.Generator().manual_seed(len(reverse) + groups)
+    generator = torch.Generator().manual_seed(len(reverse))
     batch, length, channels, states = 2, 11, 4, 3
-    rows = (len(lengths), channels) if own_rows else (channels,)
 
     def draw(*shape, dtype=torch.float32):
         x = torch.randn(*shape, generator=generator).to(dtype)
@@ -131,17 +125,15 @@ def make_call(
             u=draw(batch, length, channels, dtype=dtype),
             delta=draw(batch, length, channels, dtype=delta_dtype or dtype),
             A=(-torch.rand(channels, states, generator=generator)).requires_grad_(),
-            B=draw(batch, length, groups, states, dtype=dtype),
-            C=draw(batch, length, groups, states, dtype=dtype),
-            D=None if plain else draw(*rows),
-            delta_bias=None if plain else draw(*rows),
+            B=draw(batch, length, states, dtype=dtype),
+            C=draw(batch, length, states, dtype=dtype),
+            D=None if plain else draw(channels),
+            delta_bias=None if plain else draw(channels),
         )
         for _ in reverse
     )
     z = None if plain else draw(batch, length, channels, dtype=dtype)
-    return ScanCall(
-        directions, reverse, z, not plain, return_last_state=last, lengths=lengths
-    )
+    return ScanCall(directions, reverse, z, not plain, return_last_state=last)
 
 
 def in_float64(call):
@@ -178,11 +170,10 @@ def test_like_the_reference(name, packages):
         torch.testing.assert_close(ours.double() / scale, theirs / scale, **tolerance)
 
 
-@pytest.mark.parametrize("lengths", [None, (4, 7), (1, 8, 2)], ids=str)
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
-def test_last_state(lengths, reverse, packages):
+def test_last_state(reverse, packages):
     packages()
-    call = make_call((reverse,), lengths, last=True)
+    call = make_call((reverse,), last=True)
     with torch.no_grad():
         assert BACKEND.refuses(call) is None
         _, last = BACKEND.scan(call)
@@ -191,48 +182,36 @@ def test_last_state(lengths, reverse, packages):
     torch.testing.assert_close(last.double(), expected, **FORWARD[torch.float32])
 
 
-@pytest.mark.parametrize(
-    "case, shapes",
-    [
-        ("two directions", [(2, 8, 11)]),
-        ("packed reverse, own rows", [(2, 8, 6)]),  # both padded to 6 tokens
-        ("packed, two directions", [(2, 8, 10), (2, 8, 1)]),  # 1 is too short to pad
-    ],
-)
-def test_what_is_stacked_into_one_call(case, shapes, packages):
+def test_two_directions_are_stacked_into_one_call(packages):
     packages()
-    BACKEND.scan(make_call(**CASES[case]))
+    BACKEND.scan(make_call(**CASES["two directions"]))
     seen = sys.modules["mamba_ssm.ops.selective_scan_interface"].SHAPES
-    assert seen == shapes
+    assert seen == [(2, 8, 11)]
 
 
 @pytest.mark.parametrize("channels", [5, 8])
-@pytest.mark.parametrize("lengths", [None, (3, 1, 6)], ids=["one", "packed"])
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
-def test_convolution(channels, lengths, reverse, packages):
+def test_convolution(channels, reverse, packages):
     packages()
-    x, weight = (
-        torch.randn(2, 10, 2 * channels)[..., channels:],
-        torch.randn(channels, 4),
-    )
-    bias = torch.randn(channels)
-    y = BACKEND.conv(x, weight, bias, True, reverse, lengths)
-    parts = []
-    for part in x.split(lengths or (10,), 1):
-        part = part.flip(1) if reverse else part
-        padded = torch.nn.functional.pad(part, (0, 0, 3, 0))
-        total = sum(padded[:, j : j + part.shape[1]] * weight[:, j] for j in range(4))
-        total = torch.nn.functional.silu(total + bias)
-        parts.append(total.flip(1) if reverse else total)
-    torch.testing.assert_close(y, torch.cat(parts, 1), **FORWARD[torch.float32])
+    x = torch.randn(2, 10, 2 * channels)[..., channels:]
+    weight, bias = torch.randn(channels, 4), torch.randn(channels)
+    call = ConvCall(x, weight, bias, True, reverse)
+    assert BACKEND.refuses(call) is None
+    turned = x.flip(1) if reverse else x
+    padded = torch.nn.functional.pad(turned, (0, 0, 3, 0))
+    total = sum(padded[:, j : j + 10] * weight[:, j] for j in range(4))
+    total = torch.nn.functional.silu(total + bias)
+    total = total.flip(1) if reverse else total
+    torch.testing.assert_close(BACKEND.conv(call), total, **FORWARD[torch.float32])
 
 
 def test_convolution_leaves_the_rest_to_pytorch(packages):
     packages(conv="raise ImportError('libcudart.so is not there')\n")
     x, weight = torch.zeros(1, 4, 8), torch.zeros(8, 4)
-    assert BACKEND.conv(x, weight, None, False, False, None) is NotImplemented
-    wide = torch.zeros(8, 5)
-    assert BACKEND.conv(x, wide, None, False, False, None) is NotImplemented
+    call = ConvCall(x, weight, None, False, False)
+    assert "causal-conv1d is not available" in BACKEND.refuses(call)
+    wide = ConvCall(x, torch.zeros(8, 5), None, False, False)
+    assert "5 taps" in BACKEND.refuses(wide)
 
 
 MISSING = {

@@ -5,7 +5,12 @@ import dataclasses
 import pytest
 import torch
 
-from mmfusion.ops import available_backends, bidirectional_scan, selective_scan
+from mmfusion.ops import (
+    available_backends,
+    bidirectional_scan,
+    selective_scan,
+    selective_scan_with_state,
+)
 from mmfusion.ops.backends import ScanInputs
 from tests.ops.scan_cases import (
     DIRECTIONS,
@@ -46,17 +51,14 @@ def test_lengths(backend, length, direction):
 def test_without_an_option(backend, without, direction):
     names = frozenset(OPTIONS if without == "all" else (without,))
     assert_right(Case(without=names, direction=direction), backend)
-    packed = Case(without=names, direction=direction, lengths=(7, 13), own_rows=True)
-    assert_right(packed, backend)
 
 
 @every_backend
-@pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("states", [1, 8, 16, 64])
-def test_sizes(backend, states, batch, groups):
+def test_sizes(backend, states, batch):
     for channels, direction in ((1, "forward"), (17, "reverse"), (17, "both")):
-        case = Case(37, batch, groups * channels, states, groups, direction)
+        case = Case(37, batch, channels, states, direction)
         assert_right(case, backend)
 
 
@@ -99,28 +101,12 @@ def test_random_calls(backend, first):
 
 
 @every_backend
-@every_direction
-def test_packed_equals_separate(backend, direction):
-    case = Case(30, 2, 7, 4, direction=direction, lengths=(1, 20, 9))
-    inputs = make_inputs(case)
-    inputs.pop("initial_state", None)
-    packed = scan(inputs, direction, backend, case.lengths)
-    parts, start = [], 0
-    for length in case.lengths:
-        cut = slice(start, start + length)
-        part = {k: x[:, cut] if is_over_tokens(k) else x for k, x in inputs.items()}
-        parts.append(scan(part, direction, backend, None))
-        start += length
-    torch.testing.assert_close(packed, torch.cat(parts, 1), rtol=1e-6, atol=1e-6)
-
-
-@every_backend
 def test_bidirectional_equals_two_scans(backend):
-    inputs = make_inputs(Case(50, 2, 6, 4, groups=2, direction="both"))
-    both = scan(inputs, "both", backend, None)
-    ahead = scan(inputs, "forward", backend, None)
+    inputs = make_inputs(Case(50, 2, 6, 4, direction="both"))
+    both = scan(inputs, "both", backend)
+    ahead = scan(inputs, "forward", backend)
     second = {k.removesuffix("_b"): x for k, x in inputs.items() if k.endswith("_b")}
-    back = scan(second | {"z": inputs["z"]}, "reverse", backend, None)
+    back = scan(second | {"z": inputs["z"]}, "reverse", backend)
     torch.testing.assert_close(both, ahead + back, rtol=1e-5, atol=1e-5)
 
 
@@ -142,34 +128,31 @@ def test_only_some_inputs_need_a_gradient(backend):
         given = inputs | {name: leaf}
         given.pop("v")
         w = given.pop("w")
-        y = selective_scan(**given, delta_softplus=True, backend=backend)
+        y, _ = with_state(given, backend=backend)
         (grad,) = torch.autograd.grad((y * w).sum(), leaf)
         assert grad.isfinite().all() and grad.shape == expected[f"d{name}"].shape
 
 
 @pytest.mark.parametrize("backend", ["torch", "reference"])
-@pytest.mark.parametrize("lengths", [None, (4, 5)], ids=["one", "packed"])
-def test_gradcheck(backend, lengths):
-    case = Case(9, 1, 4, 2, groups=2, lengths=lengths)
-    inputs = make_inputs(case)
+def test_gradcheck(backend):
+    inputs = make_inputs(Case(9, 1, 4, 2))
     names = [name for name in inputs if name not in ("w", "v")]
-    options = dict(delta_softplus=True, return_last_state=True, lengths=lengths)
 
     def forward(*values):
         named = dict(zip(names, values, strict=True))
-        return selective_scan(**named, **options, reverse=True, backend=backend)
+        return with_state(named, reverse=True, backend=backend)
 
     leaves = tuple(inputs[name].double().requires_grad_() for name in names)
     assert torch.autograd.gradcheck(forward, leaves)
 
 
 def test_second_gradients_of_the_reference():
-    inputs = make_inputs(Case(3, 1, 2, 1, lengths=(1, 2)))
+    inputs = make_inputs(Case(3, 1, 2, 1))
     names = [name for name in inputs if name not in ("w", "v")]
-    options = dict(delta_softplus=True, lengths=(1, 2), backend="reference")
 
     def forward(*values):
-        return selective_scan(**dict(zip(names, values, strict=True)), **options)
+        named = dict(zip(names, values, strict=True))
+        return with_state(named, backend="reference")
 
     leaves = tuple(inputs[name].double().requires_grad_() for name in names)
     assert torch.autograd.gradgradcheck(forward, leaves)
@@ -179,7 +162,7 @@ def test_second_gradients_of_the_reference():
 def test_second_gradients_are_refused(backend):
     inputs = {k: x.requires_grad_() for k, x in make_inputs(Case(40)).items()}
     del inputs["w"], inputs["v"]
-    y = selective_scan(**inputs, delta_softplus=True, backend=backend)
+    y, _ = with_state(inputs, backend=backend)
     for name in ("u", "A", "initial_state"):
         (gradient,) = torch.autograd.grad(y.sum(), inputs[name], create_graph=True)
         loss = y.sum() + gradient.square().sum()  # B is reached without it, too
@@ -200,14 +183,18 @@ def test_infinite_delta_and_huge_A_are_nan_only_where_the_reference_is(backend, 
             assert not (result.isnan() & truth[key].isfinite()).any(), (name, key)
 
 
-def is_over_tokens(name):
-    return name.removesuffix("_b") in ("u", "delta", "B", "C", "z")
+def with_state(inputs, **options):
+    """y and the last state of inputs by name; softplus on."""
+    inputs = dict(inputs)
+    state, z = inputs.pop("initial_state"), inputs.pop("z")
+    options |= dict(delta_softplus=True, z=z)
+    return selective_scan_with_state(ScanInputs(**inputs), state, **options)
 
 
-def scan(inputs, direction, backend, lengths):
+def scan(inputs, direction, backend):
     """y of inputs by name; softplus on."""
     ahead = ScanInputs(*(inputs.get(name) for name in ScanInputs._fields))
-    options = dict(delta_softplus=True, backend=backend, lengths=lengths)
+    options = dict(delta_softplus=True, backend=backend)
     if direction == "both":
         back = ScanInputs(*(inputs.get(f"{name}_b") for name in ScanInputs._fields))
         return bidirectional_scan(ahead, back, inputs["z"], **options)

@@ -8,6 +8,7 @@ from mmfusion.ops import (
     bidirectional_scan,
     scan_backend,
     selective_scan,
+    selective_scan_with_state,
     selective_state_update,
 )
 from mmfusion.ops import backends as registry
@@ -18,10 +19,17 @@ from tests.tolerances import FORWARD
 OVER_TOKENS = ("u", "delta", "B", "C", "z")
 
 
-def inputs_of(length=5, groups=1, **options):
+def inputs_of(length=5, **options):
     """Inputs of :func:`selective_scan` by name, (2, length, 6) with 4 states."""
-    inputs = make_inputs(Case(length, 2, 6, 4, groups, **options))
-    return {name: x for name, x in inputs.items() if name not in ("w", "v")}
+    inputs = make_inputs(Case(length, 2, 6, 4, **options))
+    return {k: x for k, x in inputs.items() if k not in ("w", "v", "initial_state")}
+
+
+def with_state(inputs, state=None):
+    """y and the last state of inputs by name; softplus on."""
+    inputs = dict(inputs)
+    z = inputs.pop("z")
+    return selective_scan_with_state(ScanInputs(**inputs), state, z, True)
 
 
 def test_first_steps_by_hand():
@@ -47,22 +55,20 @@ def test_reverse_is_a_flipped_scan():
 
 def test_state_carries_over():
     inputs = inputs_of(30)
-    whole, last = selective_scan(**inputs, delta_softplus=True, return_last_state=True)
-    parts, state = [], inputs["initial_state"]
+    state, parts = torch.randn(2, 6, 4), []
+    whole, last = with_state(inputs, state)
     for cut in (slice(0, 11), slice(11, 30)):
         piece = {k: v[:, cut] if k in OVER_TOKENS else v for k, v in inputs.items()}
-        piece["initial_state"] = state
-        y, state = selective_scan(**piece, delta_softplus=True, return_last_state=True)
+        y, state = with_state(piece, state)
         parts.append(y)
     torch.testing.assert_close(torch.cat(parts, 1), whole, **FORWARD[torch.float32])
     torch.testing.assert_close(state, last, **FORWARD[torch.float32])
 
 
-@pytest.mark.parametrize("groups", [1, 2])
-def test_steps_equal_the_whole_scan(groups):
-    inputs = inputs_of(40, groups)
-    whole, last = selective_scan(**inputs, delta_softplus=True, return_last_state=True)
-    state, outputs = inputs.pop("initial_state"), []
+def test_steps_equal_the_whole_scan():
+    inputs = inputs_of(40)
+    state, outputs = torch.randn(2, 6, 4), []
+    whole, last = with_state(inputs, state)
     for t in range(40):
         token = {k: v[:, t] if k in OVER_TOKENS else v for k, v in inputs.items()}
         y, state = selective_state_update(state, **token, delta_softplus=True)
@@ -88,9 +94,9 @@ def test_forward_mode_is_right_or_refused(backend):
 
 def test_autocast_does_not_reach_the_scan():
     inputs = inputs_of(40, dtype=torch.bfloat16)
-    expected, _ = selective_scan(**inputs, delta_softplus=True, return_last_state=True)
+    expected, _ = with_state(inputs)
     with torch.autocast("cpu", torch.bfloat16):
-        y, state = selective_scan(**inputs, delta_softplus=True, return_last_state=True)
+        y, state = with_state(inputs)
     assert y.dtype == torch.bfloat16 and state.dtype == torch.float32
     assert torch.equal(y, expected)
 
@@ -104,19 +110,10 @@ def test_autocast_does_not_reach_the_scan():
         (dict(A=torch.zeros(5, 4)), "A has shape"),
         (dict(B=torch.zeros(2, 5, 3)), "B has shape"),
         (dict(C=torch.zeros(2, 5, 2, 4)), "C has shape"),
-        (dict(B=torch.zeros(2, 5, 4, 4), C=torch.zeros(2, 5, 4, 4)), "divisor of d=6"),
         (dict(D=torch.zeros(7)), "D has shape"),
         (dict(D=torch.zeros(1, 6)), "D has shape"),
-        (dict(delta_bias=torch.zeros(3, 6), lengths=(2, 3)), "delta_bias has shape"),
+        (dict(delta_bias=torch.zeros(3, 6)), "delta_bias has shape"),
         (dict(z=torch.zeros(1, 5, 6)), "z has shape"),
-        (dict(initial_state=torch.zeros(2, 6, 3)), "initial_state has shape"),
-        (dict(lengths=(2, 3)), r"initial_state has shape .* expected \(2, 2, 6, 4\)"),
-        (dict(lengths=(2, 2)), "sum to 4, expected the number of tokens 5"),
-        (dict(lengths=(5, 0)), "1 or more"),
-        (dict(lengths=(2.5, 2.5)), "expected integers"),
-        (dict(lengths=torch.tensor([2, 3])), "sequence of int"),
-        (dict(lengths=()), "1 or more"),
-        (dict(lengths=5), "expected integers"),
         (dict(B=None), "B is a NoneType, expected a tensor"),
         (dict(u=[[0.0]]), "u is a list, expected a tensor"),
         (dict(D=[0.0] * 6), "D is a list, expected a tensor"),
@@ -132,6 +129,19 @@ def test_autocast_does_not_reach_the_scan():
 def test_wrong_inputs_raise(change, message):
     with pytest.raises(ValueError, match=message):
         selective_scan(**{**inputs_of(), **change})
+
+
+def test_wrong_states_raise():
+    inputs = inputs_of()
+    for state, message in (
+        (torch.zeros(2, 6, 3), r"initial_state has shape .* expected \(2, 6, 4\)"),
+        (torch.zeros(2, 6, 4).double(), "every tensor is float64 or none"),
+        ([0.0], "initial_state is a list, expected a tensor"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            with_state(inputs, state)
+    with pytest.raises(ValueError, match="inputs is a Tensor, expected a ScanInputs"):
+        selective_scan_with_state(inputs["u"])
 
 
 def test_wrong_directions_raise():

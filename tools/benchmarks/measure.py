@@ -178,12 +178,13 @@ def in_fresh_process(script: str, *arguments: str) -> Any:
 
 
 def machine() -> dict[str, Any]:
-    """Facts about it, and about the software, that a reader must know."""
-    name = platform.processor() or platform.machine()
-    for line in _lines("/proc/cpuinfo"):
-        if line.startswith("model name"):
-            name = line.partition(":")[2].strip()
-            break
+    """Facts of the machine and the software that a reader must know."""
+    found = (
+        line.partition(":")[2].strip()
+        for line in _lines("/proc/cpuinfo")
+        if line.startswith("model name")
+    )
+    name = next(found, platform.processor() or platform.machine())
     facts = dict(
         cpu=name,
         cores=os.cpu_count(),
@@ -214,7 +215,7 @@ def _lines(path: str) -> list[str]:
 
 
 def floor_rates(isa: str, threads: int) -> dict[str, float] | None:
-    """Measurements of ``floor.cpp`` here, in 1e9 a second; None without a compiler.
+    """Rates that ``floor.cpp`` measures here, in 1e9 a second; None without a compiler.
 
     Args:
         isa: a name of ``mmfusion.ops.cpu.build.supported_isas()``.

@@ -189,7 +189,8 @@ def floor_of(
     """
     backbone = model.backbone
     tokens = args.batch * (backbone.pos_embed.shape[1] - 1) * args.frames + args.batch
-    macs = sum(x.weight.numel() for x in backbone.layers.modules() if _is_product(x))
+    products = [x for x in backbone.layers.modules() if isinstance(x, nn.Linear)]
+    macs = sum(x.weight.numel() for x in products)
     patches = backbone.patch_embed.proj.weight.numel() * tokens
     mixer = backbone.layers[0].mixer
     point = dict(
@@ -212,16 +213,12 @@ def floor_of(
         if passes == 3:  # AdamW reads and writes: p, g, m, v; p, m, v
             parameters = sum(p.numel() for p in model.parameters())
             moved += 7 * 4 * parameters / rates["copy_512mb_gb"] * 1e-9
-        products = passes * (macs * tokens + patches) / matmul
-        floor[f"{mode}: products"] = products
+        product = passes * (macs * tokens + patches) / matmul
+        floor[f"{mode}: products"] = product
         floor[f"{mode}: scans"] = 2 * depth * scan
         floor[f"{mode}: bytes"] = moved
-        floor[mode] = products + 2 * depth * scan + moved
+        floor[mode] = product + 2 * depth * scan + moved
     return floor
-
-
-def _is_product(module: nn.Module) -> bool:
-    return isinstance(module, nn.Linear)
 
 
 # ---- the runs
@@ -236,12 +233,13 @@ def measure_all(args: argparse.Namespace, console: Console) -> None:
     off = right_roads(work, args.roads)
     said = ", ".join(f"{road} {error:.1e}" for road, error in off.items())
     console.print(f"logits against torch's: {said}")
-    tuned = " tuned" if args.tune else ""
+    names = ("arch", "frames", "size", "batch", "tune")
+    shape = {name: vars(args)[name] for name in names}
     with Progress(console=console, transient=True) as progress:
         for mode in args.modes:
-            key = f"{args.arch} {args.frames}x{args.size} b{args.batch} {mode}{tuned}"
+            key = key_of(args, mode)
             point = results["points"].setdefault(
-                key, dict(vars_of(args), mode=mode, timed={}, peaks={}, off=off)
+                key, dict(shape, mode=mode, timed={}, peaks={}, off=off)
             )
             missing = [road for road in off if road not in point["timed"]]
             task = progress.add_task(key, total=len(missing) * (1 + args.rounds))
@@ -279,18 +277,17 @@ def floors(
     }
 
 
-def vars_of(args: argparse.Namespace) -> dict[str, Any]:
-    names = ("arch", "frames", "size", "batch", "tune")
-    return {name: getattr(args, name) for name in names}
+def key_of(args: argparse.Namespace, mode: str) -> str:
+    """Name of a point in the results."""
+    tuned = " tuned" if args.tune else ""
+    return f"{args.arch} {args.frames}x{args.size} b{args.batch} {mode}{tuned}"
 
 
 def add_peaks(
     args: argparse.Namespace, results: dict[str, Any], progress: Progress, roads_: list
 ) -> None:
-    tuned = " tuned" if args.tune else ""
     for mode in args.modes:
-        key = f"{args.arch} {args.frames}x{args.size} b{args.batch} {mode}{tuned}"
-        peaks = results["points"][key]["peaks"]
+        peaks = results["points"][key_of(args, mode)]["peaks"]
         for road in progress.track(roads_, description=f"memory, {mode}"):
             if road not in peaks:
                 peaks[road] = in_fresh_process(

@@ -7,8 +7,8 @@ as it likes them, so no road pays for a transposition.
 
 import importlib.util
 import math
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -92,7 +92,7 @@ def make_inputs(
 
 
 def roads(device: str) -> tuple[list[Road], dict[str, str]]:
-    """Rivals that can run here, and why the rest cannot."""
+    """Roads that can run here, and the reasons why the rest cannot."""
     absent: dict[str, str] = {}
     found = []
     ours = ("triton", "torch") if device == "cuda" else ("cpu", "torch", "reference")
@@ -110,7 +110,11 @@ def roads(device: str) -> tuple[list[Road], dict[str, str]]:
             run = partial(_ours, "cpu")
             found.insert(1, Road("cpu, avx2", run, ours=True, around=avx2))
     if device == "cuda":
-        _add_cuda_roads(found, absent)
+        reason = missing_reason("mamba_ssm")
+        if reason is None:
+            found.append(Road("mamba-ssm's kernel", _mamba_ssm_kernel, "bdl"))
+        else:
+            absent["mamba-ssm's kernel"] = reason
     found.append(Road("mamba-ssm's formula", mamba_ssm_formula, "bdl"))
     if importlib.util.find_spec("transformers"):
         found.append(Road("Hugging Face", _hugging_face, "bdl"))
@@ -172,24 +176,10 @@ def _pscan(x: Inputs) -> Tensor:
     return y * F.silu(x["z"])
 
 
-def _add_cuda_roads(found: list[Road], absent: dict[str, str]) -> None:
-    reason = missing_reason("mamba_ssm")
-    if reason is not None:
-        absent["mamba-ssm's kernel"] = reason
-        return
-    found.append(Road("mamba-ssm's kernel", _mamba_ssm_kernel, "bdl"))
-
-
 def _mamba_ssm_kernel(inputs: Inputs) -> Tensor:
     from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
 
     return selective_scan_fn(**inputs, delta_softplus=True)
-
-
-@contextmanager
-def gradients(on: bool) -> Iterator[None]:
-    with torch.enable_grad() if on else torch.no_grad():
-        yield
 
 
 def forward(road: Road, leaves: Inputs) -> Tensor:
@@ -232,7 +222,7 @@ def truth_of(inputs: Inputs, *, backward: bool) -> dict[str, Tensor]:
     leaves = {
         k: x.double().detach().requires_grad_(backward) for k, x in inputs.items()
     }
-    with gradients(backward):
+    with torch.set_grad_enabled(backward):
         y = _ours("reference" if backward else "torch", leaves)
     found = {"y": y.detach()}
     if backward:

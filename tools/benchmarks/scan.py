@@ -55,15 +55,9 @@ from mmfusion.ops import ScanInputs, bidirectional_scan, causal_conv1d, selectiv
 from mmfusion.ops.backends import missing_reason
 from mmfusion.ops.cpu import library
 
-PARTS = ("scan", "bidirectional", "packed", "conv", "mixer", "memory")
 LENGTHS = (64, 256, 1024, 1569, 4096, 16384)
 MODES = ("forward", "forward + backward")
-TEXT_TOKENS = 40  # of the short stream in the packed part
-TOLERANCES = (
-    1e-5,
-    1e-4,
-)  # y and gradients against float64, ours; rivals have ten times
-Save = Callable[[], None]
+TOLERANCES = (1e-5, 1e-4)  # y and gradients against float64; rivals have ten times
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -71,7 +65,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--parts", nargs="+", choices=PARTS, default=PARTS)
+    add("--parts", nargs="+", choices=PARTS, default=[*PARTS])
     add("--lengths", nargs="+", type=int, default=LENGTHS, help="tokens")
     add("--batch", type=int, default=1)
     add("--channels", type=int, default=384, help="384 is VideoMamba-Tiny's")
@@ -100,17 +94,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         args.channels, args.states = 24, 4
         args.rounds, args.wait = 2, 0.0
         args.out = args.out.with_stem(f"{args.out.stem}_quick")
-    for name in (
-        "batch",
-        "channels",
-        "states",
-        "rounds",
-        *(["threads"] * bool(args.threads)),
-    ):
-        if getattr(args, name) < 1:
-            parser.error(f"--{name} is {getattr(args, name)}, expected 1 or more")
-    if min(args.lengths) < 1:
-        parser.error(f"--lengths has {min(args.lengths)}, expected 1 or more")
+    for name in ("batch", "channels", "states", "rounds", "lengths"):
+        value = vars(args)[name]
+        if min(value if name == "lengths" else [value]) < 1:
+            parser.error(f"--{name} is {value}, expected 1 or more")
     if args.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: PyTorch finds no CUDA device here")
     return args
@@ -164,7 +151,7 @@ class Bench:
         self.save()
 
     def slow(self, part: str, length: int, mode: str, name: str) -> bool:
-        """True if a road would take too long, going by the next shorter length."""
+        """Tell by the next shorter length whether a road would take too long."""
         shorter = [
             point
             for point in self.results["points"].values()
@@ -235,9 +222,6 @@ def bidirectional(bench: Bench, found: Sequence[Road]) -> None:
         time_calls(bench, "bidirectional", length, calls)
 
 
-_FIELDS = ("u", "delta", "A", "B", "C", "D", "delta_bias")  # the order of make_inputs
-
-
 def _both(backend: str, *tensors: Tensor) -> Tensor:
     one, two, z = ScanInputs(*tensors[:7]), ScanInputs(*tensors[7:14]), tensors[14]
     return bidirectional_scan(one, two, z, True, backend)
@@ -246,61 +230,16 @@ def _both(backend: str, *tensors: Tensor) -> Tensor:
 def _flips(backend: str, *tensors: Tensor) -> Tensor:
     one, two, z = ScanInputs(*tensors[:7]), ScanInputs(*tensors[7:14]), tensors[14]
     y = _one(backend, one, z)
-    turned = {name: getattr(two, name).flip(1) for name in ("u", "delta", "B", "C")}
-    return y + _one(backend, two._replace(**turned), z.flip(1)).flip(1)
+    u, delta, A, B, C, D, delta_bias = two
+    turned = (u.flip(1), delta.flip(1), A, B.flip(1), C.flip(1), D, delta_bias)
+    return y + _one(backend, ScanInputs(*turned), z.flip(1)).flip(1)
 
 
-def _one(backend: str, x: ScanInputs, z: Tensor, lengths=None) -> Tensor:
+def _one(backend: str, x: ScanInputs, z: Tensor) -> Tensor:
+    u, delta, A, B, C, D, delta_bias = x
     return selective_scan(
-        x.u,
-        x.delta,
-        x.A,
-        x.B,
-        x.C,
-        x.D,
-        z,
-        x.delta_bias,
-        True,
-        backend=backend,
-        lengths=lengths,
+        u, delta, A, B, C, D, z, delta_bias, delta_softplus=True, backend=backend
     )
-
-
-def packed(bench: Bench, found: Sequence[Road]) -> None:
-    """Streams of different length in one call against a call for each."""
-    names = [road.name for road in found if road.name in ("cpu", "torch", "triton")]
-    for length in bench.args.lengths:
-        for label, lengths in (
-            ("video and text", (length, TEXT_TOKENS)),
-            ("four alike", (length,) * 4),
-        ):
-            inputs = _inputs(bench.args, sum(lengths))
-            z = inputs.pop("z")
-            tensors = [*inputs.values(), z]
-            calls = {}
-            for name in names:
-                calls[f"{name}, one call"] = (partial(_packed, name, lengths), tensors)
-                calls[f"{name}, separate calls"] = (
-                    partial(_separate, name, lengths),
-                    tensors,
-                )
-            time_calls(bench, f"packed, {label}", length, calls)
-
-
-def _packed(backend: str, lengths: tuple[int, ...], *tensors: Tensor) -> Tensor:
-    return _one(backend, ScanInputs(*tensors[:7]), tensors[7], lengths)
-
-
-def _separate(backend: str, lengths: tuple[int, ...], *tensors: Tensor) -> Tensor:
-    x, z = ScanInputs(*tensors[:7]), tensors[7]
-    parts = zip(
-        *(t.split(lengths, 1) for t in (x.u, x.delta, x.B, x.C, z)), strict=True
-    )
-    outputs = [
-        _one(backend, x._replace(u=u, delta=delta, B=B, C=C), gate)
-        for u, delta, B, C, gate in parts
-    ]
-    return torch.cat(outputs, dim=1)
 
 
 def conv(bench: Bench, found: Sequence[Road]) -> None:
@@ -379,7 +318,6 @@ def time_calls(
     for name, (call, tensors) in calls.items():
         with torch.no_grad():
             y = call(*tensors)
-        y = y if y.shape[1] == tensors[-1].shape[-1] or first is None else y
         if first is None:
             first = y
         elif y.shape != first.shape:
@@ -452,6 +390,15 @@ def print_peak(args: argparse.Namespace) -> None:
     else:
         extra = peak_memory(call)
     print(json.dumps(dict(extra=extra, inputs_and_outputs=inputs + results)))
+
+
+PARTS: dict[str, Callable[[Bench, Sequence[Road]], None]] = {
+    "scan": scan,
+    "bidirectional": bidirectional,
+    "conv": conv,
+    "mixer": mixer,
+    "memory": memory,
+}
 
 
 # ---- whether they are right
@@ -544,17 +491,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     with Progress(console=console, transient=True) as progress:
         bench = Bench(args, progress)
-        if (
-            args.device == "cpu"
-            and "floor" not in bench.results
-            and "cpu" not in absent
-        ):
+        on_cpu = args.device == "cpu" and "cpu" not in absent
+        if on_cpu and "floor" not in bench.results:
             bench.results["floor"] = floor_rates(
                 library.instruction_set(), torch.get_num_threads()
             )
         before = set(bench.results["points"])
         for part in args.parts:
-            globals()[part](bench, found)
+            PARTS[part](bench, found)
         bench.save()
     new = [key for key in bench.results["points"] if key not in before]
     show(bench.results, new, console)

@@ -102,19 +102,14 @@ def _scan_tables(
     points: list[Mapping[str, Any]], rates: Mapping[str, float] | None
 ) -> Iterable[str]:
     """A table a mode and batch: a row a length, a column a road."""
-    kinds = dict.fromkeys(
-        (p["batch"], p["channels"], p["states"], p["mode"])
-        for p in points
-        if p["part"] == "scan"
-    )
-    for batch, channels, states, mode in kinds:
+    scans = [p for p in points if p["part"] == "scan"]
+
+    def kind(p: Mapping[str, Any]) -> tuple:
+        return p["batch"], p["channels"], p["states"], p["mode"]
+
+    for batch, channels, states, mode in dict.fromkeys(map(kind, scans)):
         rows = sorted(
-            (
-                p
-                for p in points
-                if p["part"] == "scan"
-                and (p["batch"], p["channels"], p["mode"]) == (batch, channels, mode)
-            ),
+            (p for p in scans if kind(p) == (batch, channels, states, mode)),
             key=lambda p: p["length"],
         )
         names = list(dict.fromkeys(name for p in rows for name in p["timed"]))
@@ -172,7 +167,7 @@ def _memory_tables(points: Iterable[Mapping[str, Any]]) -> Iterable[str]:
 
 
 def _ratio_tables(points: list[Mapping[str, Any]]) -> Iterable[str]:
-    """What is fused against what it replaces: pairs of roads, the fused one first."""
+    """Fused forms against what they replace: pairs of roads, the fused one first."""
     rows = []
     for p in points:
         if p["part"] == "scan":

@@ -215,7 +215,7 @@ def _known_isas() -> dict[str, tuple[str, str]]:
 
 
 def _cpu_features() -> set[str]:
-    """What the first core says of itself; empty where /proc does not tell."""
+    """Flags of the first core; empty where /proc does not tell."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as lines:
         for line in lines:
             if line.startswith(("flags", "Features")):
@@ -224,7 +224,7 @@ def _cpu_features() -> set[str]:
 
 
 def compiler_flags(isa: str) -> list[str]:
-    """What the kernels are compiled with."""
+    """Flags that the kernels are compiled with."""
     return f"{_FLAGS} {_known_isas()[isa][0]}".split()
 
 
@@ -277,7 +277,7 @@ def _load(path: Path) -> tuple[ctypes.CDLL | None, str]:
 
 
 def _cache_folder(say: Say) -> Path:
-    """Where libraries are kept that were built at first use; it need not exist."""
+    """Folder of the libraries built at first use; it need not exist."""
     if os.environ.get(CACHE_VARIABLE):
         return Path(os.environ[CACHE_VARIABLE])
     if os.environ.get("XDG_CACHE_HOME"):

@@ -24,11 +24,10 @@ from mmfusion.ops.cpu.operators import (
     wanted_gradients,
     with_last_stride_1,
 )
-from mmfusion.ops.cpu.scan import set_sequences
 
 _TENSORS = 3
 _CONV = "Tensor x, Tensor weight, Tensor? bias"
-_OPTIONS = "bool silu, bool reverse, int[] lengths"
+_OPTIONS = "bool silu, bool reverse"
 
 
 def conv_arguments(
@@ -36,7 +35,6 @@ def conv_arguments(
     filters: Sequence[tuple[Tensor, Tensor | None]],
     reverse: Sequence[bool],
     silu: bool,
-    lengths: Sequence[int] = (),
 ) -> ConvArguments:
     """The inputs as the kernel takes them; the tensors must outlive the call.
 
@@ -44,8 +42,8 @@ def conv_arguments(
         x: (b, l, d), last stride 1. filters: weight (d, w) and bias (d,), float32 and
             contiguous, for each direction. reverse: likewise.
     """
-    call = ConvArguments(*x.shape, filters[0][0].shape[1], silu=silu)
-    set_sequences(call, lengths)
+    threads = library.num_threads()
+    call = ConvArguments(*x.shape, filters[0][0].shape[1], silu, threads)
     call.x = tensor_argument(x)
     call.num_directions = len(filters)
     for index, (weight, bias) in enumerate(filters):
@@ -55,11 +53,11 @@ def conv_arguments(
     return call
 
 
-def _conv(x, weight, bias, silu, reverse, lengths) -> Tensor:
+def _conv(x, weight, bias, silu, reverse) -> Tensor:
     """Run the kernel: y (b, l, d) in the dtype of x."""
     x, weight, bias = with_last_stride_1(x), as_float(weight), as_float(bias)
     y = _conv_output(x)
-    call = conv_arguments(x, [(weight, bias)], [reverse], silu, lengths)
+    call = conv_arguments(x, [(weight, bias)], [reverse], silu)
     call.direction[0].y = tensor_argument(y)
     library.call("mmf_conv_forward", call)
     return y
@@ -72,11 +70,11 @@ def _conv_output(x, *_) -> Tensor:
 def _conv_backward(*args) -> list[Tensor]:
     """Gradients of those of x, weight and bias that are wanted, in their dtypes."""
     x, weight, bias = with_last_stride_1(args[0]), *map(as_float, args[1:_TENSORS])
-    grad_y, silu, reverse, lengths, wanted = args[_TENSORS:]
+    grad_y, silu, reverse, wanted = args[_TENSORS:]
     grad_y = with_last_stride_1(grad_y)
     outputs = wanted_gradients([args[0], weight, bias], wanted)
     grad_x, grad_weight, grad_bias = spread(outputs, wanted)
-    call = conv_arguments(x, [(weight, bias)], [reverse], silu, lengths)
+    call = conv_arguments(x, [(weight, bias)], [reverse], silu)
     call.grad_x = tensor_argument(grad_x)
     one = call.direction[0]
     one.grad_y = tensor_argument(grad_y)

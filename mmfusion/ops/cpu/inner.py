@@ -183,11 +183,11 @@ def _filters(directions: Sequence[InnerParameters]) -> list[tuple]:
 
 
 def _split(one: InnerParameters, projected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(b, l, r + 2n) -> (b, l, r), (b, l, 1, n), (b, l, 1, n): views."""
+    """(b, l, r + 2n) -> (b, l, r), (b, l, n), (b, l, n): views."""
     states = one.A_log.shape[1]
     sizes = [projected.shape[-1] - 2 * states, states, states]
     dt, B, C = projected.split(sizes, dim=-1)
-    return dt, B.unsqueeze(2), C.unsqueeze(2)
+    return dt, B, C
 
 
 def _scan_arguments(
@@ -202,7 +202,7 @@ def _scan_arguments(
     for one, tokens, (_, B, C) in zip(directions, u, parts, strict=True):
         tensors += [tokens, None, one.A_log, B, C, one.D, one.dt_bias]
     tensors += [None] * (14 - len(tensors))
-    call = scan_arguments([*tensors, z, None], _REVERSE[: len(u)], True, ())
+    call = scan_arguments([*tensors, z, None], _REVERSE[: len(u)], True)
     for index, (one, (dt, *_)) in enumerate(zip(directions, parts, strict=True)):
         direction = call.direction[index]
         direction.A_is_log = True

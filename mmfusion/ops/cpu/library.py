@@ -15,20 +15,19 @@ from torch import Tensor
 from mmfusion.ops.cpu.build import ISA_VARIABLE, BuildError, open_library
 from mmfusion.utils.errors import BackendError
 
-ABI = 4  # MMF_ABI
+ABI = 5  # MMF_ABI
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 MAX_STATES = 256
 MAX_WIDTH = 8  # of the convolution's filter
 
 
 class TensorArgument(ctypes.Structure):
-    """mmf_tensor: (b, l, d), or (b, l, g, n) for B and C; strides in elements."""
+    """mmf_tensor: (b, l, d), or (b, l, n) for B and C; strides in elements."""
 
     _fields_ = [
         ("data", c_void_p),
         ("batch_stride", c_int64),
         ("time_stride", c_int64),
-        ("group_stride", c_int64),
         ("dtype", c_int32),
         ("unused", c_int32),
     ]
@@ -45,8 +44,6 @@ class DirectionArguments(ctypes.Structure):
         ("A", c_void_p),
         ("D", c_void_p),
         ("delta_bias", c_void_p),
-        ("D_stride", c_int64),
-        ("delta_bias_stride", c_int64),
         ("initial_state", c_void_p),
         ("last_state", c_void_p),
         ("checkpoints", c_void_p),
@@ -75,9 +72,6 @@ class ScanArguments(ctypes.Structure):
         ("l", c_int64),
         ("d", c_int64),
         ("n", c_int64),
-        ("g", c_int64),
-        ("num_sequences", c_int64),
-        ("lengths", POINTER(c_int64)),
         ("delta_softplus", c_int64),
         ("num_threads", c_int64),
         ("num_directions", c_int64),
@@ -111,8 +105,6 @@ class ConvArguments(ctypes.Structure):
         ("l", c_int64),
         ("d", c_int64),
         ("w", c_int64),
-        ("num_sequences", c_int64),
-        ("lengths", POINTER(c_int64)),
         ("silu", c_int64),
         ("num_threads", c_int64),
         ("num_directions", c_int64),
@@ -166,7 +158,7 @@ _is_fork = False
 
 
 def missing_reason() -> str | None:
-    """Why the kernels cannot be used here and what mends it; None where they can.
+    """Reason that the kernels cannot be used here and what mends it, or None.
 
     The first call loads the library, and builds it where there is none.
     """
@@ -192,7 +184,7 @@ def call(function: str, arguments: ctypes.Structure) -> None:
 
 
 def instruction_set() -> str:
-    """What the loaded kernels were compiled for, as ``avx2``."""
+    """Instruction set that the loaded kernels were compiled for, as ``avx2``."""
     return _get().mmf_isa().decode()
 
 
@@ -232,7 +224,7 @@ def _get() -> ctypes.CDLL:
 
 
 def num_threads() -> int:
-    """How many threads a kernel may use: PyTorch's number, but one in a fork.
+    """Number of threads of a kernel: PyTorch's, but one in a fork.
 
     The threads of an OpenMP pool do not come along into a fork, which would wait for
     them for ever.
@@ -241,12 +233,10 @@ def num_threads() -> int:
 
 
 def tensor_argument(x: Tensor | None) -> TensorArgument:
-    """(b, l, d) or (b, l, g, n) with last stride 1; None is absent."""
+    """Describe (b, l, d) or (b, l, n) with last stride 1; None is absent."""
     if x is None:
         return TensorArgument()
-    strides = x.stride()
-    group = strides[2] if len(strides) == 4 else 0
-    return TensorArgument(x.data_ptr(), strides[0], strides[1], group, DTYPES[x.dtype])
+    return TensorArgument(x.data_ptr(), *x.stride()[:2], DTYPES[x.dtype])
 
 
 def pointer(x: Tensor | None) -> int | None:

@@ -1,4 +1,4 @@
-"""What the operators of the ``cpu`` backend share: registration and autograd.
+"""Registration and autograd, which the operators of the ``cpu`` backend share.
 
 Each is opaque to torch.compile; its gradient is an operator too. Arguments are checked
 by the public functions: these operators take what they get.

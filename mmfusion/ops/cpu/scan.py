@@ -2,19 +2,16 @@
 
 What is kept for a backward is the inputs and the scan's state at every 32nd token.
 
-Shapes: b batch, l tokens, d channels, n state, g groups of channels that share B and C,
-k packed sequences.
+Shapes: b batch, l tokens, d channels, n state.
 """
 
 from collections.abc import Sequence
-from ctypes import c_int64
 
 import torch
 from torch import Tensor
 
 from mmfusion.ops.cpu import library
 from mmfusion.ops.cpu.library import (
-    ConvArguments,
     DirectionArguments,
     ScanArguments,
     pointer,
@@ -43,14 +40,14 @@ _SCAN = (
     f"{_DIRECTION.format('')}, {_DIRECTION.format('_2').replace('Tensor ', 'Tensor? ')}"
     ", Tensor? z, Tensor? initial_state"
 )
-_OPTIONS = "bool[] reverse, bool delta_softplus, int[] lengths"
+_OPTIONS = "bool[] reverse, bool delta_softplus"
 
 
 def _scan(*args) -> tuple[Tensor, Tensor, Tensor]:
     """Run the kernel: y (b, l, d), the last state and the states kept.
 
-    The last state, (b, d, n) or (b, k, d, n), has no element unless it is wanted; so
-    have the states, (directions, b, checkpoints, d, n), unless they are to be kept.
+    The last state, (b, d, n), has no element unless it is wanted; so have the states,
+    (directions, b, checkpoints, d, n), unless they are to be kept.
     """
     tensors = _laid_out(args)
     outputs = _scan_outputs(*args)
@@ -67,18 +64,13 @@ def _scan(*args) -> tuple[Tensor, Tensor, Tensor]:
 def _scan_outputs(*args) -> tuple[Tensor, Tensor, Tensor]:
     """Empty outputs of :func:`_scan`; also what torch.compile knows of it."""
     u, A, second = args[0], args[2], args[_PER_DIRECTION]
-    lengths, return_last_state, keep = args[-3:]
+    return_last_state, keep = args[-2:]
     batch, length, channels = u.shape
-    last_shape = (batch, *([len(lengths)] if lengths else []), *A.shape)
-    if lengths:
-        count = sum(max(0, part - 1) // CHUNK for part in lengths)
-    else:
-        count = (length - 1) // CHUNK
     directions = 1 if second is None else 2
-    kept = (directions, batch, count, channels, A.shape[1])
+    kept = (directions, batch, (length - 1) // CHUNK, channels, A.shape[1])
     return (
         u.new_empty((batch, length, channels)),
-        A.new_empty(last_shape if return_last_state else (0,)),
+        A.new_empty((batch, *A.shape) if return_last_state else (0,)),
         A.new_empty(kept if keep else (0,)),
     )
 
@@ -101,7 +93,7 @@ def _scan_backward(*args) -> list[Tensor]:
 
 
 def set_gradients(call: ScanArguments, grads: Tensors) -> None:
-    """Where the gradients go, in the order of the inputs; None is not written."""
+    """Point the kernel at the gradients, in the order of the inputs, or None."""
     for index in range(call.num_directions):
         start = index * _PER_DIRECTION
         u, delta, A, B, C, D, delta_bias = grads[start : start + _PER_DIRECTION]
@@ -127,14 +119,10 @@ def scan_arguments(
     tensors: Tensors,
     reverse: Sequence[bool],
     delta_softplus: bool,
-    lengths: Sequence[int],
 ) -> ScanArguments:
     """The inputs as the kernel takes them; ``tensors`` must outlive the call."""
-    u, _, A, B = tensors[:4]
-    batch, length, channels = u.shape
-    call = ScanArguments(batch, length, channels, A.shape[1], B.shape[2])
-    set_sequences(call, lengths)
-    call.delta_softplus = delta_softplus
+    u, _, A = tensors[:3]
+    call = ScanArguments(*u.shape, A.shape[1], delta_softplus, library.num_threads())
     call.num_directions = len(reverse)
     for index, is_reverse in enumerate(reverse):
         start = index * _PER_DIRECTION
@@ -147,20 +135,11 @@ def scan_arguments(
             pointer(A),
             pointer(D),
             pointer(delta_bias),
-            channels if D is not None and D.dim() == 2 else 0,
-            channels if delta_bias is not None and delta_bias.dim() == 2 else 0,
             pointer(tensors[-1]),
             reverse=is_reverse,
         )
     call.z = tensor_argument(tensors[-2])
     return call
-
-
-def set_sequences(call: ScanArguments | ConvArguments, lengths: Sequence[int]) -> None:
-    call.num_sequences = len(lengths) or 1
-    if lengths:
-        call.lengths = (c_int64 * len(lengths))(*lengths)
-    call.num_threads = library.num_threads()
 
 
 def set_checkpoints(call: ScanArguments, checkpoints: Tensor) -> None:

@@ -10,7 +10,7 @@ import os
 import torch
 from torch import Tensor
 
-from mmfusion.ops.backends import Backend, ScanCall, ScanInputs
+from mmfusion.ops.backends import Backend, Call, ConvCall, ScanCall, ScanInputs
 
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 _MAX_STATES = 256
@@ -34,7 +34,13 @@ class TritonBackend(Backend):
             )
         return None
 
-    def refuses(self, call: ScanCall) -> str | None:
+    def refuses(self, call: Call) -> str | None:
+        if isinstance(call, ConvCall):
+            if call.weight.shape[1] > _MAX_WIDTH:
+                return f"the filter is wider than {_MAX_WIDTH}"
+            return _refuses_tensor(call.x)
+        if not isinstance(call, ScanCall):
+            return "it has kernels for scans and convolutions alone"
         one = call.directions[0]
         tensors = [x for d in call.directions for x in (d.u, d.delta, d.B, d.C)]
         for tensor in tensors if call.z is None else [*tensors, call.z]:
@@ -52,42 +58,29 @@ class TritonBackend(Backend):
             _same_dtype(x) for x in zip(*(d[:5] for d in call.directions), strict=True)
         ]
         u, delta, A, B, C = pairs
-        D, delta_bias = _per_sequence(call.directions)
-        lengths = call.lengths or (u[0].shape[1],)
+        B, C = ([x.unsqueeze(2) for x in both] for both in (B, C))  # (b, l, 1, n)
+        D, delta_bias = _by_direction(call.directions)
         initial = call.initial_state
         if initial is not None:
-            initial = initial if call.lengths else initial.unsqueeze(1)
-            initial = initial.transpose(2, 3).contiguous()  # (b, k, n, d)
+            initial = initial.unsqueeze(1).transpose(2, 3).contiguous()  # (b, 1, n, d)
         tensors = (*u, *delta, *A, *B, *C, D, delta_bias, call.z, initial)
         save = torch.is_grad_enabled() and any(
             x is not None and x.requires_grad for x in tensors
         )
         y, last, _ = forward_op(
             u, delta, torch.stack(A), B, C, D, delta_bias, call.z, initial,
-            call.delta_softplus, list(call.reverse), list(lengths),
+            call.delta_softplus, list(call.reverse), [u[0].shape[1]],
             call.return_last_state, save,
         )  # fmt: skip
         if not call.return_last_state:
             return y, None
-        last = last.transpose(2, 3)  # (b, k, d, n)
-        return y, last if call.lengths else last.squeeze(1)
+        return y, last.transpose(2, 3).squeeze(1)  # (b, d, n)
 
-    def conv(
-        self,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        silu: bool,
-        reverse: bool,
-        lengths: tuple[int, ...] | None,
-    ) -> Tensor:
-        if _refuses_tensor(x) is not None or weight.shape[1] > _MAX_WIDTH:
-            return NotImplemented
+    def conv(self, call: ConvCall) -> Tensor:
         from mmfusion.ops.triton.conv import forward_op
 
-        return forward_op(
-            x, weight, bias, silu, reverse, list(lengths or (x.shape[1],))
-        )
+        x, length = call.x, call.x.shape[1]
+        return forward_op(x, call.weight, call.bias, call.silu, call.reverse, [length])
 
 
 def _interpreted() -> bool:
@@ -113,23 +106,17 @@ def _same_dtype(tensors: tuple[Tensor, ...]) -> list[Tensor]:
     return list(tensors)
 
 
-def _per_sequence(directions: tuple[ScanInputs, ...]) -> list[Tensor | None]:
-    """D and delta_bias as (s, 1, d), or both (s, k, d) where a sequence has its own."""
-    rows = [
-        [x.unsqueeze(0) if x is not None and x.dim() == 1 else x for x in values]
-        for values in zip(*(d[5:] for d in directions), strict=True)
-    ]
-    num_rows = max([1, *(len(x) for xs in rows for x in xs if x is not None)])
-    channels = directions[0].u.shape[2]
+def _by_direction(directions: tuple[ScanInputs, ...]) -> list[Tensor | None]:
+    """D and delta_bias as (s, 1, d); zeros for a direction without, None for none."""
+    zeros = directions[0].A.new_zeros(directions[0].u.shape[2])
 
-    def stacked(values: list[Tensor | None]) -> Tensor | None:
+    def stacked(values: tuple[Tensor | None, ...]) -> Tensor | None:
         if all(x is None for x in values):
             return None
-        zeros = directions[0].A.new_zeros(1, channels)  # for a direction without one
         filled = [zeros if x is None else x for x in values]
-        return torch.stack([x.expand(num_rows, channels) for x in filled])
+        return torch.stack(filled).unsqueeze(1)
 
-    return [stacked(values) for values in rows]
+    return [stacked(x) for x in zip(*(d[5:] for d in directions), strict=True)]
 
 
 BACKEND = TritonBackend()

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mmfusion.ops import causal_conv1d
+from mmfusion.ops.backends import ConvCall
 from mmfusion.ops.cpu.backend import BACKEND
 from tests.tolerances import FORWARD, GRADIENT
 
@@ -71,20 +72,6 @@ def test_half_precision(dtype, width):
     assert_parity(make(dtype=dtype, width=width), activation="silu")
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("lengths", [(1, 69), (2, 1, 64, 3), (63, 1, 6)], ids=str)
-def test_packed_sequences(lengths, reverse):
-    assert_parity(make(), lengths=lengths, reverse=reverse, activation="silu")
-
-
-def test_nothing_leaks_between_packed_sequences():
-    x, weight, bias = make(length=9, channels=4)
-    x[:, 3:6] = float("nan")
-    y, gradients = run("cpu", [x, weight, bias], lengths=(3, 3, 3), activation="silu")
-    assert y.isnan().any(-1)[0].tolist() == [False] * 3 + [True] * 3 + [False] * 3
-    assert not gradients[0][:, [0, 1, 2, 6, 7, 8]].isnan().any()
-
-
 def test_extremes():
     x, weight, bias = make()
     y, gradients = run("cpu", [1e4 * x, weight, bias], activation="silu")
@@ -120,8 +107,9 @@ def test_threads_do_not_change_the_result():
 
 
 def test_float64_and_wide_filters_are_left_to_torch():
-    x = torch.randn(1, 5, 3)
-    assert BACKEND.conv(x, torch.randn(3, 9), None, True, False, None) is NotImplemented
-    weight = torch.randn(3, 4).double()
-    y = BACKEND.conv(x.double(), weight, None, True, False, None)
-    assert y is NotImplemented
+    x, weight = torch.randn(1, 5, 3), torch.randn(3, 4)
+    wide = ConvCall(x, torch.randn(3, 9), None, True, False)
+    assert "9 taps" in BACKEND.refuses(wide)
+    double = ConvCall(x.double(), weight.double(), None, True, False)
+    assert "float64" in BACKEND.refuses(double)
+    assert BACKEND.refuses(ConvCall(x, weight, None, True, False)) is None

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from mmfusion.ops import causal_conv1d, selective_scan
-from mmfusion.ops.backends import ScanCall, ScanInputs, get_backend
+from mmfusion.ops.backends import ConvCall, ScanCall, ScanInputs, get_backend
 from mmfusion.ops.triton import plan
 from tests.tolerances import FORWARD, GRADIENT
 
@@ -28,13 +28,10 @@ class Case:
 
     length: int = 11
     reverse: tuple[bool, ...] = (False,)
-    lengths: tuple[int, ...] | None = None
     batch: int = 1
     channels: int = 5
     states: int = 3
-    groups: int = 1
     plain: bool = False  # neither D, z, bias, softplus nor states
-    own_rows: bool = False  # D and delta_bias for each sequence
     delta_shift: float = 0.0
     dtypes: tuple[torch.dtype, torch.dtype] = (torch.float32, torch.float32)
     tuning: plan.Tuning = SHORT
@@ -50,21 +47,11 @@ CASES = {
     "plain reverse, one state": Case(plain=True, reverse=(True,), states=1),
     "two directions": Case(reverse=BOTH, batch=2),
     "two directions, plain": Case(reverse=BOTH, plain=True),
-    "groups": Case(groups=2, channels=6, reverse=(True,)),
     "two blocks of channels": Case(channels=35, length=9),
     "wide state": Case(states=20, channels=2),
     "segments": Case(length=19, batch=2, tuning=SEGMENTED),
     "segments, reverse": Case(length=17, reverse=(True,), tuning=SEGMENTED),
     "segments, two directions": Case(length=18, reverse=BOTH, tuning=SEGMENTED),
-    "segments, groups": Case(length=18, groups=2, channels=4, tuning=SEGMENTED),
-    "packed": Case(length=14, lengths=(4, 1, 9)),
-    "packed reverse, own rows": Case(
-        length=14, lengths=(1, 10, 3), reverse=(True,), own_rows=True
-    ),
-    "packed, two directions": Case(length=13, lengths=(3, 10), reverse=BOTH),
-    "packed segments, own rows": Case(
-        length=22, lengths=(11, 2, 9), own_rows=True, tuning=SEGMENTED
-    ),
     "large delta": Case(delta_shift=30.0),
     "tiny delta": Case(delta_shift=-12.0, length=17, tuning=SEGMENTED),
     "bfloat16": Case(dtypes=(BF16, BF16), reverse=BOTH),
@@ -72,12 +59,9 @@ CASES = {
 }
 if ON_GPU:  # real sizes, with the tuning that users get
     CASES |= {
-        "VideoMamba": Case(1569, BOTH, None, 2, 384, 16, tuning=plan.TUNING),
-        "full GPU": Case(1025, BOTH, None, 64, 384, 16, tuning=plan.TUNING),
-        "64 states": Case(1025, (True,), None, 2, 100, 64, tuning=plan.TUNING),
-        "MambaVL": Case(
-            1600, (False,), (1569, 31), 8, 384, 16, own_rows=True, tuning=plan.TUNING
-        ),
+        "VideoMamba": Case(1569, BOTH, 2, 384, 16, tuning=plan.TUNING),
+        "full GPU": Case(1025, BOTH, 64, 384, 16, tuning=plan.TUNING),
+        "64 states": Case(1025, (True,), 2, 100, 64, tuning=plan.TUNING),
     }  # fmt: skip
 
 
@@ -95,9 +79,7 @@ def make_call(case: Case) -> ScanCall:
         return part.requires_grad_()
 
     dtype, delta_dtype = case.dtypes
-    by_group = (case.batch, case.length, case.groups, case.states)
-    sequences = (len(case.lengths),) if case.lengths else ()
-    rows = (*(sequences if case.own_rows else ()), case.channels)
+    rows = (case.batch, case.length, case.states)
     A = torch.arange(1.0, case.states + 1).repeat(case.channels, 1)
     directions = [
         ScanInputs(
@@ -106,10 +88,10 @@ def make_call(case: Case) -> ScanCall:
             A=(-A * torch.rand(A.shape, generator=generator))
             .to(DEVICE)
             .requires_grad_(),
-            B=draw(*by_group, dtype=dtype),
-            C=draw(*by_group, dtype=dtype),
-            D=None if case.plain else draw(*rows),
-            delta_bias=None if case.plain else draw(*rows),
+            B=draw(*rows, dtype=dtype),
+            C=draw(*rows, dtype=dtype),
+            D=None if case.plain else draw(case.channels),
+            delta_bias=None if case.plain else draw(case.channels),
         )
         for _ in case.reverse
     ]
@@ -119,7 +101,7 @@ def make_call(case: Case) -> ScanCall:
             one._replace(delta=one.delta.detach().abs().requires_grad_())
             for one in directions
         ]
-    state = (case.batch, *sequences, case.channels, case.states)
+    state = (case.batch, case.channels, case.states)
     return ScanCall(
         directions=tuple(directions),
         reverse=case.reverse,
@@ -127,7 +109,6 @@ def make_call(case: Case) -> ScanCall:
         delta_softplus=not case.plain,
         initial_state=draw(*state) if with_state else None,
         return_last_state=with_state,
-        lengths=case.lengths,
     )
 
 
@@ -205,17 +186,17 @@ def test_without_gradients_nothing_is_saved(monkeypatch):
 
 
 CONVOLUTIONS = {
-    "silu": (9, 5, 4, None, False, True, True),
-    "reverse, tiles": (40, 66, 4, None, True, True, True),
-    "packed": (37, 5, 3, (1, 2, 34), False, True, True),
-    "packed reverse, no bias": (12, 5, 2, (8, 4), True, False, False),
+    "silu": (9, 5, 4, False, True, True),
+    "reverse, tiles": (40, 66, 4, True, True, True),
+    "three taps": (37, 5, 3, False, True, True),
+    "reverse, no bias": (12, 5, 2, True, False, False),
 }
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 @pytest.mark.parametrize("dtype", [torch.float32, BF16], ids=str)
 def test_convolution(name, dtype):
-    length, channels, width, lengths, reverse, silu, with_bias = CONVOLUTIONS[name]
+    length, channels, width, reverse, silu, with_bias = CONVOLUTIONS[name]
     generator = torch.Generator().manual_seed(length)
 
     def draw(*shape, dtype=torch.float32):
@@ -225,9 +206,9 @@ def test_convolution(name, dtype):
     x = draw(2, length, channels, dtype=dtype)
     weight, bias = draw(channels, width), draw(channels) if with_bias else None
     leaves = [x, weight, bias][: 2 + with_bias]
-    y = get_backend("triton").conv(x, weight, bias, silu, reverse, lengths)
+    y = get_backend("triton").conv(ConvCall(x, weight, bias, silu, reverse))
     raised = [t.detach().double().requires_grad_() for t in leaves]
-    expected = convolve(*raised, *[None] * (not with_bias), silu, reverse, lengths)
+    expected = convolve(*raised, *[None] * (not with_bias), silu, reverse)
     assert_like(y, expected, gradient=False)
     ours = torch.autograd.grad((y.double() * weights_like(y)).sum(), leaves)
     theirs = torch.autograd.grad((expected * weights_like(y)).sum(), raised)
@@ -235,16 +216,13 @@ def test_convolution(name, dtype):
         assert_like(one, other, gradient=True)
 
 
-def convolve(x, weight, bias, silu, reverse, lengths):
-    """The convolution by its definition, sequence by sequence."""
-    width, outputs = weight.shape[1], []
-    for part in x.split(lengths or (x.shape[1],), 1):
-        part = part.flip(1) if reverse else part
-        padded = F.pad(part, (0, 0, width - 1, 0))
-        y = sum(padded[:, j : j + part.shape[1]] * weight[:, j] for j in range(width))
-        y = y if bias is None else y + bias
-        outputs.append(y.flip(1) if reverse else y)
-    y = torch.cat(outputs, 1)
+def convolve(x, weight, bias, silu, reverse):
+    """The convolution by its definition."""
+    width, x = weight.shape[1], x.flip(1) if reverse else x
+    padded = F.pad(x, (0, 0, width - 1, 0))
+    y = sum(padded[:, j : j + x.shape[1]] * weight[:, j] for j in range(width))
+    y = y if bias is None else y + bias
+    y = y.flip(1) if reverse else y
     return F.silu(y) if silu else y
 
 
@@ -255,7 +233,8 @@ def test_compiles_without_a_break(monkeypatch):
 
     def mixer(*tensors):
         inputs = ScanInputs(*tensors[:7])
-        x = backend.conv(tensors[0], tensors[2], tensors[5], True, False, None)
+        filtered = ConvCall(tensors[0], tensors[2], tensors[5], True, False)
+        x = backend.conv(filtered)
         scan = dataclasses.replace(call, directions=(inputs._replace(u=x),))
         return backend.scan(scan)[0]
 

@@ -3,14 +3,14 @@ import importlib.util
 import pytest
 import torch
 
-from mmfusion.ops.backends import ScanCall, ScanInputs
+from mmfusion.ops.backends import ConvCall, ScanCall, ScanInputs
 from mmfusion.ops.triton.backend import BACKEND
 
 
 def make_call(states=3, dtype=torch.float32):
-    tokens, by_group = torch.zeros(1, 4, 2), torch.zeros(1, 4, 1, states)
+    tokens, rows = torch.zeros(1, 4, 2), torch.zeros(1, 4, states)
     A = torch.zeros(2, states)
-    one = ScanInputs(tokens.to(dtype), tokens, A, by_group, by_group)
+    one = ScanInputs(tokens.to(dtype), tokens, A, rows, rows)
     return ScanCall((one,), (False,))
 
 
@@ -57,5 +57,4 @@ def test_refuses_cpu_tensors(triton_is):
     triton_is(installed=True)
     assert "cpu" in BACKEND.refuses(make_call())
     x, weight = torch.zeros(1, 4, 2), torch.zeros(2, 4)
-    out = BACKEND.conv(x, weight, None, False, False, None)
-    assert out is NotImplemented
+    assert "cpu" in BACKEND.refuses(ConvCall(x, weight, None, False, False))

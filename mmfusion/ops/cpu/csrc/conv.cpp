@@ -3,8 +3,8 @@
  *
  * Work is cut into tiles of tokens and channels that depend on the sizes alone. Inside a
  * tile tokens are walked in the order of the scan, so that `reverse` is a negative step
- * and a row is read while its neighbours are still in the nearest cache. Taps outside a
- * sequence read a row of zeros. A filter of `w` taps and the bias are packed to w + 1
+ * and a row is read while its neighbours are still in the nearest cache. Taps outside
+ * the tokens read a row of zeros. A filter of `w` taps and the bias are packed to w + 1
  * rows of channels.
  */
 #include <stdlib.h>
@@ -22,7 +22,7 @@ constexpr int64_t kWorthThreads = 1 << 15; /* elements, below which one thread i
 
 /* Rows of channels of a tensor in one batch row, in the order in which they are read. */
 struct Rows {
-  char* first; /* of position 0 of the sequence, at the tile's first channel */
+  char* first; /* of position 0, at the tile's first channel */
   int64_t step;
 
   Rows(const mmf_tensor& x, int64_t batch, int64_t token, int64_t channel, bool reverse) {
@@ -36,20 +36,20 @@ struct Rows {
 
 template <int DTYPE>
 MMF_INLINE vf load_at(const char* row, int64_t channel, int count) {
-  mmf_tensor x = {(void*)row, 0, 0, 0, DTYPE, 0};
+  mmf_tensor x = {(void*)row, 0, 0, DTYPE, 0};
   return load_as_float(x, channel, count);
 }
 
 template <int DTYPE>
 MMF_INLINE void store_at(char* row, int64_t channel, vf value, int count) {
-  mmf_tensor x = {row, 0, 0, 0, DTYPE, 0};
+  mmf_tensor x = {row, 0, 0, DTYPE, 0};
   store_from_float(x, channel, value, count);
 }
 
-/* The part of one sequence in a tile: positions `begin` to `end` of `length`. */
+/* The tokens of a tile by their positions in the order of the scan. */
 struct Stretch {
   int64_t token; /* where position 0 lies */
-  int64_t length, begin, end;
+  int64_t begin, end;
 };
 
 struct Job {
@@ -143,7 +143,7 @@ void backward_stretch(const Job& job, const Part& part, int64_t batch, int64_t c
   memset(ring, 0, sizeof(ring[0]) * (size_t)width);
   const int64_t last = wants_x ? stretch.end + width - 1 : stretch.end;
   for (int64_t position = stretch.begin; position < last; ++position) {
-    const bool inside = position < stretch.end, exists = position < stretch.length;
+    const bool inside = position < stretch.end, exists = position < call.l;
     const int64_t target = position - (width - 1);
     const bool emits = wants_x && target >= stretch.begin;
     const char* taps[kMaxWidth];
@@ -154,7 +154,7 @@ void backward_stretch(const Job& job, const Part& part, int64_t batch, int64_t c
     for (int i = 0; i < width; ++i) recent[i] = ring[(position - i + width) % width];
     char* out = emits ? grad_x.at(target) : nullptr;
     auto step = [&](int64_t c, int count) __attribute__((always_inline)) {
-      vf inner = {}; /* behind the sequence there is no gradient */
+      vf inner = {}; /* behind the last token there is no gradient */
       if (exists) {
         vf inputs[kMaxWidth];
         vf v = filtered<DTYPE>(taps, width, filter, padded, c, count, inputs);
@@ -209,8 +209,7 @@ StretchFunction choose(const mmf_conv& call, bool backward) {
   }
 }
 
-/* Every stretch of every sequence that lies in tokens `from` to `to` of a batch row; the
- * second direction finds the tile in the cache. */
+/* Both directions of a tile; the second finds it in the cache. */
 void run_tile(const Job& job, StretchFunction function, int64_t batch, int64_t tile,
               int64_t channel_tile) {
   const mmf_conv& call = *job.call;
@@ -223,18 +222,9 @@ void run_tile(const Job& job, StretchFunction function, int64_t batch, int64_t t
   for (int64_t i = 0; i < call.num_directions; ++i) {
     Part part = {&call.direction[i], job.filter[i] + channel, nullptr, i > 0};
     if (job.partial[i]) part.sums = job.partial[i] + channel + sums;
-    int64_t start = 0;
-    for (int64_t k = 0; k < call.num_sequences && start < to; ++k) {
-      const int64_t stop = start + (call.lengths ? call.lengths[k] : call.l);
-      const int64_t first = start > from ? start : from, last = stop < to ? stop : to;
-      if (first < last) {
-        Stretch stretch = {start, stop - start, first - start, last - start};
-        if (part.direction->reverse)
-          stretch = {stop - 1, stop - start, stop - last, stop - first};
-        function(job, part, batch, channel, channels, stretch);
-      }
-      start = stop;
-    }
+    Stretch stretch = {0, from, to};
+    if (part.direction->reverse) stretch = {call.l - 1, call.l - to, call.l - from};
+    function(job, part, batch, channel, channels, stretch);
   }
 }
 
@@ -295,13 +285,7 @@ bool is_valid(const mmf_conv& call, bool backward) {
     if (!direction.weight || !needed.data || needed.dtype != call.x.dtype) return false;
   }
   if (backward && call.grad_x.data && call.grad_x.dtype != call.x.dtype) return false;
-  if (call.num_sequences < 1 || (call.num_sequences > 1 && !call.lengths)) return false;
-  int64_t total = call.lengths ? 0 : call.l;
-  for (int64_t k = 0; call.lengths && k < call.num_sequences; ++k) {
-    if (call.lengths[k] < 0) return false;
-    total += call.lengths[k];
-  }
-  return total == call.l;
+  return true;
 }
 
 int run(const mmf_conv& call, bool backward) {

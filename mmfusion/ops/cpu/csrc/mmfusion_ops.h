@@ -1,9 +1,8 @@
 /* C interface of mmfusion's CPU kernels: the selective scan, the causal convolution
  * in front of it and the norm between two layers.
  *
- * Sizes: b batch, l tokens, d channels, n state, g groups of d / g channels that share
- * B and C, k packed sequences, w filter width. Plain data only; no globals, no
- * exceptions, callable from several threads at once. Results do not depend on the number
+ * Sizes: b batch, l tokens, d channels, n state, w filter width. Plain data only; no
+ * globals, no exceptions, callable from several threads at once. Results do not depend on the number
  * of threads and are the same from run to run.
  *
  * Strides count elements, may be negative or 0 for what is read; the innermost axis
@@ -20,7 +19,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a struct or the meaning of an argument changes. */
-#define MMF_ABI 4
+#define MMF_ABI 5
 
 enum mmf_dtype { MMF_F32 = 0, MMF_BF16 = 1, MMF_F16 = 2 };
 
@@ -30,13 +29,11 @@ enum mmf_error {
   MMF_NO_MEMORY = 2     /* scratch could not be allocated; nothing was written */
 };
 
-/* (b, l, d) for u, delta, z, y, x and their gradients, group_stride unused;
- * (b, l, g, n) for B, C and their gradients. */
+/* (b, l, d) for u, delta, z, y, x and their gradients; (b, l, n) for B, C and theirs. */
 typedef struct mmf_tensor {
   void* data;
   int64_t batch_stride;
   int64_t time_stride;
-  int64_t group_stride;
   int32_t dtype; /* enum mmf_dtype */
   int32_t unused;
 } mmf_tensor;
@@ -49,36 +46,32 @@ typedef struct mmf_tensor {
  * checkpoints and grad_last_state, and writes the other gradients (each may be NULL). */
 typedef struct mmf_scan_direction {
   mmf_tensor u, delta; /* (b, l, d); delta.data NULL: delta = dt dt_weight^T */
-  mmf_tensor B, C;     /* (b, l, g, n) */
+  mmf_tensor B, C;     /* (b, l, n) */
   const float* A;      /* (d, n), or log(-A) where A_is_log is not 0; so is grad_A */
-  const float* D;      /* (d), or (k, d) with D_stride d; NULL: no skip */
-  const float* delta_bias; /* as D; NULL: no bias */
-  int64_t D_stride;          /* from one sequence to the next; 0: shared by all */
-  int64_t delta_bias_stride; /* as D_stride */
-  const float* initial_state; /* (b, k, d, n); NULL: zeros */
-  float* last_state;          /* (b, k, d, n); NULL: not wanted */
+  const float* D;      /* (d); NULL: no skip */
+  const float* delta_bias;    /* (d); NULL: no bias */
+  const float* initial_state; /* (b, d, n); NULL: zeros */
+  float* last_state;          /* (b, d, n); NULL: not wanted */
   /* mmf_scan_checkpoint_floats floats, the states that backward starts again from; NULL
    * in forward: no backward will follow. */
   float* checkpoints;
-  int64_t reverse; /* not 0: from the last token of each sequence to the first */
+  int64_t reverse; /* not 0: from the last token to the first */
   mmf_tensor dt;          /* (b, l, rank), read where delta is absent */
   const float* dt_weight; /* (d, rank) */
   int64_t rank;
   int64_t A_is_log;
   mmf_tensor grad_u, grad_delta; /* (b, l, d) */
-  mmf_tensor grad_B, grad_C;     /* (b, l, g, n) */
+  mmf_tensor grad_B, grad_C;     /* (b, l, n) */
   float* grad_A;                 /* (d, n) */
-  float* grad_D;                 /* (d), or (k, d) where D_stride is not 0 */
-  float* grad_delta_bias;        /* (d), or (k, d) where delta_bias_stride is not 0 */
-  const float* grad_last_state;  /* (b, k, d, n); NULL: zeros */
-  float* grad_initial_state;     /* (b, k, d, n) */
+  float* grad_D;                 /* (d) */
+  float* grad_delta_bias;        /* (d) */
+  const float* grad_last_state;  /* (b, d, n); NULL: zeros */
+  float* grad_initial_state;     /* (b, d, n) */
 } mmf_scan_direction;
 
 /* One call: y = silu(z) * (sum over the directions), without z just the sum. */
 typedef struct mmf_scan {
-  int64_t b, l, d, n, g; /* 1 <= n <= 256; g divides d */
-  int64_t num_sequences; /* k; 1 when nothing is packed */
-  const int64_t* lengths; /* (k), each >= 0, summing to l; NULL when k is 1 */
+  int64_t b, l, d, n;     /* 1 <= n <= 256 */
   int64_t delta_softplus; /* not 0: delta = softplus(delta + delta_bias) */
   int64_t num_threads;    /* 0: OpenMP's own choice */
   int64_t num_directions; /* 1 or 2 */
@@ -87,15 +80,15 @@ typedef struct mmf_scan {
   mmf_tensor grad_y, grad_z; /* (b, l, d), backward only */
 } mmf_scan;
 
-/* Floats that checkpoints of each direction must hold; looks at sizes and lengths only.
- * About b l d n / 32, 0 for sequences of up to 32 tokens. */
+/* Floats that checkpoints of each direction must hold; looks at sizes only. About
+ * b l d n / 32, 0 for up to 32 tokens. */
 int64_t mmf_scan_checkpoint_floats(const mmf_scan* call);
 int mmf_scan_forward(const mmf_scan* call);
 int mmf_scan_backward(const mmf_scan* call);
 
 /* One direction of the convolution:
  *   y_t = act(bias + sum_i weight_i x_{t - w + 1 + i})
- * inside each sequence, what lies outside counting as 0; reversed
+ * where what lies outside the tokens counts as 0; reversed
  *   y_t = act(bias + sum_i weight_i x_{t + w - 1 - i}). */
 typedef struct mmf_conv_direction {
   const float* weight; /* (d, w) contiguous */
@@ -110,8 +103,6 @@ typedef struct mmf_conv_direction {
 /* One call: the same x through one filter or two, of the same width. */
 typedef struct mmf_conv {
   int64_t b, l, d, w;
-  int64_t num_sequences;  /* as in mmf_scan */
-  const int64_t* lengths; /* as in mmf_scan */
   int64_t silu;           /* not 0: act is silu, else the identity */
   int64_t num_threads;
   int64_t num_directions; /* 1 or 2 */

@@ -1,9 +1,17 @@
 /* What the forward and the backward scan share: the split of the work, the layout of the
  * scratch, and the moves between tensors and scratch.
  *
- * One work item is one block of channels of one sequence of one batch row; it runs alone
- * over all chunks of kSteps tokens. The lanes of a vector are channels. The split depends
- * on the shape only, never on the number of threads.
+ * One work item is one block of channels of one batch row; it runs alone over all chunks
+ * of kSteps tokens. The lanes of a vector are channels: the recurrence is sequential in
+ * time and independent between channels, so no lane waits for another, and B_t and C_t,
+ * which all channels share, are broadcast. The split depends on the shape only, never on
+ * the number of threads, and sums over items are made in their order: so the same bits
+ * come out for any number of threads.
+ *
+ * Sizes of the tiles: with vectors of 16 lanes the forward's steps of a chunk are 6 KiB;
+ * the backward's trace of kStateUnit states over a chunk is 34 KiB and lies in L1, the
+ * steps of a block of 96 channels are 72 KiB and lie in L2. What is kept for a backward,
+ * one state a chunk of 32 tokens, is half the size of u at n = 16.
  */
 #ifndef MMFUSION_SCAN_H
 #define MMFUSION_SCAN_H
@@ -24,41 +32,27 @@ constexpr int kStateUnit = 4;      /* states are padded to a multiple of this */
 constexpr int kMaxStates = 256;
 constexpr float kHuge = 3e38f;
 
-struct Sequence {
-  int64_t start, length; /* tokens */
-  int64_t checkpoint;    /* index of its first checkpoint */
-};
-
 struct Item {
-  int64_t batch, sequence, group;
+  int64_t batch;
   int64_t channel; /* the first one */
   int count;       /* channels */
   int vectors;     /* that hold them; the last may be part empty */
 };
 
 struct Layout {
-  int64_t group_channels;   /* d / g */
-  int64_t group_vectors;    /* vectors that hold them */
-  int64_t group_blocks;     /* blocks they are split into */
-  int64_t items;            /* b k g group_blocks */
-  int64_t max_vectors;      /* of one block */
-  int64_t padded_states;    /* n, rounded up to kStateUnit */
-  int64_t checkpoints;      /* of one batch row */
-  int64_t longest;          /* tokens of the longest sequence */
-  int64_t rank;             /* of dt where delta is computed from it, else 0 */
-  Sequence* sequences;      /* (k) */
+  int64_t vectors;       /* that hold the d channels */
+  int64_t blocks;        /* they are split into */
+  int64_t items;         /* b blocks */
+  int64_t max_vectors;   /* of one block */
+  int64_t padded_states; /* n, rounded up to kStateUnit */
+  int64_t checkpoints;   /* of one batch row */
+  int64_t rank;          /* of dt where delta is computed from it, else 0 */
 };
 
 MMF_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-inline int64_t sequence_length(const mmf_scan& call, int64_t i) {
-  return call.lengths ? call.lengths[i] : call.l;
-}
-
-/* The states before a sequence's first token are known, so its first chunk needs none. */
-inline int64_t checkpoints_of(int64_t length) {
-  return length > kSteps ? ceil_div(length, kSteps) - 1 : 0;
-}
+/* The state before the first token is known, so the first chunk needs none. */
+inline int64_t checkpoints_of(int64_t length) { return ceil_div(length, kSteps) - 1; }
 
 inline bool is_dtype(const mmf_tensor& x) {
   return x.data == nullptr || (x.dtype >= MMF_F32 && x.dtype <= MMF_F16);
@@ -67,15 +61,8 @@ inline bool is_dtype(const mmf_tensor& x) {
 inline bool is_valid(const mmf_scan& call) {
   if (call.b < 1 || call.l < 1 || call.d < 1 || call.n < 1 || call.n > kMaxStates)
     return false;
-  if (call.g < 1 || call.d % call.g || call.num_sequences < 1) return false;
   if (call.num_directions < 1 || call.num_directions > 2) return false;
-  if (!call.lengths && call.num_sequences != 1) return false;
-  int64_t total = 0;
-  for (int64_t i = 0; i < call.num_sequences; ++i) {
-    if (sequence_length(call, i) < 0) return false;
-    total += sequence_length(call, i);
-  }
-  if (total != call.l || !is_dtype(call.z) || !is_dtype(call.y)) return false;
+  if (!is_dtype(call.z) || !is_dtype(call.y)) return false;
   if (!is_dtype(call.grad_y) || !is_dtype(call.grad_z)) return false;
   for (int64_t i = 0; i < call.num_directions; ++i) {
     const mmf_scan_direction& dir = call.direction[i];
@@ -91,45 +78,29 @@ inline bool is_valid(const mmf_scan& call) {
   return true;
 }
 
-/* False when there is no memory for the list of sequences, which the caller frees. */
-inline bool make_layout(const mmf_scan& call, Layout* layout) {
-  Layout& w = *layout;
-  w.group_channels = call.d / call.g;
-  w.group_vectors = ceil_div(w.group_channels, W);
-  w.group_blocks = ceil_div(w.group_vectors * W, kBlockChannels);
-  w.max_vectors = ceil_div(w.group_vectors, w.group_blocks);
-  w.items = call.b * call.num_sequences * call.g * w.group_blocks;
+inline Layout make_layout(const mmf_scan& call) {
+  Layout w = {};
+  w.vectors = ceil_div(call.d, W);
+  w.blocks = ceil_div(w.vectors * W, kBlockChannels);
+  w.max_vectors = ceil_div(w.vectors, w.blocks);
+  w.items = call.b * w.blocks;
   w.padded_states = ceil_div(call.n, kStateUnit) * kStateUnit;
-  w.checkpoints = 0;
-  w.longest = 0;
-  w.rank = 0;
+  w.checkpoints = checkpoints_of(call.l);
   for (int64_t i = 0; i < call.num_directions; ++i) {
     const mmf_scan_direction& dir = call.direction[i];
     if (!dir.delta.data && dir.rank > w.rank) w.rank = dir.rank;
   }
-  w.sequences = (Sequence*)malloc((size_t)call.num_sequences * sizeof(Sequence));
-  if (!w.sequences) return false;
-  int64_t start = 0;
-  for (int64_t i = 0; i < call.num_sequences; ++i) {
-    int64_t length = sequence_length(call, i);
-    w.sequences[i] = {start, length, w.checkpoints};
-    w.checkpoints += checkpoints_of(length);
-    w.longest = length > w.longest ? length : w.longest;
-    start += length;
-  }
-  return true;
+  return w;
 }
 
 inline Item make_item(const mmf_scan& call, const Layout& w, int64_t index) {
   Item item;
-  int64_t block = index % w.group_blocks;
-  item.group = index / w.group_blocks % call.g;
-  item.sequence = index / (w.group_blocks * call.g) % call.num_sequences;
-  item.batch = index / (w.group_blocks * call.g * call.num_sequences);
-  int64_t first = block * w.group_vectors / w.group_blocks;
-  int64_t end = (block + 1) * w.group_vectors / w.group_blocks;
-  int64_t stop = end * W < w.group_channels ? end * W : w.group_channels;
-  item.channel = item.group * w.group_channels + first * W;
+  int64_t block = index % w.blocks;
+  item.batch = index / w.blocks;
+  int64_t first = block * w.vectors / w.blocks;
+  int64_t end = (block + 1) * w.vectors / w.blocks;
+  int64_t stop = end * W < call.d ? end * W : call.d;
+  item.channel = first * W;
   item.count = (int)(stop - first * W);
   item.vectors = (int)(end - first);
   return item;
@@ -141,19 +112,19 @@ MMF_INLINE int lanes_of(const Item& item, int v) {
   return left < W ? left : W;
 }
 
-/* One chunk of a sequence in the order of scanning. */
+/* One chunk of tokens in the order of scanning. */
 struct Chunk {
   int64_t token;  /* the first one scanned */
   int64_t stride; /* +1 or -1 */
   int steps;
 };
 
-inline Chunk make_chunk(const Sequence& seq, bool reverse, int64_t index) {
-  int64_t first = index * kSteps, left = seq.length - first;
+inline Chunk make_chunk(int64_t length, bool reverse, int64_t index) {
+  int64_t first = index * kSteps, left = length - first;
   Chunk chunk;
   chunk.steps = (int)(left < kSteps ? left : kSteps);
   chunk.stride = reverse ? -1 : 1;
-  chunk.token = seq.start + (reverse ? seq.length - 1 - first : first);
+  chunk.token = reverse ? length - 1 - first : first;
   return chunk;
 }
 
@@ -198,10 +169,10 @@ MMF_INLINE bool is_in_range(vf largest_delta, vf limit) {
 /* From (d, n), row by row, to state[v * padded_states + s]; NULL is zeros. */
 inline void read_state(const mmf_scan& call, const Layout& w, const Item& item,
                        const float* from, vf* state) {
-  const int64_t n = call.n, row = item.batch * call.num_sequences + item.sequence;
+  const int64_t n = call.n;
   for (int64_t i = 0; i < item.vectors * w.padded_states; ++i) state[i] = vf{};
   if (!from) return;
-  from += (row * call.d + item.channel) * n;
+  from += (item.batch * call.d + item.channel) * n;
   for (int c = 0; c < item.count; ++c)
     for (int64_t s = 0; s < n; ++s)
       state[c / W * w.padded_states + s][c % W] = from[c * n + s];
@@ -209,8 +180,8 @@ inline void read_state(const mmf_scan& call, const Layout& w, const Item& item,
 
 inline void write_state(const mmf_scan& call, const Layout& w, const Item& item,
                         const vf* state, float* to) {
-  const int64_t n = call.n, row = item.batch * call.num_sequences + item.sequence;
-  to += (row * call.d + item.channel) * n;
+  const int64_t n = call.n;
+  to += (item.batch * call.d + item.channel) * n;
   for (int c = 0; c < item.count; ++c)
     for (int64_t s = 0; s < n; ++s)
       to[c * n + s] = state[c / W * w.padded_states + s][c % W];
@@ -219,9 +190,8 @@ inline void write_state(const mmf_scan& call, const Layout& w, const Item& item,
 /* Where the item's part of a checkpoint lies: vector by vector, without padding. */
 inline float* checkpoint_of(const mmf_scan& call, const Layout& w, const Item& item,
                             float* checkpoints, int64_t chunk) {
-  int64_t index = w.sequences[item.sequence].checkpoint + chunk - 1;
-  return checkpoints +
-         ((item.batch * w.checkpoints + index) * call.d + item.channel) * call.n;
+  int64_t row = item.batch * w.checkpoints + chunk - 1;
+  return checkpoints + (row * call.d + item.channel) * call.n;
 }
 
 inline void save_checkpoint(const mmf_scan& call, const Layout& w, const Item& item,
@@ -250,8 +220,7 @@ inline void load_rows(const mmf_scan& call, const Layout& w, const Item& item,
     int64_t token = chunk.token + t * chunk.stride;
     for (int which = 0; which < 2; ++which, rows += w.padded_states) {
       const mmf_tensor& x = which ? dir.C : dir.B;
-      int64_t index = item.batch * x.batch_stride + token * x.time_stride +
-                      item.group * x.group_stride;
+      int64_t index = item.batch * x.batch_stride + token * x.time_stride;
       int s = 0;
       for (; s + W <= n; s += W) store(rows + s, load_as_float(x, index + s, W));
       if (s < n) store_some(rows + s, load_as_float(x, index + s, n - s), n - s);
@@ -260,11 +229,9 @@ inline void load_rows(const mmf_scan& call, const Layout& w, const Item& item,
   }
 }
 
-/* Vector v of D or delta_bias, which may have a row for each sequence; NULL is zeros. */
-MMF_INLINE vf of_sequence(const float* x, int64_t stride, const Item& item, int v,
-                          int lanes) {
-  if (!x) return vf{};
-  return load_some(x + item.sequence * stride + item.channel + v * W, lanes);
+/* Vector v of D or delta_bias; NULL is zeros. */
+MMF_INLINE vf channels_of(const float* x, const Item& item, int v, int lanes) {
+  return x ? load_some(x + item.channel + v * W, lanes) : vf{};
 }
 
 inline int num_threads(int64_t asked, int64_t items) {

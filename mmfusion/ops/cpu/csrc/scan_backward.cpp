@@ -2,7 +2,7 @@
  *
  * With g_t the gradient of h_t and a_t = exp(delta_t A), per channel and state:
  *   g_t = C_t dy_t + a_{t+1} g_{t+1}
- *   dC_t = dy_t h_t        dB_t = g_t delta_t u_t      (summed over the group's channels)
+ *   dC_t = dy_t h_t        dB_t = g_t delta_t u_t      (summed over channels)
  *   d(delta_t u_t) = g_t B_t      d(delta_t A) = g_t a_t h_{t-1}
  * Chunks are taken from the last to the first; a_t and h_{t-1} of a chunk are computed
  * again from its checkpoint. Where work items add to the same gradient, each writes its
@@ -53,7 +53,7 @@ struct Scratch {
   float* partial;                              /* grad_z of the first direction */
 };
 
-int64_t carve(const Layout& w, bool with_partial, char* memory, Scratch* scratch) {
+int64_t carve(const mmf_scan& call, const Layout& w, bool with_partial, char* memory, Scratch* scratch) {
   Scratch& s = *scratch;
   const int64_t vectors = w.max_vectors, states = vectors * w.padded_states;
   Carver carver = {memory};
@@ -72,15 +72,15 @@ int64_t carve(const Layout& w, bool with_partial, char* memory, Scratch* scratch
   carver.take(s.grad_rows, kSteps * 2 * w.padded_states);
   carver.take(s.dt_weight, vectors * w.rank);
   carver.take(s.dt, kSteps * w.rank);
-  carver.take(s.partial, with_partial ? w.longest * vectors * W : 0);
+  carver.take(s.partial, with_partial ? call.l * vectors * W : 0);
   return carver.bytes(memory);
 }
 
 /* Gradients that several items add to: one part for each block of channels (B, C) or for
- * each sequence of each batch row (A, D, delta_bias). NULL: written at once. */
+ * each batch row (A, D, delta_bias). NULL: written at once. */
 struct Parts {
-  float *B, *C;            /* (group_blocks, b, l, g, n) */
-  float *A, *D, *delta_bias; /* (b, k, d, n), (b, k, d) */
+  float *B, *C;              /* (blocks, b, l, n) */
+  float *A, *D, *delta_bias; /* (b, d, n), (b, d) */
 };
 
 /* Fills steps and edges of vector v; returns the largest |delta| of each channel. */
@@ -94,7 +94,7 @@ vf load_steps(const mmf_scan& call, const Item& item, const mmf_scan_direction& 
   const Column grad_y(call.grad_y, item, chunk, v, scratch.buffers + 2 * kSteps);
   Column z;
   if (gated) z = Column(call.z, item, chunk, v, scratch.buffers + 3 * kSteps);
-  const vf bias = of_sequence(dir.delta_bias, dir.delta_bias_stride, item, v, lanes);
+  const vf bias = channels_of(dir.delta_bias, item, v, lanes);
   Step* steps = scratch.steps + v * kSteps;
   Edge* edges = scratch.edges + v * kSteps;
   vf largest = {};
@@ -233,7 +233,7 @@ void backward_states(const mmf_scan& call, const Layout& w, const Item& item,
 void store_steps(const Item& item, const mmf_scan_direction& dir, const Chunk& chunk,
                  int v, const Scratch& scratch, const mmf_tensor* before,
                  const mmf_tensor& grad_z) {
-  const vf D = of_sequence(dir.D, dir.D_stride, item, v, lanes_of(item, v));
+  const vf D = channels_of(dir.D, item, v, lanes_of(item, v));
   const Step* steps = scratch.steps + v * kSteps;
   const Edge* edges = scratch.edges + v * kSteps;
   vf grad_D = scratch.grad_D[v], grad_bias = scratch.grad_bias[v];
@@ -276,8 +276,7 @@ void store_rows(const mmf_scan& call, const Layout& w, const Item& item,
   const int n = (int)call.n;
   for (int t = 0; t < chunk.steps; ++t) {
     int64_t index = item.batch * to.batch_stride +
-                    (chunk.token + t * chunk.stride) * to.time_stride +
-                    item.group * to.group_stride;
+                    (chunk.token + t * chunk.stride) * to.time_stride;
     const float* row = grad_rows + (2 * t + which) * w.padded_states;
     for (int s = 0; s < n; s += W) {
       int lanes = n - s < W ? n - s : W;
@@ -286,26 +285,23 @@ void store_rows(const mmf_scan& call, const Layout& w, const Item& item,
   }
 }
 
-/* The part of a (group_blocks, b, l, g, n) buffer that this item's block writes. */
+/* The part of a (blocks, b, l, n) buffer that this item's block writes. */
 mmf_tensor part_of_rows(const mmf_scan& call, int64_t block,
                         const mmf_tensor& whole, float* parts) {
   if (!whole.data || !parts) return whole;
-  const int64_t row = call.g * call.n;
-  float* data = parts + block * call.b * call.l * row;
-  return mmf_tensor{data, call.l * row, row, call.n, MMF_F32, 0};
+  float* data = parts + block * call.b * call.l * call.n;
+  return mmf_tensor{data, call.l * call.n, call.n, MMF_F32, 0};
 }
 
 void write_vectors(const mmf_scan& call, const Item& item, const vf* x, float* to) {
-  const int64_t row = item.batch * call.num_sequences + item.sequence;
-  for (int v = 0; v < item.vectors; ++v)
-    store_some(to + row * call.d + item.channel + v * W, x[v], lanes_of(item, v));
+  to += item.batch * call.d + item.channel;
+  for (int v = 0; v < item.vectors; ++v) store_some(to + v * W, x[v], lanes_of(item, v));
 }
 
 void backward_direction(const mmf_scan& call, const Layout& w, const Item& item,
                         int64_t block, const Scratch& scratch,
                         const mmf_scan_direction& dir, const Parts& parts,
                         const mmf_tensor* before, const mmf_tensor& grad_z) {
-  const Sequence& seq = w.sequences[item.sequence];
   const mmf_tensor grad_B = part_of_rows(call, block, dir.grad_B, parts.B);
   const mmf_tensor grad_C = part_of_rows(call, block, dir.grad_C, parts.C);
   pack_rates(call, w, item, dir, scratch.rates, scratch.limits);
@@ -313,8 +309,8 @@ void backward_direction(const mmf_scan& call, const Layout& w, const Item& item,
   read_state(call, w, item, dir.grad_last_state, scratch.grad_state);
   read_state(call, w, item, nullptr, scratch.grad_rates);
   for (int v = 0; v < item.vectors; ++v) scratch.grad_D[v] = scratch.grad_bias[v] = vf{};
-  for (int64_t c = ceil_div(seq.length, kSteps) - 1; c >= 0; --c) {
-    Chunk chunk = make_chunk(seq, dir.reverse != 0, c);
+  for (int64_t c = ceil_div(call.l, kSteps) - 1; c >= 0; --c) {
+    Chunk chunk = make_chunk(call.l, dir.reverse != 0, c);
     if (c > 0)
       load_checkpoint(call, w, item, checkpoint_of(call, w, item, dir.checkpoints, c),
                       scratch.state);
@@ -322,7 +318,7 @@ void backward_direction(const mmf_scan& call, const Layout& w, const Item& item,
       read_state(call, w, item, dir.initial_state, scratch.state);
     load_rows(call, w, item, dir, chunk, scratch.rows);
     load_dt(item, dir, chunk, scratch.dt);
-    const Chunk next = make_chunk(seq, dir.reverse != 0, c > 0 ? c - 1 : 0);
+    const Chunk next = make_chunk(call.l, dir.reverse != 0, c > 0 ? c - 1 : 0);
     backward_states(call, w, item, dir, chunk, c > 0 ? &next : nullptr, scratch);
     for (int v = 0; v < item.vectors; ++v)
       store_steps(item, dir, chunk, v, scratch, before, grad_z);
@@ -339,15 +335,15 @@ void backward_direction(const mmf_scan& call, const Layout& w, const Item& item,
 void backward_item(const mmf_scan& call, const Layout& w, int64_t index,
                    const Scratch& scratch, const Parts* parts) {
   const Item item = make_item(call, w, index);
-  const int64_t block = index % w.group_blocks;
+  const int64_t block = index % w.blocks;
   mmf_tensor none = {}, sum = call.z.data ? call.grad_z : none;
   if (call.num_directions == 1)
     return backward_direction(call, w, item, block, scratch, call.direction[0], parts[0],
                               nullptr, sum);
   if (sum.data && sum.dtype != MMF_F32) { /* so placed that index_of finds its part */
     const int64_t row = w.max_vectors * W;
-    sum = mmf_tensor{nullptr, 0, row, 0, MMF_F32, 0};
-    sum.data = scratch.partial - w.sequences[item.sequence].start * row - item.channel;
+    sum = mmf_tensor{nullptr, 0, row, MMF_F32, 0};
+    sum.data = scratch.partial - item.channel;
   }
   backward_direction(call, w, item, block, scratch, call.direction[0], parts[0], nullptr,
                      sum);
@@ -359,29 +355,21 @@ void backward_item(const mmf_scan& call, const Layout& w, int64_t index,
 
 void sum_rows(const mmf_scan& call, const Layout& w, const float* parts,
               const mmf_tensor& to, int64_t batch, int64_t token) {
-  const int64_t n = call.n, row = call.g * n, part = call.b * call.l * row;
-  for (int64_t g = 0; g < call.g; ++g)
-    for (int64_t s = 0; s < n; s += W) {
-      const int lanes = n - s < W ? (int)(n - s) : W;
-      const float* from = parts + (batch * call.l + token) * row + g * n + s;
-      vf sum = load_some(from, lanes);
-      for (int64_t i = 1; i < w.group_blocks; ++i) sum += load_some(from + i * part, lanes);
-      store_from_float(to,
-                       batch * to.batch_stride + token * to.time_stride +
-                           g * to.group_stride + s,
-                       sum, lanes);
-    }
+  const int64_t n = call.n, part = call.b * call.l * n;
+  for (int64_t s = 0; s < n; s += W) {
+    const int lanes = n - s < W ? (int)(n - s) : W;
+    const float* from = parts + (batch * call.l + token) * n + s;
+    vf sum = load_some(from, lanes);
+    for (int64_t i = 1; i < w.blocks; ++i) sum += load_some(from + i * part, lanes);
+    store_from_float(to, batch * to.batch_stride + token * to.time_stride + s, sum, lanes);
+  }
 }
 
-/* (b, k, size) -> (size), or (k, size) if each sequence has its own. */
-void sum_batch(const mmf_scan& call, const float* parts, int64_t size, bool by_sequence,
-               float* to) {
-  const int64_t k = call.num_sequences;
-  for (int64_t i = 0; i < (by_sequence ? k : 1) * size; ++i) to[i] = 0.0f;
-  for (int64_t row = 0; row < call.b * k; ++row) {
-    float* out = by_sequence ? to + row % k * size : to;
-    for (int64_t i = 0; i < size; ++i) out[i] += parts[row * size + i];
-  }
+/* (b, size) -> (size). */
+void sum_batch(const mmf_scan& call, const float* parts, int64_t size, float* to) {
+  for (int64_t i = 0; i < size; ++i) to[i] = 0.0f;
+  for (int64_t row = 0; row < call.b; ++row)
+    for (int64_t i = 0; i < size; ++i) to[i] += parts[row * size + i];
 }
 
 /* The gradient of log(-A) from that of A. */
@@ -402,13 +390,12 @@ int64_t carve_parts(const mmf_scan& call, const Layout& w, const mmf_scan_direct
     p += wanted ? ceil_div(count, 16) * 16 : 0;
     return start;
   };
-  const int64_t rows = call.b * call.l * call.g * call.n * w.group_blocks;
-  const int64_t sequences = call.b * call.num_sequences * call.d;
-  parts->B = take(dir.grad_B.data && w.group_blocks > 1, rows);
-  parts->C = take(dir.grad_C.data && w.group_blocks > 1, rows);
-  parts->A = take(dir.grad_A != nullptr, sequences * call.n);
-  parts->D = take(dir.grad_D != nullptr, sequences);
-  parts->delta_bias = take(dir.grad_delta_bias != nullptr, sequences);
+  const int64_t rows = call.b * call.l * call.n * w.blocks, channels = call.b * call.d;
+  parts->B = take(dir.grad_B.data && w.blocks > 1, rows);
+  parts->C = take(dir.grad_C.data && w.blocks > 1, rows);
+  parts->A = take(dir.grad_A != nullptr, channels * call.n);
+  parts->D = take(dir.grad_D != nullptr, channels);
+  parts->delta_bias = take(dir.grad_delta_bias != nullptr, channels);
   return p - memory;
 }
 
@@ -425,22 +412,18 @@ bool has_what_backward_reads(const mmf_scan& call) {
 extern "C" int mmf_scan_backward(const mmf_scan* call) {
   using namespace mmf;
   if (!is_valid(*call) || !has_what_backward_reads(*call)) return MMF_BAD_ARGUMENT;
-  Layout w;
-  if (!make_layout(*call, &w)) return MMF_NO_MEMORY;
+  const Layout w = make_layout(*call);
   const int threads = num_threads(call->num_threads, w.items);
   const bool with_partial =
       call->num_directions == 2 && call->grad_z.data && call->grad_z.dtype != MMF_F32;
   Scratch sizes;
   Parts parts[2];
-  const int64_t bytes = carve(w, with_partial, nullptr, &sizes);
+  const int64_t bytes = carve(*call, w, with_partial, nullptr, &sizes);
   int64_t floats = 0;
   for (int64_t i = 0; i < call->num_directions; ++i)
     floats += carve_parts(*call, w, call->direction[i], nullptr, &parts[i]);
   char* memory = (char*)allocate((size_t)(bytes * threads + floats * 4));
-  if (!memory) {
-    free(w.sequences);
-    return MMF_NO_MEMORY;
-  }
+  if (!memory) return MMF_NO_MEMORY;
   float* next = (float*)(memory + bytes * threads);
   for (int64_t i = 0; i < call->num_directions; ++i)
     next += carve_parts(*call, w, call->direction[i], next, &parts[i]);
@@ -448,7 +431,7 @@ extern "C" int mmf_scan_backward(const mmf_scan* call) {
   {
     FlushSubnormals flush;
     Scratch scratch;
-    carve(w, with_partial, memory + bytes * thread_index(), &scratch);
+    carve(*call, w, with_partial, memory + bytes * thread_index(), &scratch);
 #pragma omp for schedule(dynamic, 1)
     for (int64_t i = 0; i < w.items; ++i) backward_item(*call, w, i, scratch, parts);
     for (int64_t i = 0; i < call->num_directions; ++i) {
@@ -462,18 +445,15 @@ extern "C" int mmf_scan_backward(const mmf_scan* call) {
 #pragma omp single
       {
         if (parts[i].A) {
-          sum_batch(*call, parts[i].A, call->d * call->n, false, dir.grad_A);
+          sum_batch(*call, parts[i].A, call->d * call->n, dir.grad_A);
           if (dir.A_is_log) through_logarithm(dir.A, call->d * call->n, dir.grad_A);
         }
-        if (parts[i].D)
-          sum_batch(*call, parts[i].D, call->d, dir.D_stride != 0, dir.grad_D);
+        if (parts[i].D) sum_batch(*call, parts[i].D, call->d, dir.grad_D);
         if (parts[i].delta_bias)
-          sum_batch(*call, parts[i].delta_bias, call->d, dir.delta_bias_stride != 0,
-                    dir.grad_delta_bias);
+          sum_batch(*call, parts[i].delta_bias, call->d, dir.grad_delta_bias);
       }
     }
   }
   free(memory);
-  free(w.sequences);
   return MMF_OK;
 }

@@ -23,7 +23,7 @@ struct Scratch {
   float* partial;  /* the first direction's y, where y itself cannot hold it */
 };
 
-int64_t carve(const Layout& w, bool with_partial, char* memory, Scratch* scratch) {
+int64_t carve(const mmf_scan& call, const Layout& w, bool with_partial, char* memory, Scratch* scratch) {
   Scratch& s = *scratch;
   const int64_t states = w.max_vectors * w.padded_states;
   Carver carver = {memory};
@@ -35,7 +35,7 @@ int64_t carve(const Layout& w, bool with_partial, char* memory, Scratch* scratch
   carver.take(s.rows, kSteps * 2 * w.padded_states);
   carver.take(s.dt_weight, w.max_vectors * w.rank);
   carver.take(s.dt, kSteps * w.rank);
-  carver.take(s.partial, with_partial ? w.longest * w.max_vectors * W : 0);
+  carver.take(s.partial, with_partial ? call.l * w.max_vectors * W : 0);
   return carver.bytes(memory);
 }
 
@@ -46,8 +46,8 @@ vf load_steps(const mmf_scan& call, const Item& item, const mmf_scan_direction& 
   const Column u(dir.u, item, chunk, v, scratch.buffers);
   const Column delta = delta_column(item, dir, chunk, v, scratch.dt, scratch.dt_weight,
                                     scratch.buffers + kSteps);
-  const vf D = of_sequence(dir.D, dir.D_stride, item, v, lanes);
-  const vf bias = of_sequence(dir.delta_bias, dir.delta_bias_stride, item, v, lanes);
+  const vf D = channels_of(dir.D, item, v, lanes);
+  const vf bias = channels_of(dir.delta_bias, item, v, lanes);
   vf largest = {};
   for (int t = 0; t < chunk.steps; ++t) {
     vf u_t = u[t], delta_t = delta[t] + bias;
@@ -118,12 +118,11 @@ void store_steps(const mmf_scan& call, const Item& item, const Chunk& chunk, int
 void scan_direction(const mmf_scan& call, const Layout& w, const Item& item,
                     const Scratch& scratch, const mmf_scan_direction& dir,
                     const mmf_tensor* before, const mmf_tensor& to, bool gated) {
-  const Sequence& seq = w.sequences[item.sequence];
   pack_rates(call, w, item, dir, scratch.rates, scratch.limits);
   pack_dt_weight(item, dir, scratch.dt_weight);
   read_state(call, w, item, dir.initial_state, scratch.state);
-  for (int64_t c = 0; c * kSteps < seq.length; ++c) {
-    Chunk chunk = make_chunk(seq, dir.reverse != 0, c);
+  for (int64_t c = 0; c * kSteps < call.l; ++c) {
+    Chunk chunk = make_chunk(call.l, dir.reverse != 0, c);
     if (c > 0 && dir.checkpoints)
       save_checkpoint(call, w, item, scratch.state,
                       checkpoint_of(call, w, item, dir.checkpoints, c));
@@ -131,8 +130,8 @@ void scan_direction(const mmf_scan& call, const Layout& w, const Item& item,
     load_dt(item, dir, chunk, scratch.dt);
     for (int v = 0; v < item.vectors; ++v) {
       Ahead<4> ahead;
-      if ((c + 1) * kSteps < seq.length) {
-        Chunk next = make_chunk(seq, dir.reverse != 0, c + 1);
+      if ((c + 1) * kSteps < call.l) {
+        Chunk next = make_chunk(call.l, dir.reverse != 0, c + 1);
         ahead.set(0, dir.u, item, next, v);
         if (dir.delta.data) ahead.set(1, dir.delta, item, next, v);
         ahead.set(2, to, item, next, v);
@@ -159,8 +158,8 @@ void scan_item(const mmf_scan& call, const Layout& w, const Item& item,
   mmf_tensor sum = call.y;
   if (call.y.dtype != MMF_F32) { /* so placed that index_of finds this item's part */
     const int64_t row = w.max_vectors * W;
-    sum = mmf_tensor{nullptr, 0, row, 0, MMF_F32, 0};
-    sum.data = scratch.partial - w.sequences[item.sequence].start * row - item.channel;
+    sum = mmf_tensor{nullptr, 0, row, MMF_F32, 0};
+    sum.data = scratch.partial - item.channel;
   }
   scan_direction(call, w, item, scratch, call.direction[0], nullptr, sum, false);
   scan_direction(call, w, item, scratch, call.direction[1], &sum, call.y, gated);
@@ -170,35 +169,30 @@ void scan_item(const mmf_scan& call, const Layout& w, const Item& item,
 }  // namespace mmf
 
 extern "C" int64_t mmf_scan_checkpoint_floats(const mmf_scan* call) {
-  int64_t count = 0;
-  for (int64_t i = 0; i < call->num_sequences; ++i)
-    count += mmf::checkpoints_of(mmf::sequence_length(*call, i));
-  return count * call->b * call->d * call->n;
+  return mmf::checkpoints_of(call->l) * call->b * call->d * call->n;
 }
 
 extern "C" int mmf_scan_forward(const mmf_scan* call) {
   using namespace mmf;
   if (!is_valid(*call) || !call->y.data) return MMF_BAD_ARGUMENT;
-  Layout w;
-  if (!make_layout(*call, &w)) return MMF_NO_MEMORY;
+  const Layout w = make_layout(*call);
   const int threads = num_threads(call->num_threads, w.items);
   const bool with_partial = call->num_directions == 2 && call->y.dtype != MMF_F32;
   Scratch sizes;
-  const int64_t bytes = carve(w, with_partial, nullptr, &sizes);
+  const int64_t bytes = carve(*call, w, with_partial, nullptr, &sizes);
   char* memory = (char*)allocate((size_t)(bytes * threads));
   if (memory) {
 #pragma omp parallel num_threads(threads)
     {
       FlushSubnormals flush;
       Scratch scratch;
-      carve(w, with_partial, memory + bytes * thread_index(), &scratch);
+      carve(*call, w, with_partial, memory + bytes * thread_index(), &scratch);
 #pragma omp for schedule(dynamic, 1)
       for (int64_t i = 0; i < w.items; ++i)
         scan_item(*call, w, make_item(*call, w, i), scratch);
     }
   }
   free(memory);
-  free(w.sequences);
   return memory ? MMF_OK : MMF_NO_MEMORY;
 }
 
