@@ -1,7 +1,6 @@
 """Metadata stands in setup.cfg; this builds the CPU kernels along with an install."""
 
 import importlib.util
-import sys
 from pathlib import Path
 
 from setuptools import setup
@@ -31,7 +30,6 @@ class BuildWithKernels(build_py):
 
 def load(path: Path):
     """One file of the package, which as a whole would import torch."""
-    sys.path.insert(0, str(Path(__file__).parent))  # its errors' base class
     spec = importlib.util.spec_from_file_location("mmfusion_build", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -11,7 +11,7 @@ Shapes: b batch, l tokens, d channels, n state.
 import importlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -197,6 +197,16 @@ class Backend:
         raise NotImplementedError
 
 
+def constant_for_compiler(function: Callable) -> Callable:
+    """Mark as ``torch.compiler.assume_constant_result`` does: called while compiling.
+
+    PyTorch's own sets the same attribute after importing its compiler, which takes as
+    long as all of our models.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
 def backend_names() -> tuple[str, ...]:
     """Every name that ``backend=`` knows, available here or not."""
     return tuple(_MODULES)
@@ -212,7 +222,7 @@ def available_backends() -> tuple[str, ...]:
     return tuple(name for name in _MODULES if missing_reason(name) is None)
 
 
-@torch.compiler.assume_constant_result
+@constant_for_compiler
 def missing_reason(name: str) -> str | None:
     """Reason that a backend cannot run here and what mends it; None: it can."""
     if name not in _reasons:
@@ -313,14 +323,14 @@ def scan_backend(name: str) -> Iterator[None]:
         _override.reset(token)
 
 
-@torch.compiler.assume_constant_result
+@constant_for_compiler
 def _requested(name: str) -> str:
     if name != "auto":
         return name
     return _override.get() or os.environ.get(ENVIRONMENT) or "auto"
 
 
-@torch.compiler.assume_constant_result
+@constant_for_compiler
 def _log_once(message: str) -> None:
     if message not in _logged:
         _logged.add(message)

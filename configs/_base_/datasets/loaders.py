@@ -1,4 +1,4 @@
-"""Parts of every loader; a dataset adds its class, its folder and its pipeline.
+"""What every loader has, for a dataset to add its class, its folder and its pipeline.
 
 Testing runs on what validation runs on, until a dataset says otherwise.
 """

@@ -1,4 +1,4 @@
-"""TinyEgo's frames at 64 px: squashed, and to train cropped in their shape."""
+"""How TinyEgo's frames become 64 px: squashed, and to train cropped in their shape."""
 
 _crop = dict(
     type="mmaction.RandomResizedCrop",

@@ -1,4 +1,4 @@
-"""Choice of the times at which every stream of a clip is read."""
+"""When to look: the times at which every stream of a clip is read."""
 
 from collections.abc import Mapping
 

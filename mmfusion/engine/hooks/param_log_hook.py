@@ -4,7 +4,6 @@ from typing import Any
 
 from mmengine.hooks import Hook
 
-from mmfusion.models.protocols import LogsScalars
 from mmfusion.registry import HOOKS
 from mmfusion.utils.errors import InputError
 
@@ -34,10 +33,8 @@ class ParamLogHook(Hook):
         outputs: Any = None,
     ) -> None:
         """Hand the values to the message hub, from which the loggers take them."""
-        model = runner.bare_model
-        if not isinstance(model, LogsScalars):
+        method = getattr(runner.bare_model, "logged_scalars", None)
+        if method is None or not self.every_n_train_iters(runner, self.interval):
             return
-        if not self.every_n_train_iters(runner, self.interval):
-            return
-        for name, value in model.logged_scalars().items():
+        for name, value in method().items():
             runner.message_hub.update_scalar(f"train/{name}", float(value))

@@ -1,8 +1,6 @@
 """Read a config, and say in one message what is wrong with it."""
 
-import contextlib
 import difflib
-import importlib.util
 import inspect
 import os
 import re
@@ -11,12 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.config import config as mmengine_config
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
-from mmfusion.engine.protocols import DescribesData
-from mmfusion.models.protocols import HasClasses, HasHeads
 from mmfusion.utils.errors import ConfigError
 
 # what MMEngine reads from a config beside the Runner's own arguments
@@ -86,15 +81,15 @@ def load_config(
         raise ConfigError(_external(str(path)))
     if not Path(path).is_file():
         raise ConfigError(f"config {path} does not exist")
-    with _local_bases_only():
-        try:
-            config = Config.fromfile(str(path))
-        except ConfigError:
-            raise
-        except Exception as error:
-            raise ConfigError(
-                f"config {path} cannot be read: {type(error).__name__}: {error}"
-            ) from error
+    try:
+        _refuse_external_bases(Path(path))
+        config = Config.fromfile(str(path))
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"config {path} cannot be read: {type(error).__name__}: {error}"
+        ) from error
     if options:
         check_options(options)
         try:
@@ -123,44 +118,18 @@ def _import_plugins(config: Config) -> None:
 
 def _external(name: str) -> str:
     return (
-        f"{name!r} names a config of another package ('::'), for which MMEngine would "
-        "install that package; copy the config and give its path"
+        f"{name!r} names a config of another package ('::'), which MMEngine looks up "
+        "by what pip and mim know; copy the config and give its path, or import it by "
+        "'from package.configs... import *' under read_base"
     )
 
 
-@contextlib.contextmanager
-def _local_bases_only() -> Iterator[None]:
-    """Rules by which bases are found, at any depth, while a config is read.
-
-    ``package::`` is refused before MMEngine runs pip for it, and
-    ``from mmfusion.configs.<folder>.<file> import *`` finds this project's ``configs/``
-    from a config anywhere. MMEngine looks packages up by ``pkg_resources``, which newer
-    setuptools no longer have.
-    """
-    original = Config._get_cfg_path
-    original_lookup = mmengine_config.get_installed_path
-
-    def guarded(cfg_path: str, filename: str) -> tuple[str, str | None]:
-        if "::" in cfg_path:
-            raise ConfigError(f"{filename}: _base_ {_external(cfg_path)}")
-        return original(cfg_path, filename)
-
-    Config._get_cfg_path = staticmethod(guarded)
-    mmengine_config.get_installed_path = _package_path
-    try:
-        yield
-    finally:
-        Config._get_cfg_path = staticmethod(original)
-        mmengine_config.get_installed_path = original_lookup
-
-
-def _package_path(package: str) -> str:
-    """The folder in which a base's dotted path starts."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        raise ConfigError(f"a base is in package {package!r}, which is not installed")
-    folder = Path(spec.origin).parent
-    return str(folder.parent if package == "mmfusion" else folder)
+def _refuse_external_bases(path: Path) -> None:
+    """Raise where a ``_base_``, at any depth, is in another package by ``::``."""
+    for base in Config._get_base_files(str(path)):
+        if "::" in base:
+            raise ConfigError(f"{path}: _base_ {_external(base)}")
+        _refuse_external_bases(path.parent / base)
 
 
 def check_options(options: dict[str, Any]) -> None:
@@ -200,13 +169,13 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 
 def check_num_classes(model: Any, dataset: Any) -> None:
     """Compare each head's ``num_classes`` with the classes of the data's same task."""
-    if not (isinstance(model, HasHeads) and isinstance(dataset, DescribesData)):
+    heads = getattr(model, "heads", None)
+    metainfo = getattr(dataset, "metainfo", None) or {}
+    classes = metainfo.get("classes")
+    if heads is None or not isinstance(classes, dict):
         return
-    classes = (dataset.metainfo or {}).get("classes")
-    if not isinstance(classes, dict):
-        return
-    for task, head in model.heads.items():
-        if not isinstance(head, HasClasses):
+    for task, head in heads.items():
+        if not hasattr(head, "num_classes"):
             continue
         if task not in classes:
             raise ConfigError(

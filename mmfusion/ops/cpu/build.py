@@ -27,8 +27,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mmfusion.utils.errors import MMFusionError
-
 try:
     import fcntl
 except ImportError:  # no such locks here: builds at once are all done, the last stays
@@ -65,7 +63,7 @@ _OTHER = {"generic": ("", "")}
 Say = Callable[[str], None]
 
 
-class BuildError(MMFusionError, RuntimeError):
+class BuildError(RuntimeError):
     """No library, and none can be built; the text says why and what mends it."""
 
 

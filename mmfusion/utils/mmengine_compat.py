@@ -1,0 +1,37 @@
+"""The one place that mends MMEngine 0.10.7, so that it finds our configs and types.
+
+``Config.fromfile`` looks up the package of an absolute base by ``pkg_resources``, which
+setuptools 82 removed and which knows no editable install. And a type named by a bare
+string is looked for in MMEngine alone where no default scope is set: its own lenient
+``Pretrained`` would then load our weights.
+"""
+
+import importlib.util
+from pathlib import Path
+
+from mmengine.config import config
+from mmengine.registry import DefaultScope
+
+
+def mend_mmengine() -> None:
+    """Let MMEngine ask importlib for packages, and mmfusion for types by default.
+
+    A default scope that was set before stays, as does every later one.
+    """
+    config.get_installed_path = package_folder
+    if DefaultScope.get_current_instance() is None:
+        DefaultScope.get_instance("mmfusion", scope_name="mmfusion")
+
+
+def package_folder(package: str) -> str:
+    """Folder of a package, in which the dotted path of a base goes on.
+
+    Raises:
+        ModuleNotFoundError: it is not installed.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(
+            f"a base is in package {package!r}, which is not installed"
+        )
+    return str(Path(spec.origin).parent)
