@@ -46,7 +46,7 @@ class Reject:
 
 @dataclass
 class Progress:
-    """How far a run is; tokens are those of this run, ``saved`` came from the cache."""
+    """Progress of a run; tokens are this run's, ``saved`` came from the cache."""
 
     total: int
     done: int = 0
@@ -59,7 +59,7 @@ class Progress:
 
 @dataclass
 class Outcome:
-    """What a run has made: records in the clips' order, and the rejects."""
+    """Result of a run: records in the clips' order, and the rejects."""
 
     records: list[QuestionRecord] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)

@@ -169,7 +169,7 @@ class AnswerMatcher:
             found.append(Match(tokens[start].start, tokens[end].end, kind, name))
 
     def _verb_alone_tells(self, phrase: Phrase) -> bool:
-        """Whether only the verb is to be found: "take from" leaves its preposition."""
+        """True if only the verb is to be found: "take from" leaves its preposition."""
         if not phrase.ordered or phrase.words[0] not in self._singles:
             return False
         particle = phrase.words[1]

@@ -1,4 +1,4 @@
-"""What an answer of a writer must be; a reason for each that is not."""
+"""Rules for an answer of a writer; a reason for each that breaks one."""
 
 import json
 import re
@@ -35,7 +35,7 @@ class UnusableAnswerError(MMFusionError, ValueError):
 
 @dataclass(frozen=True)
 class Maker:
-    """Who makes the questions: what stands in every record of a run."""
+    """Origin of the questions, which stands in every record of a run."""
 
     model: str
     prompt_sha256: str | None

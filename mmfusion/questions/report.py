@@ -1,4 +1,4 @@
-"""What is wrong with questions, counted: leaks, words left, lengths, doubles."""
+"""Faults of questions, counted: leaks, words left, lengths, doubles."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -29,7 +29,7 @@ class Lengths:
     sizes: list[int] = field(default_factory=list)
 
     def over(self, limit: int) -> int:
-        """How many are longer than ``limit``: their end would not be read."""
+        """Number of those longer than ``limit``: their end would not be read."""
         return sum(size > limit for size in self.sizes)
 
     def summary(self) -> tuple[int, int, int]:
@@ -40,7 +40,7 @@ class Lengths:
 
 @dataclass
 class Report:
-    """What :func:`examine` has found.
+    """Findings of :func:`examine`.
 
     Attributes:
         num_records: how many.

@@ -52,7 +52,7 @@ def tokens_of(text: str) -> list[Token]:
 
 
 def places_of(phrase: Phrase, tokens: Sequence[Token], place: int) -> tuple[int, ...]:
-    """Where the words of a phrase stand that begins at ``place``; () if it does not.
+    """Places of the words of a phrase that begins at ``place``; () if none does.
 
     >>> tokens = tokens_of("Who turned the big tap on?")
     >>> places_of(Phrase(("turn", "on"), "turn-on", ordered=True), tokens, 1)
@@ -78,7 +78,7 @@ def _verb_places(
 
 
 def _is_mobile(tokens: Sequence[Token], place: int) -> bool:
-    """Whether a word may be the particle of a verb that stands some words before."""
+    """True if a word may be the particle of a verb that stands some words before."""
     norm = tokens[place].norm
     if norm in english.MOBILE:
         return True
@@ -136,7 +136,7 @@ def surface_kind(text: str, token: Token) -> str | None:
 
 
 def is_another_word(task: str, tokens: Sequence[Token], place: int) -> bool:
-    """Whether a word of the same spelling stands here: "can", "left", "has been"."""
+    """True if a word of the same spelling stands here: "can", "left", "has been"."""
     norm = tokens[place].norm
     before = tokens[place - 1].norm if place else ""
     after = tokens[place + 1].norm if place + 1 < len(tokens) else ""

@@ -17,7 +17,7 @@ _SHOWN = 6  # keys of a line of the report
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """How the keys of weights that authors published become those of our backbone.
+    """Rules by which keys of published weights become those of our backbone.
 
     Attributes:
         marker: a pattern that some key of a published file matches; a file without is
@@ -49,7 +49,7 @@ class PublishedWeights:
 
 @dataclass
 class FitReport:
-    """What became of each tensor of a file, and of each of the model.
+    """Fate of each tensor of a file, and of each of the model.
 
     Attributes:
         loaded: keys of the model that come from the file as they are.
@@ -272,7 +272,7 @@ def _resize_time(table: Tensor, length: int) -> Tensor:
 def state_dict_difference(
     expected: Mapping[str, Tensor], given: Mapping[str, Tensor], max_lines: int = 8
 ) -> str:
-    """What keeps ``given`` out of a model of ``expected``: one screen, '' if nothing.
+    """Reasons that keep ``given`` out of a model of ``expected``; '' if there are none.
 
     Args:
         expected: the model's own state dict.

@@ -1,4 +1,4 @@
-"""Which writer asks the questions: its options on the command line, and itself."""
+"""Writer of the questions: its options on the command line, and itself."""
 
 import argparse
 import os

@@ -28,7 +28,7 @@ _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]*:|://")
 
 @dataclass(frozen=True)
 class VideoIndex:
-    """What a video holds, in the order in which frames are shown.
+    """Frames of a video, in the order in which they are shown.
 
     Attributes:
         path: absolute path.
@@ -65,7 +65,7 @@ class VideoIndex:
 
     @property
     def seekable_by_stamp(self) -> bool:
-        """Whether a decoder may seek and skip without checking each frame's stamp."""
+        """True if a decoder may seek and skip without checking each frame's stamp."""
         return self.closed and self.stamped
 
 

@@ -1,4 +1,4 @@
-"""What every source of frames offers: RGB pictures by seconds or by index."""
+"""Interface of every source of frames: RGB pictures by seconds or by index."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

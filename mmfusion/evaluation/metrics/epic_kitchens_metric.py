@@ -144,7 +144,7 @@ class EpicKitchensMetric(BaseMetric):
 
 
 def protocol_of(metas: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What numbers depend on: the questions' source, then tau_a, tau_o and sampling.
+    """Protocol of the numbers: the questions' source, then tau_a, tau_o and sampling.
 
     Args:
         metas: of the segments; ``question_source`` and ``sampling`` as text, the times

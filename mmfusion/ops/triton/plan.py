@@ -1,4 +1,4 @@
-"""How the work of a call is cut into programs: tuning constants, segments, chunks.
+"""Plan of a call's programs: tuning constants, segments, chunks.
 
 The cuts depend on shapes only, never on the GPU, so results do not either.
 """
@@ -48,7 +48,7 @@ TUNING = Tuning()
 
 @dataclass(frozen=True)
 class Plan:
-    """Where sequences and their segments lie. Offsets count in the scan's own order.
+    """Places of sequences and their segments. Offsets count in the scan's own order.
 
     Attributes:
         segments: rows (first token, last token of the sequence, begin, end, sequence,
@@ -64,7 +64,7 @@ class Plan:
 
     @property
     def is_split(self) -> bool:
-        """Whether any sequence has more than one segment."""
+        """True if any sequence has more than one segment."""
         return len(self.segments) > len(self.sequences)
 
 

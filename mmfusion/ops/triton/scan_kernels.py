@@ -34,7 +34,7 @@ class Rows(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """What every scan kernel needs to find its place."""
+    """Place of a program in the work, for every scan kernel."""
 
     batch: int
     length: int
@@ -86,7 +86,7 @@ def _load_step(
     u_row, delta_row, B_row, u, delta, B, token, d, live, n, bias,
     N: tl.constexpr, SOFTPLUS: tl.constexpr,
 ):  # fmt: skip
-    """What one token of the recurrence reads, in float32.
+    """Inputs of one token of the recurrence, in float32.
 
     Returns u (channels,), B (n, 1), delta with its bias before softplus and delta
     itself, (channels,).

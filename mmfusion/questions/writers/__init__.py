@@ -1,4 +1,4 @@
-"""Who writes questions: templates, an OpenAI-compatible server, a local model."""
+"""Writers of questions: templates, an OpenAI-compatible server, a local model."""
 
 from mmfusion.questions.writers.base import (
     Answer,

@@ -1,4 +1,4 @@
-"""What a writer of questions is, whoever writes: templates, a server, a local model.
+"""Interface of a writer of questions: templates, a server, a local model.
 
 Stage 1 turns a narration into a description, stage 2 turns verb, noun and description
 into one question per head. A writer answers with plain text; what the text must be is
@@ -14,7 +14,7 @@ from mmfusion.utils.errors import MMFusionError
 
 @dataclass(frozen=True)
 class Answer:
-    """What a writer said, and what it cost.
+    """Answer of a writer, and its cost.
 
     Attributes:
         text: as it came.

@@ -232,7 +232,7 @@ class _Rate:
         self.count, self.seconds = 0, 0.0
 
     def add(self, record: Record) -> str:
-        """What the bar says after one more video."""
+        """Text of the bar after one more video."""
         self.count += 1
         self.seconds += record.get("seconds", 0.0)
         now = time.monotonic()
