@@ -1,4 +1,4 @@
-"""What every run shares: checkpoints, stopping, logging, the seed.
+"""Parts that every run shares: checkpoints, stopping, logging, the seed.
 
 TensorBoard by one line in a config, after the bases:
 

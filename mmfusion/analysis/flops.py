@@ -17,8 +17,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import mmfusion.ops.torch_scan  # noqa: F401  registers the operator that is counted
 from mmfusion.analysis.tables import NONE, Grid
-from mmfusion.models import MultiModalRecognizer
+from mmfusion.models import MultiModalRecognizer, ORViT
 from mmfusion.models.layers import MambaMixer
+from mmfusion.models.protocols import HasInputShape
 from mmfusion.ops import scan_backend
 from mmfusion.registry import MODELS
 from mmfusion.utils.errors import ConfigError
@@ -148,11 +149,12 @@ def input_shapes(
     """
     shapes: Shapes = dict(given)
     for name, encoder in model.encoders.items():
-        shape = getattr(encoder, "input_shape", None)
-        if name not in shapes:
-            shapes[name] = tuple(shape or _from_pipeline(name, config, model))
-        for extra in getattr(encoder, "extra_streams", ()):
-            shapes.setdefault(extra, (shapes[name][1], encoder.num_objects, 4))
+        if name not in shapes and isinstance(encoder, HasInputShape):
+            shapes[name] = tuple(encoder.input_shape)
+        elif name not in shapes:
+            shapes[name] = _from_pipeline(name, config, model)
+        if isinstance(encoder, ORViT):
+            shapes.setdefault("boxes", (shapes[name][1], encoder.num_objects, 4))
     return shapes
 
 

@@ -10,6 +10,7 @@ which the checks and the error messages are made.
 
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -83,11 +84,12 @@ def check_records(
     return checked
 
 
-def load_annotation(path: str) -> tuple[dict, list[dict]]:
+def load_annotation(path: str, split: str | None = None) -> tuple[dict, list[dict]]:
     """Read and check an annotation file.
 
     Args:
         path: ``.json``, or ``.jsonl`` with one record a line.
+        split: the records to check and to give; None for all.
 
     Returns:
         metainfo with every key of ``Metainfo``; records with every key of
@@ -122,7 +124,25 @@ def load_annotation(path: str) -> tuple[dict, list[dict]]:
     if not isinstance(records, list):
         raise AnnotationError(f"{path}: data_list is {shown(records)}; expected a list")
     metainfo = check_metainfo(content["metainfo"], path)
+    if split is not None:
+        numbers = _of_split(records, split, path)
+        places = [places[n] if places else f"record {n}" for n in numbers]
+        records = [records[number] for number in numbers]
     return metainfo, check_records(records, metainfo, path, places=places)
+
+
+def _of_split(records: Sequence[Any], split: str, path: str) -> list[int]:
+    """Places of the records of a split, and of whatever is no record."""
+    splits = [
+        item.get("split") if isinstance(item, dict) else split for item in records
+    ]
+    kept = [number for number, name in enumerate(splits) if name == split]
+    if not kept:
+        raise InputError(
+            f"split {split!r} selects none of the {len(records)} records of {path};"
+            f" expected one of these splits (with their sizes): {dict(Counter(splits))}"
+        )
+    return kept
 
 
 def write_annotation(

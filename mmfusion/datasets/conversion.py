@@ -6,6 +6,7 @@ Silent, like the rest of the package: the tools print what these functions retur
 import argparse
 import multiprocessing
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -154,29 +155,67 @@ def relative_to(data_root: Path, path: Path) -> str:
     return Path(os.path.abspath(path)).relative_to(data_root).as_posix()
 
 
-def parser_of(description: str) -> argparse.ArgumentParser:
-    """A parser with the options that every converter has."""
+def parser_of(
+    description: str, *, with_caches: bool = False
+) -> argparse.ArgumentParser:
+    """A parser with the options that every converter has.
+
+    Args:
+        description: the help's text.
+        with_caches: the converter reads many files and keeps caches of them.
+    """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--root", type=Path, required=True, help="the data root")
     parser.add_argument("--out", type=Path, help="default: ROOT/mmfusion")
     parser.add_argument("--dry-run", action="store_true", help="report, write nothing")
+    if with_caches:
+        parser.add_argument("--workers", type=int, default=0, help="processes")
+        parser.add_argument(
+            "--drop-faulty",
+            action="store_true",
+            help="write although files are faulty, without their sequences",
+        )
+        parser.add_argument(
+            "--overwrite", action="store_true", help="write complete caches again, too"
+        )
     return parser
 
 
-def write_results(
-    report: ConversionReport, root: Path, out: Path, command: Sequence[str]
-) -> str:
-    """Write ``annotation.json`` and ``prepare.log``; return what a config must say.
+def finish(
+    report: ConversionReport,
+    args: argparse.Namespace,
+    argv: Sequence[str] | None,
+    say: Callable[[str], None],
+    *,
+    obstacle: str = "",
+    write_caches: Callable[[], None] | None = None,
+) -> int:
+    """Tell the report and write ``annotation.json`` and ``prepare.log``; an exit code.
 
     Args:
-        report: with the records to be written.
-        root: the folder that was read.
-        out: the folder to write to.
-        command: arguments of the tool, for the log.
+        report: everything that was found.
+        args: of :func:`parser_of`; with ``dry_run`` nothing is written.
+        argv: arguments of the tool, for the log; None means the command line's.
+        say: prints a text.
+        obstacle: reason not to write, with the remedy; "" where there is none.
+        write_caches: called before the annotation is written.
     """
-    data_root, ann_file = data_root_of(root, out), out / "annotation.json"
+    say(report.text())
+    if args.dry_run:
+        return 0
+    if report.faults and not args.drop_faulty:
+        obstacle = "mend the faulty files, or go on without their clips: --drop-faulty"
+    if obstacle or not report.records:
+        say(f"nothing written: {obstacle or 'there is no clip'}")
+        return 1
+    if write_caches is not None:
+        write_caches()
+    data_root, ann_file = (
+        data_root_of(args.root, args.out),
+        args.out / "annotation.json",
+    )
     folders = {
         record.get("frame_dir") or os.path.dirname(record["video"])
         for record in report.records
@@ -188,14 +227,15 @@ def write_results(
     )
     hint += f", link_roots={links}" if links else ""
     write_annotation(ann_file, report.metainfo, report.records)
-    words = " ".join(["prepare.py", *command])
-    log = f"{words}\nin a config: {hint}\n{report.text(every=True)}\n"
-    write_atomic(out / "prepare.log", log.encode())
-    return f"wrote {ann_file}; in a config: {hint}"
+    command = " ".join(["prepare.py", *(sys.argv[1:] if argv is None else argv)])
+    log = f"{command}\nin a config: {hint}\n{report.text(every=True)}\n"
+    write_atomic(args.out / "prepare.log", log.encode())
+    say(f"wrote {ann_file}; in a config: {hint}")
+    return 0
 
 
 def link_roots_of(data_root: Path, folders: Iterable[Path]) -> list[str]:
-    """Where symbolic links lead out of the data root, to give as ``link_roots``."""
+    """Folders outside the data root to which links lead, to give as ``link_roots``."""
     real_root = data_root.resolve()
     real = [folder.resolve() for folder in folders]
     outside = [folder for folder in real if not folder.is_relative_to(real_root)]

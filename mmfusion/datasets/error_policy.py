@@ -1,4 +1,4 @@
-"""What happens when the files of a clip are broken: stop, leave it out, or replace it.
+"""Policy for a clip whose files are broken: stop, leave it out, or replace it.
 
 The broken clip is noticed in a worker process, but only the main process sees all of
 them. So the report travels with the data: a left-out clip is a :class:`BadSample` in
@@ -40,7 +40,7 @@ class BadSample:
 
 @dataclasses.dataclass(frozen=True)
 class ErrorPolicy:
-    """How a dataset treats a broken clip.
+    """Treatment of a broken clip by a dataset.
 
     Attributes:
         policy: ``raise`` stops the run; ``skip`` makes the batch smaller (a batch of
@@ -88,7 +88,7 @@ class ErrorPolicy:
         return policy
 
     def limit(self, num_samples: int) -> int:
-        """How many distinct clips of ``num_samples`` may be broken."""
+        """Number of distinct clips of ``num_samples`` that may be broken."""
         return int(self.max_bad * num_samples)
 
 

@@ -17,7 +17,6 @@ from mmfusion.datasets.error_policy import (
 from mmfusion.datasets.record_selection import (
     check_labels,
     kept_by_pipeline,
-    of_split,
     subset,
     with_streams,
 )
@@ -106,12 +105,12 @@ class MultiModalDataset(Dataset):
         self.link_roots = tuple(link_roots)
         self.on_error = ErrorPolicy.from_config(on_error, test_mode=test_mode)
         self.pipeline = [TRANSFORMS.build(dict(config)) for config in pipeline]
-
         self.made_by = made_by
         self._metainfo, records, arrays = self._read()
         self._check_num_classes()
-        records = of_split(records, split, self.ann_file)
         where = f"split {split!r} of {self.ann_file}"
+        if not records:
+            raise InputError(f"{where} has no record; expected one at least")
         records = with_streams(records, require, where)
         records = kept_by_pipeline(records, self.pipeline, where)
         records = subset(records, indices)
@@ -139,7 +138,7 @@ class MultiModalDataset(Dataset):
         return list(classes[task])
 
     def _read(self) -> tuple[dict, list[dict], dict[str, dict]]:
-        """Metainfo, the records of every split, and arrays in memory by id."""
+        """Metainfo, the records of the split, and arrays in memory by id."""
         if not os.path.isfile(self.ann_file):
             todo = "set ann_file; a relative path counts from data_root"
             if self.made_by is not None:
@@ -152,7 +151,7 @@ class MultiModalDataset(Dataset):
                     f"ann_options is {self.ann_options}; expected none for ann_format"
                     " 'mmfusion', which says everything in the file"
                 )
-            return *load_annotation(self.ann_file), {}
+            return *load_annotation(self.ann_file, self.split), {}
         metainfo, found = read_mmaction(
             self.ann_file,
             self.ann_format,

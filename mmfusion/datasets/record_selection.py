@@ -1,6 +1,5 @@
 """The records of an annotation that a dataset uses; every loss is told or raised."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,25 +15,6 @@ STREAMS = {
     "boxes": ("boxes",),
     "text": ("text",),
 }
-
-
-def of_split(records: list[dict], split: str | None, source: str) -> list[dict]:
-    """Records of one split, of all where it is None.
-
-    Args:
-        records: as checked. split: its name. source: the annotation, for errors.
-
-    Raises:
-        ValueError: there is none; the message lists the splits that there are.
-    """
-    kept = [item for item in records if split is None or item["split"] == split]
-    if not kept:
-        sizes = dict(Counter(record["split"] for record in records))
-        raise InputError(
-            f"split {split!r} selects none of the {len(records)} records of {source};"
-            f" expected one of these splits (with their sizes): {sizes}"
-        )
-    return kept
 
 
 def with_streams(

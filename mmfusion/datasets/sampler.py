@@ -14,7 +14,7 @@ from mmfusion.utils.errors import InputError
 
 
 class SampleKey(NamedTuple):
-    """What a sampler asks of a dataset; it fixes every random choice of the sample."""
+    """Key of a sample: it fixes every random choice that is made for it."""
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which no one needs
     epoch: int = 0

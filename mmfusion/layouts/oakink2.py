@@ -23,10 +23,9 @@ first; ``valid`` (t, 2) bool; ``frame_id`` (t,) rising, on the clock above.
 """
 
 import ast
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +85,7 @@ class Primitive:
 
 @dataclass(frozen=True, slots=True)
 class EgoView:
-    """What the egocentric camera saw of a sequence; kept beside the skeleton caches.
+    """The pictures and the camera of a sequence, seen by the wearer.
 
     Args:
         sequence: name of the sequence.
@@ -218,7 +217,7 @@ def _is_interval(value: Any) -> bool:
 
 
 def is_action(primitive: Primitive) -> bool:
-    """Whether it is a class for recognition: neither transient nor unknown."""
+    """Tell whether it is a class for recognition: neither transient nor unknown."""
     return primitive.name not in (*TRANSIENT, UNKNOWN)
 
 
@@ -359,7 +358,7 @@ def make_record(
     Args:
         primitive: an entry of the program whose name is in ``classes``.
         split: its split.
-        view: what the egocentric camera saw of its sequence.
+        view: of the egocentric camera in its sequence.
         classes: names of the task ``action``.
         skeleton_file: skeleton cache relative to the data root, None without one.
         target: the sequence's entry in task_target.json.
@@ -388,29 +387,6 @@ def make_record(
     )
     text = {"narration": primitive.description, "task": target}
     return {**record, **frames, "text": text}
-
-
-def view_path(cache: Path, sequence: str) -> Path:
-    """Where the converter keeps the view of a sequence."""
-    return cache / "view" / f"{token_of(sequence)}.json"
-
-
-def skeleton_path(cache: Path, sequence: str) -> Path:
-    """Where the converter keeps the joints of a sequence."""
-    return cache / "skeleton" / f"{token_of(sequence)}.npz"
-
-
-def view_to_json(view: EgoView) -> bytes:
-    """What the converter keeps of a sequence's annotation."""
-    return json.dumps(asdict(view)).encode()
-
-
-def read_view(path: Path) -> EgoView | None:
-    """What :func:`view_to_json` wrote, or None when it is not there or not whole."""
-    try:
-        return EgoView(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
 
 
 def metainfo(classes: Sequence[str]) -> dict[str, Any]:

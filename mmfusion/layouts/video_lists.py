@@ -28,7 +28,7 @@ TASK = "action"
 
 @dataclass(frozen=True)
 class ListLayout:
-    """Where the files of a data set lie, relative to its root; ``{split}`` is replaced.
+    """Places of a data set's files, relative to its root; ``{split}`` is replaced.
 
     Attributes:
         lists: the list of each split; several may stand in one file.

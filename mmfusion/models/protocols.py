@@ -9,7 +9,7 @@ d channels, m streams, k classes of a task.
 
 from typing import Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmfusion.structures import TokenFeatures
 
@@ -25,6 +25,17 @@ class Encoder(Protocol):
 
     def __call__(self, x: Tensor, mask: Tensor | None = None) -> TokenFeatures:
         """Encode (b, ...), with its mask (b, ...) or None: tokens (b, l, d)."""
+
+
+@runtime_checkable
+class HasInputShape(Protocol):
+    """An encoder that is built for inputs of one size.
+
+    Attributes:
+        input_shape: of one view: (3, t, h, w) of a video, (t, j, c) of a skeleton.
+    """
+
+    input_shape: tuple[int, ...]
 
 
 @runtime_checkable
@@ -46,8 +57,9 @@ class Neck(Protocol):
         """Fuse features by stream: (b, d), b the most rows of a stream."""
 
 
-class Head(Protocol):
-    """A fused vector in, logits of one task out.
+@runtime_checkable
+class HasClasses(Protocol):
+    """A head whose classes are checked against those of the data.
 
     Attributes:
         num_classes: k; labels of the task are 0..k-1.
@@ -55,11 +67,26 @@ class Head(Protocol):
 
     num_classes: int
 
+
+class Head(HasClasses, Protocol):
+    """A fused vector in, logits of one task out."""
+
     def __call__(self, x: Tensor) -> Tensor:
         """Score classes: (b, d) -> logits (b, k)."""
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         """Compare logits (b, k) with labels (b,), or soft ones (b, k): a scalar."""
+
+
+@runtime_checkable
+class HasHeads(Protocol):
+    """A model with a head a task.
+
+    Attributes:
+        heads: a module each, by task.
+    """
+
+    heads: nn.ModuleDict
 
 
 @runtime_checkable

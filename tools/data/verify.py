@@ -56,11 +56,8 @@ def draw_clip(results: dict[str, Any], layout: str) -> tuple[np.ndarray, float]:
     height, width = results["img_shape"]
     factor = max(1, MIN_HEIGHT // height)
     size = (width * factor, height * factor)
-    joints = results["joints"][..., :2]  # (t, h, j, 2), fractions of the image
-    valid = results["joints_valid"]
-    valid = (
-        valid if valid.ndim == 3 else np.repeat(valid[..., None], joints.shape[2], 2)
-    )
+    (joints,), (valid,) = results["joints"], results["joints_mask"]  # of one view
+    joints = joints[..., :2]  # (t, h, j, 2), fractions of the image
     inside = ((joints >= 0) & (joints < 1)).all(axis=-1) & valid  # (t, h, j)
     share = float(inside.sum() / valid.sum()) if valid.any() else 0.0
     pixels = joints * np.array(size)

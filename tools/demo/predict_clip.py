@@ -125,14 +125,15 @@ def draw(
     results: dict[str, Any], top5: list[tuple[str, float]], truth: str | None
 ) -> list[np.ndarray]:
     """Frames (H, W, 3) uint8 RGB with hands and classes."""
-    joints, valid = results.get("joints"), results.get("joints_valid")
-    if joints is not None:
+    joints = mask = None
+    if results.get("joints") is not None:
+        (joints,), (mask,) = results["joints"], results["joints_mask"]  # of one view
         height, width = results["img_shape"]
         joints = joints[..., :2] * np.array([width, height])  # (t, h, j, 2)
     return render_prediction_clip(
         results["imgs"],
         joints,
-        valid,
+        mask,
         top5,
         truth,
         results.get("joints_layout") or "openpose21",

@@ -1,4 +1,4 @@
-"""What every loader has, for a dataset to add its class, its folder and its pipeline.
+"""Parts of every loader; a dataset adds its class, its folder and its pipeline.
 
 Testing runs on what validation runs on, until a dataset says otherwise.
 """

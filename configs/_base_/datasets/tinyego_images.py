@@ -1,4 +1,4 @@
-"""How TinyEgo's frames become 64 px: squashed, and to train cropped in their shape."""
+"""TinyEgo's frames at 64 px: squashed, and to train cropped in their shape."""
 
 _crop = dict(
     type="mmaction.RandomResizedCrop",

@@ -1,4 +1,4 @@
-"""How VideoMamba reads videos: 8 frames of 224 px, in training seen twice.
+"""Pipelines of VideoMamba: 8 frames of 224 px, in training seen twice.
 
 A dataset adds its class and its files, and may cut segments otherwise (`rule`).
 """

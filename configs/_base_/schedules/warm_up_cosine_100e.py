@@ -1,4 +1,4 @@
-"""What schedules share: 100 epochs, 2 of linear warm-up, a cosine by iteration.
+"""Parts that schedules share: 100 epochs, 2 of linear warm-up, a cosine by iteration.
 
 A schedule adds its optimizer, what decays and from which to which part of its rate. No
 weight decay on norms and biases.

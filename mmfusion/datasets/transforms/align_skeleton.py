@@ -23,7 +23,7 @@ class AlignSkeleton(BaseTransform):
     Args:
         mark_outside: joints that a crop leaves outside are marked as not valid.
 
-    Modified keys: joints, joints_valid. Reads flip, flip_direction, crop_quadruple.
+    Modified keys: joints, joints_mask. Reads flip, flip_direction, crop_quadruple.
     """
 
     def __init__(self, mark_outside: bool = False) -> None:
@@ -61,10 +61,8 @@ class AlignSkeleton(BaseTransform):
         joints[..., 0] = (joints[..., 0] - x) / width
         joints[..., 1] = (joints[..., 1] - y) / height
         if self.mark_outside:
-            valid = results["joints_valid"]
-            valid = valid if valid.ndim == 3 else valid[..., None]
             inside = ((joints[..., :2] >= 0) & (joints[..., :2] < 1)).all(axis=-1)
-            results["joints_valid"] = valid & inside
+            results["joints_mask"] = results["joints_mask"] & inside
 
 
 @TRANSFORMS.register_module()
@@ -95,22 +93,22 @@ class FlipSkeleton(BaseTransform):
 
 
 def mirror_hands(results: dict) -> None:
-    """Mirror x of ``joints`` and swap the two hands, also in ``joints_valid``.
+    """Mirror x of ``joints`` and swap the two hands, also in ``joints_mask``.
 
     Raises:
         ValueError: not two hands, or a frame whose x axis has no fixed direction.
     """
-    frame, joints = results["joints_frame"], results["joints"]  # (n, h, j, 3)
-    if joints.shape[1] != 2:
+    frame, joints = results["joints_frame"], results["joints"]  # (v, n, h, j, 3)
+    if joints.shape[2] != 2:
         raise InputError(
-            f"joints: got {joints.shape[1]} hands; expected 2, as a flip swaps them"
+            f"joints: got {joints.shape[2]} hands; expected 2, as a flip swaps them"
         )
     if frame not in _MIRRORED_FRAMES:
         raise InputError(
             f"joints_frame: got {frame!r}; a flip expects one of {_MIRRORED_FRAMES},"
             " where x points to the side"
         )
-    joints = joints[:, ::-1].copy()
+    joints = joints[:, :, ::-1].copy()
     joints[..., 0] = (1 - joints[..., 0]) if frame == "image" else -joints[..., 0]
     results["joints"] = joints
-    results["joints_valid"] = results["joints_valid"][:, ::-1].copy()
+    results["joints_mask"] = results["joints_mask"][:, :, ::-1].copy()

@@ -1,4 +1,4 @@
-"""What a dataset may ask of a transform of its pipeline, beside to transform."""
+"""Contracts between a dataset and the transforms of its pipeline."""
 
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable

@@ -30,7 +30,7 @@ class DecodeVideo(BaseTransform):
     Required keys: times; video_path or frame_dir_path. Added keys: those that
     MMAction2's image transforms work on, imgs (list of v t arrays (h, w, 3), uint8,
     RGB), img_shape and original_shape (h, w), modality, num_clips (v), clip_len (t);
-    and, with ``missing_size``, frames_valid (v t,) bool, False where a frame lacks.
+    and, with ``missing_size``, imgs_mask (v t,) bool, False where a frame lacks.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class DecodeVideo(BaseTransform):
         else:
             frames = reader.frames_at(times["video"].reshape(-1))
         if self.missing_size is not None:
-            results["frames_valid"] = np.full(views * count, reader is not None)
+            results["imgs_mask"] = np.full(views * count, reader is not None)
         results["imgs"] = frames
         results["original_shape"] = results["img_shape"] = frames[0].shape[:2]
         results["modality"] = "RGB"

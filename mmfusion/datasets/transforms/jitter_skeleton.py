@@ -3,7 +3,6 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmfusion.datasets.transforms.normalize_skeleton import valid_joints
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError
 
@@ -24,7 +23,7 @@ class JitterSkeleton(BaseTransform):
         noise: standard deviation of each coordinate's noise, in the joints' unit.
         drop_prob: probability that a hand is marked as not valid, frame by frame.
 
-    Modified keys: joints, joints_valid.
+    Modified keys: joints, joints_mask.
     """
 
     def __init__(
@@ -55,17 +54,12 @@ class JitterSkeleton(BaseTransform):
     def transform(self, results: dict) -> dict:
         if "joints" not in results:
             return results
-        joints, valid = results["joints"], results["joints_valid"]
-        mask = valid_joints(joints, valid)
-        views = results["joints_views"]
-        parts = zip(np.split(joints, views), np.split(mask, views), strict=True)
-        moved = np.concatenate([self._jitter(view, seen) for view, seen in parts])
-        results["joints"] = moved.astype(np.float32)  # (v n, h, j, 3)
+        joints, mask = results["joints"], results["joints_mask"]
+        moved = [self._jitter(*view) for view in zip(joints, mask, strict=True)]
+        results["joints"] = np.stack(moved).astype(np.float32)  # (v, n, h, j, 3)
         if self.drop_prob:
-            kept = np.random.random(joints.shape[:2]) >= self.drop_prob  # (v n, h)
-            results["joints_valid"] = valid & (
-                kept if valid.ndim == 2 else kept[..., None]
-            )
+            kept = np.random.random(joints.shape[:3]) >= self.drop_prob  # (v, n, h)
+            results["joints_mask"] = mask & kept[..., None]
         return results
 
     def _jitter(self, joints: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -50,8 +50,8 @@ class LoadSkeleton(BaseTransform):
 
     Required keys: times, skeleton_path or skeleton_data, ann_meta (its ``skeleton``
     says layout, hands and frame), group, index_fps, start_sec, end_sec. Added keys:
-    joints (v n, h, j, 3) float32, joints_valid (v n, h) or (v n, h, j) bool,
-    joints_views (v), joints_frame, joints_layout, joints_hands.
+    joints (v, n, h, j, 3) float32, joints_mask (v, n, h, j) bool, True where seen,
+    joints_frame, joints_layout, joints_hands.
     """
 
     def __init__(self, optional: bool = False) -> None:
@@ -64,22 +64,23 @@ class LoadSkeleton(BaseTransform):
                 f"times: got the streams {sorted(times)}; expected 'skeleton': add it"
                 " to SampleTimes(num_frames=...)"
             )
-        views, count = times["skeleton"].shape
+        shape = times["skeleton"].shape  # (v, n)
         meta = (results.get("ann_meta") or {}).get("skeleton") or {}
         data = self._load(results, meta)
         if data is None:
-            shape = (views * count, *self._shape_of(meta, results), 3)
-            joints, valid = np.zeros(shape, np.float32), np.zeros(shape[:2], bool)
+            shape += self._shape_of(meta, results)  # (v, n, h, j)
+            joints, mask = np.zeros((*shape, 3), np.float32), np.zeros(shape, bool)
         else:
             fps = float(results.get("index_fps") or data.fps)
-            joints, valid = take_joints(
+            joints, mask = take_joints(
                 data,
                 times["skeleton"].reshape(-1) * fps,
                 _clip_rows(data, results, fps),
                 max_gap=MAX_GAP_SECONDS * fps,
             )
-        results["joints"], results["joints_valid"] = joints, valid
-        results["joints_views"] = views
+            joints = joints.reshape(*shape, *joints.shape[1:])
+            mask = mask.reshape(joints.shape[:-1])
+        results["joints"], results["joints_mask"] = joints, mask
         results["joints_frame"] = meta.get("frame", "camera")
         results["joints_layout"] = meta.get("layout")
         results["joints_hands"] = list(meta.get("hands") or [])
@@ -139,11 +140,11 @@ def take_joints(
         max_gap: a row further away than this is not valid.
 
     Returns:
-        joints (n, h, j, 3) and valid (n, h) or (n, h, j).
+        joints (n, h, j, 3) and mask (n, h, j).
     """
     if not len(rows):
         joints = np.zeros((len(position), *data.keypoint.shape[1:]), np.float32)
-        return joints, np.zeros((len(position), *data.valid.shape[1:]), bool)
+        return joints, np.zeros(joints.shape[:-1], bool)
     ids = data.frame_id[rows]
     wanted = position - 0.5 + _TIE  # the frame whose middle is nearest covers the time
     upper = np.clip(np.searchsorted(ids, wanted), 0, len(ids) - 1)
@@ -157,6 +158,7 @@ def take_joints(
     clip = data.keypoint[rows]  # (m, h, j, 3)
     if seen.ndim == 2:
         joints = clip[source, np.arange(clip.shape[1])]  # (n, h, j, 3)
+        valid = np.repeat(valid[..., None], clip.shape[2], axis=2)  # (n, h, j)
     else:
         hands = np.arange(clip.shape[1])[:, None]
         joints = clip[source, hands, np.arange(clip.shape[2])]

@@ -1,4 +1,4 @@
-"""Where a skeleton's origin lies, and how large it is."""
+"""Origin and size of a skeleton."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -50,13 +50,10 @@ class NormalizeSkeleton(BaseTransform):
     def transform(self, results: dict) -> dict:
         if "joints" not in results:
             return results
-        joints, valid = results["joints"], results["joints_valid"]
-        mask = valid_joints(joints, valid)  # (v n, h, j)
-        views = results["joints_views"]
         layout = results.get("joints_layout")
-        parts = zip(np.split(joints, views), np.split(mask, views), strict=True)
-        done = [self._normalize(view, seen, layout) for view, seen in parts]
-        results["joints"] = np.concatenate(done).astype(np.float32)  # (v n, h, j, 3)
+        views = zip(results["joints"], results["joints_mask"], strict=True)
+        done = [self._normalize(joints, mask, layout) for joints, mask in views]
+        results["joints"] = np.stack(done).astype(np.float32)  # (v, n, h, j, 3)
         return results
 
     def _normalize(
@@ -86,13 +83,6 @@ class NormalizeSkeleton(BaseTransform):
         if not 0 <= wrist < num_joints:
             raise InputError(f"wrist: got {wrist}; expected 0 to {num_joints - 1}")
         return wrist
-
-
-def valid_joints(joints: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """(n, h, j) bool from a mask by hand (n, h) or by joint (n, h, j)."""
-    if valid.ndim == 2:
-        return np.broadcast_to(valid[..., None], joints.shape[:3])
-    return valid
 
 
 def _first_wrist(joints: np.ndarray, mask: np.ndarray, wrist: int) -> np.ndarray:

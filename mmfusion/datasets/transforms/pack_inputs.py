@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 
-from mmfusion.datasets.transforms.normalize_skeleton import valid_joints
 from mmfusion.registry import TRANSFORMS
-from mmfusion.structures import ActionDataSample
+from mmfusion.structures import MASK_SUFFIX, ActionDataSample
 from mmfusion.utils.errors import InputError
 
 # what says of a sample where it is from, what was asked and what was seen of it
@@ -95,7 +94,7 @@ def _pack_video(results: dict) -> dict[str, torch.Tensor]:
         )
     video = np.stack(frames).reshape(-1, count, *frames[0].shape)  # (v, t, h, w, 3)
     video = np.ascontiguousarray(video.transpose(0, 4, 1, 2, 3))  # (v, 3, t, h, w)
-    mask = results.get("frames_valid")
+    mask = results.get("imgs_mask")
     if mask is None:
         return {"video": torch.from_numpy(video)}
     mask = np.resize(mask, (len(video), count))  # (v, t); several crops repeat it
@@ -107,10 +106,9 @@ def _pack_skeleton(results: dict) -> dict[str, torch.Tensor]:
     joints = results.get("joints")
     if joints is None:
         raise _missing(results, "skeleton", "joints", "LoadSkeleton")
-    views = results["joints_views"]
-    num, hands, per_hand, channels = joints.shape
-    shape = (views, num // views, hands * per_hand)
-    mask = valid_joints(joints, results["joints_valid"]).reshape(shape)  # (v, n, J)
+    views, num, hands, per_hand, channels = joints.shape
+    shape = (views, num, hands * per_hand)
+    mask = results["joints_mask"].reshape(shape)  # (v, n, J)
     joints = joints.astype(np.float32).reshape(*shape, channels)  # (v, n, J, 3)
     if not np.isfinite(joints[mask]).all():
         raise InputError(
@@ -144,9 +142,9 @@ def _pack_array(results: dict, stream: str) -> dict[str, torch.Tensor]:
 def _with_mask(results: dict, key: str, stream: str) -> dict[str, torch.Tensor]:
     """The array under ``key``, and its mask where there is one, as a stream."""
     packed = {stream: torch.as_tensor(results[key])}
-    mask = results.get(f"{key}_mask")
+    mask = results.get(key + MASK_SUFFIX)
     if mask is not None:
-        packed[f"{stream}_mask"] = torch.as_tensor(mask)
+        packed[stream + MASK_SUFFIX] = torch.as_tensor(mask)
     return packed
 
 

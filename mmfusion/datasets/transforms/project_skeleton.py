@@ -18,7 +18,7 @@ class ProjectSkeleton(BaseTransform):
         drop_outside: mark joints outside the picture as not valid.
 
     Required keys: joints in the frame ``camera``, camera (fx, fy, cx, cy, width,
-    height). Modified keys: joints, joints_valid (v n, h, j), joints_frame (``image``).
+    height). Modified keys: joints, joints_mask, joints_frame (``image``).
     """
 
     def __init__(self, drop_outside: bool = False) -> None:
@@ -37,15 +37,14 @@ class ProjectSkeleton(BaseTransform):
             raise InputError(
                 f"joints_frame: got {results['joints_frame']!r}; expected 'camera'"
             )
-        pixels, in_front = project(results["joints"], camera)  # (n, h, j, 2), (n, h, j)
+        pixels, in_front = project(results["joints"], camera)  # (..., 2), (...)
         joints = results["joints"].copy()
         joints[..., 0] = pixels[..., 0] / camera["width"]
         joints[..., 1] = pixels[..., 1] / camera["height"]
-        valid = results["joints_valid"]
-        valid = (valid if valid.ndim == 3 else valid[..., None]) & in_front
+        mask = results["joints_mask"] & in_front  # (v, n, h, j)
         if self.drop_outside:
             xy = joints[..., :2]
-            valid &= ((xy >= 0) & (xy < 1)).all(axis=-1)
-        results["joints"], results["joints_valid"] = joints, valid
+            mask &= ((xy >= 0) & (xy < 1)).all(axis=-1)
+        results["joints"], results["joints_mask"] = joints, mask
         results["joints_frame"] = "image"
         return results

@@ -1,4 +1,4 @@
-"""When to look before an action begins: the times of all streams, with a real gap."""
+"""Choice of the times before an action begins, with a real gap."""
 
 from collections.abc import Iterable, Mapping
 
@@ -42,15 +42,15 @@ class SampleObservedFrames(BaseTransform):
         tau_o: seconds of the window.
         mode: ``random`` takes a uniform random time in each of the equal parts of the
             window (training), ``uniform`` their middles (testing).
-        num_clips: v views: the window is cut into so many clips, the first the oldest,
-            each with ``num_frames``; for a longer tau_o.
+        num_views: v: the window is cut into so many parts, the first the oldest, each
+            with ``num_frames``; for a longer tau_o.
         drop: which clips the dataset drops, with a count in the log: ``none``,
             ``empty`` (nothing can be observed), ``padded`` (those, and all that lack a
             part of the window).
         allow_action: permit tau_a < 0, a window that reaches into the action. That is
             no anticipation; it shows what the gap hides.
         legacy_inavit: see above; of the other arguments ``num_frames``, ``mode`` and
-            ``num_clips`` count.
+            ``num_views`` count.
 
     Required keys: start_sec; frame_ids and index_fps where only some frames exist; with
     ``legacy_inavit`` start_frame, end_frame, index_fps. Modified keys: start_sec,
@@ -71,7 +71,7 @@ class SampleObservedFrames(BaseTransform):
         tau_a: float = TAU_A,
         tau_o: float = TAU_O,
         mode: str = "random",
-        num_clips: int = 1,
+        num_views: int = 1,
         drop: str = "none",
         allow_action: bool = False,
         legacy_inavit: bool = False,
@@ -83,15 +83,15 @@ class SampleObservedFrames(BaseTransform):
             )
         if not tau_o > 0:
             raise InputError(f"tau_o: got {tau_o}; expected more than 0 seconds")
-        if num_clips < 1:
-            raise InputError(f"num_clips: got {num_clips}; expected 1 or more")
+        if num_views < 1:
+            raise InputError(f"num_views: got {num_views}; expected 1 or more")
         if drop not in DROP:
             raise InputError(f"drop: got {drop!r}; expected one of {DROP}")
         frames = dict(video=16) if num_frames is None else dict(num_frames)
         self.sampler = SampleTimes(frames, mode=mode)
         self.tau_a = float(tau_a)
         self.tau_o = float(tau_o)
-        self.num_clips = num_clips
+        self.num_views = num_views
         self.drop = drop
         self.legacy_inavit = legacy_inavit
 
@@ -124,15 +124,15 @@ class SampleObservedFrames(BaseTransform):
         return end - self.tau_o, end
 
     def is_padded(self, record: Mapping) -> bool:
-        """Whether a part of the window lies before the source begins."""
+        """Tell whether a part of the window lies before the source begins."""
         return not self.legacy_inavit and self.window(record)[0] < _begin_of(record)
 
     def is_empty(self, record: Mapping) -> bool:
-        """Whether the source begins only after start - tau_a."""
+        """Tell whether the source begins only after start - tau_a."""
         return not self.legacy_inavit and self.window(record)[1] < _begin_of(record)
 
     def keeps(self, record: Mapping) -> bool:
-        """Whether the dataset keeps this record, see ``drop``."""
+        """Tell whether the dataset keeps this record, see ``drop``."""
         if self.drop == "none":
             return True
         return not (self.is_padded if self.drop == "padded" else self.is_empty)(record)
@@ -152,7 +152,7 @@ class SampleObservedFrames(BaseTransform):
         into = " (INTO the action: no anticipation)" if self.tau_a < 0 else ""
         return (
             f"tau_a={self.tau_a:.3g}s{into}, tau_o={self.tau_o:.3g}s,"
-            f" {self.num_clips} x {self.sampler.num_frames} frames; {padded} of {total}"
+            f" {self.num_views} x {self.sampler.num_frames} frames; {padded} of {total}"
             f" clips padded by their first frame, {empty} of them with nothing to"
             " observe"
         )
@@ -162,7 +162,7 @@ class SampleObservedFrames(BaseTransform):
     ) -> tuple[dict[str, np.ndarray], tuple[float, float]]:
         """The times of each stream (v, n), and the part of the window that exists."""
         begin, end = self.window(results)
-        edges = np.linspace(begin, end, self.num_clips + 1)
+        edges = np.linspace(begin, end, self.num_views + 1)
         clips = [
             self.sampler.transform(dict(start_sec=low, end_sec=high))["times"]
             for low, high in zip(edges[:-1], edges[1:], strict=True)
@@ -195,9 +195,9 @@ class SampleObservedFrames(BaseTransform):
         scale = fps / _LEGACY_FPS
         room = max(length - _LEGACY_FRAMES * scale, 0.0)
         if self.sampler.mode == "random":
-            share = np.random.random(self.num_clips)
+            share = np.random.random(self.num_views)
         else:
-            share = np.arange(self.num_clips) / self.num_clips
+            share = np.arange(self.num_views) / self.num_views
         end = room * share - scale  # (v,), from the action's first frame on
         begin = np.maximum(end - _LEGACY_FRAMES * scale, 0)
         times = {}
@@ -224,7 +224,7 @@ def _frame_ids(record: Mapping) -> np.ndarray | None:
 
 
 def _at_frames(results: dict, times: np.ndarray) -> np.ndarray:
-    """Where images are missing, the times of those shown last; else unchanged.
+    """Times of the images shown last, where images are missing; else unchanged.
 
     A reader would take the nearest image, which may be a later one.
     """

@@ -1,4 +1,4 @@
-"""When to look: the times at which every stream of a clip is read."""
+"""Choice of the times at which every stream of a clip is read."""
 
 from collections.abc import Mapping
 

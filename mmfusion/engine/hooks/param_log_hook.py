@@ -4,6 +4,7 @@ from typing import Any
 
 from mmengine.hooks import Hook
 
+from mmfusion.models.protocols import LogsScalars
 from mmfusion.registry import HOOKS
 from mmfusion.utils.errors import InputError
 
@@ -33,8 +34,10 @@ class ParamLogHook(Hook):
         outputs: Any = None,
     ) -> None:
         """Hand the values to the message hub, from which the loggers take them."""
-        method = getattr(runner.bare_model, "logged_scalars", None)
-        if method is None or not self.every_n_train_iters(runner, self.interval):
+        model = runner.bare_model
+        if not isinstance(model, LogsScalars):
             return
-        for name, value in method().items():
+        if not self.every_n_train_iters(runner, self.interval):
+            return
+        for name, value in model.logged_scalars().items():
             runner.message_hub.update_scalar(f"train/{name}", float(value))

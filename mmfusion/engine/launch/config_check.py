@@ -12,6 +12,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
+from mmfusion.engine.protocols import DescribesData
+from mmfusion.models.protocols import HasClasses, HasHeads
 from mmfusion.utils.errors import ConfigError
 
 # what MMEngine reads from a config beside the Runner's own arguments
@@ -169,13 +171,13 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 
 def check_num_classes(model: Any, dataset: Any) -> None:
     """Compare each head's ``num_classes`` with the classes of the data's same task."""
-    heads = getattr(model, "heads", None)
-    metainfo = getattr(dataset, "metainfo", None) or {}
-    classes = metainfo.get("classes")
-    if heads is None or not isinstance(classes, dict):
+    if not (isinstance(model, HasHeads) and isinstance(dataset, DescribesData)):
         return
-    for task, head in heads.items():
-        if not hasattr(head, "num_classes"):
+    classes = (dataset.metainfo or {}).get("classes")
+    if not isinstance(classes, dict):
+        return
+    for task, head in model.heads.items():
+        if not isinstance(head, HasClasses):
             continue
         if task not in classes:
             raise ConfigError(

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mmengine.logging import MMLogger
+from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from torch import nn
 
@@ -62,7 +63,8 @@ class GroupedOptimWrapperConstructor:
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """The optimizer wrapper for the parameters of ``model`` that are trained."""
-        model = getattr(model, "module", model)
+        if is_model_wrapper(model):
+            model = model.get_submodule("module")
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         seen: set[int] = set()
         names = [name for name, _ in model.named_parameters()]

@@ -70,7 +70,7 @@ def first_nonfinite_module(model: nn.Module, data_batch: Any) -> str | None:
 def sample_ids(data_batch: Any) -> list[str]:
     """The ids of the samples of a batch, as far as they have one."""
     samples = data_batch.get("data_samples", []) if isinstance(data_batch, dict) else []
-    return [str(getattr(sample, "sample_id", "without id")) for sample in samples]
+    return [str(sample.get("sample_id", "without id")) for sample in samples]
 
 
 def explain(runner: Any, data_batch: Any) -> str:

@@ -13,10 +13,9 @@ from torch import Tensor
 
 from mmfusion.models.protocols import LogsScalars, ReadsExtraStreams
 from mmfusion.registry import MODELS
-from mmfusion.structures import ActionDataSample, TokenFeatures
+from mmfusion.structures import MASK_SUFFIX, ActionDataSample, TokenFeatures
 from mmfusion.utils.errors import InputError
 
-MASK_SUFFIX = "_mask"
 MODES = ("tensor", "loss", "predict")
 QUESTIONS = ("separate", "joint")
 

@@ -10,8 +10,9 @@ from tests.datasets.transforms.helpers import META, results, skeleton
 def test_takes_the_frame_that_covers_the_time():
     times = np.array([[0.0, 0.05, 0.099, 0.1, 1.25, 2.95]])
     out = LoadSkeleton()(results(times={"skeleton": times}))
-    assert out["joints"].shape == (6, 2, 21, 3) and out["joints_valid"].shape == (6, 2)
-    np.testing.assert_array_equal(out["joints"][:, 0, 0, 0], [0, 0, 0, 1, 12, 29])
+    assert out["joints"].shape == (1, 6, 2, 21, 3)
+    assert out["joints_mask"].shape == (1, 6, 2, 21)
+    np.testing.assert_array_equal(out["joints"][0, :, 0, 0, 0], [0, 0, 0, 1, 12, 29])
     assert out["joints"].dtype == np.float32 and out["joints_frame"] == "camera"
 
 
@@ -20,7 +21,7 @@ def test_every_frame_at_its_own_centre_whatever_the_rate():
         times = (np.arange(30)[None] + 0.0) / fps
         changes = dict(index_fps=fps, end_sec=30 / fps, times={"skeleton": times})
         out = LoadSkeleton()(results(**changes))
-        np.testing.assert_array_equal(out["joints"][:, 0, 0, 0], np.arange(30))
+        np.testing.assert_array_equal(out["joints"][0, :, 0, 0, 0], np.arange(30))
 
 
 def test_holds_unseen_hands():
@@ -29,10 +30,10 @@ def test_holds_unseen_hands():
     data["valid"][20:, 0] = False  # lost: the last sight
     data["valid"][:, 1] = False  # never seen
     out = LoadSkeleton()(results(skeleton_data=data))
-    x, valid = out["joints"][:, 0, 0, 0], out["joints_valid"]
+    x, valid = out["joints"][0, :, 0, 0, 0], out["joints_mask"][0, ..., 0]
     np.testing.assert_array_equal(x, [6, 6, 7, 10, 13, 16, 19, 19, 19, 19])
     np.testing.assert_array_equal(valid[:, 0], [0, 0, 1, 1, 1, 1, 1, 0, 0, 0])
-    assert not valid[:, 1].any() and not out["joints"][:, 1].any()
+    assert not valid[:, 1].any() and not out["joints"][:, :, 1].any()
 
 
 def test_holds_within_the_clip_only():
@@ -45,7 +46,7 @@ def test_holds_within_the_clip_only():
             times={"skeleton": np.array([[1.6, 2.5]])},
         )
     )
-    assert not out["joints"][:, 0].any() and not out["joints_valid"][:, 0].any()
+    assert not out["joints"][:, :, 0].any() and not out["joints_mask"][:, :, 0].any()
 
 
 def test_mask_by_joint():
@@ -54,8 +55,8 @@ def test_mask_by_joint():
     data["valid"][:, 1, 1] = False  # HOT3D has no base joint of the thumb
     data["keypoint"][:, 1, 1] = np.nan
     out = LoadSkeleton()(results(skeleton_data=data))
-    assert out["joints_valid"].sum(axis=0).tolist()[1][:3] == [10, 0, 10]
-    assert not out["joints"][:, 1, 1].any()
+    assert out["joints_mask"][0].sum(axis=0).tolist()[1][:3] == [10, 0, 10]
+    assert not out["joints"][:, :, 1, 1].any()
 
 
 def test_gaps_in_frame_ids_are_not_valid():
@@ -65,13 +66,14 @@ def test_gaps_in_frame_ids_are_not_valid():
     out = LoadSkeleton()(
         results(skeleton_data=data, end_sec=6.0, times={"skeleton": times})
     )
-    np.testing.assert_array_equal(out["joints_valid"][:, 0], [True, False, True])
+    seen = out["joints_mask"][0, :, 0, 0]
+    np.testing.assert_array_equal(seen, [True, False, True])
 
 
 def test_other_joint_counts():
     meta = {"skeleton": dict(layout="natops_arm", hands=["left", "right"])}
     out = LoadSkeleton()(results(ann_meta=meta, skeleton_data=skeleton(joints=4)))
-    assert out["joints"].shape == (10, 2, 4, 3)
+    assert out["joints"].shape == (1, 10, 2, 4, 3)
 
 
 def write(path, **changes):
@@ -89,14 +91,14 @@ def write(path, **changes):
 
 def test_reads_a_cache_and_notices_a_new_one(tmp_path):
     out = LoadSkeleton()(write(tmp_path / "a.npz"))
-    assert out["joints"][0, 0, 0, 0] == 1
+    assert out["joints"][0, 0, 0, 0, 0] == 1
     later = skeleton()["keypoint"] + 100
     out = LoadSkeleton()(write(tmp_path / "a.npz", keypoint=later))
-    assert out["joints"][0, 0, 0, 0] == 101
+    assert out["joints"][0, 0, 0, 0, 0] == 101
     out["joints"][:] = 0  # a transform may write; the cache must not change
     again = results(skeleton_data=None, skeleton_path=out["skeleton_path"])
     out = LoadSkeleton()(again)
-    assert out["joints"][0, 0, 0, 0] == 101
+    assert out["joints"][0, 0, 0, 0, 0] == 101
 
 
 def test_another_sequence(tmp_path):
@@ -156,7 +158,7 @@ def test_missing_stream():
     with pytest.raises(ValueError, match="'a#0' has no skeleton"):
         LoadSkeleton()(results(skeleton_data=None))
     out = LoadSkeleton(optional=True)(results(skeleton_data=None))
-    assert out["joints"].shape == (10, 2, 21, 3) and not out["joints_valid"].any()
+    assert out["joints"].shape == (1, 10, 2, 21, 3) and not out["joints_mask"].any()
     with pytest.raises(ValueError, match="must name hands"):
         LoadSkeleton(optional=True)(results(skeleton_data=None, ann_meta={}))
     with pytest.raises(ValueError, match="add it to SampleTimes"):

@@ -49,7 +49,7 @@ def test_middles_in_test_and_one_random_time_in_each_part_in_training():
 def test_streams_share_a_warp_and_clips_follow_each_other():
     frames = dict(video=4, skeleton=4, gaze=12)
     np.random.seed(0)
-    out = SampleObservedFrames(frames, tau_o=6.0, num_clips=3)(dict(start_sec=9.0))
+    out = SampleObservedFrames(frames, tau_o=6.0, num_views=3)(dict(start_sec=9.0))
     video = out["times"]["video"]
     np.testing.assert_array_equal(video, out["times"]["skeleton"])
     np.testing.assert_allclose(out["times"]["gaze"][:, 1::3], video)
@@ -122,12 +122,12 @@ def test_joints_of_the_action_are_not_seen():
     record = results(skeleton_data=data, start_sec=2.04)
     sampler = SampleObservedFrames(dict(skeleton=50), tau_o=0.5)
     out = LoadSkeleton()(sampler(record))
-    frames = out["joints"][:, 0, 0, 0]
+    frames = out["joints"][0, :, 0, 0, 0]
     assert frames.min() == 5 and frames.max() == 9  # at 0.9 s
     data["keypoint"], data["frame_id"] = data["keypoint"][12:], data["frame_id"][12:]
     data["valid"] = data["valid"][12:]  # they begin at 1.2 s
     out = LoadSkeleton()(sampler(results(skeleton_data=data, start_sec=2.04)))
-    assert not out["joints_valid"].any() and not out["joints"].any()
+    assert not out["joints_mask"].any() and not out["joints"].any()
 
 
 def test_a_window_in_the_action_is_asked_for_aloud():
@@ -275,7 +275,7 @@ def test_the_hook_tells_before_each_epoch(root):
 
 @pytest.mark.parametrize(
     "options",
-    [dict(tau_o=0.0), dict(num_clips=0), dict(drop="all"), dict(mode="dense")],
+    [dict(tau_o=0.0), dict(num_views=0), dict(drop="all"), dict(mode="dense")],
     ids=str,
 )
 def test_wrong_options(options):

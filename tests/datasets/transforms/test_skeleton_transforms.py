@@ -16,12 +16,11 @@ CAMERA = dict(fx=100.0, fy=50.0, cx=32.0, cy=24.0, width=64, height=48)
 
 def hands(frame="camera", num=4, views=1):
     rng = np.random.default_rng(0)
-    joints = rng.uniform(0.2, 0.8, (num, 2, 21, 3)).astype(np.float32)
+    joints = rng.uniform(0.2, 0.8, (views, num // views, 2, 21, 3)).astype(np.float32)
     return dict(
         sample_id="a",
         joints=joints,
-        joints_valid=np.ones((num, 2), bool),
-        joints_views=views,
+        joints_mask=np.ones(joints.shape[:-1], bool),
         joints_frame=frame,
         joints_layout="openpose21",
     )
@@ -30,12 +29,13 @@ def hands(frame="camera", num=4, views=1):
 @pytest.mark.parametrize(("frame", "whole"), [("camera", 0), ("image", 1), ("body", 0)])
 def test_flip_mirrors_x_and_swaps_hands(frame, whole):
     before = hands(frame)
-    before["joints_valid"][:, 1] = False
+    before["joints_mask"][:, :, 1] = False
     old = before["joints"].copy()
     out = AlignSkeleton()({**before, "flip": True, "flip_direction": "horizontal"})
-    np.testing.assert_allclose(out["joints"][:, 0, :, 0], whole - old[:, 1, :, 0])
-    np.testing.assert_array_equal(out["joints"][:, 1, :, 1:], old[:, 0, :, 1:])
-    assert not out["joints_valid"][:, 0].any() and out["joints_valid"][:, 1].all()
+    np.testing.assert_allclose(out["joints"][0, :, 0, :, 0], whole - old[0, :, 1, :, 0])
+    np.testing.assert_array_equal(out["joints"][:, :, 1, :, 1:], old[:, :, 0, :, 1:])
+    mask = out["joints_mask"]
+    assert not mask[:, :, 0].any() and mask[:, :, 1].all()
 
 
 def test_two_flips_change_nothing():
@@ -51,7 +51,7 @@ def test_what_cannot_be_flipped():
     with pytest.raises(ValueError, match="'world'"):
         AlignSkeleton()({**hands("world"), **flip})
     one = {**hands(), **flip}
-    one["joints"] = one["joints"][:, :1]
+    one["joints"] = one["joints"][:, :, :1]
     with pytest.raises(ValueError, match="1 hands; expected 2"):
         AlignSkeleton()(one)
     with pytest.raises(ValueError, match="twice"):
@@ -77,7 +77,7 @@ def test_crop_moves_image_joints_only():
         out["joints"][..., 1], (old[..., 1] - 0.5) / 0.5, rtol=1e-5, atol=1e-6
     )
     inside = (old[..., 1] >= 0.5) & (old[..., 0] >= 0.25) & (old[..., 0] < 0.75)
-    np.testing.assert_array_equal(out["joints_valid"], inside)
+    np.testing.assert_array_equal(out["joints_mask"], inside)
     metric = AlignSkeleton()({**hands("camera"), **crop})
     np.testing.assert_array_equal(metric["joints"], hands("camera")["joints"])
     with pytest.raises(ValueError, match="several crops"):
@@ -86,39 +86,39 @@ def test_crop_moves_image_joints_only():
 
 def test_projection_by_hand():
     before = hands(num=1)
-    before["joints"][0, 0, 0] = (0.1, -0.2, 0.5)
-    before["joints"][0, 0, 1] = (0.1, 0.1, -0.5)  # behind the camera
+    before["joints"][0, 0, 0, 0] = (0.1, -0.2, 0.5)
+    before["joints"][0, 0, 0, 1] = (0.1, 0.1, -0.5)  # behind the camera
     out = ProjectSkeleton()({**before, "camera": CAMERA})
     # u = 100 * 0.2 + 32 = 52 of 64, v = 50 * -0.4 + 24 = 4 of 48
     np.testing.assert_allclose(
-        out["joints"][0, 0, 0], (52 / 64, 4 / 48, 0.5), rtol=1e-5
+        out["joints"][0, 0, 0, 0], (52 / 64, 4 / 48, 0.5), rtol=1e-5
     )
-    assert out["joints_valid"][0, 0, :2].tolist() == [True, False]
+    assert out["joints_mask"][0, 0, 0, :2].tolist() == [True, False]
     assert out["joints_frame"] == "image"
     with pytest.raises(ValueError, match="expected 'camera'"):
         ProjectSkeleton()({**out, "camera": CAMERA})
     with pytest.raises(ValueError, match="no camera"):
         ProjectSkeleton()(hands())
     outside = ProjectSkeleton(drop_outside=True)({**hands(), "camera": CAMERA})
-    x = outside["joints"][..., 0][outside["joints_valid"]]
+    x = outside["joints"][..., 0][outside["joints_mask"]]
     assert len(x) == 0 or x.max() < 1
 
 
 def test_wrist_and_first_wrist():
     before = hands()
-    old = before["joints"].copy()
-    before["joints_valid"][0] = [False, True]
-    own = NormalizeSkeleton("wrist")(dict(before))["joints"]
+    old = before["joints"][0].copy()
+    before["joints_mask"][0, 0] = [[False], [True]]
+    own = NormalizeSkeleton("wrist")(dict(before))["joints"][0]
     np.testing.assert_allclose(own[1:], old[1:] - old[1:, :, :1], rtol=1e-5, atol=1e-6)
     assert not own[0, 0].any()
-    first = NormalizeSkeleton("first_wrist", scale=10.0)(dict(before))["joints"]
+    first = NormalizeSkeleton("first_wrist", scale=10.0)(dict(before))["joints"][0]
     np.testing.assert_allclose(first[1:], 10 * (old[1:] - old[0, 1, 0]), atol=1e-5)
 
 
 def test_first_wrist_is_by_view():
     out = NormalizeSkeleton("first_wrist")(hands(views=2))["joints"]
-    for start in (0, 2):
-        np.testing.assert_allclose(out[start, :, 0].mean(axis=0), 0, atol=1e-6)
+    for view in out:
+        np.testing.assert_allclose(view[0, :, 0].mean(axis=0), 0, atol=1e-6)
 
 
 def test_bone_length_removes_the_unit():
@@ -131,24 +131,26 @@ def test_bone_length_removes_the_unit():
 
 def test_nothing_seen_is_zero_and_hold_keeps():
     before = hands()
-    before["joints_valid"][:] = False
+    before["joints_mask"][:] = False
     for mode in ("none", "wrist", "first_wrist", "bone"):
         for fill in ("zero", "hold"):
             out = NormalizeSkeleton(mode, fill=fill)(dict(before))
             assert not out["joints"].any()
-    before["joints_valid"][0, 0] = True
+    before["joints_mask"][0, 0, 0] = True
     out = NormalizeSkeleton("none", fill="hold")(dict(before))["joints"]
-    np.testing.assert_array_equal(out[:, 0], before["joints"][:, 0])
+    np.testing.assert_array_equal(out[:, :, 0], before["joints"][:, :, 0])
 
 
 def test_wrist_of_other_layouts():
-    arms = {**hands(), "joints": hands()["joints"][:, :, :4]}
+    arms = hands()
+    arms["joints"] = arms["joints"][..., :4, :]
+    arms["joints_mask"] = arms["joints_mask"][..., :4]
     out = NormalizeSkeleton("wrist")({**arms, "joints_layout": "natops_arm"})
-    assert not out["joints"][:, :, 2].any()
+    assert not out["joints"][..., 2, :].any()
     with pytest.raises(ValueError, match="names no layout"):
         NormalizeSkeleton("wrist")({**arms, "joints_layout": None})
     out = NormalizeSkeleton("wrist", wrist=1)({**arms, "joints_layout": None})
-    assert not out["joints"][:, :, 1].any()
+    assert not out["joints"][..., 1, :].any()
 
 
 def test_jitter_keeps_bones_up_to_scale():
@@ -158,12 +160,12 @@ def test_jitter_keeps_bones_up_to_scale():
     out = JitterSkeleton(scale=0.2, rotation=(10, 10, 30), translation=0.1)(before)
 
     def bones(x):
-        return np.linalg.norm(x[:, :, 1:] - x[:, :, :1], axis=-1)
+        return np.linalg.norm(x[..., 1:, :] - x[..., :1, :], axis=-1)
 
     ratio = bones(out["joints"]) / bones(old)
-    for view in (ratio[:2], ratio[2:]):
+    for view in ratio:
         assert np.ptp(view) < 1e-4 and 0.8 <= view.mean() <= 1.2
-    assert not np.allclose(ratio[0], ratio[2]) and not np.allclose(out["joints"], old)
+    assert not np.allclose(ratio[0], ratio[1]) and not np.allclose(out["joints"], old)
 
 
 def test_jitter_noise_and_drop():
@@ -171,7 +173,7 @@ def test_jitter_noise_and_drop():
     same = JitterSkeleton()(hands())
     np.testing.assert_allclose(same["joints"], hands()["joints"], atol=1e-6)
     out = JitterSkeleton(noise=0.01, drop_prob=0.5)(hands(num=200))
-    assert 0.3 < out["joints_valid"].mean() < 0.7
+    assert 0.3 < out["joints_mask"].mean() < 0.7
     assert 0.005 < np.std(out["joints"] - hands(num=200)["joints"]) < 0.02
 
 

@@ -52,7 +52,7 @@ def test_the_hands_are_drawn_where_the_camera_sees_them(files):
     results, fps = predict_clip.read_pictures(dataset, 0)
     assert fps == 30 and len(results["imgs"]) == 8
     # joint j of frame f: x = j / 100, y = f / 100, z = 0.5; 640 of 1280 and 630 of 720
-    joints = results["joints"]  # (t, h, j, 3)
+    joints = results["joints"][0]  # (t, h, j, 3)
     assert joints[2, 0, 10, 0] == pytest.approx(0.5 + 0.1 / 0.5 * 640 / 1280)
     assert joints[2, 1, 10, 1] == pytest.approx(0.5 + 0.03 / 0.5 * 630 / 720)
     plain = predict_clip.draw({**results, "joints": None}, [("a", 0.5)], "a")

@@ -23,10 +23,10 @@ from mmfusion.datasets.conversion import (
     ConversionReport,
     clear_temporaries,
     data_root_of,
+    finish,
     parser_of,
     relative_to,
     run_tasks,
-    write_results,
 )
 from mmfusion.layouts import h2o
 from mmfusion.layouts.frame_listing import SPLITS
@@ -34,7 +34,7 @@ from mmfusion.utils.errors import MissingDataError
 
 
 class Scan(NamedTuple):
-    """What there is of one sequence; ``fault`` says why it cannot be used."""
+    """The files of one sequence; ``fault`` says why it cannot be used."""
 
     files: h2o.H2OSequence | None
     valid: np.ndarray | None
@@ -158,24 +158,15 @@ def _count_sequences(
 
 
 def _holes(ids: np.ndarray, expected: int) -> int:
-    """How many of the numbers 0..expected-1 are not in ``ids``."""
+    """Count of the numbers 0..expected-1 that are not in ``ids``."""
     return expected - int((ids < expected).sum())
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = parser_of(str(__doc__))
-    parser.add_argument("--workers", type=int, default=0, help="processes")
+    parser = parser_of(str(__doc__), with_caches=True)
     parser.add_argument("--splits", nargs="+", choices=SPLITS, default=list(SPLITS))
     parser.add_argument(
         "--frames", choices=("auto", *h2o.FRAME_FOLDERS), default="auto"
-    )
-    parser.add_argument(
-        "--drop-faulty",
-        action="store_true",
-        help="write although files are faulty, without the clips of their sequences",
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="write complete caches again, too"
     )
     args = parser.parse_args(argv)
     args.out = args.out or args.root / "mmfusion"
@@ -202,28 +193,19 @@ def main(argv: list[str] | None = None) -> int:
     if all(one.missing for one in found):
         raise MissingDataError(f"no sequence under {root}: {found[0].fault}")
     report = make_report(clips, scans, data_root_of(root, args.out), caches)
-    console.print(report.text())
-    if args.dry_run:
-        return 0
-    if report.faults and not args.drop_faulty:
-        console.print(
-            "nothing written: mend the faulty files, or use --drop-faulty to go on"
-            " without their sequences"
-        )
-        return 1
-    clear_temporaries(caches)
-    used = {record["group"] for record in report.records}
-    tasks = [
-        (one.files, caches / h2o.skeleton_name(name))
-        for name, one in scans.items()
-        if name in used and one.valid is not None and not one.cached
-    ]
-    if tasks:
+
+    def write_caches() -> None:
+        clear_temporaries(caches)
+        used = {record["group"] for record in report.records}
+        tasks = [
+            (one.files, caches / h2o.skeleton_name(name))
+            for name, one in scans.items()
+            if name in used and one.valid is not None and not one.cached
+        ]
         jobs = run_tasks(write_cache, tasks, args.workers)
         list(track(jobs, "skeletons", len(tasks), console=console))
-    command = sys.argv[1:] if argv is None else argv
-    console.print(write_results(report, root, args.out, command))
-    return 0
+
+    return finish(report, args, argv, console.print, write_caches=write_caches)
 
 
 if __name__ == "__main__":

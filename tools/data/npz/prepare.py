@@ -25,7 +25,7 @@ from mmfusion.datasets.caches.skeleton_cache import read_valid, write_skeleton_c
 from mmfusion.datasets.conversion import (
     ConversionReport,
     clear_temporaries,
-    write_results,
+    finish,
 )
 from mmfusion.layouts.hand_layouts import get_layout
 
@@ -242,13 +242,14 @@ def main(argv: list[str] | None = None) -> int:
     }
     report = ConversionReport(metainfo, records)
     report.count_hands([data.valid])
-    console.print(report.text())
-    if args.dry_run:
-        return 0
-    write_caches(data, args.out, name, args.fps)
-    command = sys.argv[1:] if argv is None else argv
-    console.print(write_results(report, args.out, args.out, command))
-    return 0
+    args.root = args.out
+    return finish(
+        report,
+        args,
+        argv,
+        console.print,
+        write_caches=lambda: write_caches(data, args.out, name, args.fps),
+    )
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ command is run again), then ``classes.csv``, ``annotation.json`` and ``prepare.l
 import argparse
 import csv
 import io
+import json
 import sys
 from collections import Counter
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -30,10 +32,10 @@ from mmfusion.datasets.conversion import (
     ConversionReport,
     clear_temporaries,
     data_root_of,
+    finish,
     parser_of,
     relative_to,
     run_tasks,
-    write_results,
 )
 from mmfusion.layouts import oakink2
 from mmfusion.layouts.frame_listing import SPLITS
@@ -43,7 +45,7 @@ from mmfusion.utils.paths import write_atomic
 
 
 class Job(NamedTuple):
-    """What every worker needs to know."""
+    """The options that every worker needs."""
 
     root: Path
     out: Path
@@ -55,7 +57,7 @@ class Job(NamedTuple):
 
 
 class Scan(NamedTuple):
-    """What there is of one sequence; ``missing`` and ``fault`` say why not."""
+    """The parts of one sequence; ``missing`` and ``fault`` say why there are none."""
 
     view: oakink2.EgoView | None = None
     valid: np.ndarray | None = None
@@ -67,6 +69,7 @@ class Scan(NamedTuple):
 
 def scan(sequence: str, job: Job) -> Scan:
     """Read program, view and joints of a sequence, and cache what is slow to read."""
+    token = oakink2.token_of(sequence)
     try:
         primitives = oakink2.read_program(job.root / "program", sequence)
     except MissingDataError:
@@ -77,11 +80,11 @@ def scan(sequence: str, job: Job) -> Scan:
         return Scan(primitives=primitives, missing="sequence has no action")
     with_hands = job.joints is not None or job.mano is not None
     if not job.overwrite:
-        view = oakink2.read_view(oakink2.view_path(job.out, sequence))
-        valid = read_valid(oakink2.skeleton_path(job.out, sequence), sequence)
+        view = read_view(job.out / "view" / f"{token}.json")
+        valid = read_valid(job.out / "skeleton" / f"{token}.npz", sequence)
         if view is not None and (valid is not None or not with_hands):
             return Scan(view, valid, primitives, cached=True)
-    path = job.root / "anno_preview" / f"{oakink2.token_of(sequence)}.pkl"
+    path = job.root / "anno_preview" / f"{token}.pkl"
     if not path.is_file():
         return Scan(primitives=primitives, missing="anno_preview is not there")
     try:
@@ -89,6 +92,14 @@ def scan(sequence: str, job: Job) -> Scan:
     except (ValueError, OSError) as error:
         return Scan(primitives=primitives, fault=f"{path.name}: {error}")
     return Scan(view, valid, primitives)
+
+
+def read_view(path: Path) -> oakink2.EgoView | None:
+    """The view that :func:`read_pickle` wrote; None where it is not there or whole."""
+    try:
+        return oakink2.EgoView(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def read_pickle(
@@ -113,16 +124,15 @@ def read_pickle(
     if not job.dry_run:
         if hands is not None:
             write_skeleton_cache(
-                oakink2.skeleton_path(job.out, sequence),
+                job.out / "skeleton" / f"{path.stem}.npz",
                 keypoint=hands[0],
                 valid=hands[1],
                 frame_id=hands[2],
                 fps=oakink2.FPS,
                 sequence=sequence,
             )
-        write_atomic(
-            str(oakink2.view_path(job.out, sequence)), oakink2.view_to_json(view)
-        )
+        content = json.dumps(asdict(view)).encode()
+        write_atomic(job.out / "view" / f"{path.stem}.json", content)
     return view, None if hands is None else hands[1]
 
 
@@ -202,7 +212,7 @@ def _add_sequence(
         return
     if found.view is not None and found.view.frame_dir and found.view.num_missing:
         report.missing_frames[name] = found.view.num_missing
-    skeleton = oakink2.skeleton_path(job.out, name)
+    skeleton = job.out / "skeleton" / f"{oakink2.token_of(name)}.npz"
     file = None if found.valid is None else relative_to(job.data_root, skeleton)
     for one in found.primitives or []:
         clip = f"{name}#{one.number}"
@@ -253,21 +263,12 @@ def class_table(report: ConversionReport) -> bytes:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = parser_of(str(__doc__))
-    parser.add_argument("--workers", type=int, default=0, help="processes")
+    parser = parser_of(str(__doc__), with_caches=True)
     hands = parser.add_mutually_exclusive_group()
     hands.add_argument("--joints", type=Path, help="folder of <token>.npz")
     hands.add_argument("--mano", type=Path, help="folder with models/MANO_LEFT.pkl, ..")
     parser.add_argument(
         "--min-count", type=int, default=1, help="clips a class needs in train"
-    )
-    parser.add_argument(
-        "--drop-faulty",
-        action="store_true",
-        help="write although files are faulty, without the clips of their sequences",
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="write complete caches again, too"
     )
     args = parser.parse_args(argv)
     args.out = args.out or args.root / "mmfusion"
@@ -315,19 +316,13 @@ def main(argv: list[str] | None = None) -> int:
         )
     classes = choose_classes(splits["train"], scans, args.min_count)
     report = make_report(splits, scans, classes, job)
-    console.print(report.text())
-    if args.dry_run:
-        return 0
-    if report.faults and not args.drop_faulty:
-        console.print(
-            "no annotation written: mend the faulty files, or use --drop-faulty to go"
-            " on without their sequences"
-        )
-        return 1
-    write_atomic(out / "classes.csv", class_table(report))
-    command = sys.argv[1:] if argv is None else argv
-    console.print(write_results(report, root, out, command))
-    return 0
+    return finish(
+        report,
+        args,
+        argv,
+        console.print,
+        write_caches=lambda: write_atomic(out / "classes.csv", class_table(report)),
+    )
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ from rich.console import Console
 from mmfusion.datasets.conversion import (
     ConversionReport,
     data_root_of,
+    finish,
     parser_of,
     relative_to,
-    write_results,
 )
 from mmfusion.layouts import video_lists
 from mmfusion.utils.errors import MissingDataError
@@ -116,18 +116,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     report = make_report(read_lists(args), args)
-    console.print(report.text())
-    if args.dry_run:
-        return 0
-    if not report.records or (report.dropped and not args.drop_missing):
-        console.print(
-            "nothing written: set --prefix and --video-name, fetch the videos, or use"
-            " --drop-missing to go on without them"
-        )
-        return 1
-    command = sys.argv[1:] if argv is None else argv
-    console.print(write_results(report, args.root, args.out, command))
-    return 0
+    obstacle = ""
+    if report.dropped and not (args.drop_missing and report.records):
+        obstacle = "set --prefix and --video-name, fetch the videos, or --drop-missing"
+    return finish(report, args, argv, console.print, obstacle=obstacle)
 
 
 if __name__ == "__main__":
