@@ -43,7 +43,7 @@ class MultiModalDataset(Dataset):
     - ``video_path``, ``frame_dir_path``, ``skeleton_path``, ``boxes_path``: absolute,
       inside data_root, None for a stream that this record lacks
     - ``skeleton_data``: arrays in memory in place of a file, or None; see
-      ``mmaction_formats.py``
+      ``layouts/mmaction.py``
     - ``ann_meta``: the metainfo of the annotation; shared, not to be changed
 
     The records that a transform of the pipeline does not keep
@@ -66,7 +66,8 @@ class MultiModalDataset(Dataset):
             ``{data_root}`` in it stands for data_root.
         ann_format: ``mmfusion``, or one of MMAction2's: ``mmaction_video``,
             ``mmaction_rawframe``, ``mmaction_pose``, ``mmaction_video_text``.
-        ann_options: options of the reader of that format, see ``mmaction_formats.py``.
+        ann_options: options of the reader of that format, see ``layouts/mmaction.py``;
+            a relative label_map counts from data_root, too.
         indices: keep the first so many records, or those at the given places.
         link_roots: folders outside data_root to which symbolic links may lead.
 
@@ -152,12 +153,15 @@ class MultiModalDataset(Dataset):
                     " 'mmfusion', which says everything in the file"
                 )
             return *load_annotation(self.ann_file, self.split), {}
+        options = dict(self.ann_options)
+        if options.get("label_map"):
+            options["label_map"] = os.path.join(self.data_root, options["label_map"])
         metainfo, found = read_mmaction(
             self.ann_file,
             self.ann_format,
             split=self.split,
             num_classes=self.num_classes,
-            options=self.ann_options,
+            options=options,
         )
         # arrays in memory are no part of the format, and travel beside the record
         arrays = {

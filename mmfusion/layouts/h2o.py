@@ -42,6 +42,7 @@ from mmfusion.utils.errors import (
     MissingDataError,
     SkeletonError,
 )
+from mmfusion.utils.text_files import read_text
 
 FPS = 30.0
 NUM_HANDS, NUM_JOINTS = 2, 21
@@ -151,11 +152,8 @@ def read_action_file(path: Path) -> list[H2OClip]:
     Raises:
         AnnotationError: a malformed line; the message names file and line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise AnnotationError(f"{path} is not text: {error}") from error
-    header = lines[0].split() if lines else []
+    lines = read_text(path).split("\n")
+    header = lines[0].split()
     if header not in (_COLUMNS, _HIDDEN_COLUMNS):
         raise AnnotationError(
             f"{path}:1: header is {' '.join(header)!r}, expected {' '.join(_COLUMNS)!r}"
@@ -232,7 +230,7 @@ def camera_folders(root: Path, sequence: str) -> list[Path]:
 
 
 def stream_folder(cameras: Sequence[Path], name: str) -> Path | None:
-    """The folder of a stream whatever its case (hand_pose_mano, hand_pose_MANO)."""
+    """The folder of a stream, whatever its case (rgb256, RGB256)."""
     for camera in cameras:
         for entry in sorted(camera.iterdir()):
             if entry.name.lower() == name and entry.is_dir():

@@ -126,7 +126,7 @@ def load_pose_file(path: str, record: Mapping, *, max_persons: int) -> dict:
 def pose_arrays(
     entry: Mapping, name: str, where: str, *, fps: float, max_persons: int
 ) -> dict:
-    """``skeleton_data`` of one annotation; see ``mmaction_formats.py``.
+    """``skeleton_data`` of one annotation; see ``mmaction.py``.
 
     Args:
         entry: keypoint (m, t, j, c) and perhaps keypoint_score (m, t, j); or, one list

@@ -272,3 +272,18 @@ def test_hostile_pose_annotation_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match=r"pose.pkl.*'posix.system'.*refused"):
         _records(str(path), "pose")
     assert not trap.exists()
+
+
+def test_relative_files_count_from_data_root(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a.mp4 1\n")
+    (tmp_path / "names.txt").write_text("cut\npour\n")
+    dataset = MultiModalDataset(
+        "list.txt",
+        [],
+        data_root=str(tmp_path),
+        ann_format="mmaction_video",
+        ann_options=dict(label_map="names.txt"),
+    )
+    assert dataset.get_classes("action") == ["cut", "pour"]
+    with pytest.raises(ValueError, match="relative path counts from data_root"):
+        MultiModalDataset("lists.txt", [], data_root=str(tmp_path))

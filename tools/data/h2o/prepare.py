@@ -34,13 +34,18 @@ from mmfusion.utils.errors import MissingDataError
 
 
 class Scan(NamedTuple):
-    """The files of one sequence; ``fault`` says why it cannot be used."""
+    """The files of one sequence; ``fault`` says why it cannot be used.
 
-    files: h2o.H2OSequence | None
-    valid: np.ndarray | None
-    cached: bool
-    fault: str | None
-    missing: bool
+    Attributes:
+        files: its listings. keypoint: (t, 2, 21, 3), None where they are in a cache.
+        valid: (t, 2), None without hands. missing: nothing of it is there.
+    """
+
+    files: h2o.H2OSequence | None = None
+    keypoint: np.ndarray | None = None
+    valid: np.ndarray | None = None
+    fault: str | None = None
+    missing: bool = False
 
 
 def scan(name: str, root: Path, caches: Path, frames: str, overwrite: bool) -> Scan:
@@ -48,38 +53,20 @@ def scan(name: str, root: Path, caches: Path, frames: str, overwrite: bool) -> S
 
     A sequence that is not there is told apart from a file that is wrong.
     """
+    files = None
     try:
         files = h2o.scan_sequence(root, name, frames)
+        if files.poses is None:
+            return Scan(files)
+        path = caches / h2o.skeleton_name(name)
+        valid = None if overwrite else read_valid(path, name, files.poses.ids)
+        if valid is not None:
+            return Scan(files, valid=valid)
+        return Scan(files, *h2o.read_skeleton(files.poses))
     except MissingDataError as error:
-        return Scan(None, None, False, str(error), True)
+        return Scan(fault=str(error), missing=True)
     except (ValueError, OSError) as error:
-        return Scan(None, None, False, str(error), False)
-    if files.poses is None:
-        return Scan(files, None, False, None, False)
-    path = caches / h2o.skeleton_name(name)
-    valid = None if overwrite else read_valid(path, name, files.poses.ids)
-    if valid is not None:
-        return Scan(files, valid, True, None, False)
-    try:
-        return Scan(files, h2o.read_skeleton(files.poses)[1], False, None, False)
-    except (ValueError, OSError) as error:
-        return Scan(files, None, False, str(error), False)
-
-
-def write_cache(task: tuple[h2o.H2OSequence, Path]) -> None:
-    """Read the hand poses of one sequence and write its cache."""
-    files, path = task
-    if files.poses is None:
-        return
-    keypoint, valid = h2o.read_skeleton(files.poses)
-    write_skeleton_cache(
-        path,
-        keypoint=keypoint,
-        valid=valid,
-        frame_id=files.poses.ids,
-        fps=h2o.FPS,
-        sequence=files.name,
-    )
+        return Scan(files, fault=str(error))
 
 
 def make_report(
@@ -153,7 +140,9 @@ def _count_sequences(
             if holes:
                 report.missing_frames[f"{name} {files.folder.name}"] = holes
     count = ", ".join(f"{n} x {kind}" for kind, n in sorted(kinds.items()))
-    cached = sum(found.cached for found in scans.values())
+    cached = sum(
+        one.valid is not None and one.keypoint is None for one in scans.values()
+    )
     report.notes += [f"streams: {count}", f"skeleton caches at hand: {cached}"]
 
 
@@ -197,13 +186,17 @@ def main(argv: list[str] | None = None) -> int:
     def write_caches() -> None:
         clear_temporaries(caches)
         used = {record["group"] for record in report.records}
-        tasks = [
-            (one.files, caches / h2o.skeleton_name(name))
-            for name, one in scans.items()
-            if name in used and one.valid is not None and not one.cached
-        ]
-        jobs = run_tasks(write_cache, tasks, args.workers)
-        list(track(jobs, "skeletons", len(tasks), console=console))
+        fresh = [name for name in used if scans[name].keypoint is not None]
+        for name in track(sorted(fresh), "skeletons", console=console):
+            one = scans[name]
+            write_skeleton_cache(
+                caches / h2o.skeleton_name(name),
+                keypoint=one.keypoint,
+                valid=one.valid,
+                frame_id=one.files.poses.ids,
+                fps=h2o.FPS,
+                sequence=name,
+            )
 
     return finish(report, args, argv, console.print, write_caches=write_caches)
 
