@@ -16,12 +16,11 @@ from mmfusion.engine.launch.start import (
     fail_clearly,
     prepare_config,
 )
+from mmfusion.utils.commands import command_parser
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add = parser.add_argument
     add("config", help="config file")
     add("checkpoint", help=".pth or .safetensors")

@@ -19,13 +19,12 @@ from mmfusion.engine.launch.start import (
     prepare_config,
     prepare_work_dir,
 )
+from mmfusion.utils.commands import command_parser
 from mmfusion.utils.errors import ConfigError
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add = parser.add_argument
     add("config", help="config file")
     add("--work-dir", help="where logs and checkpoints go; work_dirs/<config> if left")

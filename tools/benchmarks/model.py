@@ -50,6 +50,7 @@ from mmfusion.models import VideoMamba
 from mmfusion.ops import available_backends, scan_backend
 from mmfusion.ops.cpu import library
 from mmfusion.utils.allocator import tune_cpu_allocator
+from mmfusion.utils.commands import command_parser
 
 MODES = ("inference", "training step")
 ROADS = ("cpu", "cpu, bf16", "torch", "reference")  # backend, autocast
@@ -59,9 +60,7 @@ SECTION = "model benchmark"
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add = parser.add_argument
     add("--arch", default="tiny", help="of VideoMamba")
     add("--frames", type=int, default=8)

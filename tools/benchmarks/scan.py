@@ -54,6 +54,7 @@ from torch import Tensor
 from mmfusion.ops import ScanInputs, bidirectional_scan, causal_conv1d, selective_scan
 from mmfusion.ops.backends import missing_reason
 from mmfusion.ops.cpu import library
+from mmfusion.utils.commands import command_parser
 
 LENGTHS = (64, 256, 1024, 1569, 4096, 16384)
 MODES = ("forward", "forward + backward")
@@ -61,9 +62,7 @@ TOLERANCES = (1e-5, 1e-4)  # y and gradients against float64; rivals have ten ti
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add = parser.add_argument
     add("--parts", nargs="+", choices=PARTS, default=[*PARTS])
     add("--lengths", nargs="+", type=int, default=LENGTHS, help="tokens")

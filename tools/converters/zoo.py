@@ -7,7 +7,6 @@
 Accuracies are the authors', not ours.
 """
 
-import argparse
 import csv
 import sys
 from pathlib import Path
@@ -16,15 +15,14 @@ from rich.console import Console
 from rich.table import Table
 
 import mmfusion.weights
+from mmfusion.utils.commands import command_parser
 
 ZOO = Path(mmfusion.weights.__file__).with_name("zoo.csv")
 
 
 def main() -> int:
     """The command line; the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     parser.add_argument("words", nargs="*", help="show rows that have all of them")
     parser.add_argument("--csv", action="store_true", help="print the file as it is")
     args = parser.parse_args()

@@ -19,15 +19,14 @@ import sys
 from pathlib import Path
 
 from mmfusion.engine.launch.config_check import load_config
+from mmfusion.utils.commands import command_parser
 
 TOOLS = Path(__file__).resolve().parents[1]
 NAMES = {"train": "train", "val": "validation", "test": "test"}
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add = parser.add_argument
     add("config", type=Path, help="anticipation config of the recogniser's model")
     add("checkpoint", type=Path, help="the recogniser")

@@ -43,15 +43,14 @@ from mmfusion.questions.clips import Clip
 from mmfusion.questions.masking import Masker
 from mmfusion.questions.records import QuestionRecord, load_questions, write_questions
 from mmfusion.questions.vocabulary import TASKS, Vocabulary, natural
+from mmfusion.utils.commands import command_parser
 from mmfusion.utils.paths import write_atomic
 
 _SHOWN = ("split", "checkpoint", "tau_a", "tau_o")  # of a dump's metainfo
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add = parser.add_argument
     add("--predictions", type=Path, required=True, help="dump of tools/test.py")
     add("--train-questions", type=Path, required=True, help="questions for the bank")

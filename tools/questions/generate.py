@@ -59,15 +59,14 @@ from mmfusion.questions.generic import generic_record
 from mmfusion.questions.masking import Masker
 from mmfusion.questions.records import write_questions
 from mmfusion.questions.writers import WriterDownError
+from mmfusion.utils.commands import command_parser
 from mmfusion.utils.paths import check_writable_as_file, write_atomic
 
 _MILLION = 1e6
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     parser.add_argument(
         "--dataset",
         required=True,

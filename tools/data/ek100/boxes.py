@@ -18,12 +18,11 @@ from rich.progress import track
 
 from mmfusion.datasets.caches.box_cache import BoxError, write_box_cache
 from mmfusion.layouts.hand_object_boxes import read_box_csv, read_detections
+from mmfusion.utils.commands import command_parser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     parser.add_argument("source", type=Path, help="folder of pickles, or a csv file")
     parser.add_argument("--out", type=Path, required=True, help="folder of the caches")
     parser.add_argument("--num-objects", type=int, default=2, help="of a frame")

@@ -29,11 +29,10 @@ from mmfusion.evaluation.challenge import (
 )
 from mmfusion.evaluation.predictions import load_predictions
 from mmfusion.layouts import epic_kitchens as epic
+from mmfusion.utils.commands import command_parser
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add = parser.add_argument
     add("files", nargs="+", type=Path, help="DUMP OUT.zip, or with --check the zip")
     add("--check", action="store_true", help="check a file instead of writing one")

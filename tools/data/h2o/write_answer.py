@@ -8,7 +8,6 @@ The archive holds ``action_labels.json``: the modality and, for each of the 242 
 clips, an action number 1..36. All of them must be there, once each.
 """
 
-import argparse
 import io
 import json
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmfusion.layouts.h2o import ACTIONS
+from mmfusion.utils.commands import command_parser
 from mmfusion.utils.paths import write_atomic
 
 NUM_TEST_CLIPS = 242
@@ -84,9 +84,7 @@ def zip_answer(labels: dict[int, int], modality: str) -> bytes:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     parser.add_argument("dump", type=Path, help="JSON of tools/test.py --dump")
     parser.add_argument("--out", type=Path, default=Path("answer.zip"))
     parser.add_argument(
