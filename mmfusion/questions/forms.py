@@ -8,10 +8,11 @@ its lemma by simplemma (``knives`` -> ``knife``), whose dictionary is in the pac
 import re
 import unicodedata
 from functools import lru_cache
-from types import ModuleType
+from typing import Any
 
 from mmfusion.questions import english
 from mmfusion.questions.english import IRREGULAR_PAST, IRREGULAR_PLURAL
+from mmfusion.utils.optional import import_optional
 
 _VOWELS = "aeiou"
 # soft hyphen and zero-width characters: invisible, so a word with them reads the same
@@ -37,17 +38,8 @@ def normalise(token: str) -> str:
     return "".join(c for c in parts if not unicodedata.combining(c))
 
 
-@lru_cache(maxsize=1)
-def _simplemma() -> ModuleType:
-    """The one door to simplemma; ImportError says how to install it."""
-    try:
-        import simplemma
-    except ImportError as error:
-        raise ImportError(
-            "word forms in questions need simplemma, which is not installed: "
-            "pip install simplemma==2.0.0"
-        ) from error
-    return simplemma
+def _simplemma() -> Any:
+    return import_optional("simplemma", "word forms in questions")
 
 
 @lru_cache(maxsize=65536)

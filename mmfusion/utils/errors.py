@@ -20,6 +20,10 @@ class InputError(MMFusionError, ValueError):
     """An argument, a tensor or a value of a file is wrong; names it."""
 
 
+class MissingPackageError(MMFusionError, ImportError):
+    """An optional package is not installed; the text has the command."""
+
+
 class BackendError(MMFusionError, RuntimeError):
     """A kernel backend is not there, or cannot do what is asked of it."""
 

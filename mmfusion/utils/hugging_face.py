@@ -10,23 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mmfusion.utils.optional import import_optional
+
 _FILES = ("*.json", "*.txt", "*.safetensors")  # not the same weights of other kinds
 
 
 def import_transformers() -> Any:
-    """The package ``transformers``.
-
-    Raises:
-        ImportError: it is not installed; the message has the command.
-    """
-    try:
-        import transformers
-    except ImportError as error:
-        raise ImportError(
-            "text encoders and tokenizers need the package transformers: pip install"
-            " -r requirements/optional.txt"
-        ) from error
-    return transformers
+    """Import the package ``transformers``."""
+    return import_optional("transformers", "text encoders and tokenizers")
 
 
 def load_tokenizer(source: str, revision: str | None = None) -> Any:

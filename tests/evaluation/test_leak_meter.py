@@ -1,7 +1,11 @@
+import sys
+
 import numpy as np
 import pytest
 
 from mmfusion.evaluation.leak_meter import AskedClips, measure_leak, read_off
+
+pytest.importorskip("sklearn")
 
 VERBS = ["open", "wash", "cut", "pour"]
 NOUNS = ["door", "plate", "onion", "milk", "pan"]
@@ -76,3 +80,14 @@ def test_clips_that_do_not_fit_are_named():
         AskedClips(["a", "b"], ["a"], np.array([0]), np.array([0]))
     with pytest.raises(ValueError, match="above 0"):
         AskedClips([], [], np.array([], int), np.array([], int))
+
+
+def test_one_class_is_always_read():
+    found = read_off(["a", "b"], np.array([4, 4]), ["a", "c", "d"])
+    assert found.tolist() == [4, 4, 4]
+
+
+def test_without_sklearn_the_command_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.feature_extraction.text", None)
+    with pytest.raises(ImportError, match=r"pip install -r requirements/optional\.txt"):
+        read_off(["a", "b"], np.array([0, 1]), ["a"])

@@ -49,6 +49,7 @@ class ChatServer:
 
     def __init__(self, fault: Fault = lambda prompt, n: None) -> None:
         self.fault = fault
+        self.retry_after = "0.3"
         self.requests: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()  # whole and usable answers
         self.times: list[float] = []
@@ -170,7 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(max(len(body), promise)))
         if code == 429:
-            self.send_header("Retry-After", "0.3")
+            self.send_header("Retry-After", self.server_state.retry_after)
         self.end_headers()
         self.wfile.write(body)
         self.wfile.flush()

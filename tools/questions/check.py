@@ -39,6 +39,7 @@ from mmfusion.questions.records import (
 )
 from mmfusion.questions.report import Report, count_words, examine
 from mmfusion.questions.vocabulary import TASKS, Vocabulary, natural
+from mmfusion.utils.hugging_face import load_tokenizer
 
 _MIN_METERED = 20  # clips; two halves of fewer say nothing
 
@@ -70,15 +71,7 @@ def length_of(tokenizer: Path | None) -> Callable[[str], int]:
         return count_words
     if not tokenizer.is_dir():
         raise ValueError(f"--tokenizer {tokenizer}: no such folder")
-    try:
-        from transformers import AutoTokenizer
-    except ImportError as error:
-        raise ImportError(
-            "--tokenizer needs transformers: pip install transformers==5.17.0"
-        ) from error
-    reader = AutoTokenizer.from_pretrained(
-        str(tokenizer), trust_remote_code=False, local_files_only=True
-    )
+    reader = load_tokenizer(str(tokenizer))
     mask = reader.mask_token or "<mask>"
     return lambda text: len(reader(text.replace("<mask>", mask))["input_ids"])
 

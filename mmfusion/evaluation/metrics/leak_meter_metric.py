@@ -8,7 +8,12 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
-from mmfusion.evaluation.leak_meter import AskedClips, Leak, measure_leak
+from mmfusion.evaluation.leak_meter import (
+    AskedClips,
+    Leak,
+    import_sklearn,
+    measure_leak,
+)
 from mmfusion.questions.records import ORACLE_SOURCES
 from mmfusion.registry import DATASETS, METRICS
 from mmfusion.utils.errors import InputError
@@ -65,7 +70,13 @@ class LeakMeterMetric(BaseMetric):
         self._measured: dict[str, float] | None = None
 
     def set_dataset(self, dataset: Any) -> None:
-        """Take the dataset that is evaluated."""
+        """Take the dataset that is evaluated.
+
+        Raises:
+            ImportError: it has questions, and scikit-learn is not installed.
+        """
+        if dataset.metainfo["question_source"] is not None:
+            import_sklearn("linear_model")
         self._dataset, self._measured = dataset, None
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:

@@ -3,28 +3,14 @@
 import hashlib
 import os
 import threading
-from types import ModuleType
 from typing import Any
 
 from mmfusion.questions.writers.base import Answer, NoAnswerError, WriterDownError
 from mmfusion.questions.writers.prompted import Message
 from mmfusion.utils.errors import InputError
+from mmfusion.utils.hugging_face import import_transformers
 
 _SYSTEM_END = "\n\nAnswer:\n"
-
-
-def _packages() -> tuple[ModuleType, ModuleType]:
-    """torch and transformers: seconds to import, so only where they are used."""
-    import torch
-
-    try:
-        import transformers
-    except ImportError as error:
-        raise ImportError(
-            "--writer huggingface needs transformers, which is not installed: "
-            "pip install transformers==5.17.0"
-        ) from error
-    return torch, transformers
 
 
 class HuggingFaceBackend:
@@ -51,7 +37,10 @@ class HuggingFaceBackend:
         seed: int = 0,
         device: str | None = None,
     ) -> None:
-        self._torch, module = _packages()
+        module = import_transformers()
+        import torch  # seconds, so only where it is used
+
+        self._torch = torch
         local = os.path.isdir(model)
         self.model = os.path.basename(os.path.abspath(model)) if local else model
         self.settings = f"seed={seed} max_tokens={max_tokens}"

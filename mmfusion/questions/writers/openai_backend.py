@@ -4,32 +4,21 @@ The key comes from the environment, goes to the client and nowhere else: whateve
 server says is searched for it before it is kept or shown.
 """
 
-from types import ModuleType
+import json
 from typing import Any
 from urllib.parse import urlsplit
 
 from mmfusion.questions.writers.base import Answer, NoAnswerError, WriterDownError
-from mmfusion.questions.writers.pacing import LONGEST_WAIT, Pacer, retry_after
+from mmfusion.questions.writers.pacing import Pacer
 from mmfusion.questions.writers.prompted import Message
 from mmfusion.utils.errors import InputError
+from mmfusion.utils.optional import import_optional
 
 RESPONSE_FORMATS = ("json_schema", "json_object", "text")
 _NO_KEY = "no-key-is-needed"
-# the request may succeed later; other codes of 4xx never do
-_PASSING = frozenset({408, 409, 425, 429})
 _FOR_ALL = frozenset({401, 403, 404, 405})
+_LONGEST_WAIT = 120.0  # seconds: the client does not repeat a request after more
 _MAX_ERROR_CHARS = 300
-
-
-def _openai() -> ModuleType:
-    try:
-        import openai
-    except ImportError as error:
-        raise ImportError(
-            "--writer openai needs the official client, which is not installed: "
-            "pip install openai==3.54.0"
-        ) from error
-    return openai
 
 
 class OpenAIBackend:
@@ -82,15 +71,19 @@ class OpenAIBackend:
         self.model = model
         self.settings = f"temperature={temperature} max_tokens={max_tokens}"
         self._key = _checked_key(key, key_name, base_url)
-        self._module = _openai()
+        self._module = import_optional("openai", "questions by --writer openai")
+        self._pacer = pacer or Pacer()
+        hooks: dict[str, Any] = {
+            "request": [lambda request: self._pacer.wait_for_turn()],
+            "response": [self._look_at],
+        }
         self._client = self._module.OpenAI(
             api_key=self._key or _NO_KEY,
             base_url=base_url,
             timeout=timeout,
-            max_retries=0,  # counted and paced here
+            max_retries=retries,
+            http_client=self._module.DefaultHttpxClient(event_hooks=hooks),
         )
-        self._retries = retries
-        self._pacer = pacer or Pacer()
         self._format = response_format
         self._options: dict[str, Any] = {}
         if temperature is not None:
@@ -114,57 +107,56 @@ class OpenAIBackend:
         options = dict(self._options)
         if schema is not None and self._format != "text":
             options["response_format"] = _response_format(self._format, schema)
-        problem = ""
-        for repetition in range(self._retries + 1):
-            self._pacer.wait_for_turn()
-            try:
-                response = self._client.chat.completions.create(
-                    model=self.model, messages=messages, **options
-                )
-                return self._answer(response)
-            except (self._module.OpenAIError, ValueError, TypeError) as error:
-                problem = self._clean(_describe(error))[:_MAX_ERROR_CHARS]
-                self._sort_out(error, problem)
-            if repetition < self._retries:
-                self._pacer.back_off(repetition)
-        raise NoAnswerError(f"{self._retries + 1} requests failed, the last: {problem}")
+        try:
+            response = self._client.chat.completions.create(
+                model=self.model, messages=messages, **options
+            )
+        except self._module.OpenAIError as error:
+            raise self._failure(error) from None
+        return self._answer(response)
 
-    def _sort_out(self, error: Exception, problem: str) -> None:
-        """Return if the request may be repeated; raise if that is of no use."""
+    def _look_at(self, response: Any) -> None:
+        """Look at each response before the client does, which repeats the request.
+
+        A pause is kept by all threads and ends with a stop, unlike the client's own.
+        """
+        wait = _asked_to_wait(response)
+        if 0 < wait <= _LONGEST_WAIT:
+            del response.headers["retry-after"]
+            self._pacer.pause_all(wait)
+        if response.is_success and not _is_completion(response.read()):
+            raise import_optional("httpx2", "openai's clients").RemoteProtocolError(
+                f"an answer of another protocol: {response.text!r}"
+            )
+
+    def _failure(self, error: Exception) -> Exception:
+        """The error to raise for one of the client, after its repetitions."""
+        problem = self._clean(_describe(error))[:_MAX_ERROR_CHARS]
         status = getattr(error, "status_code", None)
-        if status is None or status >= 500:
-            return
         if status in _FOR_ALL or getattr(error, "code", None) == "insufficient_quota":
-            raise WriterDownError(
+            return WriterDownError(
                 f"the server refuses every request: {problem}. Check the key's "
                 "variable, --base-url and --model; what was answered is kept"
-            ) from None
-        if status not in _PASSING:
-            raise NoAnswerError(problem) from None
-        wait = retry_after(error.response.headers)  # type: ignore[attr-defined]
-        if wait is None:
-            return
-        if wait > LONGEST_WAIT:
-            raise WriterDownError(
+            )
+        wait = _asked_to_wait(getattr(error, "response", None))
+        if wait > _LONGEST_WAIT:
+            return WriterDownError(
                 f"the server asks to wait {wait:.0f} seconds ({problem}); run the same "
                 "command then, what was answered is kept"
-            ) from None
-        self._pacer.pause_all(wait)
+            )
+        return NoAnswerError(f"no answer, repeated as --retries says: {problem}")
 
     def _answer(self, response: Any) -> Answer:
-        """What a completion says; ValueError if it is none."""
-        choices = getattr(response, "choices", None)
-        if not choices or getattr(choices[0], "message", None) is None:
-            raise InputError(f"an answer of another protocol: {str(response)!r}")
-        choice, usage = choices[0], getattr(response, "usage", None)
-        text = choice.message.content
+        """The answer in a completion."""
+        choice, usage = response.choices[0], getattr(response, "usage", None)
+        text = getattr(choice.message, "content", None)
         refusal = getattr(choice.message, "refusal", None)
         fault = None
         if refusal:
             fault = f"the model refused: {refusal}"
-        elif choice.finish_reason == "content_filter":
+        elif getattr(choice, "finish_reason", None) == "content_filter":
             fault = "refused by the server's content filter"
-        elif choice.finish_reason == "length":
+        elif getattr(choice, "finish_reason", None) == "length":
             fault = "cut off at the limit of tokens; be brief"
         elif not isinstance(text, str) or not text.strip():
             fault = "it is empty"
@@ -201,6 +193,20 @@ def _checked_key(key: str | None, name: str, base_url: str | None) -> str | None
     if key and (not key.isascii() or not key.isprintable() or key != key.strip()):
         raise InputError(f"the key in {name} has characters that no key has")
     return key or None
+
+
+def _asked_to_wait(response: Any) -> float:
+    """Seconds in ``Retry-After``; 0 without it. A date there is the client's affair."""
+    text = "" if response is None else response.headers.get("retry-after", "")
+    return float(text) if text.replace(".", "", 1).isdecimal() else 0.0
+
+
+def _is_completion(body: bytes) -> bool:
+    try:
+        message = json.loads(body)["choices"][0]["message"]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return False
+    return isinstance(message, dict)
 
 
 def _response_format(kind: str, schema: dict[str, Any]) -> dict[str, Any]:

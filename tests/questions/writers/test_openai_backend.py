@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from email.utils import formatdate
@@ -24,7 +25,6 @@ from mmfusion.questions.writers import (
     Prompts,
     WriterDownError,
 )
-from mmfusion.questions.writers.pacing import retry_after
 from tests.questions.chat_server import SPOILED, ChatServer
 from tests.questions.ek100_classes import write_ek100
 
@@ -34,6 +34,12 @@ pytest.importorskip("simplemma")
 KEY = "sk-0123456789secret"
 PASSING = ("500", "503", "429", "cut", "broken body", "other protocol", "timeout")
 UNUSABLE = ("language", "leak", "wrong answer", "refusal", "cut short", *SPOILED)
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client waits 10 ms before its first repetition, not 500."""
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
 
 
 @pytest.fixture
@@ -54,7 +60,7 @@ def _vocabulary(folder: Path) -> Vocabulary:
 
 def _backend(server: ChatServer, **options: object) -> OpenAIBackend:
     given = {"key": KEY, "base_url": server.address, "timeout": 0.4, "retries": 2}
-    given |= {"pacer": Pacer(first_wait=0.01)} | options
+    given |= options
     return OpenAIBackend("test-model", **given)  # type: ignore[arg-type]
 
 
@@ -191,7 +197,7 @@ def test_retry_after_holds_back_every_thread(
 def test_the_rate_is_kept(
     server: ChatServer, clips: list[Clip], tmp_path: Path
 ) -> None:
-    pacer = Pacer(requests_per_minute=1200, first_wait=0.01)  # one each 50 ms
+    pacer = Pacer(requests_per_minute=1200)  # one each 50 ms
     _run(server, clips[:3], tmp_path, pacer=pacer)
     times = sorted(server.times)
     assert len(times) == 6
@@ -241,7 +247,6 @@ def test_no_part_of_the_key_is_in_an_error_that_is_cut_short() -> None:
         error = openai.OpenAIError("x" * length + KEY)
         client = SimpleNamespace(create=Mock(side_effect=error))
         backend._client = SimpleNamespace(chat=SimpleNamespace(completions=client))
-        backend._retries = 0
         with pytest.raises(NoAnswerError) as caught:
             backend.complete([], None, 0)
         assert KEY[:3] not in str(caught.value)
@@ -258,10 +263,21 @@ def test_a_missing_key_and_bad_addresses_are_refused() -> None:
     OpenAIBackend("m", key=None, base_url="http://localhost:1/v1")
 
 
-def test_retry_after_is_a_number_or_a_date() -> None:
-    assert retry_after({}) is None
-    assert retry_after({"retry-after": "1.5"}) == 1.5
-    assert retry_after({"retry-after": "soon"}) is None
-    later = retry_after({"retry-after": formatdate(4_000_000_000, usegmt=True)})
-    assert later is not None
-    assert later > 1e6
+@pytest.mark.parametrize("wait", ["1000", "121.5"])
+def test_a_long_wait_ends_the_run(
+    server: ChatServer, clips: list[Clip], tmp_path: Path, wait: str
+) -> None:
+    server.fault, server.retry_after = lambda prompt, n: "429", wait
+    with pytest.raises(WriterDownError, match=f"asks to wait {float(wait):.0f} sec"):
+        _run(server, clips, tmp_path)
+    assert sum(server.requests.values()) <= 4  # the workers
+
+
+def test_a_date_to_retry_after_is_kept(
+    server: ChatServer, clips: list[Clip], tmp_path: Path
+) -> None:
+    server.retry_after = formatdate(time.time() + 1.5, usegmt=True)
+    server.fault = lambda prompt, n: "429" if len(server.times) == 1 else None
+    outcome = _run(server, clips[:1], tmp_path)
+    assert len(outcome.records) == 1
+    assert server.times[1] - server.times[0] > 0.4
