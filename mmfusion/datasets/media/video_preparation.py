@@ -15,6 +15,7 @@ import threading
 import traceback
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -156,24 +157,20 @@ class OutputFolder:
     def __init__(self, path: Path, settings: EncodeSettings) -> None:
         self.path, self.settings = path, settings
         path.mkdir(parents=True, exist_ok=True)
-        self._lock = open(path / LOCK, "a")  # noqa: SIM115
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._lock.close()
-            raise BlockingIOError(f"another run writes into {path}") from error
-        try:
+        with ExitStack() as opened:
+            lock = opened.enter_context(open(path / LOCK, "a"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BlockingIOError(f"another run writes into {path}") from error
             self._check_settings()
             self.records = self._read()
-        except BaseException:
-            self._lock.close()
-            raise
-        self._file = open(path / MANIFEST, "ab")  # noqa: SIM115
+            self._file = opened.enter_context(open(path / MANIFEST, "ab"))
+            self._opened = opened.pop_all()
 
     def close(self) -> None:
         """Let another run in."""
-        self._file.close()
-        self._lock.close()
+        self._opened.close()
 
     def _check_settings(self) -> None:
         file, now = self.path / SETTINGS, asdict(self.settings)
@@ -193,12 +190,13 @@ class OutputFolder:
             )
 
     def _read(self) -> dict[str, Record]:
-        """The last record of every source; a line that a kill cut off is removed."""
+        """Last record of every source; a line that a kill cut off is removed."""
         file = self.path / MANIFEST
-        data = file.read_bytes() if file.exists() else b""
-        whole = data[: data.rfind(b"\n") + 1]
+        file.touch()
+        data = file.read_bytes()
+        whole = data.rfind(b"\n") + 1
         records = {}
-        for number, line in enumerate(whole.splitlines(), 1):
+        for number, line in enumerate(data[:whole].splitlines(), 1):
             try:
                 record = json.loads(line)
                 records[record["name"]] = record
@@ -207,8 +205,7 @@ class OutputFolder:
                     f"{file}:{number} is no record of a video ({error}); delete that"
                     " line: outputs that are there are taken over"
                 ) from error
-        if len(whole) < len(data):
-            os.truncate(file, len(whole))
+        os.truncate(file, whole)
         return records
 
     def add(self, record: Record) -> None:

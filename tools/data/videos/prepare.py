@@ -54,32 +54,8 @@ from mmfusion.datasets.media.video_preparation import (
 )
 from mmfusion.utils.paths import unsafe_reason, write_atomic
 
-SUFFIXES = [
-    ".mp4",
-    ".webm",
-    ".mkv",
-    ".avi",
-    ".mov",
-    ".m4v",
-    ".mpg",
-    ".mpeg",
-    ".flv",
-    ".3gp",
-    ".ts",
-    ".wmv",
-]
-COLUMNS = [
-    "name",
-    "error",
-    "bytes",
-    "frames",
-    "seconds",
-    "fps",
-    "width",
-    "height",
-    "rotation",
-    "closed",
-]
+SUFFIXES = ".mp4 .webm .mkv .avi .mov .m4v .mpg .mpeg .flv .3gp .ts .wmv".split()
+COLUMNS = "name error bytes frames seconds fps width height rotation closed".split()
 _LABEL = re.compile(r"[\s,]+-?\d+(?:[\s,]+-?\d+)*\s*$")
 _SHOWN = 5
 
@@ -155,12 +131,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--root", type=Path, help="what a list's paths are relative to (its folder)")
     add("--out", type=Path, required=True)
     add("--short-side", type=int, default=default.short_side, help="(%(default)s)")
-    add(
-        "--keyframe-interval",
-        type=int,
-        default=default.keyframe_interval,
-        help="frames (%(default)s)",
-    )
+    interval = default.keyframe_interval
+    add("--keyframe-interval", type=int, default=interval, help="frames (%(default)s)")
     add("--fps", type=float, help="of the outputs; else every frame keeps its time")
     add("--chunk-seconds", type=float, help="cut into files of that length")
     add("--crf", type=int, default=default.crf, help="quality (%(default)s)")
@@ -223,31 +195,6 @@ def write_report(records: Sequence[Record], folder: Path) -> None:
     write_atomic(folder / "report.json", (json.dumps(counts, indent=1) + "\n").encode())
 
 
-class _Rate:
-    """Work a second, for the bar and for a line a minute where there is none."""
-
-    def __init__(self, console: Console, total: int) -> None:
-        self._console, self._total = console, total
-        self._start = self._said = time.monotonic()
-        self.count, self.seconds = 0, 0.0
-
-    def add(self, record: Record) -> str:
-        """Text of the bar after one more video."""
-        self.count += 1
-        self.seconds += record.get("seconds", 0.0)
-        now = time.monotonic()
-        spent = max(now - self._start, 1e-9)
-        text = f"{self.count / spent:.1f} videos/s, {self.seconds / spent:.0f}x"
-        if not self._console.is_terminal and now - self._said > 60:
-            self._said = now
-            left = spent / self.count * (self._total - self.count)
-            self._console.print(
-                f"{self.count}/{self._total}, {text}, {left:.0f} s left",
-                highlight=False,
-            )
-        return text
-
-
 def work(
     jobs: Sequence[Job],
     args: argparse.Namespace,
@@ -255,28 +202,34 @@ def work(
     console: Console,
     done: OutputFolder | None,
 ) -> list[Record]:
-    """Run the jobs under a bar, and keep each record as it comes."""
+    """Run the jobs under a bar, or a line a minute, and keep each record."""
     records: list[Record] = []
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.description}"),
-        TimeRemainingColumn(),
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    start = said = time.monotonic()
+    bad, seconds = 0, 0.0
+    found = run_jobs(
+        jobs,
+        settings_of(args),
+        mode=mode,
+        num_workers=args.workers,
+        timeout=args.timeout,
     )
-    rate, bad = _Rate(console, len(jobs)), 0
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
+    ) as bar:
         task = bar.add_task("", total=len(jobs))
-        for record in run_jobs(
-            jobs,
-            settings_of(args),
-            mode=mode,
-            num_workers=args.workers,
-            timeout=args.timeout,
-        ):
+        for record in found:
             records.append(record)
             if done is not None:
                 done.add(record)
-            bar.update(task, advance=1, description=rate.add(record))
+            now = time.monotonic()
+            spent, count = max(now - start, 1e-9), len(records)
+            seconds += record.get("seconds", 0.0)
+            rate = f"{count / spent:.1f} videos/s, {seconds / spent:.0f}x"
+            bar.update(task, advance=1, description=rate)
+            if not console.is_terminal and now - said > 60:
+                said, left = now, spent / count * (len(jobs) - count)
+                _say(console, f"{count}/{len(jobs)}, {rate}, {left:.0f} s left")
             bad += record["error"] is not None
             if args.max_bad is not None and bad > args.max_bad:
                 raise ValueError(
@@ -287,6 +240,7 @@ def work(
 
 
 def settings_of(args: argparse.Namespace) -> EncodeSettings:
+    """Settings of the encoder that the command gives."""
     names = EncodeSettings.__dataclass_fields__
     return EncodeSettings(**{name: getattr(args, name) for name in names})
 
