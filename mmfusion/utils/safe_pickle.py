@@ -128,123 +128,97 @@ def _make_array(
 
 
 class _Call:
-    """A function that a pickle may call; an instance, which BUILD cannot change."""
+    """A function that a pickle may call, and cannot change: BUILD ends here."""
 
-    __slots__ = ()
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable) -> None:
+        self._function = function
 
     def __call__(self, *args: Any) -> Any:
-        raise NotImplementedError
+        return self._function(*args)
+
+    def __setstate__(self, state: Any) -> None:
+        raise UnsafePickleError(f"a state set on a function is refused: {_WHY}")
 
 
-class _NdarrayName(_Call):
+@_Call
+def _ndarray(*args: Any) -> Any:
     """``numpy.ndarray``: only named, as the first argument of ``_reconstruct``."""
-
-    __slots__ = ()
-
-    def __call__(self, *args: Any) -> Any:
-        raise UnsafePickleError(f"a direct call of numpy.ndarray is refused: {_WHY}")
+    raise UnsafePickleError(f"a direct call of numpy.ndarray is refused: {_WHY}")
 
 
-class _MakeDtype(_Call):
-    __slots__ = ()
-
-    def __call__(self, *args: Any) -> _Dtype:
-        return _Dtype(args[0])
-
-
-class _Reconstruct(_Call):
-    __slots__ = ()
-
-    def __call__(self, *args: Any) -> _Array:
-        if not isinstance(args[0], _NdarrayName):
-            raise UnsafePickleError(f"a subclass of ndarray is refused: {_WHY}")
-        return _Array()  # shape and type in args are placeholders: the state has them
+@_Call
+def _reconstruct(kind: Any, *placeholders: Any) -> _Array:
+    """An array whose shape and type come with its state."""
+    if kind is not _ndarray:
+        raise UnsafePickleError(f"a subclass of ndarray is refused: {_WHY}")
+    return _Array()
 
 
-class _FromBuffer(_Call):
-    """Protocol 5 writes an array as (data, dtype, shape, order)."""
-
-    __slots__ = ()
-
-    def __call__(self, *args: Any) -> _Array:
-        data, dtype, shape, order = args
-        array = _Array()
-        array.__setstate__((shape, dtype, order == "F", data))
-        return array
+@_Call
+def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any) -> _Array:
+    """An array as protocol 5 writes it."""
+    array = _Array()
+    array.__setstate__((shape, dtype, order == "F", data))
+    return array
 
 
-class _Scalar(_Call):
-    __slots__ = ()
-
-    def __call__(self, *args: Any) -> Any:
-        dtype, data = args
-        return _make_array(data, dtype, (1,), "C", _refuse_objects)[0]
+@_Call
+def _scalar(dtype: Any, data: Any) -> Any:
+    return _make_array(data, dtype, (1,), "C", _refuse_objects)[0]
 
 
-class _Encode(_Call):
+@_Call
+def _encode(text: Any, codec: Any) -> bytes:
     """``_codecs.encode(text, "latin1")``: how protocol 2 writes bytes."""
-
-    __slots__ = ()
-
-    def __call__(self, *args: Any) -> bytes:
-        text, codec = args
-        if not isinstance(text, str) or codec not in ("latin1", "latin-1"):
-            raise UnsafePickleError(f"codec {codec!r:.40} is refused: {_WHY}")
-        return text.encode("latin1")
+    if not isinstance(text, str) or codec not in ("latin1", "latin-1"):
+        raise UnsafePickleError(f"codec {codec!r:.40} is refused: {_WHY}")
+    return text.encode("latin1")
 
 
-class _EmptyBytes(_Call):
+@_Call
+def _empty_bytes() -> bytes:
     """``bytes()``: how protocol 2 writes b"". ``bytes(10**12)`` would fill memory."""
-
-    __slots__ = ()
-
-    def __call__(self, *args: Any) -> bytes:
-        if args:
-            raise UnsafePickleError("bytes(...) with arguments is refused")
-        return b""
+    return b""
 
 
-class _StorageFromBytes(_Call):
+@_Call
+def _storage_from_bytes(data: Any) -> _Storage:
     """``torch.storage._load_from_bytes``, which itself would unpickle anything."""
+    import torch
 
-    __slots__ = ()
-
-    def __call__(self, *args: Any) -> _Storage:
-        import torch
-
-        try:
-            value = torch.load(io.BytesIO(args[0]), "cpu", weights_only=True)
-        except Exception as error:  # whatever torch finds wrong with a stranger's bytes
-            raise UnsafePickleError(f"a torch storage is refused: {error}") from None
-        if not isinstance(value, torch.storage.TypedStorage):
-            raise UnsafePickleError(f"a torch {type(value).__name__} is refused")
-        return _Storage(value)
+    try:
+        value = torch.load(io.BytesIO(data), "cpu", weights_only=True)
+    except Exception as error:  # whatever torch finds wrong with a stranger's bytes
+        raise UnsafePickleError(f"a torch storage is refused: {error}") from None
+    if not isinstance(value, torch.storage.TypedStorage):
+        raise UnsafePickleError(f"a torch {type(value).__name__} is refused")
+    return _Storage(value)
 
 
-class _RebuildTensor(_Call):
+@_Call
+def _rebuild_tensor(
+    storage: Any, offset: Any, size: Any, stride: Any, *rest: Any
+) -> _Tensor:
     """``torch._utils._rebuild_tensor_v2``, kept inside its storage."""
+    import torch
 
-    __slots__ = ()
-
-    def __call__(self, *args: Any) -> _Tensor:
-        import torch
-
-        storage, offset, size, stride = args[:4]
-        numbers = (offset, *size, *stride)
-        if not isinstance(storage, _Storage) or len(size) != len(stride):
-            raise UnsafePickleError("a torch tensor is malformed")
-        if not all(type(number) is int and number >= 0 for number in numbers):
-            raise UnsafePickleError("a torch tensor has a malformed size")
-        last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
-        # len() and untyped() of a TypedStorage warn that it is deprecated
-        dtype, untyped = storage._value.dtype, storage._value._untyped_storage
-        count = untyped.nbytes() // dtype.itemsize
-        if 0 not in size and last >= count:
-            raise UnsafePickleError(
-                f"a torch tensor reaches element {last} of a storage of {count}"
-            )
-        empty = torch.empty(0, dtype=dtype)
-        return _Tensor(empty.set_(untyped, offset, tuple(size), tuple(stride)).clone())
+    numbers = (offset, *size, *stride)
+    if not isinstance(storage, _Storage) or len(size) != len(stride):
+        raise UnsafePickleError("a torch tensor is malformed")
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise UnsafePickleError("a torch tensor has a malformed size")
+    last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
+    # len() and untyped() of a TypedStorage warn that it is deprecated
+    dtype, untyped = storage._value.dtype, storage._value._untyped_storage
+    count = untyped.nbytes() // dtype.itemsize
+    if 0 not in size and last >= count:
+        raise UnsafePickleError(
+            f"a torch tensor reaches element {last} of a storage of {count}"
+        )
+    empty = torch.empty(0, dtype=dtype)
+    return _Tensor(empty.set_(untyped, offset, tuple(size), tuple(stride)).clone())
 
 
 def _refuse_objects(value: Any) -> Any:
@@ -253,26 +227,26 @@ def _refuse_objects(value: Any) -> Any:
 
 def _table() -> dict[tuple[str, str], Any]:
     table: dict[tuple[str, str], Any] = {
-        ("numpy", "ndarray"): _NdarrayName(),
-        ("numpy", "dtype"): _MakeDtype(),
-        ("_codecs", "encode"): _Encode(),
+        ("numpy", "ndarray"): _ndarray,
+        ("numpy", "dtype"): _Call(lambda text, *flags: _Dtype(text)),
+        ("_codecs", "encode"): _encode,
         ("collections", "OrderedDict"): OrderedDict,
     }
     for core in ("numpy.core", "numpy._core"):  # before and from NumPy 2
-        table[f"{core}.multiarray", "_reconstruct"] = _Reconstruct()
-        table[f"{core}.multiarray", "scalar"] = _Scalar()
-        table[f"{core}.numeric", "_frombuffer"] = _FromBuffer()
+        table[f"{core}.multiarray", "_reconstruct"] = _reconstruct
+        table[f"{core}.multiarray", "scalar"] = _scalar
+        table[f"{core}.numeric", "_frombuffer"] = _from_buffer
     for builtins in ("builtins", "__builtin__"):
         for kind in (set, frozenset, complex):
             table[builtins, kind.__name__] = kind
-        table[builtins, "bytes"] = _EmptyBytes()
+        table[builtins, "bytes"] = _empty_bytes
     return table
 
 
 _PLAIN = _table()
 _TORCH = {
-    ("torch._utils", "_rebuild_tensor_v2"): _RebuildTensor(),
-    ("torch.storage", "_load_from_bytes"): _StorageFromBytes(),
+    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    ("torch.storage", "_load_from_bytes"): _storage_from_bytes,
 }
 
 
