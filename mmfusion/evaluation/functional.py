@@ -13,21 +13,6 @@ from scipy import stats
 
 from mmfusion.utils.errors import InputError
 
-__all__ = [
-    "Interval",
-    "accuracy_interval",
-    "bootstrap_interval",
-    "difference_interval",
-    "holm_adjust",
-    "mcnemar_bounds",
-    "mcnemar_test",
-    "mean_class_accuracy",
-    "paired_permutation_test",
-    "smallest_difference",
-    "topk_correct",
-    "wilson_interval",
-]
-
 
 class Interval(NamedTuple):
     """An estimate and the two ends of its confidence interval, in percent."""

@@ -5,6 +5,7 @@ for a while slows all of them. Ratios are formed round by round. Before a sample
 other processes' share of the machine is looked at, and waited for to fall.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -19,6 +20,7 @@ from typing import Any
 
 import torch
 
+from mmfusion.utils.commands import command_parser, positive
 from mmfusion.utils.paths import write_atomic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,6 +29,40 @@ SAMPLE = 0.1  # seconds
 _LOOK = 0.05  # seconds over which others are watched
 
 Variants = Mapping[str, Callable[[], object]]
+
+
+def bench_parser(doc: str | None, name: str) -> argparse.ArgumentParser:
+    """Parser with the options of every benchmark; ``name`` is that of its results."""
+    parser = command_parser(doc)
+    add = parser.add_argument
+    add("--batch", type=positive, default=1)
+    add("--threads", type=positive, help="PyTorch's number if left")
+    add("--rounds", type=positive, default=7, help="samples of each road")
+    add("--wait", type=float, default=5.0, help="seconds for a quiet machine, a sample")
+    add("--out", type=Path, default=Path(f"work_dirs/benchmarks/{name}.json"))
+    add("--quick", action="store_true", help="tiny sizes, into another file")
+    add(
+        "--report",
+        type=Path,
+        nargs="?",
+        const=ROOT / "mmfusion" / "ops",
+        metavar="FOLDER",
+        help="write the tables of --out into FOLDER/README.md, time nothing",
+    )
+    add("--peak", nargs=2, metavar=("ROAD", "MODE"), help=argparse.SUPPRESS)
+    return parser
+
+
+def make_quick(args: argparse.Namespace) -> None:
+    """Take few samples, without waiting, into another file."""
+    args.rounds, args.wait = 2, 0.0
+    args.out = args.out.with_stem(f"{args.out.stem}_quick")
+
+
+def load_results(path: Path) -> dict[str, Any]:
+    """Results that are there, or none; with the machine of now."""
+    found = json.loads(path.read_text()) if path.is_file() else {"points": {}}
+    return {**found, "machine": machine()}
 
 
 class Watch:
@@ -136,9 +172,6 @@ def ratio(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> tuple[float, ...]
     return statistics.median(ratios), ratios[0], ratios[-1]
 
 
-# ---- memory
-
-
 def peak_memory(call: Callable[[], object]) -> int:
     """Bytes by which resident memory rises while ``call`` runs.
 
@@ -172,9 +205,6 @@ def in_fresh_process(script: str, *arguments: str) -> Any:
         said = (done.stderr or done.stdout)[-1500:]
         raise RuntimeError(f"{' '.join(command)} failed ({done.returncode}): {said}")
     return json.loads(done.stdout.splitlines()[-1])
-
-
-# ---- the machine
 
 
 def machine() -> dict[str, Any]:

@@ -27,13 +27,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from measure import (
-    ROOT,
     SAMPLE,
+    bench_parser,
     describe,
     floor_rates,
     in_fresh_process,
     interleave,
+    load_results,
     machine,
+    make_quick,
     markdown_table,
     median,
     peak_memory,
@@ -50,7 +52,7 @@ from mmfusion.models import VideoMamba
 from mmfusion.ops import available_backends, scan_backend
 from mmfusion.ops.cpu import library
 from mmfusion.utils.allocator import tune_cpu_allocator
-from mmfusion.utils.commands import command_parser
+from mmfusion.utils.commands import positive
 
 MODES = ("inference", "training step")
 ROADS = ("cpu", "cpu, bf16", "torch", "reference")  # backend, autocast
@@ -60,39 +62,20 @@ SECTION = "model benchmark"
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = command_parser(__doc__)
+    parser = bench_parser(__doc__, "model")
     add = parser.add_argument
     add("--arch", default="tiny", help="of VideoMamba")
-    add("--frames", type=int, default=8)
-    add("--size", type=int, default=224, help="pixels")
-    add("--batch", type=int, default=1)
+    add("--frames", type=positive, default=8)
+    add("--size", type=positive, default=224, help="pixels")
     add("--modes", nargs="+", choices=MODES, default=MODES)
     add("--roads", nargs="+", choices=ROADS, default=ROADS)
     add("--tune", action="store_true", help="keep freed memory, flush denormals to 0")
-    add("--threads", type=int, help="PyTorch's number if left")
-    add("--rounds", type=int, default=7)
     add("--limit", type=float, default=2.0, help="seconds; slower steps are timed once")
-    add("--wait", type=float, default=5.0, help="seconds for a quiet machine, a sample")
     add("--no-memory", action="store_true", help="leave the peaks out")
-    add("--out", type=Path, default=Path("work_dirs/benchmarks/model.json"))
-    add("--quick", action="store_true", help="a nano model, into another file")
-    add(
-        "--report",
-        type=Path,
-        nargs="?",
-        const=ROOT / "mmfusion" / "ops",
-        metavar="FOLDER",
-        help="write the tables of --out into FOLDER/README.md, time nothing",
-    )
-    add("--peak", nargs=2, metavar=("ROAD", "MODE"), help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
-    for name in ("frames", "size", "batch", "rounds"):
-        if getattr(args, name) < 1:
-            parser.error(f"--{name} is {getattr(args, name)}, expected 1 or more")
     if args.quick:
         args.arch, args.frames, args.size = "nano", 2, 32
-        args.rounds, args.wait = 2, 0.0
-        args.out = args.out.with_stem(f"{args.out.stem}_quick")
+        make_quick(args)
     return args
 
 
@@ -163,9 +146,6 @@ def right_roads(work: Work, wanted: Sequence[str]) -> dict[str, float]:
     return found
 
 
-# ---- the floor
-
-
 def matmul_rate(dtype: torch.dtype, size: int = 2048) -> float:
     """Multiply-adds a second of a large product."""
     x = torch.randn(size, size).to(dtype)
@@ -220,14 +200,8 @@ def floor_of(
     return floor
 
 
-# ---- the runs
-
-
 def measure_all(args: argparse.Namespace, console: Console) -> None:
-    results: dict[str, Any] = {"points": {}}
-    if args.out.is_file():
-        results = json.loads(args.out.read_text())
-    results["machine"] = machine()
+    results = load_results(args.out)
     work = Work(args)
     off = right_roads(work, args.roads)
     said = ", ".join(f"{road} {error:.1e}" for road, error in off.items())

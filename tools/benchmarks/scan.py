@@ -16,20 +16,21 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from measure import (
-    ROOT,
     SAMPLE,
     Variants,
+    bench_parser,
     describe,
     floor_rates,
     in_fresh_process,
     interleave,
+    load_results,
     machine,
+    make_quick,
     median,
     peak_memory,
     ratio,
@@ -54,7 +55,7 @@ from torch import Tensor
 from mmfusion.ops import ScanInputs, bidirectional_scan, causal_conv1d, selective_scan
 from mmfusion.ops.backends import missing_reason
 from mmfusion.ops.cpu import library
-from mmfusion.utils.commands import command_parser
+from mmfusion.utils.commands import positive
 
 LENGTHS = (64, 256, 1024, 1569, 4096, 16384)
 MODES = ("forward", "forward + backward")
@@ -62,41 +63,21 @@ TOLERANCES = (1e-5, 1e-4)  # y and gradients against float64; rivals have ten ti
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = command_parser(__doc__)
+    parser = bench_parser(__doc__, "scan")
     add = parser.add_argument
     add("--parts", nargs="+", choices=PARTS, default=[*PARTS])
-    add("--lengths", nargs="+", type=int, default=LENGTHS, help="tokens")
-    add("--batch", type=int, default=1)
-    add("--channels", type=int, default=384, help="384 is VideoMamba-Tiny's")
-    add("--states", type=int, default=16)
+    add("--lengths", nargs="+", type=positive, default=LENGTHS, help="tokens")
+    add("--channels", type=positive, default=384, help="384 is VideoMamba-Tiny's")
+    add("--states", type=positive, default=16)
     add("--device", default="cpu", help="cpu or cuda")
-    add("--threads", type=int, help="PyTorch's number if left")
-    add("--rounds", type=int, default=7, help="samples of each road")
     add("--limit", type=float, default=1.5, help="seconds; slower calls are timed once")
     add("--skip", type=float, default=6.0, help="seconds; slower calls are left out")
-    add("--wait", type=float, default=5.0, help="seconds for a quiet machine, a sample")
-    add("--out", type=Path, default=Path("work_dirs/benchmarks/scan.json"))
-    add("--quick", action="store_true", help="tiny sizes, into another file")
-    add(
-        "--report",
-        type=Path,
-        nargs="?",
-        const=ROOT / "mmfusion" / "ops",
-        metavar="FOLDER",
-        help="write figure and tables of --out into FOLDER/README.md, time nothing",
-    )
-    add("--peak", nargs=2, metavar=("ROAD", "MODE"), help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.quick:
         if args.lengths == LENGTHS:
             args.lengths = (33, 70)
         args.channels, args.states = 24, 4
-        args.rounds, args.wait = 2, 0.0
-        args.out = args.out.with_stem(f"{args.out.stem}_quick")
-    for name in ("batch", "channels", "states", "rounds", "lengths"):
-        value = vars(args)[name]
-        if min(value if name == "lengths" else [value]) < 1:
-            parser.error(f"--{name} is {value}, expected 1 or more")
+        make_quick(args)
     if args.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: PyTorch finds no CUDA device here")
     return args
@@ -108,10 +89,7 @@ class Bench:
     def __init__(self, args: argparse.Namespace, progress: Progress) -> None:
         self.args = args
         self.progress = progress
-        self.results: dict[str, Any] = {"points": {}}
-        if args.out.is_file():
-            self.results = json.loads(args.out.read_text())
-        self.results["machine"] = machine()
+        self.results = load_results(args.out)
 
     def save(self) -> None:
         save_json(self.args.out, self.results)
@@ -170,9 +148,6 @@ class Bench:
 
 def _nothing() -> None:
     pass
-
-
-# ---- the parts
 
 
 def scan(bench: Bench, found: Sequence[Road]) -> None:
@@ -400,9 +375,6 @@ PARTS: dict[str, Callable[[Bench, Sequence[Road]], None]] = {
 }
 
 
-# ---- whether they are right
-
-
 def _inputs(args: argparse.Namespace, length: int, seed: int = 0) -> Inputs:
     return make_inputs(
         length,
@@ -440,9 +412,6 @@ def right_roads(found: Sequence[Road], inputs: Inputs, *, backward: bool) -> lis
             raise SystemExit(message)
         print(f"left out: {message}", file=sys.stderr)
     return right
-
-
-# ---- what is shown
 
 
 def show(results: dict[str, Any], keys: Sequence[str], console: Console) -> None:

@@ -48,4 +48,7 @@ def test_peak_of_one_road_in_its_own_process():
 
 def test_wrong_sizes_are_said(tmp_path):
     done = run("--rounds", 0)
-    assert done.returncode == 2 and "--rounds is 0" in done.stderr
+    assert (
+        done.returncode == 2
+        and "--rounds: '0', expected a number of 1 or more" in done.stderr
+    )
