@@ -67,7 +67,7 @@ class ConversionReport:
         reasons = Counter(reason for _, reason in self.dropped)
         lines = [f"{self.metainfo['dataset']}: {len(self.records)} clips", ""]
         lines += text_table(self._split_rows())
-        lines += ["", "clips per class"] + text_table(self._class_rows())
+        lines += ["", "clips per class"] + text_table(self.class_rows())
         missing = [f"{name} {n}" for name, n in self.missing_frames.items()]
         total = sum(self.missing_frames.values())
         lines += ["", f"frames without a file: {total}{in_brackets(missing, shown)}"]
@@ -103,7 +103,7 @@ class ConversionReport:
             rows.append([split, str(len(records)), groups, *frames, labelled])
         return rows
 
-    def _class_rows(self) -> list[list[str]]:
+    def class_rows(self) -> list[list[str]]:
         """Per class of the task ``action``: clips in every split that has labels."""
         splits = _splits(record for record in self.records if record["label"])
         counts = Counter(
@@ -183,6 +183,16 @@ def parser_of(
     return parser
 
 
+def parse(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None
+) -> argparse.Namespace:
+    """Arguments of :func:`parser_of`, with ``out`` and the annotation's data_root."""
+    args = parser.parse_args(argv)
+    args.out = args.out or args.root / "mmfusion"
+    args.data_root = data_root_of(args.root, args.out)
+    return args
+
+
 def finish(
     report: ConversionReport,
     args: argparse.Namespace,
@@ -196,7 +206,7 @@ def finish(
 
     Args:
         report: everything that was found.
-        args: of :func:`parser_of`; with ``dry_run`` nothing is written.
+        args: of :func:`parse`; with ``dry_run`` nothing is written.
         argv: arguments of the tool, for the log; None means the command line's.
         say: prints a text.
         obstacle: reason not to write, with the remedy; "" where there is none.
@@ -212,19 +222,15 @@ def finish(
         return 1
     if write_caches is not None:
         write_caches()
-    data_root, ann_file = (
-        data_root_of(args.root, args.out),
-        args.out / "annotation.json",
-    )
+    ann_file = args.out / "annotation.json"
     folders = {
         record.get("frame_dir") or os.path.dirname(record["video"])
         for record in report.records
         if record.get("frame_dir") or record.get("video")
     }
-    links = link_roots_of(data_root, [data_root / folder for folder in folders])
-    hint = (
-        f"data_root={str(data_root)!r}, ann_file={relative_to(data_root, ann_file)!r}"
-    )
+    links = link_roots_of(args.data_root, [args.data_root / name for name in folders])
+    name = relative_to(args.data_root, ann_file)
+    hint = f"data_root={str(args.data_root)!r}, ann_file={name!r}"
     hint += f", link_roots={links}" if links else ""
     write_annotation(ann_file, report.metainfo, report.records)
     command = " ".join(["prepare.py", *(sys.argv[1:] if argv is None else argv)])

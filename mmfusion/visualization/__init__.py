@@ -1,7 +1,6 @@
-"""Pictures to look at: projection, hands on frames, a clip as a video."""
+"""Pictures to look at: hands on frames, a clip as a video."""
 
-from mmfusion.layouts.camera import project
 from mmfusion.visualization.clip_video import render_prediction_clip, write_clip_video
 from mmfusion.visualization.hands import draw_hands
 
-__all__ = ["draw_hands", "project", "render_prediction_clip", "write_clip_video"]
+__all__ = ["draw_hands", "render_prediction_clip", "write_clip_video"]

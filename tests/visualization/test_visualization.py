@@ -4,25 +4,16 @@ import pytest
 from mmfusion.datasets.media.video_io import open_video
 from mmfusion.visualization import (
     draw_hands,
-    project,
     render_prediction_clip,
     write_clip_video,
 )
 from mmfusion.visualization.hands import HAND_COLOURS
-
-CAMERA = dict(fx=100.0, fy=100.0, cx=50.0, cy=40.0, width=100, height=80)
 
 
 def hand_points(num=2):
     angle = np.linspace(0, 2 * np.pi, 21, endpoint=False)
     ring = 15 * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
     return np.stack([ring + (30 + 60 * hand, 40) for hand in range(num)])  # (h, 21, 2)
-
-
-def test_project_by_hand():
-    pixels, seen = project(np.array([[0.1, -0.2, 0.5], [0.0, 0.0, -1.0]]), CAMERA)
-    np.testing.assert_allclose(pixels[0], (70, 0))
-    assert seen.tolist() == [True, False]
 
 
 def test_two_hands_in_two_colours():

@@ -22,8 +22,8 @@ from mmfusion.datasets.caches.skeleton_cache import read_valid, write_skeleton_c
 from mmfusion.datasets.conversion import (
     ConversionReport,
     clear_temporaries,
-    data_root_of,
     finish,
+    parse,
     parser_of,
     relative_to,
     run_tasks,
@@ -157,9 +157,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--frames", choices=("auto", *h2o.FRAME_FOLDERS), default="auto"
     )
-    args = parser.parse_args(argv)
-    args.out = args.out or args.root / "mmfusion"
-    return args
+    return parse(parser, argv)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -181,7 +179,7 @@ def main(argv: list[str] | None = None) -> int:
     scans = dict(zip(names, found, strict=True))
     if all(one.missing for one in found):
         raise MissingDataError(f"no sequence under {root}: {found[0].fault}")
-    report = make_report(clips, scans, data_root_of(root, args.out), caches)
+    report = make_report(clips, scans, args.data_root, caches)
 
     def write_caches() -> None:
         clear_temporaries(caches)

@@ -242,7 +242,7 @@ def main(argv: list[str] | None = None) -> int:
     }
     report = ConversionReport(metainfo, records)
     report.count_hands([data.valid])
-    args.root = args.out
+    args.data_root = args.out
     return finish(
         report,
         args,

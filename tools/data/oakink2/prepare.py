@@ -31,8 +31,8 @@ from mmfusion.datasets.caches.skeleton_cache import read_valid, write_skeleton_c
 from mmfusion.datasets.conversion import (
     ConversionReport,
     clear_temporaries,
-    data_root_of,
     finish,
+    parse,
     parser_of,
     relative_to,
     run_tasks,
@@ -42,18 +42,6 @@ from mmfusion.layouts.frame_listing import SPLITS
 from mmfusion.layouts.oakink2_mano import joints_of_hands, load_hand_models
 from mmfusion.utils.errors import MissingDataError
 from mmfusion.utils.paths import write_atomic
-
-
-class Job(NamedTuple):
-    """The options that every worker needs."""
-
-    root: Path
-    out: Path
-    data_root: Path
-    joints: Path | None
-    mano: Path | None
-    overwrite: bool
-    dry_run: bool
 
 
 class Scan(NamedTuple):
@@ -67,28 +55,28 @@ class Scan(NamedTuple):
     cached: bool = False
 
 
-def scan(sequence: str, job: Job) -> Scan:
+def scan(sequence: str, args: argparse.Namespace) -> Scan:
     """Read program, view and joints of a sequence, and cache what is slow to read."""
     token = oakink2.token_of(sequence)
     try:
-        primitives = oakink2.read_program(job.root / "program", sequence)
+        primitives = oakink2.read_program(args.root / "program", sequence)
     except MissingDataError:
         return Scan(missing="program_info is not there")
     except (ValueError, OSError) as error:
         return Scan(fault=str(error))
     if not any(oakink2.is_action(one) for one in primitives):
         return Scan(primitives=primitives, missing="sequence has no action")
-    with_hands = job.joints is not None or job.mano is not None
-    if not job.overwrite:
-        view = read_view(job.out / "view" / f"{token}.json")
-        valid = read_valid(job.out / "skeleton" / f"{token}.npz", sequence)
+    with_hands = args.joints is not None or args.mano is not None
+    if not args.overwrite:
+        view = read_view(args.out / "view" / f"{token}.json")
+        valid = read_valid(args.out / "skeleton" / f"{token}.npz", sequence)
         if view is not None and (valid is not None or not with_hands):
             return Scan(view, valid, primitives, cached=True)
-    path = job.root / "anno_preview" / f"{token}.pkl"
+    path = args.root / "anno_preview" / f"{token}.pkl"
     if not path.is_file():
         return Scan(primitives=primitives, missing="anno_preview is not there")
     try:
-        view, valid = read_pickle(sequence, path, job)
+        view, valid = read_pickle(sequence, path, args)
     except (ValueError, OSError) as error:
         return Scan(primitives=primitives, fault=f"{path.name}: {error}")
     return Scan(view, valid, primitives)
@@ -103,28 +91,28 @@ def read_view(path: Path) -> oakink2.EgoView | None:
 
 
 def read_pickle(
-    sequence: str, path: Path, job: Job
+    sequence: str, path: Path, args: argparse.Namespace
 ) -> tuple[oakink2.EgoView, np.ndarray | None]:
     """The view and the mask of the hands, both cached unless it is a dry run."""
     anno = oakink2.read_annotation_pickle(path)
-    frames = oakink2.egocentric_frames(job.root, sequence, anno)
+    frames = oakink2.egocentric_frames(args.root, sequence, anno)
     listed = {int(number) for number in anno["frame_id_list"]}
     ids = [] if frames is None else frames.ids.tolist()
     view = oakink2.EgoView(
         sequence=sequence,
-        frame_dir=relative_to(job.data_root, frames.folder) if frames else None,
+        frame_dir=relative_to(args.data_root, frames.folder) if frames else None,
         suffix=frames.suffix if frames else None,
         frame_ids=ids,
         num_missing=len(listed - set(ids)),
         camera=oakink2.egocentric_camera(anno, frames),
     )
-    hands = find_joints(sequence, anno, job)
+    hands = find_joints(sequence, anno, args)
     if hands is not None:
         hands = oakink2.to_camera(*hands, anno)
-    if not job.dry_run:
+    if not args.dry_run:
         if hands is not None:
             write_skeleton_cache(
-                job.out / "skeleton" / f"{path.stem}.npz",
+                args.out / "skeleton" / f"{path.stem}.npz",
                 keypoint=hands[0],
                 valid=hands[1],
                 frame_id=hands[2],
@@ -132,23 +120,23 @@ def read_pickle(
                 sequence=sequence,
             )
         content = json.dumps(asdict(view)).encode()
-        write_atomic(job.out / "view" / f"{path.stem}.json", content)
+        write_atomic(args.out / "view" / f"{path.stem}.json", content)
     return view, None if hands is None else hands[1]
 
 
 def find_joints(
-    sequence: str, anno: dict, job: Job
+    sequence: str, anno: dict, args: argparse.Namespace
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Joints (t, 2, 21, 3) in the world, valid (t, 2) and frame_id (t,), or None."""
-    if job.joints is not None:
-        path = job.joints / f"{oakink2.token_of(sequence)}.npz"
+    if args.joints is not None:
+        path = args.joints / f"{oakink2.token_of(sequence)}.npz"
         return oakink2.read_joints(path) if path.is_file() else None
-    if job.mano is None:
+    if args.mano is None:
         return None
     if "raw_mano" not in anno:
         raise ValueError("raw_mano is missing, which --mano needs")
     ids = sorted(int(number) for number in anno["frame_id_list"])
-    return joints_of_hands(anno["raw_mano"], ids, load_hand_models(job.mano))
+    return joints_of_hands(anno["raw_mano"], ids, load_hand_models(args.mano))
 
 
 def choose_classes(
@@ -178,14 +166,14 @@ def make_report(
     splits: dict[str, list[str]],
     scans: dict[str, Scan],
     classes: list[str],
-    job: Job,
+    args: argparse.Namespace,
 ) -> ConversionReport:
     """Records of the clips that can be used, and the reason for each that cannot."""
     report = ConversionReport(oakink2.metainfo(classes))
-    targets = oakink2.read_task_targets(job.root / "program")
+    targets = oakink2.read_task_targets(args.root / "program")
     for split, names in splits.items():
         for name in names:
-            _add_sequence(report, split, name, scans[name], targets.get(name), job)
+            _add_sequence(report, split, name, scans[name], targets.get(name), args)
     valid = [found.valid for found in scans.values() if found.valid is not None]
     report.count_hands(valid)
     report.faults = [found.fault for found in scans.values() if found.fault]
@@ -204,7 +192,7 @@ def _add_sequence(
     name: str,
     found: Scan,
     target: str | None,
-    job: Job,
+    args: argparse.Namespace,
 ) -> None:
     if found.view is None and found.primitives is None:
         why = found.missing or "faulty file in sequence"
@@ -212,8 +200,8 @@ def _add_sequence(
         return
     if found.view is not None and found.view.frame_dir and found.view.num_missing:
         report.missing_frames[name] = found.view.num_missing
-    skeleton = job.out / "skeleton" / f"{oakink2.token_of(name)}.npz"
-    file = None if found.valid is None else relative_to(job.data_root, skeleton)
+    skeleton = args.out / "skeleton" / f"{oakink2.token_of(name)}.npz"
+    file = None if found.valid is None else relative_to(args.data_root, skeleton)
     for one in found.primitives or []:
         clip = f"{name}#{one.number}"
         reason = _why_dropped(one, found, report.classes)
@@ -253,12 +241,8 @@ def _why_dropped(
 
 def class_table(report: ConversionReport) -> bytes:
     """``classes.csv``: class, then its clips in every split."""
-    counts = Counter((r["split"], r["label"]["action"]) for r in report.records)
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["class", *SPLITS])
-    for number, name in enumerate(report.classes):
-        writer.writerow([name, *(counts[split, number] for split in SPLITS)])
+    csv.writer(text, lineterminator="\n").writerows(report.class_rows())
     return text.getvalue().encode()
 
 
@@ -270,9 +254,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--min-count", type=int, default=1, help="clips a class needs in train"
     )
-    args = parser.parse_args(argv)
-    args.out = args.out or args.root / "mmfusion"
-    return args
+    return parse(parser, argv)
 
 
 def check_roots(args: argparse.Namespace) -> None:
@@ -292,21 +274,12 @@ def main(argv: list[str] | None = None) -> int:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     root, out = args.root, args.out
     check_roots(args)
-    job = Job(
-        root=root,
-        out=out,
-        data_root=data_root_of(root, out),
-        joints=args.joints,
-        mano=args.mano,
-        overwrite=args.overwrite,
-        dry_run=args.dry_run,
-    )
     if not args.dry_run:
         for folder in ("view", "skeleton"):
             clear_temporaries(out / folder)
     splits = {split: oakink2.read_split(root, split) for split in SPLITS}
     names = [name for some in splits.values() for name in some]
-    jobs = run_tasks(partial(scan, job=job), names, args.workers)
+    jobs = run_tasks(partial(scan, args=args), names, args.workers)
     found = list(track(jobs, "scan", len(names), console=console))
     scans = dict(zip(names, found, strict=True))
     if all(one.view is None for one in found):
@@ -315,7 +288,7 @@ def main(argv: list[str] | None = None) -> int:
             f" {names[0]}: {found[0].fault or found[0].missing}"
         )
     classes = choose_classes(splits["train"], scans, args.min_count)
-    report = make_report(splits, scans, classes, job)
+    report = make_report(splits, scans, classes, args)
     return finish(
         report,
         args,

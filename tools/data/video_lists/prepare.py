@@ -20,8 +20,8 @@ from rich.console import Console
 
 from mmfusion.datasets.conversion import (
     ConversionReport,
-    data_root_of,
     finish,
+    parse,
     parser_of,
     relative_to,
 )
@@ -62,7 +62,7 @@ def make_report(
         names = video_lists.class_names(every, args.num_classes)
     metainfo = {"version": 1, "dataset": args.layout, "classes": {"action": names}}
     report = ConversionReport(metainfo)
-    base = relative_to(data_root_of(args.root, args.out), args.root)
+    base = relative_to(args.data_root, args.root)
     prefix = known.prefix if args.prefix is None else args.prefix
     for split, some in rows.items():
         numbers = video_lists.class_numbers(some, names, class_file or "the lists")
@@ -103,8 +103,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--drop-missing", action="store_true", help="write without videos not there"
     )
-    args = parser.parse_args(argv)
-    args.out = args.out or args.root / "mmfusion"
+    args = parse(parser, argv)
     if any("=" not in pair for pair in args.list):
         parser.error(f"--list is {args.list}, expected SPLIT=FILE")
     if args.separator is not None and args.layout != "path_label":
