@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from mmfusion.questions.records import SOURCES, write_questions
+from mmfusion.tinyego.tokenizer import train_tokenizer
 from mmfusion.utils.paths import write_atomic
-from mmfusion.utils.tokenizer import train_tokenizer
 
 from .actions import Action
 from .encode import write_video

@@ -29,7 +29,7 @@ class UnsafePathError(MMFusionError, ValueError):
 
 
 def unsafe_reason(path: object) -> str | None:
-    """Why ``path`` is no plain relative path, by its text alone; None where it is.
+    """Reason why ``path`` is no plain relative path, by its text; None where it is.
 
     Args:
         path: relative path with forward slashes, as an annotation gives it.

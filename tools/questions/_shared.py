@@ -1,4 +1,4 @@
-"""What the commands of this folder have in common."""
+"""Arguments and readers that the commands of this folder share."""
 
 import argparse
 import sys

@@ -90,7 +90,7 @@ def print_findings(
 
 
 def print_report(report: Report, args: argparse.Namespace, console: Console) -> None:
-    """What was found."""
+    """Print the findings."""
     sources = ", ".join(f"{n} {source}" for source, n in report.sources.items())
     console.print(f"{report.num_records} records: {sources}")
     if any(source in ORACLE_SOURCES for source in report.sources):

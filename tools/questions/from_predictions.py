@@ -182,7 +182,7 @@ def ask_all(
 
 
 def name_of(args: argparse.Namespace) -> str:
-    """What the recogniser is called."""
+    """Name of the recogniser."""
     return args.recogniser or args.predictions.stem
 
 
@@ -192,7 +192,7 @@ def describe(
     bank: QuestionBank,
     levels: Counter[str],
 ) -> dict[str, Any]:
-    """What stands in OUT.meta.json."""
+    """Content of OUT.meta.json."""
     shown = {k: v for k, v in predictions.metainfo.items() if k in _SHOWN}
     return {
         "source": "predicted",
@@ -219,7 +219,7 @@ def _sha256(path: Path) -> str:
 
 
 def print_summary(meta: dict[str, Any], title: str, console: Console) -> None:
-    """Where the questions came from, and how good the recogniser is."""
+    """Print the origin of the questions, and how good the recogniser is."""
     table = Table("question found for", "clips", title=title)
     for level, count in meta["found_on"].items():
         table.add_row(level, str(count))

@@ -115,7 +115,7 @@ def cost_of(tokens_in: float, tokens_out: float, args: argparse.Namespace) -> fl
 def print_plan(
     clips: Sequence[Clip], run: Generation, args: argparse.Namespace, console: Console
 ) -> None:
-    """What would be asked, and what it would cost."""
+    """Print the number of requests, and what they would cost."""
     jobs = run.jobs(clips)
     sizes = [run.writer.estimate_tokens(members[0]) for members in jobs.values()]
     tokens_in, tokens_out = (sum(column) for column in zip(*sizes, strict=True))

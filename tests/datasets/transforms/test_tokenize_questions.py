@@ -9,7 +9,7 @@ import torch
 
 from mmfusion.datasets.transforms import PackInputs, TokenizeQuestions
 from mmfusion.datasets.transforms.tokenize_questions import load_tokenizer
-from mmfusion.utils.tokenizer import train_tokenizer
+from mmfusion.tinyego.tokenizer import train_tokenizer
 
 VERB, NOUN = "What happens to the <mask>?", "They <mask> something sweet: what is it?"
 

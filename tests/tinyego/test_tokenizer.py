@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from mmfusion.tinyego.tokenizer import train_tokenizer
 from mmfusion.utils.hugging_face import load_tokenizer
-from mmfusion.utils.tokenizer import train_tokenizer
 
 TEXTS = ["What does the hand <mask>?", "Which thing is on the table?", "hand over"]
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from mmfusion.utils.optional import import_optional
 from mmfusion.utils.paths import write_atomic
 
 _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # RoBERTa's numbers 0 to 3; the mask is 4
@@ -22,29 +23,23 @@ def train_tokenizer(
         sentences: what to learn byte pairs from.
         vocab_size: at most so many tokens, the 256 bytes and five special ones too.
     """
-    from tokenizers import (
-        AddedToken,
-        Tokenizer,
-        decoders,
-        models,
-        pre_tokenizers,
-        processors,
-        trainers,
-    )
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
+    library = import_optional("tokenizers", "tokenizers that are trained here")
+    byte_level = library.pre_tokenizers.ByteLevel
+    tokenizer = library.Tokenizer(library.models.BPE())
+    tokenizer.pre_tokenizer = byte_level(add_prefix_space=False)
+    tokenizer.decoder = library.decoders.ByteLevel()
     # the mask eats the blank before it, as RoBERTa's does
-    mask = AddedToken("<mask>", lstrip=True, special=True)
-    trainer = trainers.BpeTrainer(
+    mask = library.AddedToken("<mask>", lstrip=True, special=True)
+    trainer = library.trainers.BpeTrainer(
         vocab_size=vocab_size,
         special_tokens=[*_SPECIAL, mask],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        initial_alphabet=byte_level.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(sorted(set(sentences)), trainer)
-    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    tokenizer.post_processor = library.processors.RobertaProcessing(
+        ("</s>", 2), ("<s>", 0)
+    )
     config = {
         "tokenizer_class": "RobertaTokenizerFast",
         "model_max_length": 512,
