@@ -68,7 +68,7 @@ def test_same_results_with_every_backend(name, backend):
     model.eval()
     out, grads = results(model, inputs, backend)
     expected, expected_grads = results(model, inputs, "reference")
-    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-5)
+    assert (out - expected).abs().max() <= 1e-5 * expected.abs().max()
     assert grads.keys() == expected_grads.keys() and len(grads) > 10
     largest = max(grad.abs().max() for grad in expected_grads.values())
     for key, grad in grads.items():
@@ -113,13 +113,17 @@ def test_exports_without_a_loop_over_tokens(small_video_mamba, tmp_path):
 
 @pytest.mark.slow
 @torch.no_grad()
-def test_exports_as_it_is(small_video_mamba, tmp_path):
-    model, x = small_video_mamba
-    program = torch.export.export(model.model, (x,))
+def test_exports_as_it_is(tmp_path):
+    torch.manual_seed(0)
+    model = VideoMamba(arch="nano", img_size=32, num_frames=4).eval()
+    del model.layers[1:]
+    x = torch.randn(2, 3, 4, 32, 32)
+    program = torch.export.export(model, (x,))
     torch.export.save(program, tmp_path / "model.pt2")
     feats = torch.export.load(tmp_path / "model.pt2").module()(x.flip(0))
     assert isinstance(feats, TokenFeatures) and feats.mask is None
-    torch.testing.assert_close(feats.cls, model(x.flip(0)), rtol=1e-5, atol=1e-5)
+    expected = model(x.flip(0)).cls
+    torch.testing.assert_close(feats.cls, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.slow

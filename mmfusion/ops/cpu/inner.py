@@ -1,7 +1,16 @@
 """``mmfusion::cpu_inner``: a Mamba layer between its two projections, as one operator.
 
+The steps are those of Gu and Dao, 2023, figure 3 and algorithm 2:
+u = silu(conv(x)); dt, B, C = u x_proj^T; delta = softplus(dt dt_proj^T + bias);
+y = silu(z) scan(u, delta, -exp(A_log), B, C, D).
+
 Both directions share one pass of the convolution, gradients are written where they
 belong (no sum, no concatenation), and delta exists only inside the scan.
+
+For a backward u, x_proj's output and the scan's state before every 32nd token are kept;
+the sums before SiLU, delta, exp(delta A) and the other states are computed again, so
+that nothing of size l x e x n is ever stored. What is kept has the directions in front,
+(k, b, l, ...): each direction is then one dense matrix of b l rows for the products.
 
 Shapes: b batch, l tokens, e inner channels, n state, r rank of delta, w filter width,
 k directions.
@@ -62,10 +71,11 @@ def _inner(*args) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     xz, directions = with_last_stride_1(args[0]), _directions(args)
     gated, keep = args[_TENSORS:]
     outputs = _outputs(*args)
+    # u and projected are needed now in any case, as outputs only for a backward
     y, u, projected, checkpoints = outputs
     if not keep:
         _, u, projected, _ = _outputs(*args[:-1], True)
-    x, z = _halves(xz, gated)
+    x, z = _halves(xz, gated)  # views: the kernels take rows 2e apart, no copy is made
     _convolve(x, u, directions)
     with full_precision(xz):
         for one, tokens, out in zip(directions, u, projected, strict=True):
@@ -105,6 +115,7 @@ def _inner_backward(*args) -> list[Tensor]:
     x, z = _halves(xz, gated)
     grad_x, grad_z = (None, None) if grad_xz is None else _halves(grad_xz, gated)
     grad_u, grad_projected = torch.empty_like(u), torch.empty_like(projected)
+    # float32 even under autocast: products over all tokens, for dt_proj, start from it
     grad_delta = u.new_empty(u.shape, dtype=torch.float32)
     with full_precision(xz):
         call = _scan_arguments(directions, u, projected, z)
@@ -114,6 +125,7 @@ def _inner_backward(*args) -> list[Tensor]:
         for one, grad, *parts in zip(
             directions, into, grad_u, grad_delta, grad_projected, strict=True
         ):
+            # the scan fills the columns of B and C; dt's are left to _project_backward
             _, B, C = _split(one, parts[2])
             targets += [*parts[:2], grad.A_log, B, C, grad.D, grad.dt_bias]
         set_gradients(call, [*targets, *[None] * (14 - len(targets)), grad_z, None])
@@ -142,7 +154,10 @@ def _project_backward(
     grad_projected: Tensor,
 ) -> None:
     """Through dt_proj and x_proj, (b l, ...): adds to grad_u, fills the first r columns
-    of grad_projected and the weights' gradients."""
+    of grad_projected and the weights' gradients.
+
+    u reaches y by itself, which is in grad_u already, and through dt, B and C.
+    """
     grad_projected[:, : dt.shape[1]].copy_(grad_delta @ one.dt_proj)
     grad_u.addmm_(grad_projected, one.x_proj)
     if grad.dt_proj is not None:  # MKL is four times faster this way round

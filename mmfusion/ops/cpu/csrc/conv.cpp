@@ -15,6 +15,8 @@ namespace {
 
 using namespace mmf;
 
+/* A tile of x is 64 KiB in float32: the second direction, and in the backward grad_x to
+ * which it adds, find it in L2. */
 constexpr int64_t kTokens = 64;    /* of a tile */
 constexpr int64_t kChannels = 256; /* of a tile; a multiple of W */
 constexpr int kMaxWidth = 8;

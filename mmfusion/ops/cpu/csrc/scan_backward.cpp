@@ -4,9 +4,17 @@
  *   g_t = C_t dy_t + a_{t+1} g_{t+1}
  *   dC_t = dy_t h_t        dB_t = g_t delta_t u_t      (summed over channels)
  *   d(delta_t u_t) = g_t B_t      d(delta_t A) = g_t a_t h_{t-1}
- * Chunks are taken from the last to the first; a_t and h_{t-1} of a chunk are computed
- * again from its checkpoint. Where work items add to the same gradient, each writes its
- * part and the parts are summed in a fixed order.
+ * and from there, with u and A put in:
+ *   dA = sum over tokens of delta_t d(delta_t A)        du_t = delta_t d(delta_t u_t)
+ *   d delta_t = u_t d(delta_t u_t) + sum over states of A d(delta_t A)
+ * This is the chain rule on h_t = a_t h_{t-1} + delta_t B_t u_t; states are computed again
+ * and not stored, as in the paper (Gu and Dao, 2023, appendix D).
+ *
+ * Chunks are taken from the last to the first: a_t and h_{t-1} of a chunk are computed
+ * again from its checkpoint, forward in time (trace_states), then used from its last token
+ * to its first (reverse_states), kStateUnit states at a time, since the trace of more would
+ * not stay in L1. y_t is summed again on the way, for the gate's gradient. Where work items
+ * add to the same gradient, each writes its part and the parts are summed in a fixed order.
  */
 #include "scan.h"
 
@@ -161,7 +169,7 @@ void reverse_states(Step* steps, int num_steps, const float* B, const float* C,
       records[t].sums[s] += g[s] * input;
       grad_input += g[s] * B[s];
       g[s] *= records[t].decay[s];
-      vf exponent = g[s] * records[t].before[s];
+      vf exponent = g[s] * records[t].before[s]; /* g is g_t a_t by now */
       grad_rate[s] += exponent * delta;
       grad_exponent += exponent * rate[s];
     }

@@ -1,5 +1,11 @@
 /* The selective scan, forward: algorithm 2 of Mamba (Gu and Dao, 2023), one pass over the
- * tokens, with softplus, skip and gate fused. See scan.h for how the work is split. */
+ * tokens, with softplus, skip and gate fused. See scan.h for how the work is split.
+ *
+ * A chunk of a vector of channels passes three loops: load_steps makes delta, delta u and
+ * D u of each token; scan_states runs the recurrence, with the states of a group in
+ * registers from the chunk's first token to its last; store_steps gates and writes. So the
+ * tokens' inputs are read once, whatever n is, and the innermost loop has nothing but the
+ * exponentials and three multiply-adds a state. */
 #include "scan.h"
 
 namespace mmf {
@@ -67,7 +73,7 @@ void scan_states(Step* steps, int num_steps, const float* B, const float* C,
   MMF_UNROLL for (int s = 0; s < S; ++s) h[s] = state[s];
   for (int t = 0; t < num_steps; ++t, B += row_stride, C += row_stride) {
     vf delta = steps[t].delta, input = steps[t].input;
-    vf even = steps[t].y, odd = {};
+    vf even = steps[t].y, odd = {}; /* two sums: neither waits for the other */
     ahead.fetch();
     MMF_UNROLL for (int s = 0; s < S; s += 2) {
       h[s] = exp2_of_product<CLAMP>(delta, rates[s]) * h[s] + input * B[s];
@@ -84,7 +90,9 @@ template <bool CLAMP>
 void scan_vector(const Layout& w, Step* steps, int num_steps, const float* rows,
                  const vf* rates, vf* state,
                  const Ahead<4>& ahead) {
-  constexpr int kMost = kRegisters == 32 ? 16 : 4; /* states kept in registers */
+  /* States kept in registers: with 32 of them 16 states, delta, delta u, the sums and the
+   * exponential's constants fit; with 16 registers 4 states do. */
+  constexpr int kMost = kRegisters == 32 ? 16 : 4;
   const int n = (int)w.padded_states;
   for (int s = 0, used; s < n; s += used) {
     const float *B = rows + s, *C = rows + n + s;

@@ -153,7 +153,15 @@ MMF_INLINE void store_from_float(const mmf_tensor& x, int64_t index, vf value, i
     memcpy(p, &half, (size_t)count * 2);
 }
 
-/* ---- Exponentials ---- */
+/* ---- Exponentials ----
+ *
+ * e^(delta A) is 2^(delta rate), where rate = A log2(e) is made once for each state: that
+ * saves the multiplication by log2(e), and the reduction of the argument needs no ln 2.
+ * 2^x = 2^k 2^r with k = round(x) and |r| <= 1/2: 2^k is put into the exponent's bits,
+ * 2^r is a polynomial fitted over that range, near the series' ln(2)^i / i!; its constant
+ * is 1, so that a delta of 0 leaves the state as it is. AVX-512 has instructions for r and
+ * for 2^k, AVX2 a look-up in a register that shortens the polynomial, others neither.
+ */
 
 #if defined(MMF_AVX512)
 
