@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mmfusion.utils.errors import InputError
+from mmfusion.utils.errors import InputError, MissingDataError, MissingPackageError
 
 SIDES = {"left": "lh", "right": "rh"}  # in the order of the caches
 _BATCH = 512
@@ -35,17 +35,19 @@ def load_hand_models(folder: Path) -> dict[str, HandModel]:
         folder: has ``models/MANO_LEFT.pkl`` and ``models/MANO_RIGHT.pkl``.
 
     Raises:
-        ImportError: manotorch is not installed.
-        FileNotFoundError: a model file is missing.
+        MissingPackageError: manotorch is not installed.
+        MissingDataError: a model file is missing.
     """
     for side in SIDES:
         path = folder / "models" / f"MANO_{side.upper()}.pkl"
         if not path.is_file():
-            raise FileNotFoundError(f"MANO's {path} is missing: {_HELP}")
+            raise MissingDataError(f"MANO's {path} is missing: {_HELP}")
     try:
         from manotorch.manolayer import ManoLayer
     except ImportError as error:
-        raise ImportError(f"manotorch does not import ({error}): {_HELP}") from error
+        raise MissingPackageError(
+            f"manotorch does not import ({error}): {_HELP}"
+        ) from error
     layers = {
         side: ManoLayer(
             mano_assets_root=str(folder),
