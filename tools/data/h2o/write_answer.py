@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmfusion.layouts.h2o import ACTIONS
-from mmfusion.utils.commands import command_parser
+from mmfusion.utils.commands import command_parser, errors_in_one_line
 from mmfusion.utils.paths import write_atomic
 
 NUM_TEST_CLIPS = 242
@@ -98,7 +98,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    sys.exit(errors_in_one_line(main)())

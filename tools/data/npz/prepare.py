@@ -21,6 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from mmfusion.utils.commands import errors_in_one_line
 from mmfusion.datasets.caches.skeleton_cache import read_valid, write_skeleton_cache
 from mmfusion.datasets.conversion import (
     ConversionReport,
@@ -253,7 +254,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    sys.exit(errors_in_one_line(main)())

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mmfusion.utils.commands import errors_in_one_line
 from mmfusion.datasets.conversion import (
     ConversionReport,
     finish,
@@ -122,7 +123,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    sys.exit(errors_in_one_line(main)())
