@@ -132,3 +132,27 @@ def test_types_are_found_without_a_scope(tmp_path: Path) -> None:
     registry.MODELS.build(dict(type="CrossEntropyLoss"))
     """
     python(code, tmp_path, ROOT)
+
+
+@pytest.mark.slow
+def test_a_run_begins_and_is_refused_as_in_the_tools(tmp_path: Path) -> None:
+    code = """
+    import mmfusion
+    from mmengine.config import Config
+    from mmengine.registry import RUNNERS
+
+    config = Config.fromfile("{config}")
+    config.pop("default_scope"), config.pop("runner_type")
+    config.work_dir = "run"
+    config.train_cfg.max_epochs = 1
+    RUNNERS.build(config).train()
+    config.train_dataloder = dict(batch_size=2)
+    try:
+        RUNNERS.build(config)
+    except Exception as error:
+        print(type(error).__name__, error)
+    """
+    config = ROOT / "tests" / "engine" / "toy_config.py"
+    told = python(code.replace("{config}", str(config)), tmp_path, ROOT)
+    assert "ConfigError" in told and "unknown key 'train_dataloder'" in told
+    assert (tmp_path / "run" / "finished.json").is_file()

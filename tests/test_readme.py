@@ -1,5 +1,6 @@
-"""The README's plugin, as it stands there, trains from an empty folder."""
+"""Commands and examples of the README and of the tools run as they stand there."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -53,4 +54,18 @@ def test_the_two_commands_come_first():
 def test_every_file_it_names_exists():
     names = re.findall(r"`((?:tools|configs|mmfusion|tests)/[\w/.-]+)`", README)
     assert len(names) > 10
+    assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+TOOLS = sorted(p for p in ROOT.glob("tools/**/*") if p.suffix in (".py", ".sh"))
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda path: path.name)
+def test_every_file_exists_that_a_tool_names(tool):
+    """In its docstring, its ``--help`` and its messages."""
+    text = tool.read_text()
+    if tool.suffix == ".py":
+        nodes = ast.walk(ast.parse(text))
+        text = "\n".join(str(n.value) for n in nodes if isinstance(n, ast.Constant))
+    names = re.findall(r"(?<![\w/.-])(?:tools|configs|mmfusion|tests)/[\w/.-]*\w", text)
     assert [name for name in names if not (ROOT / name).exists()] == []

@@ -1,6 +1,6 @@
 """Train a model from a config; the same command continues a run that was stopped.
 
-    python tools/train.py configs/unimodal/videomamba_tiny_h2o.py
+    python tools/train.py configs/unimodal/video_mamba_tiny_h2o.py
 
 The work folder tells what to do: empty, it trains; with a run of the same config and
 seed, it continues it bitwise; with a complete one, it says so and ends; with a run of

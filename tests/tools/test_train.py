@@ -41,6 +41,17 @@ def call(monkeypatch):
     return run
 
 
+def test_training_is_told_within_thirty_lines(call, tmp_path, capsys):
+    level = ["log_level=INFO", "train_cfg.max_epochs=1"]
+    assert call("train", CONFIG, "--work-dir", tmp_path, options=level) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any("Epoch(train)" in line for line in lines[:30])
+    (log,) = tmp_path.glob("*/*.log")
+    text = log.read_text()
+    assert "Hooks will be executed" in text and "Config:" in text and "GCC" in text
+    assert str(log) in lines[0]
+
+
 def test_train_then_test_and_dump(call, tmp_path, capsys):
     work = tmp_path / "w"
     assert call("train", CONFIG, "--work-dir", work) == 0

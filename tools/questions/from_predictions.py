@@ -1,6 +1,6 @@
 """Questions for clips whose label nobody knows: by a recogniser and a training bank.
 
-    python tools/test.py configs/mambavl/CONFIG.py CHECKPOINT --dump observed.npz
+    python tools/test.py CONFIG CHECKPOINT --dump observed.npz
     python tools/questions/from_predictions.py --predictions observed.npz \\
         --train-questions train.jsonl \\
         --train-annotations data/ek100/EPIC_100_train.csv \\

@@ -157,7 +157,7 @@ def check_keys(config: Config) -> None:
         if key in known_keys() | _HELPERS or _HELPER_PATTERN.fullmatch(key):
             continue
         raise ConfigError(
-            f"config {config.filename}: unknown key {key!r}"
+            f"config {config.filename or 'given'}: unknown key {key!r}"
             f"{nearest(key, known_keys())} (a variable of the config's own must start "
             "with '_' or end with '_pipeline')"
         )

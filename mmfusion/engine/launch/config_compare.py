@@ -11,7 +11,8 @@ from mmfusion.engine.launch.config_check import known_keys, walk
 # what may change between two starts of the same run: it does not change the result
 _FREE = re.compile(
     r"(work_dir|resume|launcher|log_level|experiment_name|gpu_ids)$"
-    r"|(log_processor|visualizer|env_cfg|test_\w+|_\w*)(\.|$)"
+    r"|(log_processor|visualizer|test_\w+|_\w*)(\.|$)"
+    r"|env_cfg\.(dist_cfg|mp_cfg|resource_limit|tune_cpu_allocator)(\.|$)"
     r"|default_hooks\.(logger|timer|progress|params|runtime_info|stop)(\.|$)"
     r"|default_hooks\.checkpoint\.(interval|iter_interval|max_keep_ckpts|on_save_error)$"
     r"|\w+_dataloader\.(num_workers|persistent_workers|pin_memory|prefetch_factor)$"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from mmengine.device import is_cuda_available
 from mmengine.dist import barrier, broadcast, is_distributed, is_main_process
 from mmengine.evaluator import Evaluator
@@ -17,7 +18,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmfusion.engine.launch.config_check import check_num_classes
+from mmfusion.engine.launch.config_check import check_keys, check_num_classes
 from mmfusion.engine.launch.config_compare import comparable_config
 from mmfusion.engine.protocols import (
     ChoosesExitCode,
@@ -49,7 +50,8 @@ from mmfusion.weights.files import unwrap
 FORMAT = 1
 
 
-@RUNNERS.register_module()
+# also the runner of a config that names none, which MMEngine takes for "Runner"
+@RUNNERS.register_module(["FusionRunner", "Runner"])
 class FusionRunner(Runner):
     """MMEngine's Runner whose runs can be stopped anywhere and continued bitwise.
 
@@ -67,6 +69,26 @@ class FusionRunner(Runner):
     _randomness_cfg: dict[str, Any]
     optim_wrapper: Any
     param_schedulers: Any
+
+    @classmethod
+    def from_cfg(cls, cfg: Config | dict) -> "FusionRunner":
+        """MMEngine's, after refusing a config with a key that nothing reads."""
+        check_keys(cfg if isinstance(cfg, Config) else Config(cfg))
+        return super().from_cfg(cfg)
+
+    def _log_env(self, env_cfg: dict) -> None:
+        """MMEngine's, into the log file; the console has a line that names it.
+
+        The same goes for the config and the table of hooks: 200 lines or more.
+        """
+        for handler in self.logger.handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.addFilter(_is_for_console)
+        self.logger.info(
+            f"PyTorch {torch.__version__}, seed {self.seed}; environment, config and"
+            f" hooks: {self._log_dir}/{self.timestamp}.log"
+        )
+        super()._log_env(env_cfg)
 
     def setup_env(self, env_cfg: dict) -> None:
         """MMEngine's, with four things more.
@@ -408,6 +430,12 @@ class FusionRunner(Runner):
             self.logger.warning(
                 f"resuming a run of seed {meta['seed']} with seed {self.base_seed}"
             )
+
+
+def _is_for_console(record: logging.LogRecord) -> bool:
+    """False for the long texts with which MMEngine's runner begins."""
+    long = ("System environment:", "Config:\n", "Hooks will be executed")
+    return not record.getMessage().lstrip("\n-").startswith(long)
 
 
 def _parts(model: nn.Module) -> list[nn.Module]:
