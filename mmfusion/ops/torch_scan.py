@@ -27,7 +27,7 @@ class TorchBackend(Backend):
     name = "torch"
 
     def scan(self, call: ScanCall) -> tuple[Tensor, Tensor | None]:
-        """Both directions at once; see :class:`ScanCall`."""
+        """Scan both directions at once; y is (b, l, d), see :class:`ScanCall`."""
         parts, skips = [], []
         for one, reverse in zip(call.directions, call.reverse, strict=True):
             u, delta, B, C = (

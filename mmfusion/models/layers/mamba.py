@@ -249,7 +249,7 @@ class MambaBlock(BaseModule):
 def add_norm(
     hidden: Tensor, residual: Tensor | None, norm: nn.RMSNorm
 ) -> tuple[Tensor, Tensor]:
-    """The normed sum in hidden's dtype and the sum, kept in at least float32."""
+    """Add and norm (..., d): the norm in hidden's dtype, the sum in full precision."""
     return add_rms_norm(hidden, residual, norm.weight, norm.eps)
 
 

@@ -93,7 +93,7 @@ def _scan_backward(*args) -> list[Tensor]:
 
 
 def set_gradients(call: ScanArguments, grads: Tensors) -> None:
-    """Point the kernel at the gradients, in the order of the inputs, or None."""
+    """Point the kernel at the gradients: shapes and order of the inputs, or None."""
     for index in range(call.num_directions):
         start = index * _PER_DIRECTION
         u, delta, A, B, C, D, delta_bias = grads[start : start + _PER_DIRECTION]
@@ -120,7 +120,13 @@ def scan_arguments(
     reverse: Sequence[bool],
     delta_softplus: bool,
 ) -> ScanArguments:
-    """The inputs as the kernel takes them; ``tensors`` must outlive the call."""
+    """The inputs as the kernel takes them; ``tensors`` must outlive the call.
+
+    Args:
+        tensors: 7 of each direction as in ScanInputs (None for a second that is not
+            there), z (b, l, d) and the initial state (b, d, n), or None.
+        reverse: of each direction.
+    """
     u, _, A = tensors[:3]
     call = ScanArguments(*u.shape, A.shape[1], delta_softplus, library.num_threads())
     call.num_directions = len(reverse)

@@ -72,7 +72,7 @@ class HuggingFaceBackend:
     def complete(
         self, messages: list[Message], schema: dict[str, Any] | None, attempt: int
     ) -> Answer:
-        """Answer messages; see :class:`Backend`. The schema is in the prompt."""
+        """Answer messages; see :class:`ChatModel`. The schema is in the prompt."""
         if self._stopped.is_set():
             raise NoAnswerError("the run was stopped")
         text = self._prompt(messages)

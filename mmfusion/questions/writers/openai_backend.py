@@ -103,7 +103,7 @@ class OpenAIBackend:
     def complete(
         self, messages: list[Message], schema: dict[str, Any] | None, attempt: int
     ) -> Answer:
-        """Answer messages; see :class:`Backend`."""
+        """Answer messages; see :class:`ChatModel`."""
         options = dict(self._options)
         if schema is not None and self._format != "text":
             options["response_format"] = _response_format(self._format, schema)

@@ -71,8 +71,8 @@ class Prompts:
         return Template(self.texts[name]).substitute(fields)
 
 
-class Backend(Protocol):
-    """Something that answers messages.
+class ChatModel(Protocol):
+    """A language model that answers messages.
 
     Attributes:
         kind: ``"openai"`` or ``"huggingface"``.
@@ -112,7 +112,7 @@ class PromptedWriter:
     keeps_answers = True
     prompt_sha256: str | None
 
-    def __init__(self, backend: Backend, prompts: Prompts) -> None:
+    def __init__(self, backend: ChatModel, prompts: Prompts) -> None:
         self.backend = backend
         self.prompts = prompts
         self.model = f"{backend.kind}:{backend.model}"
