@@ -32,7 +32,7 @@ _PAIR_BASE = 1000  # official id of an action: 1000 * verb + noun
 
 @dataclass(frozen=True)
 class Segments:
-    """What is known of n segments.
+    """Truth about n segments.
 
     Attributes:
         verb: (n,) int64 classes.
@@ -95,7 +95,7 @@ def _column(folder: str | os.PathLike, name: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a model gives for n segments, on a logarithmic scale.
+    """Scores of a model for n segments, on a logarithmic scale.
 
     Attributes:
         verb: (n, v) logits or log-probabilities.
@@ -239,7 +239,7 @@ def pair_correct(
     noun: NDArray[np.int64],
     k: int,
 ) -> NDArray[np.bool_]:
-    """Whether (verb, noun) is among the k best sums of all v * k pairs; no ties.
+    """True where (verb, noun) is among the k best sums of all v * k pairs; no ties.
 
     The k best sums are made of the k best verbs and the k best nouns, so that of the
     29,100 pairs of EPIC-KITCHENS-100 only 25 are looked at for k = 5.
