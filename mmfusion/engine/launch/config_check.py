@@ -99,11 +99,11 @@ def load_config(
         except (KeyError, TypeError, AssertionError) as error:
             raise ConfigError(f"--cfg-options {options}: {error}") from error
     check_keys(config)
-    _import_plugins(config)
+    import_plugins(config)
     return config
 
 
-def _import_plugins(config: Config) -> None:
+def import_plugins(config: Config) -> None:
     """Import ``custom_imports``, which MMEngine forgets in a pure-Python config."""
     imports = config.get("custom_imports")
     if not imports:

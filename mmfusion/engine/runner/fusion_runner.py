@@ -18,7 +18,11 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmfusion.engine.launch.config_check import check_keys, check_num_classes
+from mmfusion.engine.launch.config_check import (
+    check_keys,
+    check_num_classes,
+    import_plugins,
+)
 from mmfusion.engine.launch.config_compare import comparable_config
 from mmfusion.engine.protocols import (
     ChoosesExitCode,
@@ -72,9 +76,12 @@ class FusionRunner(Runner):
 
     @classmethod
     def from_cfg(cls, cfg: Config | dict) -> "FusionRunner":
-        """MMEngine's, after refusing a config with a key that nothing reads."""
-        check_keys(cfg if isinstance(cfg, Config) else Config(cfg))
-        return super().from_cfg(cfg)
+        """MMEngine's, after what tools do: unknown keys, plugins, the default scope."""
+        config = cfg if isinstance(cfg, Config) else Config(cfg)
+        check_keys(config)
+        import_plugins(config)
+        config.setdefault("default_scope", "mmfusion")
+        return super().from_cfg(config)
 
     def _log_env(self, env_cfg: dict) -> None:
         """MMEngine's, into the log file; the console has a line that names it.
