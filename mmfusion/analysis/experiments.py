@@ -18,7 +18,7 @@ from mmengine.config import Config
 from mmfusion.engine.launch.config_compare import comparable_config, config_difference
 from mmfusion.engine.launch.start import prepare_config
 from mmfusion.engine.runner.work_dir import read_finished
-from mmfusion.utils.errors import WorkDirError
+from mmfusion.utils.errors import InputError, WorkDirError
 from mmfusion.weights.files import peek_meta
 
 DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
@@ -180,7 +180,7 @@ def plan(
     ordered: dict[str, Experiment] = {}
     by_stem = {path.stem: path for path in paths}
     if len(by_stem) != len(paths):
-        raise ValueError(
+        raise InputError(
             f"two of the configs {[str(p) for p in paths]} bear one name: their "
             "folders would be the same"
         )
@@ -241,7 +241,7 @@ def _as_text(key: str, value: Any) -> str:
     text = str(value)
     unsafe = sorted(set(text) & set(" ,[]()'\""))
     if unsafe:
-        raise ValueError(
+        raise InputError(
             f"{key} is {text!r}: --cfg-options cannot carry {''.join(unsafe)!r}; use a "
             "path without them, such as one relative to the current folder"
         )

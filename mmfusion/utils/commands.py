@@ -36,7 +36,7 @@ def errors_in_one_line(main: Callable[..., int]) -> Callable[..., int]:
     def run(*args: object, **kwargs: object) -> int:
         try:
             return main(*args, **kwargs)
-        except (MMFusionError, OSError, ValueError) as error:
+        except (MMFusionError, OSError) as error:
             sys.stderr.write(f"error: {error}\n")
             return error.exit_code if isinstance(error, MMFusionError) else 2
 

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from mmfusion.utils.commands import command_parser, positive
+from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import write_atomic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -282,7 +283,7 @@ def write_section(path: Path, name: str, text: str) -> None:
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     old = path.read_text()
     if old.count(begin) != 1 or old.count(end) != 1:
-        raise ValueError(f"{path} needs one line {begin} and one line {end}")
+        raise InputError(f"{path} needs one line {begin} and one line {end}")
     head, rest = old.split(begin)
     tail = rest.split(end)[1]
     path.write_text(f"{head}{begin}\n{text.strip()}\n{end}{tail}")

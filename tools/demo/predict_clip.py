@@ -23,6 +23,7 @@ from mmfusion.datasets.transforms.sample_times import clip_span
 from mmfusion.engine.launch.start import prepare_config
 from mmfusion.registry import DATASETS, MODELS, TRANSFORMS
 from mmfusion.utils.commands import command_parser, errors_in_one_line
+from mmfusion.utils.errors import InputError
 from mmfusion.visualization import render_prediction_clip, write_clip_video
 from mmfusion.weights import Pretrained
 
@@ -61,12 +62,12 @@ def find_clip(dataset: MultiModalDataset, index: int, name: str | None) -> int:
         for place in range(len(dataset)):
             if dataset.get_record(place)["id"] == name:
                 return place
-        raise ValueError(
+        raise InputError(
             f"--id {name!r} is none of the {len(dataset)} test clips, as "
             f"{dataset.get_record(0)['id']!r}"
         )
     if not 0 <= index < len(dataset):
-        raise ValueError(f"--index is {index}, expected 0 to {len(dataset) - 1}")
+        raise InputError(f"--index is {index}, expected 0 to {len(dataset) - 1}")
     return index
 
 
@@ -83,7 +84,7 @@ def predict(model: torch.nn.Module, sample: dict[str, Any], task: str) -> Tensor
         (result,) = model.test_step(fusion_collate([sample]))
     scores = result.get(f"score_{task}")
     if scores is None:
-        raise ValueError(f"--task is {task!r}, which the model does not predict")
+        raise InputError(f"--task is {task!r}, which the model does not predict")
     return scores.cpu()
 
 

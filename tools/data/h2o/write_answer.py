@@ -18,6 +18,7 @@ from typing import Any
 from mmfusion.layouts.h2o import ACTIONS
 from mmfusion.utils.commands import command_parser, errors_in_one_line
 from mmfusion.utils.paths import write_atomic
+from mmfusion.utils.errors import InputError
 
 NUM_TEST_CLIPS = 242
 
@@ -40,15 +41,15 @@ def labels_of_dump(
         row = _row_of(one.get("id"), count)
         scores = one.get("score", {}).get(task)
         if not _are_scores(scores):
-            raise ValueError(
+            raise InputError(
                 f"{one['id']}: score of {task!r} is not {len(ACTIONS)} finite numbers"
             )
         if row in labels:
-            raise ValueError(f"test clip {row} is in the dump twice ({one['id']})")
+            raise InputError(f"test clip {row} is in the dump twice ({one['id']})")
         labels[row] = scores.index(max(scores)) + 1
     lacking = sorted(set(range(1, count + 1)) - set(labels))
     if lacking:
-        raise ValueError(
+        raise InputError(
             f"{len(lacking)} of {count} test clips are not in the dump: {lacking[:10]}"
         )
     return dict(sorted(labels.items()))
@@ -58,11 +59,11 @@ def _row_of(name: Any, count: int) -> int:
     """The row of the test file at the end of a clip's id."""
     subject, _, row = str(name).rpartition("#")
     if not subject.startswith("subject4/") or not row.isascii() or not row.isdigit():
-        raise ValueError(
+        raise InputError(
             f"id is {name!r}, expected one of the test split, e.g. subject4/h1/0#1"
         )
     if not 1 <= int(row) <= count:
-        raise ValueError(f"id is {name!r}, expected a row 1..{count}")
+        raise InputError(f"id is {name!r}, expected a row 1..{count}")
     return int(row)
 
 

@@ -29,6 +29,7 @@ from mmfusion.datasets.conversion import (
     finish,
 )
 from mmfusion.layouts.hand_layouts import get_layout
+from mmfusion.utils.errors import InputError
 
 REQUIRED = ("keypoint", "start", "length", "label", "class_names")
 HANDS = ["left", "right"]
@@ -66,24 +67,24 @@ def read_sequences(path: Path) -> Sequences:
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         lacking = [name for name in REQUIRED if name not in file.files]
         if lacking:
-            raise ValueError(
+            raise InputError(
                 f"{path} lacks {', '.join(lacking)}; it has {', '.join(file.files)}"
             )
         arrays = {name: file[name] for name in file.files}
     keypoint = arrays["keypoint"].astype(np.float32)
     if keypoint.ndim != 4 or keypoint.shape[-1] != 3:
-        raise ValueError(f"{path}: keypoint is {keypoint.shape}, expected (f, h, j, 3)")
+        raise InputError(f"{path}: keypoint is {keypoint.shape}, expected (f, h, j, 3)")
     start, length, label = (arrays[name] for name in ("start", "length", "label"))
     count, frames = len(start), len(keypoint)
     if length.shape != (count,) or label.shape != (count,):
-        raise ValueError(
+        raise InputError(
             f"{path}: start, length and label have {count}, {length.shape} and"
             f" {label.shape} entries, expected as many in each"
         )
     wrong = (start < 0) | (length < 1) | (start + length > frames)
     if wrong.any():
         place = int(wrong.argmax())
-        raise ValueError(
+        raise InputError(
             f"{path}: sequence {place} has start {start[place]} and length"
             f" {length[place]}, expected frames of 0..{frames - 1}, at least one"
         )
@@ -91,13 +92,13 @@ def read_sequences(path: Path) -> Sequences:
     wrong = (label < 0) | (label >= len(classes))
     if wrong.any():
         place = int(wrong.argmax())
-        raise ValueError(
+        raise InputError(
             f"{path}: label {label[place]} of sequence {place}, expected"
             f" 0..{len(classes) - 1}, as class_names has {len(classes)}"
         )
     valid = arrays.get("valid", np.ones(keypoint.shape[:2], bool)).astype(bool)
     if valid.shape != keypoint.shape[:2]:
-        raise ValueError(
+        raise InputError(
             f"{path}: valid is {valid.shape}, expected {keypoint.shape[:2]}"
         )
     valid &= np.isfinite(keypoint).all(axis=(2, 3))
@@ -126,14 +127,14 @@ def splits_of(data: Sequences, rule: str) -> list[str]:
         if 0 <= rest < modulus:
             values = _field(data, parts[0])
             return ["test" if value % modulus == rest else "train" for value in values]
-    raise ValueError(
+    raise InputError(
         f"--split-by is {rule!r}, expected field:NAME or mod:NAME:N:R with 0 <= R < N"
     )
 
 
 def _field(data: Sequences, name: str) -> np.ndarray:
     if name not in data.fields:
-        raise ValueError(f"--split-by names {name!r}, expected one of {[*data.fields]}")
+        raise InputError(f"--split-by names {name!r}, expected one of {[*data.fields]}")
     return data.fields[name]
 
 
@@ -142,7 +143,7 @@ def hold_out(
 ) -> list[str]:
     """Move a fraction of ``train`` to ``val``, class by class, by the seed alone."""
     if not 0 <= fraction < 1:
-        raise ValueError(f"--val-fraction is {fraction}, expected 0 <= fraction < 1")
+        raise InputError(f"--val-fraction is {fraction}, expected 0 <= fraction < 1")
     generator = np.random.default_rng(seed)
     result = np.array(splits, dtype=object)
     for number in np.unique(label):
@@ -220,12 +221,12 @@ def main(argv: list[str] | None = None) -> int:
     hands, joints = data.keypoint.shape[1:3]
     layout = get_layout(args.layout)
     if joints != layout.num_joints:
-        raise ValueError(
+        raise InputError(
             f"--layout {args.layout} has {layout.num_joints} joints, {args.npz} has"
             f" {joints}"
         )
     if not args.fps > 0:
-        raise ValueError(f"--fps is {args.fps}, expected more than 0")
+        raise InputError(f"--fps is {args.fps}, expected more than 0")
     splits = splits_of(data, args.split_by)
     splits = hold_out(splits, data.label, args.val_fraction, args.seed)
     records = make_records(data, splits, name, args.fps)

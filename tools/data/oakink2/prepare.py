@@ -41,7 +41,7 @@ from mmfusion.datasets.conversion import (
 from mmfusion.layouts import oakink2
 from mmfusion.layouts.frame_listing import SPLITS
 from mmfusion.layouts.oakink2_mano import joints_of_hands, load_hand_models
-from mmfusion.utils.errors import MissingDataError
+from mmfusion.utils.errors import (InputError, MissingDataError)
 from mmfusion.utils.paths import write_atomic
 
 
@@ -135,7 +135,7 @@ def find_joints(
     if args.mano is None:
         return None
     if "raw_mano" not in anno:
-        raise ValueError("raw_mano is missing, which --mano needs")
+        raise InputError("raw_mano is missing, which --mano needs")
     ids = sorted(int(number) for number in anno["frame_id_list"])
     return joints_of_hands(anno["raw_mano"], ids, load_hand_models(args.mano))
 
@@ -156,7 +156,7 @@ def choose_classes(
     )
     classes = sorted(name for name, count in counts.items() if count >= min_count)
     if not classes:
-        raise ValueError(
+        raise InputError(
             f"no class has {min_count} training clips; the most frequent:"
             f" {counts.most_common(3)}"
         )

@@ -53,6 +53,7 @@ from mmfusion.datasets.media.video_preparation import (
     run_jobs,
 )
 from mmfusion.utils.paths import unsafe_reason, write_atomic
+from mmfusion.utils.errors import InputError
 
 SUFFIXES = ".mp4 .webm .mkv .avi .mov .m4v .mpg .mpeg .flv .3gp .ts .wmv".split()
 COLUMNS = "name error bytes frames seconds fps width height rotation closed".split()
@@ -77,9 +78,9 @@ def find_videos(source: Path, root: Path | None) -> tuple[Path, list[str]]:
         folder = root or source.parent
         names = list(dict.fromkeys(_listed(source, folder)))
     else:
-        raise ValueError(f"{source} is neither a folder of videos nor a list of them")
+        raise InputError(f"{source} is neither a folder of videos nor a list of them")
     if not names:
-        raise ValueError(f"{source} has no video (known: {' '.join(SUFFIXES)})")
+        raise InputError(f"{source} has no video (known: {' '.join(SUFFIXES)})")
     return folder, names
 
 
@@ -93,7 +94,7 @@ def _listed(file: Path, folder: Path) -> Iterable[str]:
             name = Path(name).relative_to(folder.resolve()).as_posix()
         reason = unsafe_reason(name)
         if reason:
-            raise ValueError(
+            raise InputError(
                 f"{file}:{number}: {name!r}: {reason}; expected a path relative to"
                 f" {folder} (--root)"
             )
@@ -114,7 +115,7 @@ def make_jobs(folder: Path, names: Sequence[str], args: argparse.Namespace) -> l
         job = Job(name, str(folder / name), str(target))
         other = jobs.setdefault(job.target, job)
         if other is not job:
-            raise ValueError(
+            raise InputError(
                 f"{other.name!r} and {name!r} would both be written to {job.target};"
                 " prepare them into two folders"
             )
@@ -232,7 +233,7 @@ def work(
                 _say(console, f"{count}/{len(jobs)}, {rate}, {left:.0f} s left")
             bad += record["error"] is not None
             if args.max_bad is not None and bad > args.max_bad:
-                raise ValueError(
+                raise InputError(
                     f"{bad} videos are broken, more than --max-bad {args.max_bad}; the"
                     f" last: {record['name']}: {record['error']}"
                 )
