@@ -3,6 +3,8 @@
 import csv
 from pathlib import Path
 
+from tools.data.ek100 import prepare
+
 TRAIN = [
     # id, start, stop, verb, noun
     ("P01_01_0", 0.14, 3.37, 0, 1),
@@ -43,8 +45,9 @@ def make_ek100(root: Path) -> Path:
         write_csv(root / f"EPIC_100_{name}.csv", table)
     test = [HEAD[:8], *(segment_row(*row)[:8] for row in TEST)]
     write_csv(root / "EPIC_100_test_timestamps.csv", test)
-    for task, names in (("verb", ["take", "turn-on"]), ("noun", NOUNS)):
-        rows = [(i, name, f"['{name}']", "any") for i, name in enumerate(names)]
+    words = {"verb": (["take", "turn-on"], "do"), "noun": (NOUNS, "thing")}
+    for task, (names, word) in words.items():
+        rows = [(i, name, [name, word], "any") for i, name in enumerate(names)]
         head = ("id", "key", "instances", "category")
         write_csv(root / f"EPIC_100_{task}_classes.csv", [head, *rows])
     write_csv(root / "EPIC_100_tail_verbs.csv", [["verb"], [1]])
@@ -56,6 +59,11 @@ def make_ek100(root: Path) -> Path:
     head = ("video_id", "duration", "fps", "resolution")
     write_csv(root / "EPIC_100_video_info.csv", [head, *videos, ("P04_103", 9, 50, "")])
     return root
+
+
+def prepare_ek100(root: Path, *options: str) -> None:
+    """Write the annotation of the files under ``root``, media or not."""
+    assert prepare.main(["--root", str(root), "--keep-absent", *options]) == 0
 
 
 def edit(path: Path, old: str, new: str) -> None:

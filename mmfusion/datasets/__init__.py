@@ -2,12 +2,10 @@
 
 from mmfusion.datasets import transforms
 from mmfusion.datasets.collate import fusion_collate
-from mmfusion.datasets.epic_kitchens import EpicKitchensDataset
 from mmfusion.datasets.multimodal_dataset import MultiModalDataset
 from mmfusion.datasets.sampler import SampleKey, SeededSampler
 
 __all__ = [
-    "EpicKitchensDataset",
     "MultiModalDataset",
     "SampleKey",
     "SeededSampler",

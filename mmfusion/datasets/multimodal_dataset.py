@@ -14,6 +14,7 @@ from mmfusion.datasets.error_policy import (
     attach_bad_samples,
     substitute_index,
 )
+from mmfusion.datasets.join_questions import add_questions, files_of
 from mmfusion.datasets.record_selection import (
     check_labels,
     kept_by_pipeline,
@@ -68,6 +69,10 @@ class MultiModalDataset(Dataset):
             ``mmaction_rawframe``, ``mmaction_pose``, ``mmaction_video_text``.
         ann_options: options of the reader of that format, see ``layouts/mmaction.py``;
             a relative label_map counts from data_root, too.
+        questions: a JSON Lines file of questions, relative to data_root; ``"generic"``
+            asks the two fixed questions of every clip; None keeps the annotation's own.
+            Several files are joined only with ``join_questions``.
+        join_questions: allow several files of questions, perhaps of several sources.
         indices: keep the first so many records, or those at the given places.
         link_roots: folders outside data_root to which symbolic links may lead.
 
@@ -93,6 +98,8 @@ class MultiModalDataset(Dataset):
         made_by: str | None = None,
         ann_format: str = "mmfusion",
         ann_options: Mapping | None = None,
+        questions: str | Sequence[str] | None = None,
+        join_questions: bool = False,
         indices: int | Sequence[int] | None = None,
         link_roots: Sequence[str] = (),
     ) -> None:
@@ -107,8 +114,13 @@ class MultiModalDataset(Dataset):
         self.on_error = ErrorPolicy.from_config(on_error, test_mode=test_mode)
         self.pipeline = [TRANSFORMS.build(dict(config)) for config in pipeline]
         self.made_by = made_by
+        files = files_of(questions, join_questions)
         self._metainfo, records, arrays = self._read()
         self._check_num_classes()
+        if files:
+            self._metainfo, records = add_questions(
+                self._metainfo, records, files, self.data_root
+            )
         where = f"split {split!r} of {self.ann_file}"
         if not records:
             raise InputError(f"{where} has no record; expected one at least")
@@ -171,6 +183,17 @@ class MultiModalDataset(Dataset):
         }
         metainfo = check_metainfo(metainfo, self.ann_file)
         return metainfo, check_records(found, metainfo, self.ann_file), arrays
+
+    def with_questions(self, split: str, questions: str) -> "MultiModalDataset":
+        """Records of a split of this annotation, with these questions; no pipeline."""
+        return MultiModalDataset(
+            os.path.abspath(self.ann_file),
+            [],
+            data_root=self.data_root,
+            split=split,
+            test_mode=True,
+            questions=questions,
+        )
 
     def get_record(self, index: int) -> dict:
         """The record at ``index``, with every key of the annotation format."""

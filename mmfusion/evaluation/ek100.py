@@ -10,11 +10,8 @@ of probabilities: the product rule of both challenges, which cannot underflow. A
 with an action head has scores of its own actions instead.
 """
 
-import csv
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,16 +64,6 @@ class Subsets:
     tail_nouns: frozenset[int] = frozenset()
     unseen_participants: frozenset[str] = frozenset()
 
-    @classmethod
-    def read(cls, folder: str | os.PathLike, split: str = "validation") -> "Subsets":
-        """From the three csv files of the annotations; split validation or test."""
-        unseen = f"EPIC_100_unseen_participant_ids_{split}.csv"
-        return cls(
-            frozenset(int(x) for x in _column(folder, "EPIC_100_tail_verbs.csv")),
-            frozenset(int(x) for x in _column(folder, "EPIC_100_tail_nouns.csv")),
-            frozenset(_column(folder, unseen)),
-        )
-
     def masks(self, segments: Segments) -> dict[str, dict[str, NDArray[np.bool_]]]:
         """``{subset: {task: (n,) bool}}`` for ``unseen`` and ``tail``."""
         unseen = np.isin(segments.participant, sorted(self.unseen_participants))
@@ -86,11 +73,6 @@ class Subsets:
             "unseen": dict.fromkeys(TASKS, unseen),
             "tail": {"verb": verb, "noun": noun, "action": verb | noun},
         }
-
-
-def _column(folder: str | os.PathLike, name: str) -> list[str]:
-    with open(Path(folder, name), newline="", encoding="utf-8") as stream:
-        return [row[0] for row in csv.reader(stream) if row][1:]
 
 
 @dataclass(frozen=True)

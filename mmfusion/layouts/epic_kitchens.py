@@ -7,17 +7,16 @@ frames counted at 30 a second). Time is in seconds; published frame numbers coun
 a second for videos ``PXX_YY`` and at 50 for ``PXX_1YY``, whatever the video's own rate.
 """
 
-import csv
-import io
+import ast
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmfusion.questions.vocabulary import natural
+from mmfusion.layouts.csv_rows import read_columns, read_rows
 from mmfusion.utils.errors import AnnotationError
-from mmfusion.utils.text_files import read_bytes
+from mmfusion.utils.schema import shown
 
 LABEL_COLUMNS = ("narration", "verb", "verb_class", "noun", "noun_class")
 TIME_COLUMNS = (
@@ -43,6 +42,17 @@ _ENDS = ("start", "stop")
 _VIDEO = re.compile(r"(P\d{2})_(\d{2,3})")
 _CLOCK = re.compile(r"(\d{1,3}):(\d{1,2}):(\d{1,2}(?:\.\d{1,9})?)")
 _COUNT = re.compile(r"\d{1,9}")
+_WORD = re.compile(r"[^\W_]")
+
+
+def natural(name: str) -> str:
+    """The name as English writes it: ``board:chopping`` is a chopping board.
+
+    >>> natural("machine:sous:vide"), natural("put-down"), natural("water_bottle")
+    ('sous vide machine', 'put down', 'water bottle')
+    """
+    head, *modifiers = name.split(":")
+    return re.sub(r"[-_\s]+", " ", " ".join([*modifiers, head])).strip()
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,7 @@ class EpicSegment:
         start_sec, stop_sec: seconds from the start of the video.
         start_frame, stop_frame: as the file gives them.
         narration: what the participant said, or None.
+        verb_name, noun_name: the words for them (``pick-up``), or None.
         verb, noun: classes, None in the test file.
         action: RULSTM's number of the pair, or None.
         place: ``file:line``, for errors.
@@ -68,6 +79,8 @@ class EpicSegment:
     start_frame: int
     stop_frame: int
     narration: str | None
+    verb_name: str | None
+    noun_name: str | None
     verb: int | None
     noun: int | None
     action: int | None
@@ -75,23 +88,38 @@ class EpicSegment:
 
 
 @dataclass(frozen=True)
-class EpicClasses:
-    """Names and subsets, the classes in the order of their numbers.
+class WordClass:
+    """One class of verbs or nouns.
 
     Attributes:
-        verb, noun: the keys of the class files, ``board:chopping`` as they write it.
+        key: its name as the dataset writes it, such as ``board:chopping``.
+        instances: all names that annotators used for it, the key the first.
+        category: coarser group, or None.
+    """
+
+    key: str
+    instances: tuple[str, ...]
+    category: str | None = None
+
+
+@dataclass(frozen=True)
+class EpicClasses:
+    """Classes and subsets, the classes in the order of their numbers.
+
+    Attributes:
+        verb, noun: the rows of the class files.
         tail_verbs, tail_nouns: numbers of the tail classes; empty without the files.
     """
 
-    verb: tuple[str, ...]
-    noun: tuple[str, ...]
+    verb: tuple[WordClass, ...]
+    noun: tuple[WordClass, ...]
     tail_verbs: tuple[int, ...] = ()
     tail_nouns: tuple[int, ...] = ()
 
     def names(self, pairs: Sequence[tuple[int, int]]) -> dict[str, list[str]]:
         """Names as one says them, for ``metainfo.classes``."""
-        verbs = [natural(key) for key in self.verb]
-        nouns = [natural(key) for key in self.noun]
+        verbs = [natural(one.key) for one in self.verb]
+        nouns = [natural(one.key) for one in self.noun]
         names = {"verb": verbs, "noun": nouns}
         if pairs:
             names["action"] = [f"{verbs[verb]} {nouns[noun]}" for verb, noun in pairs]
@@ -101,66 +129,6 @@ class EpicClasses:
 def index_fps(video: str) -> float:
     """Frames a second of the published numbers and of the published images."""
     return 50.0 if len(video.split("_")[-1]) == 3 else 60.0
-
-
-def read_rows(path: Path) -> list[tuple[str, list[str]]]:
-    """Every row that is not empty, with its ``file:line``.
-
-    Raises:
-        AnnotationError: no such file, not UTF-8, a NUL, a quote that never ends, a
-            field too long.
-    """
-    if not path.is_file():
-        raise AnnotationError(
-            f"{path}: there is no such file; tools/data/ek100/README.md says where the"
-            " csv files are and how they lie"
-        )
-    data = read_bytes(str(path))
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise AnnotationError(
-            f"{path}:{line}: byte {error.start} is not UTF-8; download the file again"
-        ) from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise AnnotationError(
-            f"{path}:{line}: it has a NUL character; download the file again"
-        )
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows: list[tuple[str, list[str]]] = []
-    while True:
-        line = reader.line_num + 1
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            raise AnnotationError(f"{path}:{line}: not csv: {error}") from None
-        if row is None:
-            return rows
-        if row:
-            rows.append((f"{path}:{line}", row))
-
-
-def _columns(path: Path, needed: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
-    """The rows of a file with a header, as dicts."""
-    rows = read_rows(path)
-    head = rows[0][1] if rows else []
-    missing = [name for name in needed if name not in head]
-    if missing or len(set(head)) != len(head):
-        what = f"lacks the columns {missing}" if missing else "names a column twice"
-        raise AnnotationError(
-            f"{path}:1: the header {what}; it is {_short(head)}; expected the official"
-            " file of epic-kitchens-100-annotations"
-        )
-    found = []
-    for place, row in rows[1:]:
-        if len(row) != len(head):
-            raise AnnotationError(
-                f"{place}: {len(row)} columns; expected {len(head)}, as the header has"
-            )
-        found.append((place, dict(zip(head, row, strict=True))))
-    return found
 
 
 def read_segments(
@@ -183,12 +151,13 @@ def read_segments(
     if "narration_id" in rows[0][1]:
         labelled = "verb_class" in rows[0][1]
         needed = (*TIME_COLUMNS, *(LABEL_COLUMNS if labelled else ()))
-        found = [_official(row, at, classes) for at, row in _columns(path, needed)]
+        found = [_official(row, at, classes) for at, row in read_columns(path, needed)]
+        _check_names(path, found, classes)
     elif len(rows[0][1]) == _LIST_COLUMNS:
         found = [_listed(row, place, classes, list_fps) for place, row in rows]
     else:
         raise AnnotationError(
-            f"{rows[0][0]}: {_short(rows[0][1])} is neither the header of an official"
+            f"{rows[0][0]}: {shown(rows[0][1])} is neither the header of an official"
             f" file nor a row of RULSTM's list, which has {_LIST_COLUMNS} columns"
         )
     seen: dict[str, str] = {}
@@ -202,11 +171,35 @@ def read_segments(
     return found
 
 
+def _check_names(
+    path: Path, segments: Sequence[EpicSegment], classes: EpicClasses
+) -> None:
+    """Refuse the class files of another dataset, or the two swapped.
+
+    A slip of the pen is in the real files; that most names are of another class is not.
+    """
+    for task in ("verb", "noun"):
+        table: tuple[WordClass, ...] = getattr(classes, task)
+        rows = [(getattr(s, f"{task}_name"), getattr(s, task)) for s in segments]
+        strange = [
+            (name, number)
+            for name, number in rows
+            if name is not None and name not in table[number].instances
+        ]
+        if len(strange) > len(segments) / 2:
+            name, number = strange[0]
+            raise AnnotationError(
+                f"{path}: {len(strange)} of {len(segments)} {task}s are no names of"
+                f" their class: {name!r} has {task}_class {number}, which is"
+                f" {table[number].key!r}; take the class files that belong to it"
+            )
+
+
 def _official(row: Mapping[str, str], at: str, classes: EpicClasses) -> EpicSegment:
     name, participant, video = _names(row["narration_id"], row["video_id"], at)
     if row["participant_id"] != participant:
         raise AnnotationError(
-            f"{at}: participant_id is {_short(row['participant_id'])}; expected"
+            f"{at}: participant_id is {shown(row['participant_id'])}; expected"
             f" {participant!r}, as video_id is {video!r}"
         )
     start, stop = (_seconds(row, f"{one}_timestamp", at) for one in _ENDS)
@@ -223,6 +216,8 @@ def _official(row: Mapping[str, str], at: str, classes: EpicClasses) -> EpicSegm
         start_frame=frames[0],
         stop_frame=frames[1],
         narration=row["narration"] if labelled else None,
+        verb_name=_name(row["verb"], "verb", at) if labelled else None,
+        noun_name=_name(row["noun"], "noun", at) if labelled else None,
         verb=_class(row["verb_class"], "verb", classes, at) if labelled else None,
         noun=_class(row["noun_class"], "noun", classes, at) if labelled else None,
         action=None,
@@ -253,6 +248,8 @@ def _listed(
         start_frame=first,
         stop_frame=last,
         narration=None,
+        verb_name=None,
+        noun_name=None,
         verb=_class(row[4], "verb", classes, at),
         noun=_class(row[5], "noun", classes, at),
         action=_number(row[6], "action", at),
@@ -265,15 +262,21 @@ def _names(narration: str, video: str, at: str) -> tuple[str, str, str]:
     match = _VIDEO.fullmatch(video)
     if match is None:
         raise AnnotationError(
-            f"{at}: video_id is {_short(video)}; expected one such as P01_11 or P01_101"
+            f"{at}: video_id is {shown(video)}; expected one such as P01_11 or P01_101"
         )
     own, _, number = narration.rpartition("_")
     if own != video or not _COUNT.fullmatch(number):
         raise AnnotationError(
-            f"{at}: narration_id is {_short(narration)}; expected {video}_<number>, as"
+            f"{at}: narration_id is {shown(narration)}; expected {video}_<number>, as"
             f" video_id is {video!r}"
         )
     return narration, match[1], video
+
+
+def _name(text: str, task: str, at: str) -> str:
+    if _WORD.search(text) is None:
+        raise AnnotationError(f"{at}: {task} is {shown(text)}; expected a name")
+    return text
 
 
 def _seconds(row: Mapping[str, str], column: str, at: str) -> float:
@@ -281,7 +284,7 @@ def _seconds(row: Mapping[str, str], column: str, at: str) -> float:
     match = _CLOCK.fullmatch(row[column])
     if match is None or int(match[2]) > 59 or float(match[3]) >= 60:
         raise AnnotationError(
-            f"{at}: {column} is {_short(row[column])}; expected HH:MM:SS.ss"
+            f"{at}: {column} is {shown(row[column])}; expected HH:MM:SS.ss"
         )
     return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3])
 
@@ -289,7 +292,7 @@ def _seconds(row: Mapping[str, str], column: str, at: str) -> float:
 def _number(text: str, column: str, at: str) -> int:
     if not text.isascii() or not _COUNT.fullmatch(text):
         raise AnnotationError(
-            f"{at}: {column} is {_short(text)}; expected a whole number from 0"
+            f"{at}: {column} is {shown(text)}; expected a whole number from 0"
         )
     return int(text)
 
@@ -307,7 +310,7 @@ def _class(text: str, task: str, classes: EpicClasses, at: str) -> int:
     if not text.isascii() or not _COUNT.fullmatch(text) or int(text) >= count:
         file = VERB_FILE if task == "verb" else NOUN_FILE
         raise AnnotationError(
-            f"{at}: {task}_class is {_short(text)}, a class that {file} does not have;"
+            f"{at}: {task}_class is {shown(text)}, a class that {file} does not have;"
             f" expected 0..{count - 1}"
         )
     return int(text)
@@ -319,37 +322,54 @@ def read_classes(folder: Path) -> EpicClasses:
     Raises:
         AnnotationError: ids that do not count up from 0, or a tail class unknown.
     """
-    verb, noun = (_read_keys(folder / file) for file in (VERB_FILE, NOUN_FILE))
+    verb, noun = (_read_class_file(folder / file) for file in (VERB_FILE, NOUN_FILE))
     tails = {
-        task: _read_tail(folder / file, task, len(keys))
-        for (task, file), keys in zip(TAIL_FILES.items(), (verb, noun), strict=True)
+        task: _read_tail(folder / file, task, len(table))
+        for (task, file), table in zip(TAIL_FILES.items(), (verb, noun), strict=True)
     }
     return EpicClasses(verb, noun, tails["verb"], tails["noun"])
 
 
-def _read_keys(path: Path) -> tuple[str, ...]:
-    keys: list[str] = []
-    for place, row in _columns(path, ("id", "key")):
-        if row["id"] != str(len(keys)):
+def _read_class_file(path: Path) -> tuple[WordClass, ...]:
+    found: list[WordClass] = []
+    for place, row in read_columns(path, ("id", "key", "instances")):
+        if row["id"] != str(len(found)):
             raise AnnotationError(
-                f"{place}: id is {_short(row['id'])}; expected {len(keys)}: classes"
+                f"{place}: id is {shown(row['id'])}; expected {len(found)}: classes"
                 " count up from 0"
             )
         if not row["key"].strip() or not row["key"].isprintable():
             raise AnnotationError(
-                f"{place}: key is {_short(row['key'])}; expected a printable name"
+                f"{place}: key is {shown(row['key'])}; expected a printable name"
             )
-        keys.append(row["key"])
-    if not keys:
+        names = dict.fromkeys((row["key"], *_instances(row["instances"], place)))
+        found.append(WordClass(row["key"], tuple(names), row.get("category") or None))
+    if not found:
         raise AnnotationError(f"{path}: it has no class")
-    return tuple(keys)
+    return tuple(found)
+
+
+def _instances(text: str, at: str) -> list[str]:
+    """The names in a cell such as ``['take', 'pick-up']``."""
+    try:
+        names = ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        names = None
+    if not isinstance(names, list) or not all(
+        isinstance(name, str) and _WORD.search(name) for name in names
+    ):
+        raise AnnotationError(
+            f"{at}: instances is {shown(text)}; expected a list of names, as"
+            " ['take', 'pick-up']"
+        )
+    return names
 
 
 def _read_tail(path: Path, task: str, count: int) -> tuple[int, ...]:
     if not path.is_file():
         return ()
     found = []
-    for place, row in _columns(path, (task,)):
+    for place, row in read_columns(path, (task,)):
         number = _number(row[task], task, place)
         if number >= count:
             raise AnnotationError(
@@ -364,21 +384,21 @@ def read_unseen(folder: Path, split: str) -> tuple[str, ...]:
     file = UNSEEN_FILES.get(split)
     if file is None or not (folder / file).is_file():
         return ()
-    rows = _columns(folder / file, ("participant_id",))
+    rows = read_columns(folder / file, ("participant_id",))
     return tuple(row["participant_id"] for _, row in rows)
 
 
 def read_durations(path: Path) -> dict[str, float]:
     """Seconds of every video, from the official file of videos."""
     found = {}
-    for place, row in _columns(path, ("video_id", "duration")):
+    for place, row in read_columns(path, ("video_id", "duration")):
         try:
             seconds = float(row["duration"])
         except ValueError:
             seconds = math.nan
         if not 0 < seconds < math.inf:
             raise AnnotationError(
-                f"{place}: duration is {_short(row['duration'])}; expected seconds"
+                f"{place}: duration is {shown(row['duration'])}; expected seconds"
             )
         found[row["video_id"]] = seconds
     return found
@@ -422,10 +442,10 @@ def read_actions(path: Path, classes: EpicClasses) -> list[tuple[int, int]]:
         AnnotationError: ids that do not count up from 0, a class unknown, a pair twice.
     """
     pairs: dict[tuple[int, int], str] = {}
-    for place, row in _columns(path, ("id", "verb", "noun")):
+    for place, row in read_columns(path, ("id", "verb", "noun")):
         if row["id"] != str(len(pairs)):
             raise AnnotationError(
-                f"{place}: id is {_short(row['id'])}; expected {len(pairs)}: actions"
+                f"{place}: id is {shown(row['id'])}; expected {len(pairs)}: actions"
                 " count up from 0, and no pair comes twice"
             )
         verb = _class(row["verb"], "verb", classes, place)
@@ -439,6 +459,17 @@ def read_actions(path: Path, classes: EpicClasses) -> list[tuple[int, int]]:
     return list(pairs)
 
 
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def check_action_numbers(
+    segments: Sequence[EpicSegment], pairs: Sequence[tuple[int, int]]
+) -> None:
+    """Refuse a list that numbers its actions otherwise than the vocabulary does."""
+    for one in segments:
+        if one.action is None or not pairs:
+            continue
+        known = pairs[one.action] if one.action < len(pairs) else None
+        if known != (one.verb, one.noun):
+            raise AnnotationError(
+                f"{one.place}: action {one.action} is verb {one.verb} with noun"
+                f" {one.noun} here, but {known} in the vocabulary of {len(pairs)}"
+                " actions; take the vocabulary that belongs to the list"
+            )

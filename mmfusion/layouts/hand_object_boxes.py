@@ -8,21 +8,43 @@ right, bottom as fractions of the picture. Bytes are read here, no code of their
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmfusion.datasets.caches.box_cache import BoxError, BoxFile, boxes_of_rows
-from mmfusion.layouts.epic_kitchens import index_fps, read_rows
-from mmfusion.utils.errors import InputError
+from mmfusion.layouts.csv_rows import read_rows
+from mmfusion.layouts.epic_kitchens import index_fps
+from mmfusion.utils.errors import BoxError, InputError
 from mmfusion.utils.safe_pickle import safe_load
 
 HANDS = ("left hand", "right hand")
 CSV_COLUMNS = ("video_id", "frame", "name", "x1", "y1", "x2", "y2")
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 Row = tuple[int, str, float, float, float, float]
+
+
+@dataclass(frozen=True)
+class BoxFile:
+    """The boxes of one video.
+
+    Attributes:
+        boxes: (t, o, 4) float32, x1 y1 x2 y2 in 0..1; zeros where not valid.
+        valid: (t, o) bool.
+        frame_id: (t,) int64, rising; frame f shows from f / fps seconds on.
+        fps: frames a second of ``frame_id``.
+        sequence: the video.
+        names: (o,) of the places.
+    """
+
+    boxes: np.ndarray
+    valid: np.ndarray
+    frame_id: np.ndarray
+    fps: float
+    sequence: str
+    names: tuple[str, ...]
 
 
 class Detection(NamedTuple):
@@ -231,3 +253,37 @@ def read_box_csv(path: Path, fps: float | None = None) -> dict[str, BoxFile]:
         except ValueError as error:
             raise BoxError(str(path), f"video {video!r}: {error}") from None
     return caches
+
+
+def boxes_of_rows(
+    rows: Sequence[tuple[int, str, float, float, float, float]],
+    *,
+    names: Sequence[str],
+    fps: float,
+    sequence: str,
+    frames: Iterable[int] = (),
+) -> BoxFile:
+    """The boxes of one video from rows (frame, name, x1, y1, x2, y2).
+
+    Args:
+        rows: one a box.
+        names: what each place of a frame holds.
+        fps, sequence: see :class:`BoxFile`.
+        frames: further frames, which were looked at and have no box.
+
+    Raises:
+        ValueError: a name is not one of ``names``, or a place is taken twice.
+    """
+    looked_at = sorted({row[0] for row in rows} | set(frames))
+    place = {frame: number for number, frame in enumerate(looked_at)}
+    column = {name: number for number, name in enumerate(names)}
+    boxes = np.zeros((len(looked_at), len(names), 4), np.float32)
+    valid = np.zeros((len(looked_at), len(names)), bool)
+    for frame, name, *corners in rows:
+        if name not in column:
+            raise InputError(f"frame {frame}: name is {name!r}; expected {list(names)}")
+        spot = place[frame], column[name]
+        if valid[spot]:
+            raise InputError(f"frame {frame}: {name!r} comes twice")
+        boxes[spot], valid[spot] = corners, True
+    return BoxFile(boxes, valid, np.array(looked_at), fps, sequence, tuple(names))

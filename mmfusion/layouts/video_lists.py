@@ -229,7 +229,7 @@ def make_record(
             f"video_name is {video_name!r}, which fails with {error!r}; expected a name"
             f" made of {sorted(row.fields)}"
         ) from None
-    return {
+    record = {
         "id": row.name,
         "group": row.name,
         "split": split,
@@ -238,6 +238,14 @@ def make_record(
         "end_sec": None,
         "label": {} if number is None else {TASK: number},
     }
+    if row.fields.get("template"):  # Something-Something: what questions are made from
+        things = row.fields.get("placeholders") or [None]
+        spoken = row.fields.get("label") or row.label
+        record["text"] = {
+            "narration": str(spoken),
+            "noun": things[0] and str(things[0]),
+        }
+    return record
 
 
 def class_names(rows: Iterable[VideoRow], count: int | None) -> list[str]:

@@ -6,6 +6,7 @@ they cannot tell its label. No word of them is an instance of an EPIC-KITCHENS c
 
 from mmfusion.questions.records import QuestionRecord
 
+GENERIC = "generic"  # their source, and in place of a file: for every clip
 GENERIC_VERB_QUESTION = "What is the person doing?"
 GENERIC_NOUN_QUESTION = "Which object is the person interacting with?"
 GENERIC_MODEL = "fixed"
@@ -15,7 +16,7 @@ def generic_record(narration_id: str) -> QuestionRecord:
     """The two generic questions for one clip."""
     return QuestionRecord(
         narration_id=narration_id,
-        source="generic",
+        source=GENERIC,
         verb_question=GENERIC_VERB_QUESTION,
         verb_answer=None,
         noun_question=GENERIC_NOUN_QUESTION,

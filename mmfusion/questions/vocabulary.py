@@ -1,41 +1,20 @@
 """The classes of a dataset's verbs and nouns, and which words stand for each.
 
-EPIC-KITCHENS-100 gives each class a key and its instances in csv files, as
-``18,board:chopping,"['board:chopping', 'board:cutting', ...]",utensils``: a noun of
-several words has its head first, a verb its particle last (``put-down``). Datasets
-without such a file get a class per name.
+EPIC-KITCHENS-100 gives each class a key and its instances: a noun of several words has
+its head first (``board:chopping``), a verb its particle last (``put-down``). Datasets
+that do not say so get a class per name.
 """
 
-import ast
-import csv
-import json
-import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import cached_property
+from typing import Any
 
+from mmfusion.layouts.epic_kitchens import WordClass
 from mmfusion.questions.forms import normalise
 from mmfusion.utils.errors import InputError
 
 TASKS = ("verb", "noun")
-_COLUMNS = ("id", "key", "instances", "category")
-
-
-@dataclass(frozen=True)
-class WordClass:
-    """One class of verbs or nouns.
-
-    Attributes:
-        key: its name as the dataset writes it.
-        instances: all names that annotators used for it, the key among them.
-        category: coarser group, or None.
-    """
-
-    key: str
-    instances: tuple[str, ...]
-    category: str | None = None
 
 
 def words_of(name: str) -> tuple[str, ...]:
@@ -45,16 +24,6 @@ def words_of(name: str) -> tuple[str, ...]:
     (('board', 'chopping'), ('put', 'down'), ('take', 'out'))
     """
     return tuple(re.findall(r"[^\W_]+(?:'[^\W_]+)*", normalise(name)))
-
-
-def natural(name: str) -> str:
-    """The name as English writes it: ``board:chopping`` is a chopping board.
-
-    >>> natural("machine:sous:vide"), natural("put-down"), natural("water_bottle")
-    ('sous vide machine', 'put down', 'water bottle')
-    """
-    head, *modifiers = name.split(":")
-    return re.sub(r"[-_\s]+", " ", " ".join([*modifiers, head])).strip()
 
 
 class Vocabulary:
@@ -69,15 +38,29 @@ class Vocabulary:
         self.classes = {"verb": tuple(verbs), "noun": tuple(nouns)}
 
     @classmethod
-    def read(
-        cls, verb_csv: str | os.PathLike, noun_csv: str | os.PathLike
-    ) -> "Vocabulary":
-        """Read the two class files of EPIC-KITCHENS-100.
+    def of_annotation(cls, metainfo: Mapping[str, Any]) -> "Vocabulary | None":
+        """The classes of an annotation whose ``extra.words`` has them, else None.
 
         Raises:
-            ValueError: a file is of another kind; the message names file and line.
+            InputError: they are not what ``tools/data/ek100/prepare.py`` writes.
         """
-        return cls(read_class_file(verb_csv), read_class_file(noun_csv))
+        words = (metainfo.get("extra") or {}).get("words")
+        if words is None:
+            return None
+        try:
+            made = [
+                [
+                    WordClass(one["key"], tuple(one["instances"]), one["category"])
+                    for one in words[task]
+                ]
+                for task in TASKS
+            ]
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"metainfo.extra.words lacks {error}; expected key, instances and"
+                " category of each verb and noun: write the annotation again"
+            ) from error
+        return cls(*made)
 
     @classmethod
     def of_names(cls, verbs: Iterable[str], nouns: Iterable[str]) -> "Vocabulary":
@@ -102,54 +85,3 @@ class Vocabulary:
     def find(self, task: str, name: str) -> tuple[int, ...]:
         """Ids of the classes that have ``name``, its words in any order; often one."""
         return self._by_name[task].get(tuple(sorted(words_of(name))), ())
-
-
-@contextmanager
-def naming_file(path: str | os.PathLike) -> Iterator[None]:
-    """Make the error of text, csv or JSON that cannot be read name its file."""
-    try:
-        yield
-    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    except RecursionError as error:
-        raise InputError(f"{path} cannot be read: it is nested too deep") from error
-
-
-def read_class_file(path: str | os.PathLike) -> list[WordClass]:
-    """Read ``EPIC_100_verb_classes.csv`` or ``EPIC_100_noun_classes.csv``.
-
-    Raises:
-        ValueError: columns, ids or instances are not as in those files.
-    """
-    with naming_file(path), open(path, encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        present = reader.fieldnames or ()
-        missing = [name for name in _COLUMNS[:3] if name not in present]
-        if missing:
-            raise InputError(
-                f"{path}: the columns {missing} are missing, there are "
-                f"{list(present)}; expected {list(_COLUMNS)}, as in "
-                "EPIC_100_verb_classes.csv"
-            )
-        return [_class_of(row, number, path) for number, row in enumerate(reader)]
-
-
-def _class_of(
-    row: Mapping[str, str], number: int, path: str | os.PathLike
-) -> WordClass:
-    where = f"{path}: class {number}"
-    if row["id"] != str(number):
-        raise InputError(f"{where}: the id is {row['id']!r}; expected {number}")
-    try:
-        instances = ast.literal_eval(row["instances"])
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        instances = None
-    if not isinstance(instances, list) or not all(
-        isinstance(name, str) and words_of(name) for name in instances
-    ):
-        raise InputError(
-            f"{where}: instances is {row['instances'][:80]!r}; expected a list of "
-            "names, as ['take', 'pick-up']"
-        )
-    names = tuple(dict.fromkeys((row["key"], *instances)))
-    return WordClass(row["key"], names, row.get("category") or None)

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from mmfusion.layouts.epic_kitchens import read_classes, read_segments
 from mmfusion.questions.records import SOURCES, write_questions
 from mmfusion.tinyego.tokenizer import train_tokenizer
 from mmfusion.utils.paths import write_atomic
@@ -161,14 +162,11 @@ class EK100Layout:
 
     def read_contents(self, root: Path, split: str) -> list[tuple[int, bool]]:
         """Of every clip its action, and whether it can be seen coming."""
-        contents = []
-        with open(root / _SEGMENT_FILES[split], newline="", encoding="utf-8") as stream:
-            for row in csv.DictReader(stream):
-                action = len(NOUNS) * int(row["verb_class"]) + int(row["noun_class"])
-                hours, minutes, seconds = row["start_timestamp"].split(":")
-                start = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
-                contents.append((action, start > TAU_A))
-        return contents
+        segments = read_segments(root / _SEGMENT_FILES[split], read_classes(root))
+        return [
+            (len(NOUNS) * (one.verb or 0) + (one.noun or 0), one.start_sec > TAU_A)
+            for one in segments
+        ]
 
 
 def _participant(subject: int) -> str:

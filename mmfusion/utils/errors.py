@@ -107,6 +107,12 @@ class FrameFolderError(MediaError):
     kind = "frame folder"
 
 
+class BoxError(MediaError):
+    """A file of boxes is missing, malformed, or belongs to another video."""
+
+    kind = "boxes"
+
+
 class SkeletonError(MediaError):
     """A skeleton file is missing, malformed, or belongs to another sequence."""
 

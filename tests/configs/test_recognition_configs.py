@@ -15,7 +15,8 @@ from mmfusion.datasets.media.video_io import open_video
 from mmfusion.engine.launch.config_check import load_config
 from mmfusion.registry import DATASETS, MODELS
 from mmfusion.tinyego import WorldConfig, generate
-from tools.data.video_lists import prepare
+from tools.data.ek100 import prepare as prepare_ek100
+from tools.data.video_lists import prepare as prepare_list
 
 ROOT = Path(__file__).parents[2] / "configs" / "recognition"
 CONFIGS = sorted(path.stem for path in ROOT.glob("*.py"))
@@ -151,8 +152,11 @@ def roots(tmp_path_factory):
         if layout not in made:
             made[layout] = tmp_path_factory.mktemp(layout)
             generate(made[layout], layout, SMALL)
-            if layout != "ek100":
-                prepare.main(["--layout", layout, "--root", str(made[layout])])
+            root = ["--root", str(made[layout])]
+            if layout == "ek100":
+                prepare_ek100.main(root)
+            else:
+                prepare_list.main(["--layout", layout, *root])
         return str(made[layout])
 
     return root_of

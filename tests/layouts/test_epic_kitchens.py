@@ -28,6 +28,7 @@ def test_a_row_is_read_as_published(root: Path) -> None:
     assert (first.start_sec, first.stop_sec) == (0.14, 3.37)
     assert (first.start_frame, first.stop_frame) == (8, 202)
     assert (first.verb, first.noun, first.narration) == (0, 1, "do a thing")
+    assert (first.verb_name, first.noun_name) == ("do", "thing")
     hidden = _read(root, "test_timestamps")[0]
     assert (hidden.verb, hidden.noun, hidden.narration) == (None, None, None)
 
@@ -54,6 +55,8 @@ def test_classes_are_named_as_one_says_them(root: Path) -> None:
     assert names["verb"] == ["take", "turn on"]
     assert names["noun"][1] == "chopping board"
     assert names["action"] == ["turn on tap"]
+    assert classes.noun[1].instances == ("board:chopping", "thing")
+    assert classes.noun[1].category == "any"
     assert classes.tail_verbs == (1,) and classes.tail_nouns == (0, 10)
     assert epic.read_unseen(root, "val") == ("P03",)
 
@@ -70,6 +73,7 @@ def test_actions_are_ranked_as_text() -> None:
         (",do,0,thing,0,", ",do,2,thing,0,", "verb_class is '2', a class that EPIC_1"),
         (",do,0,thing,0,", ",do,0,thing,11,", "noun_class is '11', a class that EPIC"),
         (",do,0,thing,0,", ",do,0.0,thing,0,", "verb_class is '0.0'"),
+        (",do,0,thing,0,", ",--,0,thing,0,", "verb is '--'; expected a name"),
         ("00:00:01.56", "1.56", "start_timestamp is '1.56'; expected HH:MM:SS.ss"),
         ("00:00:01.56", "00:61:01.56", "start_timestamp is '00:61:01.56'"),
         ("00:00:01.56", "00:00:07.56", "stop_timestamp is 2.45 and start_timestamp 7"),
@@ -158,6 +162,13 @@ def test_a_video_that_is_too_short_is_named(root: Path) -> None:
             "classes.csv:3: id is '2'; expected",
         ),
         ("noun_classes", "0,tap", "0, ", "noun_classes.csv:2: key is ' '"),
+        ("noun_classes", "key,instances", "key,names", r"lacks the columns \['instan"),
+        (
+            "verb_classes",
+            "\"['take', 'do']\"",
+            "__import__('os')",
+            r"verb_classes.csv:2: instances is .*; expected a list of names",
+        ),
         ("tail_nouns", "10", "11", "tail_nouns.csv:3: noun is 11; expected 0..10"),
     ],
 )
@@ -180,6 +191,23 @@ def test_bad_action_files_are_named(root: Path) -> None:
         write_csv(root / "actions.csv", [head, *rows])
         with pytest.raises(AnnotationError, match=message):
             epic.read_actions(root / "actions.csv", classes)
+
+
+def test_swapped_class_files_are_refused(root: Path) -> None:
+    files = [root / f"EPIC_100_{task}_classes.csv" for task in ("verb", "noun")]
+    texts = [path.read_text() for path in files]
+    for path, text in zip(files, reversed(texts), strict=True):
+        path.write_text(text)
+    for task in ("verb", "noun"):
+        (root / f"EPIC_100_tail_{task}s.csv").unlink()
+    edit(root / "EPIC_100_validation.csv", "thing,1,", "thing,0,")  # two verbs only
+    with pytest.raises(AnnotationError, match=r"2 of 2 verbs.*'do' has verb_class 0.*"):
+        _read(root)
+
+
+def test_names_are_written_as_english_does() -> None:
+    assert epic.natural("machine:sous:vide") == "sous vide machine"
+    assert epic.natural("put-down") == "put down"
 
 
 CELLS = st.text(max_size=12) | st.sampled_from(
@@ -227,6 +255,20 @@ def test_the_real_files_hold_what_is_known_of_them(shared_data: Path) -> None:
     assert epic.read_unseen(root, "val") == ("P18", "P32")
     assert sum(one.start_sec < 1 for one in val) == 27
     assert sum(one.start_sec < 3 for one in val) == 122
+
+
+def test_most_real_names_are_of_their_class(shared_data: Path) -> None:
+    """The rest are slips of the pen, which the check lets pass."""
+    root = shared_data / "ek100"
+    classes = epic.read_classes(root)
+    val = epic.read_segments(root / epic.SEGMENT_FILES["val"], classes)
+    for task in ("verb", "noun"):
+        table = getattr(classes, task)
+        known = [
+            getattr(one, f"{task}_name") in table[getattr(one, task)].instances
+            for one in val
+        ]
+        assert sum(known) > 0.99 * len(val)
 
 
 @pytest.mark.slow

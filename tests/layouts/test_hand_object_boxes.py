@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmfusion.datasets.caches.box_cache import BoxError
 from mmfusion.layouts.hand_object_boxes import (
     CSV_COLUMNS,
     parse_message,
     read_box_csv,
     read_detections,
 )
+from mmfusion.utils.errors import BoxError
 from tests.ek100_files import write_csv
 
 

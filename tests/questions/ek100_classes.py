@@ -1,6 +1,13 @@
 """A few classes in the words of EPIC-KITCHENS-100, for tests without its files."""
 
+import csv
 from pathlib import Path
+
+from mmfusion.datasets.annotation import load_annotation
+from mmfusion.layouts.epic_kitchens import read_classes
+from mmfusion.questions.clips import Clip, clips_of
+from mmfusion.questions.vocabulary import Vocabulary
+from tests.ek100_files import HEAD, prepare_ek100, segment_row, write_csv
 
 VERBS = """id,key,instances,category
 0,take,"['collect-from', 'fetch', 'grab', 'pick-up', 'take', 'take-from']",retrieve
@@ -30,9 +37,25 @@ P02_01_1,open can,place,1,can,4
 
 
 def write_ek100(folder: Path) -> Path:
-    """The three files under their official names; returns the annotation's path."""
+    """An annotation of these clips, split val; returns its path."""
     (folder / "EPIC_100_verb_classes.csv").write_text(VERBS)
     (folder / "EPIC_100_noun_classes.csv").write_text(NOUNS)
-    path = folder / "EPIC_100_validation.csv"
-    path.write_text(ANNOTATION)
-    return path
+    rows = []
+    for row in csv.reader(ANNOTATION.splitlines()[1:]):
+        times = segment_row(row[0], 1.0, 2.0, 0, 0)[:8]
+        rows.append([*times, *row[1:], "[]", "[]"])
+    write_csv(folder / "EPIC_100_validation.csv", [HEAD, *rows])
+    prepare_ek100(folder, "--actions", "none")
+    return folder / "mmfusion/annotation.json"
+
+
+def read_ek100(path: Path) -> list[Clip]:
+    """The clips of such an annotation."""
+    metainfo, records = load_annotation(str(path))
+    return clips_of(metainfo, records, str(path))
+
+
+def vocabulary_of(folder: Path) -> Vocabulary:
+    """The classes of a folder with class files."""
+    classes = read_classes(folder)
+    return Vocabulary(classes.verb, classes.noun)

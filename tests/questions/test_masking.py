@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmfusion.layouts.epic_kitchens import natural
 from mmfusion.questions import generic_record
 from mmfusion.questions.forms import forms, normalise
 from mmfusion.questions.masking import AnswerMatcher, Masker
 from mmfusion.questions.records import MASK
-from mmfusion.questions.vocabulary import Vocabulary, natural
-from tests.questions.ek100_classes import write_ek100
+from tests.questions.ek100_classes import vocabulary_of, write_ek100
 from tests.questions.planted_leaks import NOUN_LEAKS, VERB_LEAKS, pairs
 
 pytest.importorskip("simplemma")
@@ -22,15 +22,13 @@ KINDS = [("noun", k) for k in NOUN_LEAKS] + [("verb", k) for k in VERB_LEAKS]
 @pytest.fixture(scope="session")
 def ek100(shared_data: Path) -> Masker:
     folder = shared_data / "ek100"
-    names = (f"EPIC_100_{task}_classes.csv" for task in ("verb", "noun"))
-    return Masker(Vocabulary.read(*(folder / name for name in names)))
+    return Masker(vocabulary_of(folder))
 
 
 @pytest.fixture
 def masker(tmp_path: Path) -> Masker:
     write_ek100(tmp_path)
-    names = (f"EPIC_100_{task}_classes.csv" for task in ("verb", "noun"))
-    return Masker(Vocabulary.read(*(tmp_path / name for name in names)))
+    return Masker(vocabulary_of(tmp_path))
 
 
 def test_there_are_enough_planted_leaks() -> None:

@@ -1,5 +1,6 @@
 """The real readers take TinyEgo for what it pretends to be, and twins stay twins."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmfusion.datasets import EpicKitchensDataset, MultiModalDataset
+from mmfusion.datasets import MultiModalDataset
 from mmfusion.datasets.transforms import (
     AlignBoxes,
     DecodeVideo,
@@ -100,7 +101,7 @@ def test_h2o_test_labels_are_hidden(h2o_root: Path) -> None:
     assert not list(h2o_root.glob("subject4_ego/*/*/cam4/action_label"))
 
 
-def _kitchen(root: Path, *, split: str, source: str) -> EpicKitchensDataset:
+def _kitchen(root: Path, *, split: str, source: str) -> MultiModalDataset:
     pipeline = [
         dict(type=SampleTimes, num_frames=dict(video=4, skeleton=8), mode="uniform"),
         dict(type=DecodeVideo),
@@ -115,19 +116,20 @@ def _kitchen(root: Path, *, split: str, source: str) -> EpicKitchensDataset:
             meta_keys=("video_id", "participant_id", "question_source"),
         ),
     ]
-    return EpicKitchensDataset(
+    _prepare(root, "ek100")
+    return MultiModalDataset(
+        "mmfusion/annotation.json",
         pipeline,
         data_root=str(root),
         split=split,
         questions=f"questions/{source}_validation.jsonl",
-        skeleton_dir="skeleton",
-        boxes_dir="boxes",
         test_mode=True,
     )
 
 
-def test_the_kitchen_gives_every_stream(ek100_root: Path) -> None:
-    dataset = _kitchen(ek100_root, split="val", source="informative")
+def test_the_kitchen_gives_every_stream(ek100_root: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(ek100_root, tmp_path / "ek100")
+    dataset = _kitchen(root, split="val", source="informative")
     assert len(dataset) == 12
     for index in range(len(dataset)):
         sample = dataset[index]

@@ -1,55 +1,42 @@
 """Arguments and readers that the commands of this folder share."""
 
-import argparse
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
-from mmfusion.questions.clips import READERS, Clip, read_ek100
+from mmfusion.datasets.annotation import load_annotation
+from mmfusion.questions.clips import Clip, clips_of, records_of_split
 from mmfusion.questions.vocabulary import Vocabulary
-
-CSV_DATASETS = ("ek100", "tinyego")
-DATASETS = sorted({*CSV_DATASETS, *READERS})
+from mmfusion.utils.errors import MissingDataError
 
 
-def add_classes(parser: argparse.ArgumentParser) -> None:
-    """The two class files."""
-    parser.add_argument(
-        "--classes",
-        type=Path,
-        nargs=2,
-        metavar=("VERBS", "NOUNS"),
-        help="EPIC_100_verb_classes.csv and EPIC_100_noun_classes.csv; the ones beside "
-        "the annotations if not given",
-    )
+class Annotation(NamedTuple):
+    """One split of an annotation.
 
-
-def read_vocabulary(
-    classes: list[Path] | None, annotations: Path | None, dataset: str
-) -> Vocabulary | None:
-    """The class files; None for datasets without them.
-
-    Raises:
-        ValueError: a file is not there, or is another kind of file.
+    Attributes:
+        ids: of its clips.
+        clips: the same with their labels; empty where labels are not asked for.
+        vocabulary: its classes; None where the annotation does not give their words.
     """
-    if classes is None and annotations is not None and dataset in CSV_DATASETS:
-        names = (f"EPIC_100_{task}_classes.csv" for task in ("verb", "noun"))
-        classes = [annotations.parent / name for name in names]
-    if classes is None:
-        return None
-    for path in classes:
-        if not path.is_file():
-            raise ValueError(f"{path}: no such file; name the class files by --classes")
-    return Vocabulary.read(*classes)
+
+    ids: list[str]
+    clips: list[Clip]
+    vocabulary: Vocabulary | None
 
 
-def read_clips(path: Path, dataset: str, vocabulary: Vocabulary | None) -> list[Clip]:
-    """Clips of an annotation of one of ``DATASETS``."""
-    if dataset not in CSV_DATASETS:
-        return READERS[dataset](path)
-    if vocabulary is None:
-        raise ValueError("the class files are needed: name them by --classes")
-    return read_ek100(path, vocabulary)
+def read_annotation(
+    path: Path, split: str | None, *, labelled: bool = True
+) -> Annotation:
+    """A split of the annotation.json that ``tools/data/*/prepare.py`` wrote."""
+    if not path.is_file():
+        raise MissingDataError(
+            f"{path}: no such file; write it with tools/data/<dataset>/prepare.py"
+        )
+    metainfo, records = load_annotation(str(path))
+    kept = records_of_split(records, split, str(path))
+    clips = clips_of(metainfo, kept, str(path)) if labelled else []
+    ids = [record["id"] for record in kept]
+    return Annotation(ids, clips, Vocabulary.of_annotation(metainfo))
 
 
 def fail(code: int, error: Exception) -> NoReturn:

@@ -1,11 +1,10 @@
 """Look for what questions must not say, and for how much they say all the same.
 
-    python tools/questions/check.py val.jsonl \\
-        --annotations data/ek100/EPIC_100_validation.csv
+    python tools/questions/check.py val.jsonl --split val \\
+        --annotations data/ek100/mmfusion/annotation.json
 
-    python tools/questions/check.py val.jsonl --train train.jsonl \\
-        --annotations data/ek100/EPIC_100_validation.csv \\
-        --train-annotations data/ek100/EPIC_100_train.csv \\
+    python tools/questions/check.py val.jsonl --split val --train train.jsonl \\
+        --annotations data/ek100/mmfusion/annotation.json \\
         --tokenizer models/roberta-base
 
 Prints leaks (a question that holds its own answer) and unmasked words (a question that
@@ -20,16 +19,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from _shared import (  # the folder of this file is on the path of a command
-    DATASETS,
-    add_classes,
-    fail,
-    read_clips,
-    read_vocabulary,
-)
+from _shared import fail, read_annotation  # this folder is on the path of a command
 from rich.console import Console
 from rich.table import Table
 
+from mmfusion.layouts.epic_kitchens import natural
 from mmfusion.questions.clips import Clip
 from mmfusion.questions.masking import Masker
 from mmfusion.questions.records import (
@@ -38,7 +32,7 @@ from mmfusion.questions.records import (
     load_questions,
 )
 from mmfusion.questions.report import Report, count_words, examine
-from mmfusion.questions.vocabulary import TASKS, Vocabulary, natural
+from mmfusion.questions.vocabulary import TASKS, Vocabulary
 from mmfusion.utils.hugging_face import load_tokenizer
 
 _MIN_METERED = 20  # clips; two halves of fewer say nothing
@@ -50,9 +44,9 @@ def parse_args() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("file", type=Path, help="the .jsonl to check")
-    add("--annotations", type=Path, help="ids and classes that it must fit")
-    add("--dataset", default="ek100", choices=DATASETS, help="of the annotations")
-    add_classes(parser)
+    add("--annotations", type=Path, help="annotation.json: ids and classes it must fit")
+    add("--split", help="of the annotation, if it has several")
+    add("--partial", action="store_true", help="not every clip needs a question")
     add("--max-tokens", type=int, default=40, help="what a model reads of a question")
     add("--tokenizer", type=Path, help="folder of the model's; else words are counted")
     add(
@@ -60,7 +54,7 @@ def parse_args() -> argparse.Namespace:
         type=Path,
         help="training questions of this source, to learn from",
     )
-    add("--train-annotations", type=Path, help="their classes")
+    add("--train-split", default="train", help="their split of the annotation")
     add("--no-leak-meter", action="store_true")
     return parser.parse_args()
 
@@ -209,13 +203,10 @@ def print_leak_meter(
 
 def check(args: argparse.Namespace, console: Console) -> int:
     """The whole check; the exit code."""
-    beside = args.annotations or args.train_annotations
-    vocabulary = read_vocabulary(args.classes, beside, args.dataset)
-    clips = None
+    ids = clips = vocabulary = None
     if args.annotations is not None:
-        clips = read_clips(args.annotations, args.dataset, vocabulary)
-    ids = None if clips is None else [clip.narration_id for clip in clips]
-    records = load_questions(args.file, known=ids, needed=ids)
+        ids, clips, vocabulary = read_annotation(args.annotations, args.split)
+    records = load_questions(args.file, known=ids, needed=None if args.partial else ids)
     if not records:
         raise ValueError(f"{args.file}: there is no question in it")
     report = examine(
@@ -237,8 +228,8 @@ def training(
         return None
     records = load_questions(args.train)
     clips = None
-    if args.train_annotations is not None:
-        clips = read_clips(args.train_annotations, args.dataset, vocabulary)
+    if args.annotations is not None:
+        clips = read_annotation(args.annotations, args.train_split).clips
     return asked_clips(records, class_labels(records, clips, vocabulary))
 
 

@@ -54,24 +54,29 @@ def dump_split(args: argparse.Namespace, split: str, dump: Path) -> int:
     return subprocess.call([*command, f"test_dataloader.dataset.split={split}"])
 
 
-def ask_split(args: argparse.Namespace, root: Path, split: str, dump: Path) -> int:
+def ask_split(
+    args: argparse.Namespace, root: Path, ann_file: str, split: str, dump: Path
+) -> int:
     """Choose the questions of a split; the exit code."""
     command = [sys.executable, str(TOOLS / "questions" / "from_predictions.py")]
     command += ["--predictions", str(dump), "--recogniser", args.checkpoint.parent.name]
     command += ["--train-questions", str(root / args.bank)]
-    command += ["--train-annotations", str(root / "EPIC_100_train.csv")]
+    command += ["--annotations", str(root / ann_file)]
     command += ["--out", str(root / "questions" / f"observed_{NAMES[split]}.jsonl")]
     return subprocess.call(command + ["--training-clips"] * (split == "train"))
 
 
 def main() -> int:
     args = parse_args()
-    root = Path(load_config(args.config).test_dataloader.dataset.data_root)
+    dataset = load_config(args.config).test_dataloader.dataset
+    root = Path(dataset.data_root)
     folder = args.work_dir or args.checkpoint.parent / "observed"
     folder.mkdir(parents=True, exist_ok=True)
     for split in args.splits:
         dump = folder / f"{split}.npz"
-        code = dump_split(args, split, dump) or ask_split(args, root, split, dump)
+        code = dump_split(args, split, dump) or ask_split(
+            args, root, dataset.ann_file, split, dump
+        )
         if code:
             return code
     return 0

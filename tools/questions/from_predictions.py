@@ -3,7 +3,7 @@
     python tools/test.py CONFIG CHECKPOINT --dump observed.npz
     python tools/questions/from_predictions.py --predictions observed.npz \\
         --train-questions train.jsonl \\
-        --train-annotations data/ek100/EPIC_100_train.csv \\
+        --annotations data/ek100/mmfusion/annotation.json \\
         --out predicted_validation.jsonl
 
 The dump holds a recogniser's scores of what was seen: for anticipation, of the observed
@@ -25,11 +25,9 @@ from typing import Any
 
 import numpy as np
 from _shared import (  # the folder of this file is on the path of a command
-    DATASETS,
-    add_classes,
+    Annotation,
     fail,
-    read_clips,
-    read_vocabulary,
+    read_annotation,
 )
 from rich.console import Console
 from rich.progress import track
@@ -38,11 +36,12 @@ from rich.table import Table
 from mmfusion.evaluation.ek100 import with_marginals
 from mmfusion.evaluation.functional import topk_correct
 from mmfusion.evaluation.predictions import NO_LABEL, Predictions, load_predictions
+from mmfusion.layouts.epic_kitchens import natural
 from mmfusion.questions.bank import LEVELS, QuestionBank, TrainingClip
 from mmfusion.questions.clips import Clip
 from mmfusion.questions.masking import Masker
 from mmfusion.questions.records import QuestionRecord, load_questions, write_questions
-from mmfusion.questions.vocabulary import TASKS, Vocabulary, natural
+from mmfusion.questions.vocabulary import TASKS, Vocabulary
 from mmfusion.utils.commands import command_parser
 from mmfusion.utils.paths import write_atomic
 
@@ -54,9 +53,8 @@ def parse_args() -> argparse.Namespace:
     add = parser.add_argument
     add("--predictions", type=Path, required=True, help="dump of tools/test.py")
     add("--train-questions", type=Path, required=True, help="questions for the bank")
-    add("--train-annotations", type=Path, required=True, help="their labels")
-    add("--dataset", default="ek100", choices=DATASETS, help="of the annotations")
-    add_classes(parser)
+    add("--annotations", type=Path, required=True, help="annotation.json: their labels")
+    add("--train-split", default="train", help="their split of the annotation")
     add("--out", type=Path, required=True, help="the .jsonl to write")
     add("--recogniser", help="its name in the file; the dump's name if not given")
     add(
@@ -82,7 +80,7 @@ def read_dump(path: Path, vocabulary: Vocabulary | None) -> Predictions:
         if size != width:
             raise ValueError(
                 f"the dump has scores of {width} {task} classes, and there are "
-                f"{size} names; give the class files of the model's dataset"
+                f"{size} names; give the annotation of the model's dataset"
             )
     return replace(dump, score=score)
 
@@ -133,15 +131,13 @@ def accuracy(predictions: Predictions) -> dict[str, float | int | None]:
 
 
 def read_bank(
-    args: argparse.Namespace, vocabulary: Vocabulary | None, predictions: Predictions
+    args: argparse.Namespace, annotation: Annotation, predictions: Predictions
 ) -> QuestionBank:
     """The bank; ValueError where a clip of the dump is in it."""
-    names = class_names(predictions, vocabulary)
-    clips = read_clips(args.train_annotations, args.dataset, vocabulary)
+    names = class_names(predictions, annotation.vocabulary)
     records = load_questions(args.train_questions)
-    bank = QuestionBank(
-        records.values(), training_clips(clips, names), Masker(vocabulary)
-    )
+    clips = training_clips(annotation.clips, names)
+    bank = QuestionBank(records.values(), clips, Masker(annotation.vocabulary))
     shared = sorted(bank.ids.intersection(predictions.ids))
     if shared and not args.training_clips:
         raise ValueError(
@@ -237,10 +233,10 @@ def print_summary(meta: dict[str, Any], title: str, console: Console) -> None:
 
 def build(args: argparse.Namespace) -> dict[str, Any]:
     """Write the questions and what is said about them; the latter."""
-    vocabulary = read_vocabulary(args.classes, args.train_annotations, args.dataset)
-    predictions = read_dump(args.predictions, vocabulary)
-    bank = read_bank(args, vocabulary, predictions)
-    names = class_names(predictions, vocabulary)
+    annotation = read_annotation(args.annotations, args.train_split)
+    predictions = read_dump(args.predictions, annotation.vocabulary)
+    bank = read_bank(args, annotation, predictions)
+    names = class_names(predictions, annotation.vocabulary)
     records, levels = ask_all(predictions, names, bank, args)
     meta = describe(args, predictions, bank, levels)
     write_questions(args.out, records)

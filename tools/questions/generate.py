@@ -2,13 +2,13 @@
 
 Offline, from templates (the default; seconds for a whole split):
 
-    python tools/questions/generate.py --dataset ek100 \\
-        --annotations data/ek100/EPIC_100_validation.csv --out val.jsonl
+    python tools/questions/generate.py --split val --out val.jsonl \\
+        --annotations data/ek100/mmfusion/annotation.json
 
 By a server that speaks OpenAI's protocol; what it will cost first, then for good:
 
-    python tools/questions/generate.py --dataset ek100 \\
-        --annotations data/ek100/EPIC_100_train.csv --out train.jsonl \\
+    python tools/questions/generate.py --split train --out train.jsonl \\
+        --annotations data/ek100/mmfusion/annotation.json \\
         --writer openai --model gpt-4o --price-in 2.5 --price-out 10 --dry-run
 
 By a local model:
@@ -28,14 +28,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from _shared import (  # the folder of this file is on the path of a command
-    CSV_DATASETS,
-    DATASETS,
-    add_classes,
-    fail,
-    read_clips,
-    read_vocabulary,
-)
+from _shared import fail, read_annotation  # this folder is on the path of a command
 from _writers import add_writer_arguments, build_writer
 from rich.console import Console
 from rich.progress import (
@@ -48,7 +41,7 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 from mmfusion.questions.cache import AnswerCache
-from mmfusion.questions.clips import READERS, Clip, read_ids
+from mmfusion.questions.clips import Clip
 from mmfusion.questions.generation import (
     Generation,
     Outcome,
@@ -68,14 +61,12 @@ _MILLION = 1e6
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = command_parser(__doc__)
     parser.add_argument(
-        "--dataset",
+        "--annotations",
+        type=Path,
         required=True,
-        choices=DATASETS,
-        help="kind of the annotation; tinyego is its ek100 layout, annotation the json "
-        "of tools/data/*/prepare.py",
+        help="the annotation.json that tools/data/<dataset>/prepare.py wrote",
     )
-    parser.add_argument("--annotations", type=Path, required=True)
-    add_classes(parser)
+    parser.add_argument("--split", help="of the annotation, if it has several")
     parser.add_argument("--out", type=Path, required=True, help="the .jsonl to write")
     parser.add_argument(
         "--source",
@@ -97,11 +88,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def write_generic(args: argparse.Namespace, console: Console) -> None:
-    """The fixed questions; they need ids only, so the test csv will do."""
-    if args.dataset in CSV_DATASETS:
-        ids = list(read_ids(args.annotations))
-    else:
-        ids = [clip.narration_id for clip in READERS[args.dataset](args.annotations)]
+    """The fixed questions; they need no labels, so the test split will do."""
+    ids = read_annotation(args.annotations, args.split, labelled=False).ids
     write_questions(args.out, map(generic_record, ids[: args.limit]))
     console.print(f"{len(ids[: args.limit])} clips with the generic questions")
 
@@ -200,9 +188,9 @@ def generate(args: argparse.Namespace, console: Console) -> int:
     if args.source == "generic":
         write_generic(args, console)
         return 0
-    vocabulary = read_vocabulary(args.classes, args.annotations, args.dataset)
-    clips = read_clips(args.annotations, args.dataset, vocabulary)[: args.limit]
-    masker = Masker(vocabulary)
+    annotation = read_annotation(args.annotations, args.split)
+    clips = annotation.clips[: args.limit]
+    masker = Masker(annotation.vocabulary)
     writer = build_writer(args, masker)
     path = args.cache or args.out.with_name(f"{args.out.name}.cache.sqlite")
     forgets = not writer.keeps_answers or (args.dry_run and not path.exists())

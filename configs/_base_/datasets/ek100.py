@@ -9,7 +9,7 @@ the answer, is one option away: configs/mambavl/README.md.
 
 from mmengine.config import read_base
 
-from mmfusion.datasets import EpicKitchensDataset
+from mmfusion.datasets import MultiModalDataset
 from mmfusion.datasets.transforms import (
     AlignBoxes,
     DecodeVideo,
@@ -45,7 +45,12 @@ _pack = dict(type=PackInputs, streams=("video", "text"))
 train_pipeline = [*_train_frames, _tokenize, _pack]
 val_pipeline = [*_val_frames, _tokenize, _pack]
 
-_files = dict(type=EpicKitchensDataset, data_root="data/ek100")
+_files = dict(
+    type=MultiModalDataset,
+    ann_file="mmfusion/annotation.json",
+    data_root="data/ek100",
+    made_by="python tools/data/ek100/prepare.py --root {data_root}",
+)
 train_dataloader.update(batch_size=16, num_workers=8)  # of each of 8 GPUs
 train_dataloader.dataset.update(
     _files, questions="questions/ground_truth_train.jsonl", pipeline=train_pipeline
@@ -54,11 +59,7 @@ val_dataloader.update(batch_size=16, num_workers=8)
 val_dataloader.dataset.update(_files, questions="generic", pipeline=val_pipeline)
 val_evaluator = [
     dict(type=EpicKitchensMetric),
-    dict(
-        type=LeakMeterMetric,
-        train=dict(type=EpicKitchensDataset, split="train"),
-        questions="questions/{source}_train.jsonl",
-    ),
+    dict(type=LeakMeterMetric, questions="questions/{source}_train.jsonl"),
 ]
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

@@ -10,6 +10,6 @@ with read_base():
 _pack = dict(type=PackInputs, streams=("video", "boxes", "text"))
 train_pipeline = [*_train_frames, *_boxes, _tokenize, _pack]
 val_pipeline = [*_val_frames, *_boxes, _tokenize, _pack]
-train_dataloader.dataset.update(pipeline=train_pipeline, boxes_dir="boxes")
-val_dataloader.dataset.update(pipeline=val_pipeline, boxes_dir="boxes")
+train_dataloader.dataset.pipeline = train_pipeline
+val_dataloader.dataset.pipeline = val_pipeline
 test_dataloader = val_dataloader

@@ -31,9 +31,8 @@ val_pipeline = [
     _pack,
 ]
 test_pipeline = [dict(_window, mode="uniform", num_views=10), *val_pipeline[1:]]
-_files = dict(questions=None, boxes_dir="boxes")
 train_dataloader.batch_size = 2  # of each of 8 GPUs
-train_dataloader.dataset.update(_files, pipeline=train_pipeline)
-val_dataloader.dataset.update(_files, pipeline=val_pipeline)
+train_dataloader.dataset.update(pipeline=train_pipeline, questions=None)
+val_dataloader.dataset.update(pipeline=val_pipeline, questions=None)
 test_dataloader.batch_size = 2  # of 10 views each
-test_dataloader.dataset.update(_files, pipeline=test_pipeline)
+test_dataloader.dataset.update(pipeline=test_pipeline, questions=None)

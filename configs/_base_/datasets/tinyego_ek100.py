@@ -2,6 +2,7 @@
 
     python tools/data/tinyego/generate.py --layout ek100 \\
         --num-train 1440 --out data/tinyego_ek100
+    python tools/data/ek100/prepare.py --root data/tinyego_ek100
 
 Questions are the two generic ones; a config names those of another source. Testing runs
 on the validation split: the labels of the test split are hidden.

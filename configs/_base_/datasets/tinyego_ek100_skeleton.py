@@ -24,6 +24,6 @@ _jitter = dict(type=JitterSkeleton, scale=0.1, rotation=0.1, noise=0.01)
 _pack = dict(type=PackInputs, streams=("video", "skeleton", "text"))
 train_pipeline = [*_train_frames, *_hands, _jitter, _tokenize, _pack]
 val_pipeline = [*_val_frames, *_hands, _tokenize, _pack]
-train_dataloader.dataset.update(pipeline=train_pipeline, skeleton_dir="skeleton")
-val_dataloader.dataset.update(pipeline=val_pipeline, skeleton_dir="skeleton")
+train_dataloader.dataset.pipeline = train_pipeline
+val_dataloader.dataset.pipeline = val_pipeline
 test_dataloader = val_dataloader

@@ -11,37 +11,18 @@ a hand that is not seen has ``valid`` False and zeros.
 
 import io
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from mmfusion.datasets.caches.npz_file import read_npz
-from mmfusion.utils.errors import InputError, MediaError
+from mmfusion.layouts.hand_object_boxes import BoxFile
+from mmfusion.utils.errors import BoxError
 from mmfusion.utils.paths import write_atomic
 
 MAX_BYTES = 2**30  # of one file, unpacked
 _KEYS = ("boxes", "valid", "frame_id", "fps", "sequence", "names")
-
-
-class BoxError(MediaError):
-    """A file of boxes is missing, malformed, or belongs to another video."""
-
-    kind = "boxes"
-
-
-@dataclass(frozen=True)
-class BoxFile:
-    """The arrays of one video, as the module says."""
-
-    boxes: np.ndarray
-    valid: np.ndarray
-    frame_id: np.ndarray
-    fps: float
-    sequence: str
-    names: tuple[str, ...]
 
 
 def write_box_cache(path: Path, content: BoxFile) -> None:
@@ -148,37 +129,3 @@ def take_boxes(
     shown = np.maximum(shown, 0)
     valid = content.valid[shown] & fresh[:, None]
     return np.where(valid[..., None], content.boxes[shown], 0), valid
-
-
-def boxes_of_rows(
-    rows: Sequence[tuple[int, str, float, float, float, float]],
-    *,
-    names: Sequence[str],
-    fps: float,
-    sequence: str,
-    frames: Iterable[int] = (),
-) -> BoxFile:
-    """A cache from rows (frame, name, x1, y1, x2, y2) of one video.
-
-    Args:
-        rows: one a box.
-        names: what each place of a frame holds.
-        fps, sequence: see the module.
-        frames: further frames, which were looked at and have no box.
-
-    Raises:
-        ValueError: a name is not one of ``names``, or a place is taken twice.
-    """
-    looked_at = sorted({row[0] for row in rows} | set(frames))
-    place = {frame: number for number, frame in enumerate(looked_at)}
-    column = {name: number for number, name in enumerate(names)}
-    boxes = np.zeros((len(looked_at), len(names), 4), np.float32)
-    valid = np.zeros((len(looked_at), len(names)), bool)
-    for frame, name, *corners in rows:
-        if name not in column:
-            raise InputError(f"frame {frame}: name is {name!r}; expected {list(names)}")
-        spot = place[frame], column[name]
-        if valid[spot]:
-            raise InputError(f"frame {frame}: {name!r} comes twice")
-        boxes[spot], valid[spot] = corners, True
-    return BoxFile(boxes, valid, np.array(looked_at), fps, sequence, tuple(names))

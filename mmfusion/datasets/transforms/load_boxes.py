@@ -3,14 +3,10 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmfusion.datasets.caches.box_cache import (
-    BoxError,
-    BoxFile,
-    load_box_file,
-    take_boxes,
-)
+from mmfusion.datasets.caches.box_cache import load_box_file, take_boxes
+from mmfusion.layouts.hand_object_boxes import BoxFile
 from mmfusion.registry import TRANSFORMS
-from mmfusion.utils.errors import InputError
+from mmfusion.utils.errors import BoxError, InputError
 
 MAX_AGE_SECONDS = 0.5  # boxes that are older are not this moment's
 MIN_SIDE = 1e-3  # of the picture; what a crop leaves of a box may be nothing
@@ -67,7 +63,7 @@ class LoadBoxes(BaseTransform):
                 return None
             raise InputError(
                 f"sample {results.get('sample_id')!r} has no boxes; expected a file:"
-                " give the dataset boxes_dir, or set optional=True"
+                " make the boxes and prepare.py's annotation, or set optional=True"
             )
         content = load_box_file(path)
         group = results.get("group")
@@ -90,7 +86,7 @@ class AlignBoxes(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
-        if "boxes" not in results:
+        if "boxes_mask" not in results:  # no LoadBoxes in the pipeline
             return results
         if results.get("boxes_aligned"):
             raise InputError("AlignBoxes: found twice in a pipeline; expected once")

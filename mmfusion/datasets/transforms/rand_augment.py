@@ -122,7 +122,7 @@ class RandAugment(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         for key in ("boxes", "joints"):
-            if results.get(key) is not None:
+            if isinstance(results.get(key), np.ndarray):
                 raise InputError(
                     f"the sample has {key!r}, which RandAugment would leave where they"
                     " were; expected pictures alone"

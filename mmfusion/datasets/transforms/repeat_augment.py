@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmfusion.registry import TRANSFORMS
@@ -34,7 +35,7 @@ class RepeatAugment(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         for key in ("boxes", "joints"):
-            if results.get(key) is not None:
+            if isinstance(results.get(key), np.ndarray):
                 raise InputError(
                     f"the sample has {key!r}, which would follow the last repeat only;"
                     " expected pictures alone"

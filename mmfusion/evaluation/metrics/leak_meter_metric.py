@@ -14,11 +14,11 @@ from mmfusion.evaluation.leak_meter import (
     import_sklearn,
     measure_leak,
 )
+from mmfusion.evaluation.protocols import AskedDataset
+from mmfusion.questions.generic import GENERIC
 from mmfusion.questions.records import ORACLE_SOURCES
-from mmfusion.registry import DATASETS, METRICS
+from mmfusion.registry import METRICS
 from mmfusion.utils.errors import InputError
-
-_GENERIC = "generic"  # EpicKitchensDataset's name for the two fixed questions
 
 
 @METRICS.register_module()
@@ -34,16 +34,14 @@ class LeakMeterMetric(BaseMetric):
     The runner hands the dataset to :meth:`set_dataset`.
 
     Args:
-        train: config of the training split's dataset, without ``pipeline``,
-            ``data_root`` and ``questions``.
-        questions: its file of questions; ``{source}`` is the source of those that are
-            evaluated.
+        questions: the training split's file of questions; ``{source}`` is the source of
+            those that are evaluated.
+        train_split: its name in the annotation.
         collect_device: as in MMEngine.
         prefix: put before every key; none by default.
 
     Example:
-        >>> train = dict(type="EpicKitchensDataset", split="train")
-        >>> LeakMeterMetric(train, "questions/{source}_train.jsonl").questions
+        >>> LeakMeterMetric("questions/{source}_train.jsonl").questions
         'questions/{source}_train.jsonl'
     """
 
@@ -51,25 +49,19 @@ class LeakMeterMetric(BaseMetric):
 
     def __init__(
         self,
-        train: Mapping[str, Any],
         questions: str,
         *,
+        train_split: str = "train",
         collect_device: str = "cpu",
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device, prefix)
-        given = sorted({"pipeline", "data_root", "questions"} & set(train))
-        if given:
-            raise InputError(
-                f"train has {given}, expected a dataset without them: the root is that "
-                "of the evaluated dataset, the file that of the argument questions"
-            )
-        self.train = dict(train)
         self.questions = questions
-        self._dataset: Any = None
+        self.train_split = train_split
+        self._dataset: AskedDataset | None = None
         self._measured: dict[str, float] | None = None
 
-    def set_dataset(self, dataset: Any) -> None:
+    def set_dataset(self, dataset: AskedDataset) -> None:
         """Take the dataset that is evaluated.
 
         Raises:
@@ -91,15 +83,15 @@ class LeakMeterMetric(BaseMetric):
                 "set_dataset()"
             )
         if self._measured is None:
-            self._measured = self._measure()
+            self._measured = self._measure(self._dataset)
         return self._measured
 
-    def _measure(self) -> dict[str, float]:
-        asked = asked_clips(self._dataset)
+    def _measure(self, dataset: AskedDataset) -> dict[str, float]:
+        asked = asked_clips(dataset)
         if asked is None:
             return {}
-        source = str(self._dataset.metainfo["question_source"])
-        train, learnt_from = self._training_clips(source)
+        source = str(dataset.metainfo["question_source"])
+        train, learnt_from = self._training_clips(dataset, source)
         found = measure_leak(asked, train)
         logger = MMLogger.get_current_instance()
         count = f"{len(asked)} clips, text-only reader taught by {learnt_from}"
@@ -114,27 +106,22 @@ class LeakMeterMetric(BaseMetric):
             )
         return {f"{source}/leak/{task}": leak.accuracy for task, leak in found.items()}
 
-    def _training_clips(self, source: str) -> tuple[AskedClips | None, str]:
+    def _training_clips(
+        self, dataset: AskedDataset, source: str
+    ) -> tuple[AskedClips | None, str]:
         """The training split's clips with questions of ``source``, and their name."""
         file = self.questions.format(source=source)
-        root = self._dataset.data_root
-        if source != _GENERIC and not Path(root, file).is_file():
-            return None, f"the other half of them ({Path(root, file)} is not there)"
-        dataset = DATASETS.build(
-            dict(
-                self.train,
-                pipeline=[],
-                data_root=root,
-                questions=_GENERIC if source == _GENERIC else file,
-            )
-        )
-        clips = asked_clips(dataset)
+        path = Path(dataset.data_root, file)
+        if source != GENERIC and not path.is_file():
+            return None, f"the other half of them ({path} is not there)"
+        file = GENERIC if source == GENERIC else file
+        clips = asked_clips(dataset.with_questions(self.train_split, file))
         if clips is None:
-            raise InputError(f"train: {file} has no questions for labelled clips")
+            raise InputError(f"questions: {file} has none for labelled clips")
         return clips, f"{len(clips)} training clips"
 
 
-def asked_clips(dataset: Any) -> AskedClips | None:
+def asked_clips(dataset: AskedDataset) -> AskedClips | None:
     """Questions and labels of a dataset's records; None without any."""
     rows = []
     for index in range(len(dataset)):

@@ -5,9 +5,8 @@ import io
 import numpy as np
 import pytest
 
-from mmfusion.datasets.caches.box_cache import BoxError
 from mmfusion.datasets.caches.npz_file import read_npz
-from mmfusion.utils.errors import SkeletonError
+from mmfusion.utils.errors import BoxError, SkeletonError
 
 
 def npz(**arrays):

@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 
 from mmfusion.datasets.caches.box_cache import (
-    BoxError,
-    BoxFile,
-    boxes_of_rows,
     load_box_file,
     take_boxes,
     write_box_cache,
 )
 from mmfusion.datasets.transforms import AlignBoxes, LoadBoxes, PackInputs
+from mmfusion.layouts.hand_object_boxes import BoxFile, boxes_of_rows
 from mmfusion.registry import TRANSFORMS
+from mmfusion.utils.errors import BoxError
 
 NAMES = ("left hand", "right hand", "object")
 FILE = boxes_of_rows(

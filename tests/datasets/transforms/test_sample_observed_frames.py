@@ -1,12 +1,11 @@
 """Nothing that a model sees of an action to come is later than start - tau_a."""
 
-import csv
 import types
 
 import numpy as np
 import pytest
 
-from mmfusion.datasets import EpicKitchensDataset
+from mmfusion.datasets import MultiModalDataset
 from mmfusion.datasets.media.video_io import open_video
 from mmfusion.datasets.transforms import (
     DecodeVideo,
@@ -15,11 +14,11 @@ from mmfusion.datasets.transforms import (
     SampleObservedFrames,
 )
 from mmfusion.engine import ObservedWindowHook
+from mmfusion.layouts import epic_kitchens as epic
+from mmfusion.layouts.epic_annotation import EpicMedia, make_record
 from tests.datasets.transforms.helpers import results, skeleton
-from tests.ek100_files import make_ek100
+from tests.ek100_files import make_ek100, prepare_ek100
 from tests.video_files import number_of, write_frames, write_video
-
-RULSTM_FPS = 30.0
 
 
 def sample(start, seed=0, frames=4, **options):
@@ -161,26 +160,10 @@ def test_legacy_inavit_counts_as_the_public_loader(length, numbers, monkeypatch)
 
 def real_records(folder, split):
     """start_sec of every segment; training through RULSTM's list at 30 a second."""
-    name = "rulstm/training.csv" if split == "train" else "EPIC_100_validation.csv"
-    with open(folder / "ek100" / name, newline="", encoding="utf-8") as stream:
-        rows = list(csv.reader(stream))
-    if split == "train":
-        return [
-            dict(start_sec=int(row[2]) / RULSTM_FPS, end_sec=int(row[3]) / RULSTM_FPS)
-            for row in rows
-        ]
-    head = rows[0]
-    clocks = [
-        [r[head.index(f"{e}_timestamp")] for e in ("start", "stop")] for r in rows[1:]
-    ]
-    seconds = [
-        [
-            sum(float(p) * u for p, u in zip(c.split(":"), (3600, 60, 1), strict=True))
-            for c in pair
-        ]
-        for pair in clocks
-    ]
-    return [dict(start_sec=start, end_sec=stop) for start, stop in seconds]
+    root = folder / "ek100"
+    name = "rulstm/training.csv" if split == "train" else epic.SEGMENT_FILES["val"]
+    segments = epic.read_segments(root / name, epic.read_classes(root))
+    return [dict(start_sec=one.start_sec, end_sec=one.stop_sec) for one in segments]
 
 
 @pytest.mark.slow
@@ -216,16 +199,11 @@ def test_clips_without_room_are_as_many_as_are_known(shared_data):
 
 
 def test_legacy_inavit_breaks_the_gap_on_real_segments(shared_data):
-    dataset = EpicKitchensDataset(
-        [],
-        data_root=str(shared_data / "ek100"),
-        split="val",
-        actions=None,
-        test_mode=True,
-        indices=range(0, 9668, 10),
-    )
+    root = shared_data / "ek100"
+    classes = epic.read_classes(root)
+    segments = epic.read_segments(root / epic.SEGMENT_FILES["val"], classes)[::10]
     sampler = SampleObservedFrames(legacy_inavit=True, mode="uniform")
-    records = [dataset.get_record(index) for index in range(len(dataset))]
+    records = [make_record(one, "val", EpicMedia(), {}) for one in segments]
     gaps = [r["start_sec"] - sampler(dict(r))["times"]["video"].max() for r in records]
     assert max(gaps) < 0.05  # seconds before the start: never near 1 s
     assert np.mean(np.array(gaps) <= 0.02) > 0.9
@@ -238,8 +216,9 @@ def observed_dataset(root, split="val", **options):
         dict(type=DecodeVideo),
         dict(type=PackInputs, streams=("video",)),
     ]
-    return EpicKitchensDataset(
-        pipeline, data_root=str(root), split=split, test_mode=True
+    ann_file = "mmfusion/annotation.json"
+    return MultiModalDataset(
+        ann_file, pipeline, data_root=str(root), split=split, test_mode=True
     )
 
 
@@ -247,6 +226,7 @@ def observed_dataset(root, split="val", **options):
 def root(tmp_path):
     root = make_ek100(tmp_path)
     (root / "videos/P03/videos").mkdir(parents=True)
+    prepare_ek100(root)
     return root
 
 

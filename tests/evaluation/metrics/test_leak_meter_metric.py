@@ -4,7 +4,6 @@ import pytest
 from mmengine.logging import MMLogger
 
 from mmfusion.evaluation import LeakMeterMetric
-from mmfusion.registry import DATASETS
 
 NOUNS = ["cup", "pan", "lid"]
 
@@ -13,16 +12,21 @@ class Kitchen:
     """A dataset of 60 clips whose noun question tells the noun, if it is no fixed one.
 
     Args:
-        size, questions, data_root, pipeline: as of a real one.
+        questions, data_root: as of a real one.
+        size: how many clips.
     """
 
-    def __init__(self, questions, data_root="", pipeline=(), size=60):
+    def __init__(self, questions, data_root="", size=60):
         self.questions, self.data_root, self.size = questions, data_root, size
         source = "ground_truth" if "ground_truth" in str(questions) else questions
         self.metainfo = dict(question_source=source)
 
     def __len__(self):
         return self.size
+
+    def with_questions(self, split, questions):
+        assert split == "train"
+        return Kitchen(questions, self.data_root, size=90)
 
     def get_record(self, index):
         noun = index * 7 % 3
@@ -33,15 +37,8 @@ class Kitchen:
         return dict(text=text, label=dict(verb=index % 4, noun=noun))
 
 
-@pytest.fixture(autouse=True)
-def registered():
-    DATASETS.register_module(name="Kitchen", module=Kitchen)
-    yield
-    DATASETS.module_dict.pop("Kitchen")
-
-
 def measure(dataset, file="{source}_train.jsonl"):
-    metric = LeakMeterMetric(dict(type="Kitchen", size=90), file)
+    metric = LeakMeterMetric(file)
     metric.set_dataset(dataset)
     metric.process(None, [{}] * len(dataset))
     return metric.evaluate(len(dataset))
@@ -88,7 +85,7 @@ def test_it_is_measured_once(monkeypatch):
     monkeypatch.setattr(
         "mmfusion.evaluation.metrics.leak_meter_metric.format_leak", lambda *x: ""
     )
-    metric = LeakMeterMetric(dict(type="Kitchen"), "x")
+    metric = LeakMeterMetric("x")
     metric.set_dataset(Kitchen("generic"))
     for _ in range(2):
         metric.process(None, [{}])
@@ -97,9 +94,7 @@ def test_it_is_measured_once(monkeypatch):
 
 
 def test_wrong_use_is_named():
-    with pytest.raises(ValueError, match=r"train has \['data_root'\]"):
-        LeakMeterMetric(dict(type="Kitchen", data_root="x"), "x")
-    metric = LeakMeterMetric(dict(type="Kitchen"), "x")
+    metric = LeakMeterMetric("x")
     metric.process(None, [{}])
     with pytest.raises(ValueError, match="has no dataset"):
         metric.evaluate(1)

@@ -13,10 +13,9 @@ from unittest.mock import Mock
 import pytest
 
 from mmfusion.questions.cache import AnswerCache
-from mmfusion.questions.clips import Clip, read_ek100
+from mmfusion.questions.clips import Clip
 from mmfusion.questions.generation import Generation, Outcome
 from mmfusion.questions.masking import Masker
-from mmfusion.questions.vocabulary import Vocabulary
 from mmfusion.questions.writers import (
     NoAnswerError,
     OpenAIBackend,
@@ -26,7 +25,7 @@ from mmfusion.questions.writers import (
     WriterDownError,
 )
 from tests.questions.chat_server import SPOILED, ChatServer
-from tests.questions.ek100_classes import write_ek100
+from tests.questions.ek100_classes import read_ek100, vocabulary_of, write_ek100
 
 openai = pytest.importorskip("openai")
 pytest.importorskip("simplemma")
@@ -50,12 +49,7 @@ def server() -> Iterator[ChatServer]:
 
 @pytest.fixture
 def clips(tmp_path: Path) -> list[Clip]:
-    return read_ek100(write_ek100(tmp_path), _vocabulary(tmp_path))
-
-
-def _vocabulary(folder: Path) -> Vocabulary:
-    names = (f"EPIC_100_{task}_classes.csv" for task in ("verb", "noun"))
-    return Vocabulary.read(*(folder / name for name in names))
+    return read_ek100(write_ek100(tmp_path))
 
 
 def _backend(server: ChatServer, **options: object) -> OpenAIBackend:
@@ -69,7 +63,7 @@ def _run(
 ) -> Outcome:
     writer = PromptedWriter(_backend(server, **options), Prompts.read())
     with AnswerCache(folder / "cache.sqlite") as cache:
-        masker = Masker(_vocabulary(folder))
+        masker = Masker(vocabulary_of(folder))
         return Generation(writer, masker, cache, num_workers=4).run(clips)
 
 
@@ -154,7 +148,7 @@ def test_every_fault_in_turn_loses_no_id(
     outcome = _run(server, clips, tmp_path, retries=1)
     found = [r.narration_id for r in [*outcome.records, *outcome.rejects]]
     assert sorted(found) == sorted(clip.narration_id for clip in clips)
-    masker = Masker(_vocabulary(tmp_path))
+    masker = Masker(vocabulary_of(tmp_path))
     for record in outcome.records:
         assert not any([*masker.own_answers(record).values()])
         assert not any([*masker.unmasked(record).values()])
@@ -176,7 +170,7 @@ def test_a_dead_server_ends_the_run(clips: list[Clip], tmp_path: Path) -> None:
     server.address = "http://127.0.0.1:9/v1"
     writer = PromptedWriter(_backend(server, retries=0), Prompts.read())
     with AnswerCache(tmp_path / "cache.sqlite") as cache:
-        masker = Masker(_vocabulary(tmp_path))
+        masker = Masker(vocabulary_of(tmp_path))
         run = Generation(writer, masker, cache, max_failures=3)
         with pytest.raises(WriterDownError, match="3 requests in a row"):
             run.run(clips)

@@ -8,13 +8,12 @@ import pytest
 
 from mmfusion.questions import QuestionRecord
 from mmfusion.questions.cache import AnswerCache
-from mmfusion.questions.clips import Clip, read_ek100
+from mmfusion.questions.clips import Clip
 from mmfusion.questions.generation import Generation
 from mmfusion.questions.masking import Masker
-from mmfusion.questions.vocabulary import Vocabulary
 from mmfusion.questions.writers import TemplateWriter
 from mmfusion.questions.writers.template import _AIMS, _KINDS
-from tests.questions.ek100_classes import write_ek100
+from tests.questions.ek100_classes import read_ek100, vocabulary_of, write_ek100
 
 pytest.importorskip("simplemma")
 
@@ -22,8 +21,7 @@ pytest.importorskip("simplemma")
 @pytest.fixture
 def masker(tmp_path: Path) -> Masker:
     write_ek100(tmp_path)
-    names = (f"EPIC_100_{task}_classes.csv" for task in ("verb", "noun"))
-    return Masker(Vocabulary.read(*(tmp_path / name for name in names)))
+    return Masker(vocabulary_of(tmp_path))
 
 
 def _clips(masker: Masker, count: int) -> list[Clip]:
@@ -77,8 +75,7 @@ def test_without_a_hint_the_words_do_not_depend_on_the_label(masker: Masker) -> 
 
 def test_the_real_csv_has_words_for_each_category(shared_data: Path) -> None:
     folder = shared_data / "ek100"
-    names = (f"EPIC_100_{task}_classes.csv" for task in ("verb", "noun"))
-    vocabulary = Vocabulary.read(*(folder / name for name in names))
+    vocabulary = vocabulary_of(folder)
     assert {c.category for c in vocabulary.classes["verb"]} == set(_AIMS)
     assert {c.category for c in vocabulary.classes["noun"]} == set(_KINDS)
     for clip in _clips(Masker(vocabulary), 300):  # every class of nouns
@@ -98,5 +95,5 @@ def test_a_clip_without_a_noun_gets_the_generic_question() -> None:
 
 
 def test_every_split_of_ek100_can_be_written(masker: Masker, tmp_path: Path) -> None:
-    clips = read_ek100(tmp_path / "EPIC_100_validation.csv", masker.vocabulary)
+    clips = read_ek100(tmp_path / "mmfusion/annotation.json")
     assert len(_write(masker, clips)) == 8

@@ -15,13 +15,12 @@ from mmfusion.questions import (
     load_questions,
     write_questions,
 )
-from mmfusion.questions.clips import read_ek100
 from mmfusion.questions.masking import Masker
 from mmfusion.questions.parsing import Maker, parse_questions
 from mmfusion.questions.report import examine
-from mmfusion.questions.vocabulary import Vocabulary
 from mmfusion.questions.writers import TemplateWriter
-from tests.questions.ek100_classes import write_ek100
+from tests.ek100_files import prepare_ek100
+from tests.questions.ek100_classes import read_ek100, vocabulary_of, write_ek100
 
 pytest.importorskip("simplemma")
 TOOL = Path(__file__).resolve().parents[3] / "tools/questions/check.py"
@@ -33,15 +32,13 @@ def _run(*arguments: object) -> subprocess.CompletedProcess:
 
 
 def _records(folder: Path) -> list[QuestionRecord]:
-    csv = write_ek100(folder)
-    names = (f"EPIC_100_{task}_classes.csv" for task in ("verb", "noun"))
-    vocabulary = Vocabulary.read(*(folder / name for name in names))
-    masker = Masker(vocabulary)
+    path = write_ek100(folder)
+    masker = Masker(vocabulary_of(folder))
     writer = TemplateWriter(masker)
     maker = Maker(writer.model, writer.prompt_sha256, "ground_truth")
     return [
         parse_questions(writer.ask(clip, "", None, 0).text, clip, maker, masker)
-        for clip in read_ek100(csv, vocabulary)
+        for clip in read_ek100(path)
     ]
 
 
@@ -51,12 +48,12 @@ def write(tmp_path: Path) -> Callable[..., list[object]]:
         records = _records(tmp_path)
         records[0] = replace(records[0], **changes)
         write_questions(tmp_path / "q.jsonl", records)
-        return [tmp_path / "q.jsonl", "--annotations", tmp_path / _CSV]
+        return [tmp_path / "q.jsonl", "--annotations", tmp_path / _ANNOTATION]
 
     return written
 
 
-_CSV = "EPIC_100_validation.csv"
+_ANNOTATION = "mmfusion/annotation.json"
 
 
 def test_a_clean_file(write: Callable[..., list[object]]) -> None:
@@ -132,18 +129,19 @@ def test_lengths_are_counted_by_the_function_given(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_real_validation_split_is_clean(shared_data: Path, tmp_path: Path) -> None:
-    csv = shared_data / "ek100" / _CSV
+    options = ["--out", str(tmp_path), "--actions", "rulstm/actions.csv"]
+    prepare_ek100(shared_data / "ek100", *options)
+    asked = ["--annotations", tmp_path / "annotation.json", "--split", "val"]
     generate = TOOL.with_name("generate.py")
     out = tmp_path / "val.jsonl"
-    given = ["--dataset", "ek100", "--annotations", csv, "--out", out]
     made = subprocess.run(
-        [sys.executable, generate, *given, "--limit", "500"],
+        [sys.executable, generate, *asked, "--out", out, "--limit", "500"],
         capture_output=True,
         text=True,
         check=False,
     )
     assert made.returncode == 0, made.stderr
-    classes = sorted(csv.parent.glob("EPIC_100_*_classes.csv"), reverse=True)
-    result = _run(out, "--classes", *classes, "--no-leak-meter")
+    assert "have no question" in _run(out, *asked).stderr
+    result = _run(out, *asked, "--partial", "--no-leak-meter")
     assert result.returncode == 0, result.stdout
     assert len(load_questions(out)) == 500

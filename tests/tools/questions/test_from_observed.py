@@ -45,6 +45,8 @@ def test_each_split_is_labelled_then_asked(monkeypatch, checkpoint):
     out = "data/tinyego_ek100/questions/observed_validation.jsonl"
     assert calls[3][calls[3].index("--out") + 1] == out
     assert calls[3][calls[3].index("--recogniser") + 1] == "nano"
+    annotation = "data/tinyego_ek100/mmfusion/annotation.json"
+    assert calls[3][calls[3].index("--annotations") + 1] == annotation
 
 
 def test_it_stops_where_a_command_fails(monkeypatch, checkpoint):

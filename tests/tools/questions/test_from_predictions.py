@@ -34,12 +34,13 @@ SIZES = {"verb": 5, "noun": 6}
 
 @pytest.fixture
 def train(tmp_path: Path) -> list[object]:
-    csv = write_ek100(tmp_path)
+    annotation = write_ek100(tmp_path)
     out = tmp_path / "train.jsonl"
-    arguments = ["--dataset", "ek100", "--annotations", csv, "--out", out]
+    arguments = ["--annotations", annotation, "--out", out]
     result = _run("generate.py", *arguments)
     assert result.returncode == 0, result.stderr
-    return ["--train-questions", out, "--train-annotations", csv]
+    given = ["--annotations", annotation, "--train-split", "val"]
+    return ["--train-questions", out, *given]
 
 
 @pytest.mark.slow

@@ -30,9 +30,9 @@ def server() -> Iterator[ChatServer]:
 
 
 def _command(folder: Path, *arguments: str) -> list[str]:
-    files = ["--annotations", str(folder / "EPIC_100_validation.csv")]
+    files = ["--annotations", str(folder / "mmfusion/annotation.json")]
     files += ["--out", str(folder / "out.jsonl")]
-    return [sys.executable, str(TOOL), "--dataset", "ek100", *files, *arguments]
+    return [sys.executable, str(TOOL), *files, *arguments]
 
 
 def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -51,7 +51,9 @@ def _server_arguments(server: ChatServer) -> list[str]:
     return [*fixed, "--base-url", server.address]
 
 
-def test_templates_write_the_file_in_the_order_of_the_csv(tmp_path: Path) -> None:
+def test_templates_write_the_file_in_the_annotations_order(
+    tmp_path: Path,
+) -> None:
     write_ek100(tmp_path)
     result = _run(tmp_path)
     assert result.returncode == 0, result.stderr
@@ -82,13 +84,13 @@ def test_a_dry_run_says_the_cost_and_asks_nothing(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "8 clips, 7 different: two requests for each" in result.stdout
     assert "at 2.5 and 10.0 a million" in result.stdout
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".csv"] * 3
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == ["", *[".csv"] * 3]
 
 
 def test_wrong_commands_are_one_line(tmp_path: Path) -> None:
     result = _run(tmp_path)
     assert result.returncode == 2
-    assert "no such file; name the class files by --classes" in result.stderr
+    assert "no such file; write it with tools/data/<dataset>/prep" in result.stderr
     write_ek100(tmp_path)
     result = _run(tmp_path, "--writer", "openai")
     assert result.returncode == 2

@@ -16,9 +16,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from mmfusion.datasets.caches.box_cache import BoxError, write_box_cache
+from mmfusion.datasets.caches.box_cache import write_box_cache
 from mmfusion.layouts.hand_object_boxes import read_box_csv, read_detections
 from mmfusion.utils.commands import command_parser
+from mmfusion.utils.errors import BoxError
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""Report on EPIC-KITCHENS-100, and write one annotation file and the vocabularies.
+"""Report on EPIC-KITCHENS-100, and write its annotation file and vocabularies.
 
     python tools/data/ek100/prepare.py --root data/ek100 --dry-run
     python tools/data/ek100/prepare.py --root data/ek100
@@ -6,11 +6,11 @@
         --train-list rulstm/training.csv --media chunks --media-dir chunks
 
 ROOT holds the csv files of epic-kitchens-100-annotations and, under ``videos/`` (or
---media-dir), the participants' folders. The report comes first; with ``--dry-run`` that
-is all. Else it writes, under --out: ``annotation.json`` for MultiModalDataset with the
-clips whose media are there, ``actions.csv`` (the action vocabulary in AVION's order),
-``verbs.txt``, ``nouns.txt`` and ``prepare.log``, which has every name. The dataset
-EpicKitchensDataset needs none of them: it reads the csv files itself.
+--media-dir), the participants' folders; caches of hands and boxes in ``skeleton/`` and
+``boxes/`` are used if they are there. The report comes first; with ``--dry-run`` that
+is all. Else it writes, under --out: ``annotation.json`` with the clips whose media are
+there, ``actions.csv`` (the action vocabulary in AVION's order), ``verbs.txt``,
+``nouns.txt`` and ``prepare.log``, which has every name.
 """
 
 import argparse
@@ -19,84 +19,141 @@ import io
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import track
 
-from mmfusion.layouts import epic_kitchens as epic
 from mmfusion.datasets.annotation import write_annotation
 from mmfusion.datasets.conversion import (
     data_root_of,
     in_brackets,
     link_roots_of,
+    parser_of,
+    relative_to,
     text_table,
 )
-from mmfusion.datasets.epic_kitchens import MEDIA, EpicKitchensDataset
+from mmfusion.layouts import epic_kitchens as epic
+from mmfusion.layouts.epic_annotation import (
+    MEDIA,
+    EpicMedia,
+    make_metainfo,
+    make_record,
+    read_vocabulary,
+)
+from mmfusion.utils.errors import MissingDataError
 from mmfusion.utils.paths import write_atomic
 
 _SHOWN = 5
+NONE = "none"
 
 
 class Split(NamedTuple):
-    """One split: its segments as the csv has them, and the dataset of them."""
+    """One split: its segments as the csv has them."""
 
     name: str
     segments: list[epic.EpicSegment]
-    dataset: EpicKitchensDataset
+    unseen: tuple[str, ...]
     absent: dict[str, str]  # video -> path that is not there
 
 
-def read_split(name: str, args: argparse.Namespace, console: Console) -> Split | None:
-    """Read a split, or None where its file is not there."""
-    file = args.train_list if name == "train" else None
-    path = args.root / (file or Path(args.annotation_dir) / epic.SEGMENT_FILES[name])
-    if not path.is_file():
-        if file:
-            raise FileNotFoundError(f"{path} is not a file")
-        return None
+class Data(NamedTuple):
+    """Everything that the csv files say, and the files that are there."""
+
+    classes: epic.EpicClasses
+    pairs: list[tuple[int, int]]
+    splits: list[Split]
+    media: EpicMedia
+
+    def metainfo(self) -> dict[str, Any]:
+        """The metainfo of the annotation."""
+        unseen = {person for split in self.splits for person in split.unseen}
+        with_skeleton = self.media.skeleton_dir is not None
+        return make_metainfo(
+            self.classes, self.pairs, unseen, with_skeleton=with_skeleton
+        )
+
+
+def read_data(args: argparse.Namespace, console: Console) -> Data:
+    """Read and check the csv files of every split that is there."""
     folder = args.root / args.annotation_dir
     classes = epic.read_classes(folder)
-    dataset = EpicKitchensDataset(
-        [],
-        data_root=str(args.root),
-        split=name,
-        annotation_dir=args.annotation_dir,
-        segments=file,
-        actions=args.actions,
-        media=args.media,
-        media_dir=args.media_dir,
-        index_fps=args.index_fps,
-        chunk_seconds=args.chunk_seconds,
-        test_mode=True,
+    actions = choose_vocabulary(args)
+    pairs = []
+    if actions != NONE:
+        pairs = read_vocabulary(actions and args.root / actions, folder, classes)
+    media = EpicMedia(
+        args.media,
+        args.media_dir,
+        args.index_fps,
+        args.chunk_seconds,
+        _cache_dir(args.root, "skeleton", args.skeleton_dir),
+        _cache_dir(args.root, "boxes", args.boxes_dir),
     )
-    segments = epic.read_segments(path, classes)
-    first: dict[str, int] = {}
-    for place, one in enumerate(segments):  # in the order of the dataset
-        first.setdefault(one.video, place)
+    splits = []
+    for name, file in epic.SEGMENT_FILES.items():
+        path = folder / file
+        if name == "train" and args.train_list:
+            path = args.root / args.train_list
+        elif not path.is_file():
+            continue
+        segments = epic.read_segments(path, classes, list_fps=args.list_fps)
+        if not segments:
+            continue
+        if (folder / epic.VIDEO_FILE).is_file():
+            durations = epic.read_durations(folder / epic.VIDEO_FILE)
+            epic.check_durations(segments, durations)
+        epic.check_action_numbers(segments, pairs)
+        absent = find_absent(name, segments, media, args.root, console)
+        kept = [s for s in segments if args.keep_absent or s.video not in absent]
+        media.check_caches(args.root, kept)
+        splits.append(Split(name, segments, epic.read_unseen(folder, name), absent))
+    if not splits:
+        raise MissingDataError(
+            f"{args.root} has none of {list(epic.SEGMENT_FILES.values())}"
+        )
+    return Data(classes, pairs, splits, media)
+
+
+def _cache_dir(root: Path, usual: str, asked: str | None) -> str | None:
+    """The folder of caches that is asked for, or the usual one where it is there."""
+    if asked is None:
+        return usual if (root / usual).is_dir() else None
+    return None if asked == NONE else asked
+
+
+def find_absent(
+    name: str,
+    segments: Sequence[epic.EpicSegment],
+    media: EpicMedia,
+    root: Path,
+    console: Console,
+) -> dict[str, str]:
+    """The videos of a split that are not there, each with the path looked for."""
+    first = {one.video: one for one in reversed(segments)}
     absent = {}
-    for video, place in track(first.items(), f"{name}: videos", console=console):
-        record = dataset.get_record(place)
-        media = record["video"] or record["frame_dir"]
-        if not os.path.exists(args.root / media):
-            absent[video] = media
-    return Split(name, segments, dataset, absent)
+    for video, one in track(sorted(first.items()), f"{name}: videos", console=console):
+        files = media.pictures(one)
+        path = files.get("video") or files["frame_dir"]
+        if not os.path.exists(root / path):
+            absent[video] = path
+    return absent
 
 
-def report(splits: Sequence[Split], *, tau_a: float, every: bool = False) -> str:
+def report(data: Data, *, tau_a: float, every: bool = False) -> str:
     """All that is known before anything is written.
 
     Args:
-        splits: those that are there.
+        data: what was read.
         tau_a: seconds before a start that anticipation may not see.
         every: all names instead of a few.
     """
-    shown = None if every else _SHOWN
+    shown, splits = None if every else _SHOWN, data.splits
     lines = [f"ek100: {sum(len(s.segments) for s in splits)} clips", ""]
-    lines += text_table(_sizes(splits))
+    lines += text_table(_sizes(data))
     lines += ["", "seconds (min/median/max), and against the published frame numbers"]
     lines += text_table(_times(splits))
     for split in splits:
@@ -105,7 +162,7 @@ def report(splits: Sequence[Split], *, tau_a: float, every: bool = False) -> str
             f"{split.name}: {len(early)} starts leave no room at tau_a = {tau_a:g} s"
             f"{in_brackets(early, shown)}"
         )
-    lines += ["", *_vocabulary(splits, shown), ""]
+    lines += ["", *_vocabulary(data, shown), ""]
     for split in splits:
         total = len({segment.video for segment in split.segments})
         clips = sum(one.video in split.absent for one in split.segments)
@@ -114,20 +171,16 @@ def report(splits: Sequence[Split], *, tau_a: float, every: bool = False) -> str
             f" {clips} clips{in_brackets(sorted(split.absent.values()), shown)}"
         )
     if every:
-        lines += ["", "clips per class", *text_table(_classes(splits))]
+        lines += ["", "clips per class", *text_table(_classes(data))]
     return "\n".join(lines)
 
 
-def _sizes(splits: Sequence[Split]) -> list[list[str]]:
+def _sizes(data: Data) -> list[list[str]]:
     head = ["split", "clips", "videos", "participants", "verbs", "nouns"]
     rows = [[*head, "unseen", "tail verb", "tail noun", "tail action"]]
-    for split in splits:
-        meta = split.dataset.metainfo
-        unseen, verbs, nouns = (
-            frozenset(meta[key])
-            for key in ("unseen_participants", "tail_verbs", "tail_nouns")
-        )
-        some = split.segments
+    verbs, nouns = frozenset(data.classes.tail_verbs), frozenset(data.classes.tail_nouns)
+    for split in data.splits:
+        some, unseen = split.segments, frozenset(split.unseen)
         labelled = some[0].verb is not None
         counts = [
             len(some),
@@ -163,12 +216,12 @@ def _times(splits: Sequence[Split]) -> list[list[str]]:
     return rows
 
 
-def _vocabulary(splits: Sequence[Split], shown: int | None) -> list[str]:
+def _vocabulary(data: Data, shown: int | None) -> list[str]:
     """How many actions there are, and which of them training never shows."""
-    pairs = [tuple(pair) for pair in splits[0].dataset.metainfo["action_pairs"] or ()]
-    seen = {
+    pairs = set(data.pairs)
+    seen: dict[str, Counter] = {
         split.name: Counter((s.verb, s.noun) for s in split.segments)
-        for split in splits
+        for split in data.splits
         if split.segments[0].verb is not None
     }
     lines = [f"action vocabulary: {len(pairs)} pairs of verb and noun, AVION's order"]
@@ -177,9 +230,9 @@ def _vocabulary(splits: Sequence[Split], shown: int | None) -> list[str]:
     only = [pair for pair in seen["val"] if pair not in seen["train"]]
     clips = sum(seen["val"][pair] for pair in only)
     share = 100 * clips / seen["val"].total()
-    names = splits[0].dataset.metainfo["classes"]
+    names = data.classes.names(data.pairs)
     known = sorted(f"{names['verb'][v]} {names['noun'][n]}" for v, n in only)
-    unknown = [pair for one in seen.values() for pair in one if pair not in set(pairs)]
+    unknown = [pair for one in seen.values() for pair in one if pair not in pairs]
     return [
         *lines,
         f"  {len(seen['train'])} occur in training; {len(only)} occur only in"
@@ -190,130 +243,143 @@ def _vocabulary(splits: Sequence[Split], shown: int | None) -> list[str]:
     ]
 
 
-def _classes(splits: Sequence[Split]) -> list[list[str]]:
+def _classes(data: Data) -> list[list[str]]:
     """Clips of each verb and noun in every labelled split."""
-    labelled = [split for split in splits if split.segments[0].verb is not None]
+    labelled = [split for split in data.splits if split.segments[0].verb is not None]
     rows = [["class", *(split.name for split in labelled)]]
+    names = data.classes.names(data.pairs)
     for task in ("verb", "noun"):
         counts = [Counter(getattr(s, task) for s in one.segments) for one in labelled]
-        for number, name in enumerate(splits[0].dataset.get_classes(task)):
+        for number, name in enumerate(names[task]):
             rows.append([f"{task} {name}", *(str(one[number]) for one in counts)])
     return rows
 
 
-def write_results(splits: Sequence[Split], args: argparse.Namespace) -> int:
-    """Write the annotation and the vocabularies; give the number of clips."""
-    data_root = data_root_of(args.root, args.out)
-    prefix = os.path.relpath(os.path.abspath(args.root), data_root)
+def make_records(data: Data, prefix: str, *, keep_absent: bool) -> list[dict[str, Any]]:
+    """The records of every split whose media are there, or of all.
+
+    Args:
+        data: what was read.
+        prefix: the folder that was read, relative to the data root.
+        keep_absent: keep clips without media, for questions alone.
+    """
+    number = {pair: place for place, pair in enumerate(data.pairs)}
     records = []
-    for split in splits:
-        for index in range(len(split.dataset)):
-            record = split.dataset.get_record(index)
-            if record["group"] in split.absent:
+    for split in data.splits:
+        for one in split.segments:
+            if one.video in split.absent and not keep_absent:
                 continue
-            for key in ("video", "frame_dir"):
-                if record[key] and prefix != ".":
-                    record[key] = f"{prefix}/{record[key]}"
-            records.append({k: v for k, v in record.items() if v is not None})
-    if not records:
-        return 0
-    meta = splits[0].dataset.metainfo
-    keys = ("version", "dataset", "classes", "skeleton", "question_source", "extra")
-    metainfo = {key: meta[key] for key in keys}
-    unseen = {p for s in splits for p in s.dataset.metainfo["unseen_participants"]}
-    metainfo["extra"] = {**meta["extra"], "unseen_participants": sorted(unseen)}
-    classes = meta["classes"]
+            record = make_record(one, split.name, data.media, number)
+            if prefix != ".":
+                _put_prefix(record, prefix)
+            records.append(record)
+    return records
+
+
+def _put_prefix(record: dict[str, Any], prefix: str) -> None:
+    for key in ("video", "frame_dir"):
+        if key in record:
+            record[key] = f"{prefix}/{record[key]}"
+    for key in ("skeleton", "boxes"):
+        if key in record:
+            record[key] = {"file": f"{prefix}/{record[key]['file']}"}
+
+
+def write_vocabularies(
+    out: Path, classes: Mapping[str, Sequence[str]], pairs: Sequence[tuple[int, int]]
+) -> None:
+    """Write ``actions.csv``, ``verbs.txt`` and ``nouns.txt``."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["id", "verb", "noun", "action"])
-    for number, (verb, noun) in enumerate(meta["action_pairs"] or ()):
+    for number, (verb, noun) in enumerate(pairs):
         writer.writerow([number, verb, noun, classes["action"][number]])
-    write_atomic(args.out / "actions.csv", text.getvalue().encode())
+    write_atomic(out / "actions.csv", text.getvalue().encode())
     for task in ("verb", "noun"):
         names = "".join(f"{name}\n" for name in classes[task])
-        write_atomic(args.out / f"{task}s.txt", names.encode())
-    write_annotation(args.out / "annotation.json", metainfo, records)
-    return len(records)
+        write_atomic(out / f"{task}s.txt", names.encode())
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = parser_of(str(__doc__))
+    add = parser.add_argument
+    add("--annotation-dir", default="", help="of the csv, under ROOT")
+    add("--train-list", help="RULSTM's list under ROOT, for EPIC_100_train.csv")
+    add("--list-fps", type=float, default=epic.LIST_FPS, help="frames/s of that list")
+    add("--actions", help="vocabulary under ROOT, or none; default: from train and val")
+    add("--media", choices=MEDIA, default="videos")
+    add("--media-dir", default="videos", help="under ROOT")
+    add("--index-fps", type=float, help="of extracted frames")
+    add("--chunk-seconds", type=float, default=15.0)
+    add("--skeleton-dir", help="of hands, under ROOT, or none; default: skeleton")
+    add("--boxes-dir", help="of boxes, under ROOT, or none; default: boxes")
+    add(
+        "--keep-absent",
+        action="store_true",
+        help="write clips whose media are not there, too: for questions alone",
     )
-    parser.add_argument("--root", type=Path, required=True, help="the data root")
-    parser.add_argument("--out", type=Path, help="default: ROOT/mmfusion")
-    parser.add_argument("--dry-run", action="store_true", help="report, write nothing")
-    parser.add_argument("--annotation-dir", default="", help="of the csv, under ROOT")
-    parser.add_argument(
-        "--train-list", help="RULSTM's list under ROOT, for EPIC_100_train.csv"
-    )
-    parser.add_argument(
-        "--actions", help="vocabulary under ROOT; default: from train and validation"
-    )
-    parser.add_argument("--media", choices=MEDIA, default="videos")
-    parser.add_argument("--media-dir", default="videos", help="under ROOT")
-    parser.add_argument("--index-fps", type=float, help="of extracted frames")
-    parser.add_argument("--chunk-seconds", type=float, default=15.0)
-    parser.add_argument("--tau-a", type=float, default=1.0, help="seconds, report only")
-    return parser.parse_args(argv)
+    add("--tau-a", type=float, default=1.0, help="seconds, report only")
+    args = parser.parse_args(argv)
+    args.out = args.out or args.root / "mmfusion"
+    if args.list_fps <= 0:
+        parser.error(f"--list-fps is {args.list_fps}; expected more than 0")
+    return args
 
 
-def choose_vocabulary(args: argparse.Namespace) -> str:
-    """The one asked for, RULSTM's beside its list, or that of the csv files."""
+def choose_vocabulary(args: argparse.Namespace) -> str | None:
+    """The file asked for, RULSTM's beside its list, or None: that of the csv files."""
     if args.actions:
-        return args.actions
+        return str(args.actions)
     if args.train_list:
         beside = Path(args.train_list).parent / "actions.csv"
         if (args.root / beside).is_file():
             return beside.as_posix()
-        raise FileNotFoundError(
+        raise MissingDataError(
             f"{args.root / beside} is not a file; give --actions, the vocabulary by"
             " which the list numbers its actions"
         )
     files = [epic.SEGMENT_FILES[split] for split in ("train", "val")]
     lacking = [f for f in files if not (args.root / args.annotation_dir / f).is_file()]
     if lacking:
-        raise FileNotFoundError(
+        raise MissingDataError(
             f"{args.root / args.annotation_dir} lacks {' and '.join(lacking)}; give"
-            " --train-list LIST for RULSTM's training.csv, or --actions FILE"
+            " --train-list LIST for RULSTM's training.csv, or --actions FILE, or"
+            " --actions none for verbs and nouns only"
         )
-    return "annotations"
+    return None
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    console = Console()
-    args.out = args.out or args.root / "mmfusion"
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     if not args.root.is_dir():
-        raise FileNotFoundError(f"{args.root} is not a folder")
-    args.actions = choose_vocabulary(args)
-    found = [read_split(name, args, console) for name in epic.SEGMENT_FILES]
-    splits = [split for split in found if split is not None]
-    if not splits:
-        raise FileNotFoundError(
-            f"{args.root} has none of {list(epic.SEGMENT_FILES.values())}"
-        )
-    text = report(splits, tau_a=args.tau_a)
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+        raise MissingDataError(f"{args.root} is not a folder")
+    data = read_data(args, console)
+    console.print(report(data, tau_a=args.tau_a))
     if args.dry_run:
         return 0
-    count = write_results(splits, args)
-    if not count:
-        console.print("nothing written: no video of any split is there")
+    data_root, ann_file = data_root_of(args.root, args.out), args.out / "annotation.json"
+    prefix = os.path.relpath(os.path.abspath(args.root), data_root)
+    records = make_records(data, prefix, keep_absent=args.keep_absent)
+    if not records:
+        console.print(
+            "nothing written: no video of any split is there (--keep-absent writes the"
+            " clips all the same, for questions alone)"
+        )
         return 1
-    data_root = data_root_of(args.root, args.out)
+    metainfo = data.metainfo()
+    write_vocabularies(args.out, metainfo["classes"], data.pairs)
+    write_annotation(ann_file, metainfo, records)
     links = link_roots_of(data_root, [args.root / args.media_dir])
-    hint = f"data_root={str(data_root)!r}" + (f", link_roots={links}" if links else "")
+    hint = (
+        f"data_root={str(data_root)!r}, ann_file={relative_to(data_root, ann_file)!r}"
+    )
+    hint += f", link_roots={links}" if links else ""
     command = " ".join(["prepare.py", *(sys.argv[1:] if argv is None else argv)])
-    everything = report(splits, tau_a=args.tau_a, every=True)
+    everything = report(data, tau_a=args.tau_a, every=True)
     log = f"{command}\nin a config: {hint}\n{everything}\n"
     write_atomic(args.out / "prepare.log", log.encode())
-    console.print(
-        f"wrote {args.out / 'annotation.json'} with {count} clips; in a config: {hint}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    console.print(f"wrote {ann_file} with {len(records)} clips; in a config: {hint}")
     return 0
 
 

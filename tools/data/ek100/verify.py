@@ -1,14 +1,14 @@
-"""Open every video of EPIC-KITCHENS-100 and say which segments it cannot serve.
+"""Open every video of EPIC-KITCHENS-100 and say which clips it cannot serve.
 
+    python tools/data/ek100/prepare.py --root data/ek100
     python tools/data/ek100/verify.py --root data/ek100
-    python tools/data/ek100/verify.py --root data/ek100 --split val --media frames \
-        --boxes-dir boxes --draw 8 --out work_dirs/verify_ek100
+    python tools/data/ek100/verify.py --root data/ek100 --split val --draw 8 \
+        --out work_dirs/verify_ek100
 
-Of each video the packets are read, not the pictures: is it there, can it be opened, and
-is it as long as the csv says? Segments that end after their video are listed with file
-and line, hands and boxes (--skeleton-dir, --boxes-dir) are opened, and --draw writes
-the middle frame of so many random clips, with its boxes. Exit code 1: something is
-wrong.
+Reads the annotation of prepare.py. Of each video the packets are read, not the
+pictures: can it be opened, and is it as long as the csv says? Clips that end after
+their video are listed, hands and boxes are opened, and --draw writes the middle frame
+of so many random clips, with its boxes. Exit code 1: something is wrong.
 """
 
 import argparse
@@ -21,18 +21,20 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from mmfusion.layouts import epic_kitchens as epic
+from mmfusion.datasets import MultiModalDataset
+from mmfusion.datasets.annotation import load_annotation
 from mmfusion.datasets.caches.box_cache import load_box_file
-from mmfusion.datasets.epic_kitchens import MEDIA, EpicKitchensDataset
-from mmfusion.utils.errors import MediaError
-from mmfusion.datasets.transforms.load_skeleton import load_skeleton_file
 from mmfusion.datasets.media.video_io import open_frames, open_video
+from mmfusion.datasets.transforms.load_skeleton import load_skeleton_file
+from mmfusion.layouts.epic_kitchens import SEGMENT_FILES, SLACK_SECONDS
+from mmfusion.utils.errors import MediaError
 
 _SHOWN = 20
+_MOST_BOXES = 16  # a frame
 YELLOW = (255, 255, 0)
 
 
-def media_seconds(record: dict[str, Any], root: Path, chunk_seconds: float) -> float:
+def media_seconds(record: dict[str, Any], root: Path) -> float:
     """How long the pictures of a record's video last.
 
     Raises:
@@ -52,7 +54,8 @@ def media_seconds(record: dict[str, Any], root: Path, chunk_seconds: float) -> f
     chunks = sorted(path.glob("*.[mM][pP]4"), key=lambda one: float(one.stem))
     if not chunks:
         raise MediaError(str(path), "the folder has no chunk")
-    expected = [number * chunk_seconds for number in range(len(chunks))]
+    length = record["extra"]["chunk_seconds"]
+    expected = [number * length for number in range(len(chunks))]
     found = [float(one.stem) for one in chunks]
     if found != expected:
         lacking = sorted(set(expected) - set(found))[:1]
@@ -60,58 +63,29 @@ def media_seconds(record: dict[str, Any], root: Path, chunk_seconds: float) -> f
     return found[-1] + open_video(chunks[-1]).duration
 
 
-def check_split(args: argparse.Namespace, split: str, console: Console) -> list[str]:
+def check_split(
+    records: list[dict[str, Any]], split: str, root: Path, console: Console
+) -> list[str]:
     """One line for everything that is wrong with a split."""
-    dataset = make_dataset([], args, split)
-    folder = args.root / args.annotation_dir
-    file = args.segments or Path(args.annotation_dir) / epic.SEGMENT_FILES[split]
-    segments = epic.read_segments(args.root / file, epic.read_classes(folder))
-    records: dict[str, dict[str, Any]] = {}
-    for index in range(len(dataset)):
-        record = dataset.get_record(index)
-        records.setdefault(record["group"], record)
+    videos = {record["group"]: record for record in reversed(records)}
     faults, seconds = [], {}
-    for video, record in track(records.items(), split, console=console):
+    for video, record in track(videos.items(), split, console=console):
         try:
-            seconds[video] = media_seconds(record, args.root, args.chunk_seconds)
-            if args.boxes_dir:
-                load_box_file(str(args.root / record["boxes"]["file"]))
-            if args.skeleton_dir:
-                load_skeleton_file(str(args.root / record["skeleton"]["file"]))
+            seconds[video] = media_seconds(record, root)
+            if record["boxes"]:
+                load_box_file(str(root / record["boxes"]["file"]))
+            if record["skeleton"]:
+                load_skeleton_file(str(root / record["skeleton"]["file"]))
         except (MediaError, OSError) as error:
             faults.append(f"{video}: {error}")
-    for one in segments:
-        if one.video in seconds and one.stop_sec > seconds[one.video] + (
-            epic.SLACK_SECONDS
-        ):
+    for record in records:
+        video, end = record["group"], record["end_sec"]
+        if video in seconds and end > seconds[video] + SLACK_SECONDS:
             faults.append(
-                f"{one.place}: {one.narration_id!r} stops at {one.stop_sec:g} s, but"
-                f" {one.video} is shorter than its csv says: {seconds[one.video]:g} s"
+                f"{record['id']!r} stops at {end:g} s, but {video} is shorter than its"
+                f" csv says: {seconds[video]:g} s"
             )
-    if args.draw:
-        draw(args, split, args.draw)
     return faults
-
-
-def make_dataset(
-    pipeline: list[dict], args: argparse.Namespace, split: str
-) -> EpicKitchensDataset:
-    return EpicKitchensDataset(
-        pipeline,
-        data_root=str(args.root),
-        split=split,
-        annotation_dir=args.annotation_dir,
-        segments=args.segments,
-        actions=None,
-        media=args.media,
-        media_dir=args.media_dir,
-        index_fps=args.index_fps,
-        chunk_seconds=args.chunk_seconds,
-        skeleton_dir=args.skeleton_dir,
-        boxes_dir=args.boxes_dir,
-        test_mode=True,
-        link_roots=args.link_roots,
-    )
 
 
 def draw(args: argparse.Namespace, split: str, num: int) -> None:
@@ -119,19 +93,25 @@ def draw(args: argparse.Namespace, split: str, num: int) -> None:
     pipeline: list[dict] = [
         dict(type="SampleTimes", num_frames=dict(video=1), mode="uniform"),
         dict(type="DecodeVideo"),
-        *([dict(type="LoadBoxes")] if args.boxes_dir else []),
+        dict(type="LoadBoxes", num_boxes=_MOST_BOXES, optional=True),
     ]
-    dataset = make_dataset(pipeline, args, split)
+    dataset = MultiModalDataset(
+        str(args.ann_file.resolve()),
+        pipeline,
+        data_root=str(args.root),
+        split=split,
+        test_mode=True,
+        link_roots=args.link_roots,
+    )
     args.out.mkdir(parents=True, exist_ok=True)
     order = np.random.default_rng(0).permutation(len(dataset))[:num]
     for index in order.tolist():
         results = dataset[index]
         image = np.ascontiguousarray(results["imgs"][0])
         size = np.array([image.shape[1], image.shape[0]] * 2)
-        if args.boxes_dir:
-            seen = results["boxes"][0, 0][results["boxes_mask"][0, 0]]
-            for box in (seen * size).astype(int).tolist():
-                cv2.rectangle(image, box[:2], box[2:], YELLOW)
+        seen = results["boxes"][0, 0][results["boxes_mask"][0, 0]]
+        for box in (seen * size).astype(int).tolist():
+            cv2.rectangle(image, box[:2], box[2:], YELLOW)
         words = (results["text"] or {}).get("narration", "").replace(" ", "_")
         name = f"{results['sample_id']}_{words}".strip("_")
         path = args.out / f"{''.join(c for c in name if c.isalnum() or c == '_')}.png"
@@ -144,41 +124,30 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--root", type=Path, required=True, help="the data root")
-    parser.add_argument("--split", choices=tuple(epic.SEGMENT_FILES), help="all")
-    parser.add_argument("--annotation-dir", default="", help="of the csv, under ROOT")
-    parser.add_argument("--segments", help="another file of segments; needs --split")
-    parser.add_argument("--media", choices=MEDIA, default="videos")
-    parser.add_argument("--media-dir", default="videos", help="under ROOT")
-    parser.add_argument("--index-fps", type=float, help="of extracted frames")
-    parser.add_argument("--chunk-seconds", type=float, default=15.0)
-    parser.add_argument("--skeleton-dir", help="of hands, under ROOT")
-    parser.add_argument("--boxes-dir", help="of boxes, under ROOT")
+    parser.add_argument("--ann-file", type=Path, help="default: that of prepare.py")
+    parser.add_argument("--split", choices=tuple(SEGMENT_FILES), help="all")
     parser.add_argument("--draw", type=int, default=0, help="clips to draw, a split")
     parser.add_argument("--out", type=Path, default=Path("work_dirs/verify_ek100"))
     parser.add_argument("--link-roots", nargs="*", default=[])
     args = parser.parse_args(argv)
-    if args.segments and not args.split:
-        parser.error("--segments needs --split")
+    args.ann_file = args.ann_file or args.root / "mmfusion" / "annotation.json"
     return args
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    console = Console()
-    there = [
-        split
-        for split, file in epic.SEGMENT_FILES.items()
-        if args.segments or (args.root / args.annotation_dir / file).is_file()
-    ]
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    _, records = load_annotation(str(args.ann_file))
+    there = [name for name in SEGMENT_FILES if any(r["split"] == name for r in records)]
     splits = [args.split] if args.split else there
-    if not splits:
-        raise FileNotFoundError(f"{args.root} has no csv file of segments")
-    faults = [line for split in splits for line in check_split(args, split, console)]
+    faults = []
+    for split in splits:
+        own = [record for record in records if record["split"] == split]
+        faults += check_split(own, split, args.root, console)
+        if args.draw:
+            draw(args, split, args.draw)
     shown = [*faults[:_SHOWN], *(["..."] if len(faults) > _SHOWN else [])]
-    summary = f"{len(faults)} faults in {', '.join(splits)}"
-    console.print(
-        "\n".join([*shown, summary]), highlight=False, markup=False, soft_wrap=True
-    )
+    console.print("\n".join([*shown, f"{len(faults)} faults in {', '.join(splits)}"]))
     return 1 if faults else 0
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from mmfusion.datasets import MultiModalDataset
 from mmfusion.datasets.caches.box_cache import load_box_file
-from tests.ek100_files import edit, make_ek100, write_csv
+from tests.ek100_files import edit, make_ek100, prepare_ek100, write_csv
 from tests.video_files import write_video
 from tools.data.ek100 import boxes, prepare, verify
 
@@ -66,17 +66,22 @@ def test_without_any_video_nothing_is_written(tmp_path: Path) -> None:
     root = make_ek100(tmp_path / "bare")
     assert prepare.main(["--root", str(root)]) == 1
     assert not (root / "mmfusion").exists()
+    prepare_ek100(root)  # with what is not there
+    ann = str(root / "mmfusion/annotation.json")
+    assert len(MultiModalDataset(ann, [], split="train")) == 3
 
 
 def test_verify_names_what_is_wrong(root: Path, capsys: pytest.CaptureFixture) -> None:
+    prepare_ek100(root)
     assert verify.main(["--root", str(root)]) == 1
     text = capsys.readouterr().out
     assert "P01_01: cannot read video" in text and "1 faults in train, val, tes" in text
     assert verify.main(["--root", str(root), "--split", "val"]) == 0
     edit(root / "EPIC_100_validation.csv", "00:00:02.45", "00:00:09.45")
+    prepare_ek100(root)
     assert verify.main(["--root", str(root), "--split", "val"]) == 1
     text = capsys.readouterr().out
-    assert "csv:3: 'P03_02_1' stops at 9.45 s, but P03_02 is shorter than its" in text
+    assert "'P03_02_1' stops at 9.45 s, but P03_02 is shorter than its csv says" in text
 
 
 def test_verify_knows_chunks_and_draws_boxes(root: Path, tmp_path: Path) -> None:
@@ -89,8 +94,9 @@ def test_verify_knows_chunks_and_draws_boxes(root: Path, tmp_path: Path) -> None
     write_csv(tmp_path / "b.csv", [head, *rows])
     assert boxes.main([str(tmp_path / "b.csv"), "--out", str(root / "boxes")]) == 0
     assert load_box_file(str(root / "boxes/P03_02.npz")).names[0] == "left hand"
-    options = ["--root", str(root), "--split", "val", "--media", "chunks"]
-    options += ["--media-dir", "chunks", "--chunk-seconds", "1", "--boxes-dir", "boxes"]
+    media = ["--media", "chunks", "--media-dir", "chunks", "--chunk-seconds", "1"]
+    assert prepare.main(["--root", str(root), *media]) == 0
+    options = ["--root", str(root), "--split", "val"]
     out = tmp_path / "drawn"
     assert verify.main([*options, "--draw", "2", "--out", str(out)]) == 0
     assert len(list(out.glob("P03_02_*_do_a_thing.png"))) == 2
