@@ -50,7 +50,7 @@ class EpicMedia:
             )
 
     def pictures(self, segment: EpicSegment) -> dict[str, Any]:
-        """Where the pictures are, in the keys of a record."""
+        """Places of the pictures, in the keys of a record."""
         base = "/".join(p for p in (self.folder.rstrip("/"), segment.participant) if p)
         if self.kind == "frames":
             return {

@@ -217,7 +217,7 @@ def _times(splits: Sequence[Split]) -> list[list[str]]:
 
 
 def _vocabulary(data: Data, shown: int | None) -> list[str]:
-    """How many actions there are, and which of them training never shows."""
+    """Number of actions, and those that training never shows."""
     pairs = set(data.pairs)
     seen: dict[str, Counter] = {
         split.name: Counter((s.verb, s.noun) for s in split.segments)

@@ -35,7 +35,7 @@ YELLOW = (255, 255, 0)
 
 
 def media_seconds(record: dict[str, Any], root: Path) -> float:
-    """How long the pictures of a record's video last.
+    """Duration of the pictures of a record's video.
 
     Raises:
         MediaError: they are not there or cannot be read.
