@@ -9,8 +9,8 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
-from mmfusion.models.backbones.clip_vit import TEXT_TOWER
-from mmfusion.models.layers import QuickGELU, check_clip, run_block
+from mmfusion.models.backbones.clip_vit import TEXT_TOWER, QuickGELU
+from mmfusion.models.layers import check_clip, run_block
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
 from mmfusion.utils.errors import InputError

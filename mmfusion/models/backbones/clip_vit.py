@@ -11,7 +11,7 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
-from mmfusion.models.layers import QuickGELU, check_clip, run_block
+from mmfusion.models.layers import check_clip, run_block
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
 from mmfusion.utils.errors import InputError
@@ -22,6 +22,16 @@ ARCHITECTURES = {
     "base": dict(embed_dims=768, depth=12, num_heads=12, patch_size=16),
     "large": dict(embed_dims=1024, depth=24, num_heads=16, patch_size=14),
 }
+
+
+class QuickGELU(nn.Module):
+    """x sigmoid(1.702 x): OpenAI CLIP's approximation of GELU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape -> the same."""
+        return x * torch.sigmoid(1.702 * x)
+
+
 _ACTIVATIONS = {"gelu": nn.GELU, "quick_gelu": QuickGELU}
 
 

@@ -1,6 +1,5 @@
 """Layers that several models share."""
 
-from mmfusion.models.layers.activations import QuickGELU
 from mmfusion.models.layers.clips import check_clip, run_block
 from mmfusion.models.layers.mamba import (
     MambaBlock,
@@ -20,7 +19,6 @@ __all__ = [
     "MambaBlock",
     "MambaMixer",
     "MixerState",
-    "QuickGELU",
     "build_blocks",
     "forward_blocks",
     "init_dt_proj",
