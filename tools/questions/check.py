@@ -33,6 +33,7 @@ from mmfusion.questions.records import (
 )
 from mmfusion.questions.report import Report, count_words, examine
 from mmfusion.questions.vocabulary import TASKS, Vocabulary
+from mmfusion.utils.errors import InputError
 from mmfusion.utils.hugging_face import load_tokenizer
 
 _MIN_METERED = 20  # clips; two halves of fewer say nothing
@@ -64,7 +65,7 @@ def length_of(tokenizer: Path | None) -> Callable[[str], int]:
     if tokenizer is None:
         return count_words
     if not tokenizer.is_dir():
-        raise ValueError(f"--tokenizer {tokenizer}: no such folder")
+        raise InputError(f"--tokenizer {tokenizer}: no such folder")
     reader = load_tokenizer(str(tokenizer))
     mask = reader.mask_token or "<mask>"
     return lambda text: len(reader(text.replace("<mask>", mask))["input_ids"])
@@ -208,7 +209,7 @@ def check(args: argparse.Namespace, console: Console) -> int:
         ids, clips, vocabulary = read_annotation(args.annotations, args.split)
     records = load_questions(args.file, known=ids, needed=None if args.partial else ids)
     if not records:
-        raise ValueError(f"{args.file}: there is no question in it")
+        raise InputError(f"{args.file}: there is no question in it")
     report = examine(
         records.values(), Masker(vocabulary), length=length_of(args.tokenizer)
     )

@@ -43,6 +43,7 @@ from mmfusion.questions.masking import Masker
 from mmfusion.questions.records import QuestionRecord, load_questions, write_questions
 from mmfusion.questions.vocabulary import TASKS, Vocabulary
 from mmfusion.utils.commands import command_parser
+from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import write_atomic
 
 _SHOWN = ("split", "checkpoint", "tau_a", "tau_o")  # of a dump's metainfo
@@ -78,7 +79,7 @@ def read_dump(path: Path, vocabulary: Vocabulary | None) -> Predictions:
     for task, size in sizes.items():
         width = score[task].shape[1]
         if size != width:
-            raise ValueError(
+            raise InputError(
                 f"the dump has scores of {width} {task} classes, and there are "
                 f"{size} names; give the annotation of the model's dataset"
             )
@@ -140,7 +141,7 @@ def read_bank(
     bank = QuestionBank(records.values(), clips, Masker(annotation.vocabulary))
     shared = sorted(bank.ids.intersection(predictions.ids))
     if shared and not args.training_clips:
-        raise ValueError(
+        raise InputError(
             f"{len(shared)} clips of the dump are in the bank, the first is "
             f"{shared[0]!r}: a bank may hold training questions only. If the dump is "
             "of training clips, say --training-clips"
