@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmfusion.ops.backends import ConvCall, own_kernel
-from mmfusion.ops.checks import check_given, check_shape, check_tensors
+from mmfusion.ops.checks import check_axes, check_shape, check_tensors
 from mmfusion.ops.precision import autocast_dtype
 from mmfusion.utils.errors import InputError
 
@@ -38,9 +38,7 @@ def causal_conv1d(
         ValueError: a shape, dtype, device or the activation does not fit; the backend
             is unknown or not available here.
     """
-    _check(x, weight, bias, activation)
-    if x.dim() != 3 or 0 in x.shape:
-        raise InputError(f"x has shape {tuple(x.shape)}, expected (b, l, d), none 0")
+    _check("b l d", x, weight, bias, activation)
     x = x.to(autocast_dtype(x))
     call = ConvCall(x, weight, bias, activation == "silu", reverse)
     choice = own_kernel(call, x.device, backend)
@@ -67,9 +65,7 @@ def causal_conv1d_update(
     Raises:
         ValueError: a shape, dtype, device or the activation does not fit.
     """
-    _check(x, weight, bias, activation)
-    if x.dim() != 2:
-        raise InputError(f"x has shape {tuple(x.shape)}, expected (b, d)")
+    _check("b d", x, weight, bias, activation)
     check_shape("conv_state", conv_state, (*x.shape, weight.shape[1] - 1))
     check_tensors(x=x, conv_state=conv_state)
     window = torch.cat([conv_state, x.unsqueeze(-1).to(conv_state.dtype)], dim=-1)
@@ -80,18 +76,10 @@ def causal_conv1d_update(
 
 
 def _check(
-    x: Tensor, weight: Tensor, bias: Tensor | None, activation: str | None
+    axes: str, x: Tensor, weight: Tensor, bias: Tensor | None, activation: str | None
 ) -> None:
-    check_given(x=x, weight=weight)
-    sizes = x.shape[-1:]  # of the channels, or none
-    if weight.dim() != 2 or 0 in weight.shape or weight.shape[:1] != sizes:
-        raise InputError(
-            f"x has shape {tuple(x.shape)} and weight {tuple(weight.shape)}, expected"
-            " (b, l, d) and (d, w)"
-        )
-    if bias is not None:
-        check_shape("bias", bias, (weight.shape[0],))
-    check_tensors(x=x, weight=weight, bias=bias)
+    given = dict(x=x, weight=weight, bias=bias)
+    check_axes(given, dict(x=axes, weight="d w", bias="d?"), {})
     if activation not in (None, "silu"):
         raise InputError(f"activation is {activation!r}, expected 'silu' or None")
 

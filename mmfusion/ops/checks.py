@@ -1,6 +1,6 @@
 """Checks of the public functions here: each says the argument, its value and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -25,6 +25,37 @@ def check_shape(name: str, value: Tensor | None, shape: Sequence[int]) -> None:
         raise InputError(
             f"{name} has shape {tuple(value.shape)}, expected {tuple(shape)}"
         )
+
+
+def check_axes(
+    tensors: Mapping[str, Tensor | None],
+    axes: Mapping[str, str],
+    sizes: dict[str, int],
+) -> None:
+    """Raise ValueError unless each has its axes, by the rules of ``check_tensors`` too.
+
+    Args:
+        tensors: by name. axes: the same names in the order of checking, as ``"b l d"``;
+            with ``?`` at the end the tensor may be None.
+        sizes: of the axes known so far; the first tensor with another axis adds it.
+    """
+    for name, letters in axes.items():
+        value = tensors[name]
+        if value is None and letters.endswith("?"):
+            continue
+        check_given(**{name: value})
+        assert value is not None
+        names = letters.rstrip("?").split()
+        sides = dict(zip(names, value.shape, strict=False))
+        fits = value.dim() == len(names) and 0 not in value.shape
+        if not fits or any(sizes.get(x, size) != size for x, size in sides.items()):
+            known = [f"{x}={sizes[x]}" if x in sizes else x for x in names]
+            raise InputError(
+                f"{name} has shape {tuple(value.shape)}, expected"
+                f" ({', '.join(known)}), none 0"
+            )
+        sizes.update(sides)
+    check_tensors(**tensors)
 
 
 def check_tensors(**tensors: Tensor | None) -> None:

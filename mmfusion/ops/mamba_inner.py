@@ -11,10 +11,14 @@ from torch import Tensor
 
 from mmfusion.ops.backends import InnerCall, InnerParameters, ScanInputs, own_kernel
 from mmfusion.ops.causal_conv1d import causal_conv1d
-from mmfusion.ops.checks import check_given, check_shape, check_tensors
+from mmfusion.ops.checks import check_axes
 from mmfusion.ops.precision import autocast_dtype, full_precision
 from mmfusion.ops.selective_scan import bidirectional_scan, selective_scan
 from mmfusion.utils.errors import InputError
+
+# of InnerParameters: those that say the sizes, and the others
+_FIRST_AXES = dict(A_log="e n", dt_proj="e r", conv_weight="e w")
+_OTHER_AXES = dict(x_proj="r+2n e", dt_bias="e", D="e", conv_bias="e?")
 
 
 def mamba_inner(
@@ -44,18 +48,13 @@ def mamba_inner(
         ValueError: a shape, dtype or device does not fit; the backend is unknown, not
             available here, or cannot serve this call.
     """
-    check_given(xz=xz)
-    given = [("forward", forward)]
+    sizes: dict[str, int] = {}
+    directions = [_check("forward", forward, xz, gated, sizes)]
     if backward is not None:
-        given.append(("backward", backward))
-    for name, one in given:
-        _check(name, one, xz, gated)
-        for field, value, like in zip(one._fields, one, forward, strict=True):
-            if like is not None:
-                check_shape(f"{name}.{field}", value, like.shape)
+        directions.append(_check("backward", backward, xz, gated, sizes))
     dtype = autocast_dtype(xz)
     call = InnerCall(
-        xz.to(dtype), tuple(_precise(one, dtype) for _, one in given), gated
+        xz.to(dtype), tuple(_precise(one, dtype) for one in directions), gated
     )
     choice = own_kernel(call, xz.device, backend)
     return _compose(call, backend) if choice is None else choice.inner(call)
@@ -103,32 +102,19 @@ def _full(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
-def _check(name: str, one: InnerParameters, xz: Tensor, gated: bool) -> None:
+def _check(
+    name: str, one: InnerParameters, xz: Tensor, gated: bool, sizes: dict[str, int]
+) -> InnerParameters:
+    """Check one direction and the tokens, also against ``sizes``."""
     if not isinstance(one, InnerParameters):
         raise InputError(
             f"{name} is a {type(one).__name__}, expected an InnerParameters"
         )
-    optional = one._asdict()
-    required = {f"{name}.{k}": x for k, x in optional.items() if k != "conv_bias"}
-    check_given(**required)
-    if one.A_log.dim() != 2 or one.dt_proj.dim() != 2 or one.conv_weight.dim() != 2:
-        raise InputError(
-            f"{name} has A_log {tuple(one.A_log.shape)}, dt_proj"
-            f" {tuple(one.dt_proj.shape)} and conv_weight"
-            f" {tuple(one.conv_weight.shape)}, expected (e, n), (e, r) and (e, w)"
-        )
-    (inner, states), rank = one.A_log.shape, one.dt_proj.shape[1]
-    if xz.dim() != 3 or 0 in xz.shape or xz.shape[-1] != (1 + gated) * inner:
-        raise InputError(
-            f"xz has shape {tuple(xz.shape)}, expected (b, l, {(1 + gated) * inner}),"
-            f" none 0, for e={inner}{' and a gate' if gated else ''}"
-        )
-    check_shape(f"{name}.x_proj", one.x_proj, (rank + 2 * states, inner))
-    check_shape(f"{name}.dt_proj", one.dt_proj, (inner, rank))
-    check_shape(
-        f"{name}.conv_weight", one.conv_weight, (inner, one.conv_weight.shape[1])
-    )
-    for field in ("dt_bias", "D", "conv_bias"):
-        if optional[field] is not None:
-            check_shape(f"{name}.{field}", optional[field], (inner,))
-    check_tensors(xz=xz, **{f"{name}.{key}": x for key, x in optional.items()})
+    given = {f"{name}.{field}": x for field, x in one._asdict().items()}
+    first = {f"{name}.{field}": x for field, x in _FIRST_AXES.items()}
+    check_axes({key: given[key] for key in first}, first, sizes)
+    sizes["2e"], sizes["r+2n"] = 2 * sizes["e"], sizes["r"] + 2 * sizes["n"]
+    axes = {f"{name}.{field}": x for field, x in _OTHER_AXES.items()}
+    axes["xz"] = "b l 2e" if gated else "b l e"
+    check_axes({"xz": xz, **given}, axes, sizes)
+    return one

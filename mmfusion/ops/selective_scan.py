@@ -8,9 +8,13 @@ import torch
 from torch import Tensor
 
 from mmfusion.ops.backends import ScanCall, ScanInputs, resolve
-from mmfusion.ops.checks import check_given, check_shape, check_tensors
+from mmfusion.ops.checks import check_axes, check_tensors
 from mmfusion.ops.precision import full_precision
 from mmfusion.utils.errors import InputError
+
+_AXES = dict(
+    u="b l d", delta="b l d", A="d n", B="b l n", C="b l n", D="d?", delta_bias="d?"
+)  # of ScanInputs
 
 
 def selective_scan(
@@ -55,8 +59,10 @@ def selective_scan(
         >>> selective_scan(u, delta, A, B, C).shape
         torch.Size([2, 5, 4])
     """
-    one = _check_direction("", ScanInputs(u, delta, A, B, C, D, delta_bias))
-    _check_gate(z, u)
+    sizes: dict[str, int] = {}
+    inputs = ScanInputs(u, delta, A, B, C, D, delta_bias)
+    one = _check_direction("", inputs, sizes)
+    check_axes(dict(u=u, z=z), dict(u="b l d", z="b l d?"), sizes)
     return _run(ScanCall((one,), (reverse,), z, delta_softplus), backend)[0]
 
 
@@ -82,11 +88,11 @@ def selective_scan_with_state(
     Raises:
         ValueError: as :func:`selective_scan`.
     """
-    one = _check_direction("", inputs)
-    _check_gate(z, one.u)
+    sizes: dict[str, int] = {}
+    one = _check_direction("", inputs, sizes)
+    others = dict(u=one.u, z=z, initial_state=initial_state)
+    check_axes(others, dict(u="b l d", z="b l d?", initial_state="b d n?"), sizes)
     if initial_state is not None:
-        check_shape("initial_state", initial_state, (one.u.shape[0], *one.A.shape))
-        check_tensors(u=one.u, initial_state=initial_state)
         initial_state = initial_state.to(one.A.dtype)
     call = ScanCall((one,), (reverse,), z, delta_softplus, initial_state, True)
     y, last = _run(call, backend)
@@ -118,11 +124,13 @@ def bidirectional_scan(
     Raises:
         ValueError: as :func:`selective_scan`.
     """
+    sizes: dict[str, int] = {}
     both = (
-        _check_direction("forward.", forward),
-        _check_direction("backward.", backward, like=forward),
+        _check_direction("forward.", forward, sizes),
+        _check_direction("backward.", backward, sizes),
     )
-    _check_gate(z, forward.u)
+    check_tensors(**{"forward.u": forward.u, "backward.u": backward.u})
+    check_axes(dict(u=forward.u, z=z), dict(u="b l d", z="b l d?"), sizes)
     return _run(ScanCall(both, (False, True), z, delta_softplus), backend)[0]
 
 
@@ -132,43 +140,13 @@ def _run(call: ScanCall, backend: str) -> tuple[Tensor, Tensor | None]:
         return resolve(call, backend).scan(call)
 
 
-def _check_direction(
-    prefix: str, one: ScanInputs, like: ScanInputs | None = None
-) -> ScanInputs:
-    """Check one direction, also against another; give the parameters their dtype."""
+def _check_direction(prefix: str, one: ScanInputs, sizes: dict[str, int]) -> ScanInputs:
+    """Check one direction, also against ``sizes``; give the parameters their dtype."""
     if not isinstance(one, ScanInputs):
         name = prefix.rstrip(".") or "inputs"
         raise InputError(f"{name} is a {type(one).__name__}, expected a ScanInputs")
-    named = {f"{prefix}{name}": x for name, x in one._asdict().items()}
-    u, A = one.u, one.A
-    check_given(**{f"{prefix}u": u, f"{prefix}A": A})
-    if like is not None:
-        check_shape(f"{prefix}u", u, like.u.shape)
-        check_shape(f"{prefix}A", A, like.A.shape)
-        check_tensors(**{"forward.u": like.u, f"{prefix}u": u})
-    if u.dim() != 3 or 0 in u.shape:
-        raise InputError(
-            f"{prefix}u has shape {tuple(u.shape)}, expected (b, l, d), none 0"
-        )
-    batch, length, channels = u.shape
-    if A.dim() != 2 or A.shape[0] != channels or A.shape[1] == 0:
-        raise InputError(
-            f"{prefix}A has shape {tuple(A.shape)}, expected (d={channels}, n), n >= 1"
-        )
-    check_shape(f"{prefix}delta", one.delta, u.shape)
-    for name in ("B", "C"):
-        shape = (batch, length, A.shape[1])
-        check_shape(prefix + name, named[prefix + name], shape)
-    for name in ("D", "delta_bias"):
-        if named[prefix + name] is not None:
-            check_shape(prefix + name, named[prefix + name], (channels,))
-    check_tensors(**named)
-    dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
+    named = {prefix + name: x for name, x in one._asdict().items()}
+    check_axes(named, {prefix + name: x for name, x in _AXES.items()}, sizes)
+    dtype = torch.float64 if one.u.dtype == torch.float64 else torch.float32
     D, delta_bias = (None if x is None else x.to(dtype) for x in one[5:])
-    return one._replace(A=A.to(dtype), D=D, delta_bias=delta_bias)
-
-
-def _check_gate(z: Tensor | None, u: Tensor) -> None:
-    if z is not None:
-        check_shape("z", z, u.shape)
-        check_tensors(u=u, z=z)
+    return one._replace(A=one.A.to(dtype), D=D, delta_bias=delta_bias)

@@ -4,9 +4,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmfusion.ops.checks import check_given, check_shape, check_tensors
+from mmfusion.ops.checks import check_axes
 from mmfusion.ops.precision import full_precision
-from mmfusion.utils.errors import InputError
+
+_AXES = dict(
+    u="b d", A="d n", state="b d n", delta="b d", B="b n", C="b n", D="d?", z="b d?",
+    delta_bias="d?",
+)  # fmt: skip
 
 
 def selective_state_update(
@@ -35,28 +39,8 @@ def selective_state_update(
     Raises:
         ValueError: a shape, dtype or device does not fit.
     """
-    check_given(u=u, A=A, B=B, C=C)
-    if u.dim() != 2 or 0 in u.shape:
-        raise InputError(f"u has shape {tuple(u.shape)}, expected (b, d), none 0")
-    if A.dim() != 2 or A.shape[1] == 0:
-        raise InputError(f"A has shape {tuple(A.shape)}, expected (d, n), n >= 1")
-    batch, channels = u.shape
-    shapes = dict(
-        state=(batch, channels, A.shape[1]),
-        delta=u.shape,
-        A=(channels, A.shape[1]),
-        B=(batch, A.shape[1]),
-        C=(batch, A.shape[1]),
-        D=(channels,),
-        z=u.shape,
-        delta_bias=(channels,),
-    )
-    given = dict(state=state, delta=delta, A=A, B=B, C=C, D=D, z=z)
-    given["delta_bias"] = delta_bias
-    for name, value in given.items():
-        if value is not None or name in ("state", "delta"):
-            check_shape(name, value, shapes[name])
-    check_tensors(u=u, **given)
+    given = dict(u=u, A=A, state=state, delta=delta, B=B, C=C, D=D, z=z)
+    check_axes(given | dict(delta_bias=delta_bias), _AXES, {})
     with full_precision(u):
         return _step(state, u, delta, A, B, C, D, z, delta_bias, delta_softplus)
 

@@ -76,7 +76,7 @@ def test_autocast_gives_its_dtype():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (dict(weight=torch.zeros(5, 4)), r"expected \(b, l, d\) and \(d, w\)"),
+        (dict(weight=torch.zeros(5, 4)), r"expected \(d=4, w\), none 0"),
         (dict(x=torch.zeros(1, 0, 4)), "none 0"),
         (dict(x=torch.zeros(3, 4)), r"expected \(b, l, d\), none 0"),
         (dict(bias=torch.zeros(3)), "bias has shape"),

@@ -141,14 +141,14 @@ def test_threads_do_not_change_the_gradients():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (dict(xz=torch.zeros(1, 3, 6)), r"expected \(b, l, 12\), none 0, for e=6"),
+        (dict(xz=torch.zeros(1, 3, 6)), r"expected \(b, l, 2e=12\), none 0"),
         (dict(xz=torch.zeros(1, 0, 12)), "none 0"),
         (dict(forward=None), "forward is a NoneType, expected an InnerParameters"),
         (dict(forward=parameters(0)._replace(D=torch.ones(5))), "forward.D has shape"),
-        (dict(backward=parameters(0, states=5)), "backward.x_proj has shape"),
+        (dict(backward=parameters(0, states=5)), "backward.A_log has shape"),
         (
             dict(forward=parameters(0)._replace(dt_proj=torch.ones(6))),
-            r"dt_proj \(6,\) .*expected",
+            r"forward.dt_proj has shape \(6,\), expected \(e=6, r\)",
         ),
         (dict(xz=torch.zeros(1, 3, 12).double()), "every tensor is float64 or none"),
         (dict(backend="cuda"), "expected 'auto' or one of"),

@@ -134,7 +134,10 @@ def test_wrong_inputs_raise(change, message):
 def test_wrong_states_raise():
     inputs = inputs_of()
     for state, message in (
-        (torch.zeros(2, 6, 3), r"initial_state has shape .* expected \(2, 6, 4\)"),
+        (
+            torch.zeros(2, 6, 3),
+            r"initial_state has shape .* expected \(b=2, d=6, n=4\)",
+        ),
         (torch.zeros(2, 6, 4).double(), "every tensor is float64 or none"),
         ([0.0], "initial_state is a list, expected a tensor"),
     ):
@@ -168,7 +171,7 @@ def test_wrong_steps_raise():
         selective_state_update(state, u, u, A, B, B[:, :3])
     with pytest.raises(ValueError, match="state is a NoneType, expected a tensor"):
         selective_state_update(None, u, u, A, B, B)
-    with pytest.raises(ValueError, match="expected .d, n., n >= 1"):
+    with pytest.raises(ValueError, match="expected .d=6, n., none 0"):
         selective_state_update(state[..., :0], u, u, A[:, :0], B[:, :0], B[:, :0])
 
 

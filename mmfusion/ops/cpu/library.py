@@ -21,15 +21,18 @@ MAX_STATES = 256
 MAX_WIDTH = 8  # of the convolution's filter
 
 
+def _each(kind: type, names: str) -> list[tuple[str, type]]:
+    """Fields of one type, as C declares several names at once."""
+    return [(name, kind) for name in names.split()]
+
+
 class TensorArgument(ctypes.Structure):
     """mmf_tensor: (b, l, d), or (b, l, n) for B and C; strides in elements."""
 
     _fields_ = [
         ("data", c_void_p),
-        ("batch_stride", c_int64),
-        ("time_stride", c_int64),
-        ("dtype", c_int32),
-        ("unused", c_int32),
+        *_each(c_int64, "batch_stride time_stride"),
+        *_each(c_int32, "dtype unused"),
     ]
 
 
@@ -37,30 +40,15 @@ class DirectionArguments(ctypes.Structure):
     """mmf_scan_direction."""
 
     _fields_ = [
-        ("u", TensorArgument),
-        ("delta", TensorArgument),
-        ("B", TensorArgument),
-        ("C", TensorArgument),
-        ("A", c_void_p),
-        ("D", c_void_p),
-        ("delta_bias", c_void_p),
-        ("initial_state", c_void_p),
-        ("last_state", c_void_p),
-        ("checkpoints", c_void_p),
+        *_each(TensorArgument, "u delta B C"),
+        *_each(c_void_p, "A D delta_bias initial_state last_state checkpoints"),
         ("reverse", c_int64),
         ("dt", TensorArgument),
         ("dt_weight", c_void_p),
-        ("rank", c_int64),
-        ("A_is_log", c_int64),
-        ("grad_u", TensorArgument),
-        ("grad_delta", TensorArgument),
-        ("grad_B", TensorArgument),
-        ("grad_C", TensorArgument),
-        ("grad_A", c_void_p),
-        ("grad_D", c_void_p),
-        ("grad_delta_bias", c_void_p),
-        ("grad_last_state", c_void_p),
-        ("grad_initial_state", c_void_p),
+        *_each(c_int64, "rank A_is_log"),
+        *_each(TensorArgument, "grad_u grad_delta grad_B grad_C"),
+        *_each(c_void_p, "grad_A grad_D grad_delta_bias"),
+        *_each(c_void_p, "grad_last_state grad_initial_state"),
     ]
 
 
@@ -68,18 +56,9 @@ class ScanArguments(ctypes.Structure):
     """mmf_scan."""
 
     _fields_ = [
-        ("b", c_int64),
-        ("l", c_int64),
-        ("d", c_int64),
-        ("n", c_int64),
-        ("delta_softplus", c_int64),
-        ("num_threads", c_int64),
-        ("num_directions", c_int64),
+        *_each(c_int64, "b l d n delta_softplus num_threads num_directions"),
         ("direction", DirectionArguments * 2),
-        ("z", TensorArgument),
-        ("y", TensorArgument),
-        ("grad_y", TensorArgument),
-        ("grad_z", TensorArgument),
+        *_each(TensorArgument, "z y grad_y grad_z"),
     ]
 
 
@@ -87,13 +66,10 @@ class ConvDirectionArguments(ctypes.Structure):
     """mmf_conv_direction."""
 
     _fields_ = [
-        ("weight", c_void_p),
-        ("bias", c_void_p),
+        *_each(c_void_p, "weight bias"),
         ("reverse", c_int64),
-        ("y", TensorArgument),
-        ("grad_y", TensorArgument),
-        ("grad_weight", c_void_p),
-        ("grad_bias", c_void_p),
+        *_each(TensorArgument, "y grad_y"),
+        *_each(c_void_p, "grad_weight grad_bias"),
     ]
 
 
@@ -101,16 +77,9 @@ class ConvArguments(ctypes.Structure):
     """mmf_conv."""
 
     _fields_ = [
-        ("b", c_int64),
-        ("l", c_int64),
-        ("d", c_int64),
-        ("w", c_int64),
-        ("silu", c_int64),
-        ("num_threads", c_int64),
-        ("num_directions", c_int64),
+        *_each(c_int64, "b l d w silu num_threads num_directions"),
         ("direction", ConvDirectionArguments * 2),
-        ("x", TensorArgument),
-        ("grad_x", TensorArgument),
+        *_each(TensorArgument, "x grad_x"),
     ]
 
 
@@ -118,22 +87,14 @@ class NormArguments(ctypes.Structure):
     """mmf_norm."""
 
     _fields_ = [
-        ("b", c_int64),
-        ("l", c_int64),
-        ("d", c_int64),
+        *_each(c_int64, "b l d"),
         ("eps", c_float),
         ("unused", c_int32),
         ("num_threads", c_int64),
-        ("x", TensorArgument),
-        ("y", TensorArgument),
-        ("residual", c_void_p),
-        ("weight", c_void_p),
-        ("sum", c_void_p),
-        ("scale", c_void_p),
+        *_each(TensorArgument, "x y"),
+        *_each(c_void_p, "residual weight sum scale"),
         ("grad_y", TensorArgument),
-        ("grad_sum", c_void_p),
-        ("grad_total", c_void_p),
-        ("grad_weight", c_void_p),
+        *_each(c_void_p, "grad_sum grad_total grad_weight"),
     ]
 
 
@@ -162,11 +123,11 @@ def missing_reason() -> str | None:
 
     The first call loads the library, and builds it where there is none.
     """
-    global _reason
+    global _library, _reason
     with _lock:
         if _library is None and _reason is None:
             try:
-                _open()
+                _library = _bound_library()
             except (BuildError, AttributeError) as error:  # or a function is missing
                 _reason = str(error)
         return _reason
@@ -241,11 +202,6 @@ def tensor_argument(x: Tensor | None) -> TensorArgument:
 
 def pointer(x: Tensor | None) -> int | None:
     return None if x is None else x.data_ptr()
-
-
-def _open() -> None:
-    global _library
-    _library = _bound_library()
 
 
 def _bound_library() -> ctypes.CDLL:
