@@ -1,32 +1,26 @@
 """Models: encoders, fusion necks, heads, losses and the recognizer."""
 
-from mmfusion.models.backbones import (
-    CLIPTimeSformer,
-    CLIPViT,
-    MMActionBackbone,
-    Motionformer,
-    ORViT,
-    VideoMamba,
-)
-from mmfusion.models.heads import AnswerHead, ClassificationHead
-from mmfusion.models.losses import CrossEntropyLoss
-from mmfusion.models.necks import (
-    AverageMix,
-    CLSMixFusion,
-    ContextMix,
-    MLPFusion,
-    NaiveMix,
-    SharedSSMFusion,
-    TransformerFusion,
-    WeightedMix,
-)
-from mmfusion.models.recognizers import (
-    BatchMix,
-    MultiModalPreprocessor,
-    MultiModalRecognizer,
-)
-from mmfusion.models.skeleton_encoders import MMActionSkeleton, SkeletonMamba
-from mmfusion.models.text_encoders import HashedWords, TextEmbedder, TextEncoder
+from mmfusion.models.backbones.clip_timesformer import CLIPTimeSformer
+from mmfusion.models.backbones.clip_vit import CLIPViT
+from mmfusion.models.backbones.mmaction_backbone import MMActionBackbone
+from mmfusion.models.backbones.motionformer import Motionformer
+from mmfusion.models.backbones.orvit import ORViT
+from mmfusion.models.backbones.video_mamba import VideoMamba
+from mmfusion.models.heads.answer_head import AnswerHead
+from mmfusion.models.heads.classification_head import ClassificationHead
+from mmfusion.models.losses.cross_entropy_loss import CrossEntropyLoss
+from mmfusion.models.necks.cls_mix import AverageMix, ContextMix, NaiveMix, WeightedMix
+from mmfusion.models.necks.cls_mix_fusion import CLSMixFusion
+from mmfusion.models.necks.mlp_fusion import MLPFusion
+from mmfusion.models.necks.shared_ssm_fusion import SharedSSMFusion
+from mmfusion.models.necks.transformer_fusion import TransformerFusion
+from mmfusion.models.recognizers.batch_mix import BatchMix
+from mmfusion.models.recognizers.multimodal_preprocessor import MultiModalPreprocessor
+from mmfusion.models.recognizers.multimodal_recognizer import MultiModalRecognizer
+from mmfusion.models.skeleton_encoders.mmaction_skeleton import MMActionSkeleton
+from mmfusion.models.skeleton_encoders.skeleton_mamba import SkeletonMamba
+from mmfusion.models.text_encoders.text_embedder import HashedWords, TextEmbedder
+from mmfusion.models.text_encoders.text_encoder import TextEncoder
 
 __all__ = [
     "AnswerHead",

@@ -9,18 +9,18 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
-from mmfusion.models.backbones.clip_vit import TEXT_TOWER, QuickGELU
-from mmfusion.models.layers import check_clip, run_block
+from mmfusion.models.backbones.clip_vit import (
+    ARCHITECTURES,
+    TEXT_TOWER,
+    QuickGELU,
+    embed_clip,
+    num_patches,
+)
+from mmfusion.models.layers import Mlp, check_clip, clip_features, run_block
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
 from mmfusion.utils.errors import InputError
 from mmfusion.weights import PublishedWeights
-
-ARCHITECTURES = {
-    "nano": dict(embed_dims=64, depth=2, num_heads=4, patch_size=16),
-    "base": dict(embed_dims=768, depth=12, num_heads=12, patch_size=16),
-    "large": dict(embed_dims=1024, depth=24, num_heads=16, patch_size=14),
-}
 
 
 class DividedAttention(BaseModule):
@@ -70,20 +70,6 @@ class DividedAttention(BaseModule):
         return self.proj(mixed.transpose(1, 2).reshape(batch, x.shape[1], -1))
 
 
-class Mlp(BaseModule):
-    """Two linear layers, four times as wide inside."""
-
-    def __init__(self, embed_dims: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(embed_dims, 4 * embed_dims)
-        self.act = QuickGELU()
-        self.fc2 = nn.Linear(4 * embed_dims, embed_dims)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(b, l, d) -> (b, l, d)."""
-        return self.fc2(self.act(self.fc1(x)))
-
-
 class SpaceTimeBlock(BaseModule):
     """Time, space, MLP, in the order of Frozen in Time (Bain et al., 2021).
 
@@ -97,7 +83,7 @@ class SpaceTimeBlock(BaseModule):
         self.timeattn = DividedAttention(embed_dims, num_heads)
         self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
         self.norm2 = nn.LayerNorm(embed_dims, eps=1e-6)
-        self.mlp = Mlp(embed_dims)
+        self.mlp = Mlp(embed_dims, QuickGELU)
         self.norm3 = nn.LayerNorm(embed_dims, eps=1e-6)
 
     def forward(self, x: Tensor, num_frames: int) -> Tensor:
@@ -165,20 +151,14 @@ class CLIPTimeSformer(BaseModule):
             raise InputError(f"arch is {arch!r}, expected one of {list(ARCHITECTURES)}")
         sizes = ARCHITECTURES[arch]
         patch, self.embed_dims = sizes["patch_size"], sizes["embed_dims"]
-        if img_size % patch:
-            raise InputError(
-                f"img_size is {img_size}, expected a multiple of {patch}, the side of"
-                f" a patch of {arch!r}"
-            )
+        places = 1 + num_patches(img_size, patch)
         self.input_shape = (3, num_frames, img_size, img_size)
         self.with_cp = with_cp
         width, depth = self.embed_dims, sizes["depth"]
         self.patch_embed = BaseModule()
         self.patch_embed.proj = nn.Conv2d(3, width, patch, stride=patch, bias=False)
         self.cls_token = nn.Parameter(torch.empty(1, 1, width))
-        self.pos_embed = nn.Parameter(
-            torch.empty(1, 1 + (img_size // patch) ** 2, width)
-        )
+        self.pos_embed = nn.Parameter(torch.empty(1, places, width))
         self.temporal_embed = nn.Parameter(torch.zeros(1, num_frames, width))
         self.ln_pre = nn.LayerNorm(width, eps=1e-5)  # 1e-5 here, 1e-6 elsewhere
         rates = [drop_path_rate * index / (depth - 1) for index in range(depth)]
@@ -198,31 +178,16 @@ class CLIPTimeSformer(BaseModule):
             nn.init.zeros_(block.timeattn.proj.bias)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> TokenFeatures:
-        """Encode clips.
+        """Encode clips (b, 3, t, h, w), normalised, of the size given at the start.
 
-        Args:
-            x: (b, 3, t, h, w), normalised. mask: (b, t) bool, False for a frame that is
-                not there; it travels with the tokens, attention does not use it.
-
-        Returns:
-            tokens (b, t p, d) and cls (b, d), both after the last norm, and the mask
-            (b, t p) or None.
-
-        Raises:
-            ValueError: x has another size than the model was built for.
+        The mask (b, t) travels with the tokens, attention does not use it. Tokens
+        (b, t p, d) and cls (b, d) are after the last norm; see :func:`clip_features`.
         """
         check_clip(x, self.input_shape)
-        batch, times = x.shape[0], x.shape[2]
-        patches = self.patch_embed.proj(x.transpose(1, 2).flatten(0, 1))
-        patches = patches.flatten(2).mT.unflatten(0, (batch, times))  # (b, t, p, d)
-        space, time = self.pos_embed, self.temporal_embed
-        patches = patches + space[:, None, 1:] + time[:, :, None]
-        cls = (self.cls_token + space[:, :1]).expand(batch, -1, -1)
-        x = torch.cat([cls.to(patches.dtype), patches.flatten(1, 2)], dim=1)
+        times = x.shape[2]
+        positions = self.pos_embed[0], self.temporal_embed[0]
+        x = embed_clip(x, self.patch_embed.proj, self.cls_token[0, 0], *positions)
         x = self.ln_pre(x)  # (b, 1 + l, d)
         for block in self.blocks:
             x = run_block(block, self.with_cp, x, times)
-        x = self.norm(x)
-        if mask is not None:
-            mask = mask.repeat_interleave(patches.shape[2], dim=1)  # (b, t p)
-        return TokenFeatures(tokens=x[:, 1:], cls=x[:, 0], mask=mask)
+        return clip_features(self.norm(x), mask, times)

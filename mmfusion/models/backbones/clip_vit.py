@@ -11,7 +11,12 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
-from mmfusion.models.layers import check_clip, run_block
+from mmfusion.models.layers import (
+    check_clip,
+    clip_features,
+    init_linear,
+    run_block,
+)
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
 from mmfusion.utils.errors import InputError
@@ -103,6 +108,36 @@ PUBLISHED = PublishedWeights(
 )
 
 
+def num_patches(img_size: int, patch_size: int) -> int:
+    """Patches of a square frame; ValueError where they do not fill it."""
+    if img_size % patch_size:
+        raise InputError(
+            f"img_size is {img_size}, expected a multiple of {patch_size}, the side of"
+            " a patch"
+        )
+    return (img_size // patch_size) ** 2
+
+
+def embed_clip(
+    x: Tensor, patch: nn.Conv2d, cls: Tensor, space: Tensor, time: Tensor
+) -> Tensor:
+    """Cut a clip into patches, frame by frame, with the CLS token in front.
+
+    Args:
+        x: (b, 3, t, h, w). cls: (d,). space: (1 + p, d), the CLS token's position
+            first. time: (t, d).
+
+    Returns:
+        (b, 1 + t p, d).
+    """
+    batch, times = x.shape[0], x.shape[2]
+    patches = patch(x.transpose(1, 2).flatten(0, 1))  # (b t, d, h', w')
+    patches = patches.flatten(2).mT.unflatten(0, (batch, times))  # (b, t, p, d)
+    patches = patches + space[1:] + time[:, None]
+    cls = (cls + space[0]).to(patches.dtype).expand(batch, 1, -1)  # (b, 1, d)
+    return torch.cat([cls, patches.flatten(1, 2)], dim=1)
+
+
 @MODELS.register_module()
 class CLIPViT(BaseModule):
     """AVION's video encoder (Zhao and Kraehenbuehl, 2023): a CLIP ViT on clips.
@@ -152,19 +187,13 @@ class CLIPViT(BaseModule):
             )
         sizes = ARCHITECTURES[arch]
         patch, self.embed_dims = sizes["patch_size"], sizes["embed_dims"]
-        if img_size % patch:
-            raise InputError(
-                f"img_size is {img_size}, expected a multiple of {patch}, the side of"
-                f" a patch of {arch!r}"
-            )
+        places = 1 + num_patches(img_size, patch)
         self.input_shape = (3, num_frames, img_size, img_size)
         self.with_cp = with_cp
         width = self.embed_dims
         self.conv1 = nn.Conv2d(3, width, patch, stride=patch, bias=False)
         self.class_embedding = nn.Parameter(torch.empty(width))
-        self.positional_embedding = nn.Parameter(
-            torch.empty(1 + (img_size // patch) ** 2, width)
-        )
+        self.positional_embedding = nn.Parameter(torch.empty(places, width))
         self.temporal_embedding = nn.Parameter(torch.zeros(num_frames, width))
         self.ln_pre = nn.LayerNorm(width, eps=1e-6)
         blocks = [
@@ -180,37 +209,19 @@ class CLIPViT(BaseModule):
         """AVION's start: normal 0.02 everywhere, biases zero."""
         nn.init.normal_(self.class_embedding, std=0.02)
         nn.init.normal_(self.positional_embedding, std=0.02)
-        for module in self.transformer.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
-                nn.init.zeros_(module.bias)
+        self.transformer.apply(init_linear)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> TokenFeatures:
-        """Encode clips.
+        """Encode clips (b, 3, t, h, w), normalised, of the size given at the start.
 
-        Args:
-            x: (b, 3, t, h, w), normalised. mask: (b, t) bool, False for a frame that is
-                not there; it travels with the tokens, attention does not use it.
-
-        Returns:
-            tokens (b, t p, d) and cls (b, d), both after the last norm, and the mask
-            (b, t p) or None.
-
-        Raises:
-            ValueError: x has another size than the model was built for.
+        The mask (b, t) travels with the tokens, attention does not use it. Tokens
+        (b, t p, d) and cls (b, d) are after the last norm; see :func:`clip_features`.
         """
         check_clip(x, self.input_shape)
-        batch, times = x.shape[0], x.shape[2]
-        patches = self.conv1(x.transpose(1, 2).flatten(0, 1))  # (b t, d, h', w')
-        patches = patches.flatten(2).mT.unflatten(0, (batch, times))  # (b, t, p, d)
-        space, time = self.positional_embedding, self.temporal_embedding
-        patches = patches + space[1:] + time[:, None]
-        cls = (self.class_embedding + space[0]).to(patches.dtype)
-        cls = cls.expand(batch, 1, -1)  # (b, 1, d)
-        x = self.ln_pre(torch.cat([cls, patches.flatten(1, 2)], dim=1))  # (b, 1+l, d)
+        times = x.shape[2]
+        positions = self.positional_embedding, self.temporal_embedding
+        x = embed_clip(x, self.conv1, self.class_embedding, *positions)
+        x = self.ln_pre(x)  # (b, 1 + l, d)
         for block in self.transformer.resblocks:
             x = run_block(block, self.with_cp, x)
-        x = self.ln_post(x)
-        if mask is not None:
-            mask = mask.repeat_interleave(patches.shape[2], dim=1)  # (b, t p)
-        return TokenFeatures(tokens=x[:, 1:], cls=x[:, 0], mask=mask)
+        return clip_features(self.ln_post(x), mask, times)

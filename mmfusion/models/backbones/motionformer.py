@@ -12,7 +12,13 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
-from mmfusion.models.layers import check_clip, run_block
+from mmfusion.models.layers import (
+    Mlp,
+    check_clip,
+    clip_features,
+    init_linear,
+    run_block,
+)
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
 from mmfusion.utils.errors import InputError
@@ -24,20 +30,6 @@ ARCHITECTURES = {
 }
 PATCH_SIZE, TUBELET_SIZE = 16, 2
 _POSITIONS = 14  # the side of the grid of positions in the published weights
-
-
-class Mlp(BaseModule):
-    """Two linear layers with a GELU between."""
-
-    def __init__(self, embed_dims: int, hidden_dims: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(embed_dims, hidden_dims)
-        self.act = nn.GELU()
-        self.fc2 = nn.Linear(hidden_dims, embed_dims)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., d) -> (..., d)."""
-        return self.fc2(self.act(self.fc1(x)))
 
 
 class TrajectoryAttention(BaseModule):
@@ -101,7 +93,7 @@ class TrajectoryBlock(BaseModule):
         self.attn = TrajectoryAttention(embed_dims, num_heads, published)
         self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
         self.norm2 = nn.LayerNorm(embed_dims, eps=1e-6)
-        self.mlp = Mlp(embed_dims, 4 * embed_dims)
+        self.mlp = Mlp(embed_dims)
 
     def forward(self, x: Tensor, times: int) -> Tensor:
         """(b, 1 + t p, d) -> the same."""
@@ -193,18 +185,11 @@ class Motionformer(BaseModule):
         self.apply(init_linear)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> TokenFeatures:
-        """Encode clips.
+        """Encode clips (b, 3, 2 t, h, w), normalised, of the size given at the start.
 
-        Args:
-            x: (b, 3, t, h, w), normalised. mask: (b, t) bool, False for a frame that is
-                not there; it travels with the tokens, attention does not use it.
-
-        Returns:
-            tokens (b, t/2 p, d) and cls (b, d) after the last norm and the layer with
-            tanh that the published heads read, and the mask (b, t/2 p) or None.
-
-        Raises:
-            ValueError: x has another size than the model was built for.
+        The mask (b, 2 t) travels with the tokens, attention does not use it. Tokens
+        (b, t p, d) and cls (b, d) are those after the last norm and the layer with tanh
+        that the published heads read; see :func:`clip_features`.
         """
         return self.encode(x, mask, [])
 
@@ -218,10 +203,7 @@ class Motionformer(BaseModule):
             more = per_block[index] if per_block else ()
             x = run_block(block, self.with_cp, x, self.times, *more)
         x = torch.tanh(self.pre_logits.fc(self.norm(x)))
-        if mask is not None:
-            tubes = mask.unflatten(1, (self.times, -1)).any(-1)  # (b, t)
-            mask = tubes.repeat_interleave(self.grid**2, dim=1)  # (b, t p)
-        return TokenFeatures(tokens=x[:, 1:], cls=x[:, 0], mask=mask)
+        return clip_features(x, mask, self.times)
 
     def _embed(self, x: Tensor) -> Tensor:
         """(b, 3, t, h, w) -> (b, 1 + l, d), the CLS token in front."""
@@ -235,11 +217,3 @@ class Motionformer(BaseModule):
         patches = patches + space.unsqueeze(1) + self.temp_embed.unsqueeze(2)
         cls = (self.cls_token + self.pos_embed[:, :1]).expand(len(x), -1, -1)
         return torch.cat([cls.to(patches.dtype), patches.flatten(1, 2)], dim=1)
-
-
-def init_linear(module: nn.Module) -> None:
-    """Linear layers: normal 0.02, bias zero."""
-    if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

@@ -10,12 +10,8 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmfusion.models.backbones.motionformer import (
-    Mlp,
-    Motionformer,
-    TrajectoryBlock,
-    init_linear,
-)
+from mmfusion.models.backbones.motionformer import Motionformer, TrajectoryBlock
+from mmfusion.models.layers import Mlp, init_linear
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
 from mmfusion.utils.errors import InputError
@@ -114,7 +110,7 @@ class JointBlock(BaseModule):
         self.norm1 = nn.LayerNorm(embed_dims, eps=1e-6)
         self.attn = JointAttention(embed_dims, num_heads)
         self.norm2 = nn.LayerNorm(embed_dims, eps=1e-6)
-        self.mlp = Mlp(embed_dims, 4 * embed_dims)
+        self.mlp = Mlp(embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, l, d) -> (b, l, d)."""
@@ -164,7 +160,7 @@ class ObjectRegionBlock(TrajectoryBlock):
         self.motion_stream: MotionStream | None = None
         if with_motion:
             self.motion_stream = MotionStream(embed_dims, num_heads, times, num_objects)
-            self.motion_mlp = Mlp(embed_dims, 4 * embed_dims)
+            self.motion_mlp = Mlp(embed_dims)
 
     def forward(self, x: Tensor, times: int, boxes: Tensor | None = None) -> Tensor:
         """(b, 1 + t p, d) and boxes (b, t, o, 4), x1 y1 x2 y2 -> (b, 1 + t p, d)."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmfusion.models.layers import (
     build_blocks,
     check_clip,
+    clip_features,
     forward_blocks,
     init_vision_mamba,
 )
@@ -132,28 +133,18 @@ class VideoMamba(BaseModule):
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> TokenFeatures:
-        """Encode clips.
+        """Encode clips (b, 3, t, h, w), normalised, of the size given at the start.
 
-        Args:
-            x: (b, 3, t, h, w), normalised. mask: (b, t) bool, False for a frame that is
-                not there; None means that all are.
-
-        Returns:
-            tokens (b, t' p, d), cls (b, d), mask (b, t' p) or None.
-
-        Raises:
-            ValueError: x has another size than the model was built for.
+        The mask (b, t) travels with the tokens, which are (b, t' p, d), beside the cls
+        (b, d); see :func:`clip_features`.
         """
         check_clip(x, self.input_shape)
         x = self.patch_embed(x)  # (b, t', p, d)
-        batch, times, patches, _ = x.shape
+        batch, times = x.shape[:2]
         x = x + self.pos_embed[:, None, 1:] + self.temporal_pos_embedding[:, :, None]
         cls = (self.cls_token + self.pos_embed[:, :1]).expand(batch, -1, -1)
         x = torch.cat([cls, x.flatten(1, 2)], dim=1)  # (b, 1 + t' p, d)
         x = forward_blocks(
             self.pos_drop(x), self.layers, self.norm_f, self.drop_path, self.with_cp
         )
-        if mask is not None:
-            tubes = mask.unflatten(1, (times, -1)).any(-1)  # (b, t')
-            mask = tubes.repeat_interleave(patches, dim=1)  # (b, t' p)
-        return TokenFeatures(tokens=x[:, 1:], cls=x[:, 0], mask=mask)
+        return clip_features(x, mask, times)

@@ -1,4 +1,8 @@
-"""Steps that every backbone takes: check its clip, run its blocks."""
+"""Steps that every backbone takes: check its clip, run its blocks, give its tokens.
+
+Shapes: b clips, f frames, t times (f, or fewer where a patch has several frames), p
+patches of a time, d channels.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmfusion.structures import TokenFeatures
 from mmfusion.utils.errors import InputError
 
 
@@ -23,3 +28,20 @@ def run_block(block: nn.Module, with_cp: bool, x: Tensor, *more: Any) -> Any:
     if with_cp and torch.is_grad_enabled():
         return checkpoint(block, x, *more, use_reentrant=False)
     return block(x, *more)
+
+
+def clip_features(x: Tensor, mask: Tensor | None, times: int) -> TokenFeatures:
+    """Split the CLS token, which is in front, from the patches of a clip.
+
+    Args:
+        x: (b, 1 + t p, d). mask: (b, f) bool, False for a frame that is not there, or
+            None. times: t.
+
+    Returns:
+        tokens (b, t p, d), cls (b, d), and mask (b, t p), True where any frame of the
+        patch is there, or None.
+    """
+    if mask is not None:
+        tubes = mask.unflatten(1, (times, -1)).any(-1)  # (b, t)
+        mask = tubes.repeat_interleave((x.shape[1] - 1) // times, dim=1)  # (b, t p)
+    return TokenFeatures(tokens=x[:, 1:], cls=x[:, 0], mask=mask)

@@ -1,5 +1,1 @@
 """Losses."""
-
-from mmfusion.models.losses.cross_entropy_loss import CrossEntropyLoss
-
-__all__ = ["CrossEntropyLoss"]

@@ -11,6 +11,7 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule, ModuleList, Sequential
 from torch import Tensor, nn
 
+from mmfusion.models.layers import init_linear
 from mmfusion.models.necks.stream_inputs import VIDEO_AND_TEXT, StreamInputs
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures, match_rows
@@ -136,11 +137,7 @@ class TransformerFusion(BaseModule):
         )
         for parameter in (self.cls_token, self.pos_embed, self.modality_embed):
             nn.init.trunc_normal_(parameter, std=0.02)
-        for module in self.blocks.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        self.blocks.apply(init_linear)
 
     def forward(self, feats: dict[str, TokenFeatures]) -> Tensor:
         """Features by stream -> the fused vector (b, d), b the most rows of a stream.

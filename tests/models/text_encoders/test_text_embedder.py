@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mmfusion.models.text_encoders import HashedWords, TextEmbedder, TextEncoder
+from mmfusion.models import HashedWords, TextEmbedder, TextEncoder
 
 TEXTS = ["cut the onion", "wash"]
 

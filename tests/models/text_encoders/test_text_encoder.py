@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmengine.model import BaseModel, ModuleDict
 
-from mmfusion.models.text_encoders import TextEncoder
+from mmfusion.models import TextEncoder
 from mmfusion.utils.errors import CheckpointError
 
 TINY = dict(
