@@ -7,18 +7,22 @@ other processes' share of the machine is looked at, and waited for to fall.
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
+import re
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
+from rich.table import Table
 
 from mmfusion.utils.commands import command_parser, positive
 from mmfusion.utils.errors import InputError
@@ -50,7 +54,6 @@ def bench_parser(doc: str | None, name: str) -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="write the tables of --out into FOLDER/README.md, time nothing",
     )
-    add("--peak", nargs=2, metavar=("ROAD", "MODE"), help=argparse.SUPPRESS)
     return parser
 
 
@@ -173,6 +176,30 @@ def ratio(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> tuple[float, ...]
     return statistics.median(ratios), ratios[0], ratios[-1]
 
 
+def show(
+    title: str,
+    timed: Mapping[str, Mapping[str, Any]],
+    floors: Mapping[str, float],
+    console: Console,
+) -> None:
+    """Print each road of a point, against the first one and its floor, if any."""
+    table = Table("road", "ms", "n", "noisy", "times the first", title=title)
+    table.add_column("floor in ms (times)")
+    first = next(iter(timed.values()), {})
+    for name, result in timed.items():
+        middle, low, high = ratio(result, first)
+        floor = floors.get(name)
+        table.add_row(
+            name,
+            f"{median(result) * 1e3:.4g}",
+            str(len(result["seconds"])),
+            str(result["noisy"]),
+            f"{middle:.3g} ({low:.3g} to {high:.3g})",
+            f"{floor * 1e3:.3g} ({median(result) / floor:.2f})" if floor else "-",
+        )
+    console.print(table)
+
+
 def peak_memory(call: Callable[[], object]) -> int:
     """Bytes by which resident memory rises while ``call`` runs.
 
@@ -188,36 +215,26 @@ def peak_memory(call: Callable[[], object]) -> int:
 
 
 def _status(key: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(key + ":"):
-            return int(line.split()[1]) * 1024
-    raise OSError(f"/proc/self/status has no {key}")
+    [size] = re.findall(
+        rf"^{key}:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.M
+    )
+    return int(size) * 1024
 
 
-def in_fresh_process(script: str, *arguments: str) -> Any:
-    """Run a script of this folder; its last line of output as JSON.
-
-    Raises:
-        RuntimeError: it failed, with the end of what it said.
-    """
-    command = [sys.executable, str(Path(__file__).with_name(script)), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = (done.stderr or done.stdout)[-1500:]
-        raise RuntimeError(f"{' '.join(command)} failed ({done.returncode}): {said}")
-    return json.loads(done.stdout.splitlines()[-1])
+def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Result of a module's function, called in a process that has done nothing else."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def machine() -> dict[str, Any]:
     """Facts of the machine and the software that a reader must know."""
-    found = (
-        line.partition(":")[2].strip()
-        for line in _lines("/proc/cpuinfo")
-        if line.startswith("model name")
-    )
-    name = next(found, platform.processor() or platform.machine())
+    known = Path("/proc/cpuinfo")
+    text = known.read_text() if known.is_file() else ""
+    name = re.search(r"model name\s*: (.*)", text)
     facts = dict(
-        cpu=name,
+        cpu=name[1] if name else platform.processor() or platform.machine(),
         cores=os.cpu_count(),
         threads=torch.get_num_threads(),
         torch=torch.__version__,
@@ -236,13 +253,6 @@ def describe(facts: Mapping[str, Any]) -> str:
         f"{facts['cpu']}, {facts['threads']} threads on {facts['cores']} cores{gpu};"
         f" torch {facts['torch']}, Python {facts['python']}; {facts['date']}"
     )
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text().splitlines()
-    except OSError:
-        return []
 
 
 def floor_rates(isa: str, threads: int) -> dict[str, float] | None:

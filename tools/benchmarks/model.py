@@ -41,6 +41,7 @@ from measure import (
     peak_memory,
     ratio,
     save_json,
+    show,
     write_section,
 )
 from rich.console import Console
@@ -226,7 +227,8 @@ def measure_all(args: argparse.Namespace, console: Console) -> None:
             )
             point["floor"] = floors(work, args, results)
             save_json(args.out, results)
-            show(key, point, console)
+            floors_ = {x: floor_for(point, x) for x in off} if point["floor"] else {}
+            show(key, point["timed"], floors_, console)
         if not args.no_memory:
             add_peaks(args, results, progress, list(off))
             save_json(args.out, results)
@@ -263,31 +265,19 @@ def add_peaks(
         peaks = results["points"][key_of(args, mode)]["peaks"]
         for road in progress.track(roads_, description=f"memory, {mode}"):
             if road not in peaks:
-                peaks[road] = in_fresh_process(
-                    "model.py",
-                    *("--peak", road, mode, "--arch", args.arch),
-                    *("--frames", str(args.frames), "--size", str(args.size)),
-                    *("--batch", str(args.batch), *["--tune"] * args.tune),
-                )
+                peaks[road] = in_fresh_process(peak_of, args, road, mode)
 
 
-def print_peak(args: argparse.Namespace) -> None:
-    """In the fresh process: bytes of one step beyond the model and its clips."""
-    road, mode = args.peak
-    print(json.dumps(peak_memory(Work(args).call(road, mode))))
+def peak_of(args: argparse.Namespace, road: str, mode: str) -> int:
+    """In a fresh process: bytes of one step beyond the model and its clips."""
+    tune(args)
+    return peak_memory(Work(args).call(road, mode))
 
 
-def show(key: str, point: dict[str, Any], console: Console) -> None:
-    console.print(key)
-    for road, timed in point["timed"].items():
-        line = f"  {road}: {median(timed) * 1e3:.4g} ms (n={len(timed['seconds'])},"
-        line += f" noisy {timed['noisy']})"
-        if road != "cpu" and "cpu" in point["timed"]:
-            middle, low, high = ratio(timed, point["timed"]["cpu"])
-            line += f", {middle:.3g} times cpu ({low:.3g} to {high:.3g})"
-        if point["floor"]:
-            line += f"; {median(timed) / floor_for(point, road):.2f} times its floor"
-        console.print(line)
+def tune(args: argparse.Namespace) -> None:
+    if args.tune:
+        tune_cpu_allocator()
+        torch.set_flush_denormal(True)
 
 
 def floor_for(point: dict[str, Any], road: str) -> float:
@@ -334,14 +324,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.report:
         write_report(json.loads(args.out.read_text()), args.report)
         return 0
-    if args.tune:
-        tune_cpu_allocator()
-        torch.set_flush_denormal(True)
+    tune(args)
     if args.threads:
         torch.set_num_threads(args.threads)
-    if args.peak:
-        print_peak(args)
-        return 0
     console = Console()
     console.print(describe(machine()))
     measure_all(args, console)

@@ -33,12 +33,11 @@ from measure import (
     make_quick,
     median,
     peak_memory,
-    ratio,
     save_json,
+    show,
 )
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 from rivals import (
     Inputs,
     Road,
@@ -99,6 +98,12 @@ class Bench:
         shape = f"b{args.batch} l{length} d{args.channels} n{args.states}"
         return f"{args.device} {part} {shape} {mode}"
 
+    def facts(self, part: str, length: int, mode: str) -> dict[str, Any]:
+        """Facts that every point bears beside its figures."""
+        names = ("device", "batch", "channels", "states")
+        sizes = {name: vars(self.args)[name] for name in names}
+        return dict(sizes, part=part, length=length, mode=mode)
+
     def point(self, part: str, length: int, mode: str, variants: Variants) -> None:
         """Time variants in turn and keep the samples."""
         key = self.key(part, length, mode)
@@ -111,20 +116,12 @@ class Bench:
             limit=self.args.limit,
             wait=self.args.wait,
             sample=0.0 if self.args.quick else SAMPLE,
-            sync=torch.cuda.synchronize if self.args.device == "cuda" else _nothing,
+            sync=torch.cuda.synchronize if self.args.device == "cuda" else lambda: None,
             tick=lambda: self.progress.advance(task),
         )
         self.progress.remove_task(task)
-        self.results["points"][key] = dict(
-            part=part,
-            device=self.args.device,
-            batch=self.args.batch,
-            length=length,
-            channels=self.args.channels,
-            states=self.args.states,
-            mode=mode,
-            timed=timed,
-        )
+        facts = self.facts(part, length, mode)
+        self.results["points"][key] = dict(facts, timed=timed)
         self.save()
 
     def slow(self, part: str, length: int, mode: str, name: str) -> bool:
@@ -144,10 +141,6 @@ class Bench:
             return True
         seconds = median(last["timed"][name])
         return seconds * length / last["length"] > self.args.skip
-
-
-def _nothing() -> None:
-    pass
 
 
 def scan(bench: Bench, found: Sequence[Road]) -> None:
@@ -210,10 +203,7 @@ def _flips(backend: str, *tensors: Tensor) -> Tensor:
 
 
 def _one(backend: str, x: ScanInputs, z: Tensor) -> Tensor:
-    u, delta, A, B, C, D, delta_bias = x
-    return selective_scan(
-        u, delta, A, B, C, D, z, delta_bias, delta_softplus=True, backend=backend
-    )
+    return selective_scan(**x._asdict(), z=z, delta_softplus=True, backend=backend)
 
 
 def conv(bench: Bench, found: Sequence[Road]) -> None:
@@ -321,31 +311,25 @@ def memory(bench: Bench, found: Sequence[Road]) -> None:
     """Peak memory of one call in a process of its own, for every road."""
     for length in bench.args.lengths:
         for mode in MODES:
-            key = bench.key("memory", length, mode)
             point = bench.results["points"].setdefault(
-                key, dict(part="memory", length=length, mode=mode, peaks={})
+                bench.key("memory", length, mode),
+                dict(bench.facts("memory", length, mode), peaks={}),
             )
-            point |= dict(batch=bench.args.batch, channels=bench.args.channels)
             for road in found:
                 too_slow = bench.slow("scan", length, mode, road.name)
-                if road.name in point["peaks"] or too_slow:
-                    continue
-                point["peaks"][road.name] = in_fresh_process(
-                    "scan.py",
-                    *("--peak", road.name, mode, "--lengths", str(length)),
-                    *("--batch", str(bench.args.batch)),
-                    *("--channels", str(bench.args.channels)),
-                    *("--states", str(bench.args.states)),
-                    *("--device", bench.args.device),
-                )
-                bench.save()
+                if road.name not in point["peaks"] and not too_slow:
+                    point["peaks"][road.name] = in_fresh_process(
+                        peak_of, bench.args, road.name, mode, length
+                    )
+                    bench.save()
 
 
-def print_peak(args: argparse.Namespace) -> None:
-    """In the fresh process: bytes that a call takes, its results among them."""
-    name, mode = args.peak
+def peak_of(
+    args: argparse.Namespace, name: str, mode: str, length: int
+) -> dict[str, int]:
+    """In a fresh process: bytes that a call takes, its results among them."""
     [road] = [road for road in roads(args.device)[0] if road.name == name]
-    for once in (make_inputs(3, channels=16), _inputs(args, args.lengths[0])):
+    for once in (make_inputs(3, channels=16), _inputs(args, length)):
         leaves = road.prepare({k: x.to(args.device) for k, x in once.items()})
         grad = road.transposed("y", torch.ones_like(once["u"])).contiguous()
         call = partial(forward, road, leaves)
@@ -363,7 +347,7 @@ def print_peak(args: argparse.Namespace) -> None:
         extra = torch.cuda.max_memory_allocated() - before
     else:
         extra = peak_memory(call)
-    print(json.dumps(dict(extra=extra, inputs_and_outputs=inputs + results)))
+    return dict(extra=extra, inputs_and_outputs=inputs + results)
 
 
 PARTS: dict[str, Callable[[Bench, Sequence[Road]], None]] = {
@@ -414,35 +398,19 @@ def right_roads(found: Sequence[Road], inputs: Inputs, *, backward: bool) -> lis
     return right
 
 
-def show(results: dict[str, Any], keys: Sequence[str], console: Console) -> None:
-    """A table of each point: time, and how many times faster the first road is."""
+def show_points(results: dict[str, Any], keys: Sequence[str], console: Console) -> None:
     for key in keys:
-        point = results["points"].get(key)
-        if point is None or "timed" not in point:
-            continue
-        floor = floor_seconds(point, results.get("floor"))
-        title = key if floor is None else f"{key}; floor {floor * 1e3:.3g} ms"
-        table = Table("road", "ms", "n", "noisy", "times the first", title=title)
-        first = next(iter(point["timed"].values()))
-        for name, timed in point["timed"].items():
-            middle, low, high = ratio(timed, first)
-            table.add_row(
-                name,
-                f"{median(timed) * 1e3:.3g}",
-                str(len(timed["seconds"])),
-                str(timed["noisy"]),
-                f"{middle:.3g} ({low:.3g} to {high:.3g})",
-            )
-        console.print(table)
+        point = results["points"].get(key, {})
+        if "timed" in point:
+            floor = floor_seconds(point, results.get("floor"))
+            floors = dict.fromkeys(point["timed"], floor) if floor else {}
+            show(key, point["timed"], floors, console)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     if args.threads:
         torch.set_num_threads(args.threads)
-    if args.peak:
-        print_peak(args)
-        return 0
     if args.report:
         write_report(json.loads(args.out.read_text()), args.report)
         return 0
@@ -469,7 +437,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             PARTS[part](bench, found)
         bench.save()
     new = [key for key in bench.results["points"] if key not in before]
-    show(bench.results, new, console)
+    show_points(bench.results, new, console)
     console.print(f"{len(new)} new points, {len(before)} from before: {args.out}")
     return 0
 

@@ -170,7 +170,7 @@ def _ratio_tables(points: list[Mapping[str, Any]]) -> Iterable[str]:
     """Fused forms against what they replace: pairs of roads, the fused one first."""
     rows = []
     for p in points:
-        if p["part"] == "scan":
+        if p["part"] in ("scan", "memory"):
             continue
         names = list(p["timed"])
         for fast, slow in _pairs(names):

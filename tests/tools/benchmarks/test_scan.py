@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from measure import in_fresh_process
+from scan import parse_args, peak_of
 
 TOOLS = Path(__file__).resolve().parents[3] / "tools" / "benchmarks"
 SECTION = "<!-- scan benchmark: begin -->\nold\n<!-- scan benchmark: end -->\n"
@@ -39,10 +41,9 @@ def test_a_quick_run_its_continuation_and_the_report(tmp_path):
 
 @pytest.mark.slow
 def test_peak_of_one_road_in_its_own_process():
-    sizes = ("--lengths", 200, "--channels", 64)
-    done = run("--peak", "torch", "forward + backward", *sizes)
-    assert done.returncode == 0, done.stderr
-    peak = json.loads(done.stdout.splitlines()[-1])
+    args = parse_args(["--channels", "64"])
+    peak = in_fresh_process(peak_of, args, "torch", "forward + backward", 200)
+    assert peak["extra"] > 200 * 64 * 4
     assert peak["inputs_and_outputs"] > 200 * 64 * 4 * 7
 
 
