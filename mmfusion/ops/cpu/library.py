@@ -15,7 +15,7 @@ from torch import Tensor
 from mmfusion.ops.cpu.build import ISA_VARIABLE, BuildError, open_library
 from mmfusion.utils.errors import BackendError
 
-ABI = 5  # MMF_ABI
+ABI = 6  # MMF_ABI
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 MAX_STATES = 256
 MAX_WIDTH = 8  # of the convolution's filter

@@ -20,7 +20,6 @@ using namespace mmf;
 constexpr int64_t kTokens = 64;    /* of a tile */
 constexpr int64_t kChannels = 256; /* of a tile; a multiple of W */
 constexpr int kMaxWidth = 8;
-constexpr int64_t kWorthThreads = 1 << 15; /* elements, below which one thread is faster */
 
 /* Rows of channels of a tensor in one batch row, in the order in which they are read. */
 struct Rows {
@@ -109,9 +108,7 @@ void forward_stretch(const Job& job, const Part& part, int64_t batch, int64_t ch
       vf v = filtered<DTYPE>(taps, width, part.filter, job.padded, c, count, inputs);
       store_at<DTYPE>(out, c, SILU ? v * sigmoid(v) : v, count);
     };
-    int64_t c = 0;
-    for (; c + W <= channels; c += W) step(c, W);
-    if (c < channels) step(c, (int)(channels - c));
+    each_vector(channels, step);
   }
 }
 
@@ -178,9 +175,7 @@ void backward_stretch(const Job& job, const Part& part, int64_t batch, int64_t c
         }
       }
     };
-    int64_t c = 0;
-    for (; c + W <= channels; c += W) step(c, W);
-    if (c < channels) step(c, (int)(channels - c));
+    each_vector(channels, step);
   }
 }
 
@@ -230,26 +225,14 @@ void run_tile(const Job& job, StretchFunction function, int64_t batch, int64_t t
   }
 }
 
-void run_tiles(const Job& job, StretchFunction function) {
+void run_all(const Job& job, StretchFunction function) {
   const mmf_conv& call = *job.call;
   const int64_t tiles = call.b * job.token_tiles * job.channel_tiles;
-  const bool alone = call.num_threads == 1 || call.b * call.l * call.d < kWorthThreads;
-  auto run = [&](int64_t index) {
+  run_tiles(tiles, call.num_threads, call.b * call.l * call.d, [&](int64_t index) {
     const int64_t rows = index / job.channel_tiles;
     run_tile(job, function, rows / job.token_tiles, rows % job.token_tiles,
              index % job.channel_tiles);
-  };
-  if (alone) { /* no OpenMP at all: its threads are lost in a fork */
-    FlushSubnormals flush;
-    for (int64_t i = 0; i < tiles; ++i) run(i);
-    return;
-  }
-#pragma omp parallel num_threads((int)call.num_threads)
-  {
-    FlushSubnormals flush;
-#pragma omp for schedule(static)
-    for (int64_t i = 0; i < tiles; ++i) run(i);
-  }
+  });
 }
 
 void pack_filter(const mmf_conv& call, const mmf_conv_direction& direction,
@@ -310,7 +293,7 @@ int run(const mmf_conv& call, bool backward) {
         (float*)calloc((size_t)(call.b * job.token_tiles) * size, sizeof(float));
     enough = enough && job.partial[i];
   }
-  if (enough) run_tiles(job, function);
+  if (enough) run_all(job, function);
   for (int64_t i = 0; i < call.num_directions; ++i) {
     if (enough && job.partial[i])
       add_partial_sums(job, call.direction[i], job.partial[i]);

@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a struct or the meaning of an argument changes. */
-#define MMF_ABI 5
+#define MMF_ABI 6
 
 enum mmf_dtype { MMF_F32 = 0, MMF_BF16 = 1, MMF_F16 = 2 };
 
@@ -52,8 +52,8 @@ typedef struct mmf_scan_direction {
   const float* delta_bias;    /* (d); NULL: no bias */
   const float* initial_state; /* (b, d, n); NULL: zeros */
   float* last_state;          /* (b, d, n); NULL: not wanted */
-  /* mmf_scan_checkpoint_floats floats, the states that backward starts again from; NULL
-   * in forward: no backward will follow. */
+  /* (b, (l - 1) / 32, d, n), the states that backward starts again from; NULL in forward:
+   * no backward will follow. */
   float* checkpoints;
   int64_t reverse; /* not 0: from the last token to the first */
   mmf_tensor dt;          /* (b, l, rank), read where delta is absent */
@@ -73,16 +73,13 @@ typedef struct mmf_scan_direction {
 typedef struct mmf_scan {
   int64_t b, l, d, n;     /* 1 <= n <= 256 */
   int64_t delta_softplus; /* not 0: delta = softplus(delta + delta_bias) */
-  int64_t num_threads;    /* 0: OpenMP's own choice */
+  int64_t num_threads;    /* at least 1, here and below */
   int64_t num_directions; /* 1 or 2 */
   mmf_scan_direction direction[2];
   mmf_tensor z, y;           /* (b, l, d) */
   mmf_tensor grad_y, grad_z; /* (b, l, d), backward only */
 } mmf_scan;
 
-/* Floats that checkpoints of each direction must hold; looks at sizes only. About
- * b l d n / 32, 0 for up to 32 tokens. */
-int64_t mmf_scan_checkpoint_floats(const mmf_scan* call);
 int mmf_scan_forward(const mmf_scan* call);
 int mmf_scan_backward(const mmf_scan* call);
 

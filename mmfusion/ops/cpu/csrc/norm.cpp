@@ -14,16 +14,7 @@ namespace {
 
 using namespace mmf;
 
-constexpr int64_t kRows = 64;              /* tokens of a tile */
-constexpr int64_t kWorthThreads = 1 << 15; /* elements, as in conv.cpp */
-
-/* Calls body(channel, lanes) for each vector of a row. */
-template <class Body>
-MMF_INLINE void each_vector(int64_t channels, Body body) {
-  int64_t c = 0;
-  for (; c + W <= channels; c += W) body(c, W);
-  if (c < channels) body(c, (int)(channels - c));
-}
+constexpr int64_t kRows = 64; /* tokens of a tile */
 
 MMF_INLINE float total_of(vf x) {
   float sum = 0.0f;
@@ -80,26 +71,16 @@ void backward_row(const mmf_norm& call, int64_t row, float* grad_weight) {
   });
 }
 
-/* body(tile) for each tile of kRows rows. */
-template <class Body>
-void run_tiles(const mmf_norm& call, Body body) {
-  const int64_t tiles = (call.b * call.l + kRows - 1) / kRows;
-  if (call.num_threads == 1 || call.b * call.l * call.d < kWorthThreads) {
-    FlushSubnormals flush;
-    for (int64_t i = 0; i < tiles; ++i) body(i);
-    return;
-  }
-#pragma omp parallel num_threads((int)call.num_threads)
-  {
-    FlushSubnormals flush;
-#pragma omp for schedule(static)
-    for (int64_t i = 0; i < tiles; ++i) body(i);
-  }
-}
+int64_t tiles_of(const mmf_norm& call) { return (call.b * call.l + kRows - 1) / kRows; }
 
-int64_t end_of(const mmf_norm& call, int64_t tile) {
-  const int64_t rows = call.b * call.l, end = (tile + 1) * kRows;
-  return end < rows ? end : rows;
+/* body(row, tile) for each row of each tile. */
+template <class Body>
+void run_rows(const mmf_norm& call, Body body) {
+  const int64_t rows = call.b * call.l;
+  run_tiles(tiles_of(call), call.num_threads, rows * call.d, [&](int64_t tile) {
+    const int64_t end = (tile + 1) * kRows < rows ? (tile + 1) * kRows : rows;
+    for (int64_t row = tile * kRows; row < end; ++row) body(row, tile);
+  });
 }
 
 bool is_valid(const mmf_norm& call) {
@@ -111,24 +92,20 @@ bool is_valid(const mmf_norm& call) {
 int mmf_norm_forward(const mmf_norm* call) {
   if (!is_valid(*call) || !call->x.data || !call->y.data || !call->residual)
     return MMF_BAD_ARGUMENT;
-  run_tiles(*call, [&](int64_t tile) {
-    for (int64_t row = tile * kRows; row < end_of(*call, tile); ++row)
-      forward_row(*call, row);
-  });
+  run_rows(*call, [&](int64_t row, int64_t) { forward_row(*call, row); });
   return MMF_OK;
 }
 
 int mmf_norm_backward(const mmf_norm* call) {
   if (!is_valid(*call) || !call->grad_total) return MMF_BAD_ARGUMENT;
-  const int64_t d = call->d, tiles = (call->b * call->l + kRows - 1) / kRows;
+  const int64_t d = call->d, tiles = tiles_of(*call);
   float* parts = nullptr;
   if (call->grad_weight) {
     parts = (float*)calloc((size_t)(tiles * d), sizeof(float));
     if (!parts) return MMF_NO_MEMORY;
   }
-  run_tiles(*call, [&](int64_t tile) {
-    for (int64_t row = tile * kRows; row < end_of(*call, tile); ++row)
-      backward_row(*call, row, parts ? parts + tile * d : nullptr);
+  run_rows(*call, [&](int64_t row, int64_t tile) {
+    backward_row(*call, row, parts ? parts + tile * d : nullptr);
   });
   if (parts) {
     for (int64_t tile = 1; tile < tiles; ++tile)

@@ -17,9 +17,7 @@
 #define MMFUSION_SCAN_H
 
 #include <stdlib.h>
-#ifdef _OPENMP
 #include <omp.h>
-#endif
 
 #include "simd.h"
 
@@ -54,26 +52,15 @@ MMF_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 /* The state before the first token is known, so the first chunk needs none. */
 inline int64_t checkpoints_of(int64_t length) { return ceil_div(length, kSteps) - 1; }
 
-inline bool is_dtype(const mmf_tensor& x) {
-  return x.data == nullptr || (x.dtype >= MMF_F32 && x.dtype <= MMF_F16);
-}
-
 inline bool is_valid(const mmf_scan& call) {
   if (call.b < 1 || call.l < 1 || call.d < 1 || call.n < 1 || call.n > kMaxStates)
     return false;
   if (call.num_directions < 1 || call.num_directions > 2) return false;
-  if (!is_dtype(call.z) || !is_dtype(call.y)) return false;
-  if (!is_dtype(call.grad_y) || !is_dtype(call.grad_z)) return false;
   for (int64_t i = 0; i < call.num_directions; ++i) {
     const mmf_scan_direction& dir = call.direction[i];
     const bool has_dt = dir.dt.data && dir.dt_weight && dir.rank >= 1;
     if (!dir.delta.data && !has_dt) return false;
-    if (!dir.u.data || !is_dtype(dir.dt) || !dir.B.data || !dir.C.data || !dir.A)
-      return false;
-    if (!is_dtype(dir.u) || !is_dtype(dir.delta) || !is_dtype(dir.B) ||
-        !is_dtype(dir.C) || !is_dtype(dir.grad_u) || !is_dtype(dir.grad_delta) ||
-        !is_dtype(dir.grad_B) || !is_dtype(dir.grad_C))
-      return false;
+    if (!dir.u.data || !dir.B.data || !dir.C.data || !dir.A) return false;
   }
   return true;
 }
@@ -221,10 +208,10 @@ inline void load_rows(const mmf_scan& call, const Layout& w, const Item& item,
     for (int which = 0; which < 2; ++which, rows += w.padded_states) {
       const mmf_tensor& x = which ? dir.C : dir.B;
       int64_t index = item.batch * x.batch_stride + token * x.time_stride;
-      int s = 0;
-      for (; s + W <= n; s += W) store(rows + s, load_as_float(x, index + s, W));
-      if (s < n) store_some(rows + s, load_as_float(x, index + s, n - s), n - s);
-      for (s = n; s < (int)w.padded_states; ++s) rows[s] = 0.0f;
+      each_vector(n, [&](int64_t s, int lanes) __attribute__((always_inline)) {
+        store_some(rows + s, load_as_float(x, index + s, lanes), lanes);
+      });
+      for (int s = n; s < (int)w.padded_states; ++s) rows[s] = 0.0f;
     }
   }
 }
@@ -234,22 +221,9 @@ MMF_INLINE vf channels_of(const float* x, const Item& item, int v, int lanes) {
   return x ? load_some(x + item.channel + v * W, lanes) : vf{};
 }
 
+/* Threads for so many items, of those that the caller asks for. */
 inline int num_threads(int64_t asked, int64_t items) {
-#ifdef _OPENMP
-  int64_t threads = asked > 0 ? asked : omp_get_max_threads();
-#else
-  int64_t threads = 1;
-  (void)asked;
-#endif
-  return (int)(threads < items ? threads : items);
-}
-
-inline int thread_index() {
-#ifdef _OPENMP
-  return omp_get_thread_num();
-#else
-  return 0;
-#endif
+  return (int)(asked < items ? asked : items);
 }
 
 /* One vector of channels over the tokens of a chunk, read as floats: in place where the

@@ -410,7 +410,7 @@ int64_t carve_parts(const mmf_scan& call, const Layout& w, const mmf_scan_direct
 bool has_what_backward_reads(const mmf_scan& call) {
   if (!call.grad_y.data) return false;
   for (int64_t i = 0; i < call.num_directions; ++i)
-    if (!call.direction[i].checkpoints && mmf_scan_checkpoint_floats(&call) > 0) return false;
+    if (!call.direction[i].checkpoints && checkpoints_of(call.l) > 0) return false;
   return true;
 }
 
@@ -439,7 +439,7 @@ extern "C" int mmf_scan_backward(const mmf_scan* call) {
   {
     FlushSubnormals flush;
     Scratch scratch;
-    carve(*call, w, with_partial, memory + bytes * thread_index(), &scratch);
+    carve(*call, w, with_partial, memory + bytes * omp_get_thread_num(), &scratch);
 #pragma omp for schedule(dynamic, 1)
     for (int64_t i = 0; i < w.items; ++i) backward_item(*call, w, i, scratch, parts);
     for (int64_t i = 0; i < call->num_directions; ++i) {

@@ -176,10 +176,6 @@ void scan_item(const mmf_scan& call, const Layout& w, const Item& item,
 }  // namespace
 }  // namespace mmf
 
-extern "C" int64_t mmf_scan_checkpoint_floats(const mmf_scan* call) {
-  return mmf::checkpoints_of(call->l) * call->b * call->d * call->n;
-}
-
 extern "C" int mmf_scan_forward(const mmf_scan* call) {
   using namespace mmf;
   if (!is_valid(*call) || !call->y.data) return MMF_BAD_ARGUMENT;
@@ -194,7 +190,7 @@ extern "C" int mmf_scan_forward(const mmf_scan* call) {
     {
       FlushSubnormals flush;
       Scratch scratch;
-      carve(*call, w, with_partial, memory + bytes * thread_index(), &scratch);
+      carve(*call, w, with_partial, memory + bytes * omp_get_thread_num(), &scratch);
 #pragma omp for schedule(dynamic, 1)
       for (int64_t i = 0; i < w.items; ++i)
         scan_item(*call, w, make_item(*call, w, i), scratch);

@@ -1,5 +1,5 @@
 /* Vectors of floats for the CPU kernels: width, loads and stores of any dtype, exp2,
- * softplus, silu.
+ * softplus, silu; and the loops over vectors and over tiles of work.
  *
  * GNU vector extensions (gcc and clang) give the arithmetic on every CPU; intrinsics
  * stand only where they save whole instructions. Compile with -ffp-contract=fast, so that
@@ -329,6 +329,32 @@ class FlushSubnormals {
   ~FlushSubnormals() {}
 #endif
 };
+
+/* Calls body(index, lanes) for each vector of a row of `count` elements. */
+template <class Body>
+MMF_INLINE void each_vector(int64_t count, Body body) {
+  int64_t i = 0;
+  for (; i + W <= count; i += W) body(i, W);
+  if (i < count) body(i, (int)(count - i));
+}
+
+constexpr int64_t kWorthThreads = 1 << 15; /* elements, below which one thread is faster */
+
+/* body(tile) for each tile; few elements without OpenMP, whose threads a fork loses. */
+template <class Body>
+void run_tiles(int64_t tiles, int64_t threads, int64_t elements, Body body) {
+  if (threads == 1 || elements < kWorthThreads) {
+    FlushSubnormals flush;
+    for (int64_t i = 0; i < tiles; ++i) body(i);
+    return;
+  }
+#pragma omp parallel num_threads((int)threads)
+  {
+    FlushSubnormals flush;
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < tiles; ++i) body(i);
+  }
+}
 
 }  // namespace
 }  // namespace mmf
