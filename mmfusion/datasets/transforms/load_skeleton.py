@@ -1,40 +1,19 @@
 """Joints of a clip, from the skeleton file of its sequence."""
 
-import os
-from dataclasses import dataclass
-from functools import lru_cache
-
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmfusion.datasets.caches.npz_file import read_npz
+from mmfusion.datasets.caches.skeleton_cache import (
+    SkeletonFile,
+    check_skeleton,
+    load_skeleton_file,
+)
 from mmfusion.layouts.hand_layouts import LAYOUTS
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError, SkeletonError
 
-MAX_BYTES = 2 * 2**30  # of one file, unpacked
-MAX_COORDINATE = 1e6  # metres, millimetres or pixels, nothing is further away
 MAX_GAP_SECONDS = 0.5  # joints of a moment further away are not this moment's
 _TIE = 1e-4  # frames; keeps rounding from choosing the frame before
-
-
-@dataclass(frozen=True)
-class SkeletonFile:
-    """The arrays of one sequence.
-
-    Attributes:
-        keypoint: (t, h, j, 3) float32, 0 where not valid.
-        valid: (t, h) or (t, h, j) bool.
-        frame_id: (t,) int64, ascending, frame numbers at ``index_fps``.
-        fps: frame numbers per second where the record says nothing else.
-        sequence: name of the sequence, or None.
-    """
-
-    keypoint: np.ndarray
-    valid: np.ndarray
-    frame_id: np.ndarray
-    fps: float
-    sequence: str | None
 
 
 @TRANSFORMS.register_module()
@@ -89,7 +68,7 @@ class LoadSkeleton(BaseTransform):
     def _load(self, results: dict, meta: dict) -> SkeletonFile | None:
         if results.get("skeleton_data") is not None:
             name = f"sample {results.get('sample_id')!r}, in memory"
-            data = _from_arrays(name, results["skeleton_data"])
+            data = check_skeleton(name, results["skeleton_data"])
         elif results.get("skeleton_path"):
             name = results["skeleton_path"]
             data = load_skeleton_file(name)
@@ -195,77 +174,6 @@ def _clip_rows(data: SkeletonFile, results: dict, fps: float) -> np.ndarray:
         )
         raise SkeletonError(name, reason)
     return np.array([row])
-
-
-def load_skeleton_file(path: str) -> SkeletonFile:
-    """Read and check the npz of one sequence; the last 64 are remembered.
-
-    Raises:
-        SkeletonError: missing, not an npz, or not what it should hold.
-    """
-    try:
-        stat = os.stat(path)
-    except OSError as error:
-        raise SkeletonError(path, "the file does not exist") from error
-    return _load_file(path, stat.st_mtime_ns, stat.st_size)
-
-
-@lru_cache(maxsize=64)
-def _load_file(path: str, mtime_ns: int, num_bytes: int) -> SkeletonFile:
-    """A changed file has another ``mtime_ns`` or ``num_bytes`` and is read anew."""
-    arrays = read_npz(path, max_bytes=MAX_BYTES, error_type=SkeletonError)
-    return _from_arrays(path, arrays)
-
-
-def _from_arrays(name: str, arrays: dict) -> SkeletonFile:
-    """Check the arrays of a sequence; only ``keypoint`` is required."""
-    if "keypoint" not in arrays:
-        raise SkeletonError(name, f"it holds {sorted(arrays)}; expected 'keypoint'")
-    keypoint = np.asarray(arrays["keypoint"])
-    if keypoint.dtype.kind not in "fiu":
-        raise SkeletonError(name, f"keypoint is {keypoint.dtype}; expected numbers")
-    if keypoint.ndim != 4 or keypoint.shape[-1] != 3:
-        reason = (
-            f"keypoint has shape {keypoint.shape}; expected (t, h, j, 3): frames,"
-            " hands, joints (21 in a hand, 63 numbers), x y z"
-        )
-        raise SkeletonError(name, reason)
-    num = len(keypoint)
-    if num == 0:
-        raise SkeletonError(name, "it holds 0 frames")
-    valid = np.asarray(arrays.get("valid", np.ones(keypoint.shape[:2], bool)))
-    if valid.shape not in (keypoint.shape[:2], keypoint.shape[:3]):
-        reason = f"valid has shape {valid.shape}; expected {keypoint.shape[:2]}"
-        raise SkeletonError(name, reason)
-    valid = valid.astype(bool)
-    frame_id = np.asarray(arrays.get("frame_id", np.arange(num)))
-    if frame_id.shape != (num,) or (np.diff(frame_id) <= 0).any():
-        reason = f"frame_id {frame_id.shape} must be {num} ascending frame numbers"
-        raise SkeletonError(name, reason)
-    fps = float(arrays.get("fps", 30.0))
-    if not 0 < fps < 1e5:
-        raise SkeletonError(name, f"fps is {fps}; expected a positive number")
-    keypoint = _check_numbers(name, keypoint, valid)
-    sequence = str(arrays["sequence"]) if "sequence" in arrays else None
-    for array in (keypoint, valid, frame_id):
-        array.flags.writeable = False  # shared by every clip of the sequence
-    return SkeletonFile(keypoint, valid, frame_id.astype(np.int64), fps, sequence)
-
-
-def _check_numbers(name: str, keypoint: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """(t, h, j, 3) float32 with 0 where not valid; what is valid must be sound."""
-    mask = valid if valid.ndim == 3 else valid[..., None]  # (t, h, j or 1)
-    joints = np.where(mask[..., None], keypoint, 0).astype(np.float32)
-    sound = np.isfinite(joints) & (np.abs(joints) < MAX_COORDINATE)
-    if not sound.all():
-        frame, hand, joint, axis = np.argwhere(~sound)[0].tolist()
-        reason = (
-            f"row {frame}, hand {hand}, joint {joint}: {'xyz'[axis]} is"
-            f" {keypoint[frame, hand, joint, axis]}; expected a finite number below"
-            f" {MAX_COORDINATE:g}, or valid False"
-        )
-        raise SkeletonError(name, reason)
-    return joints
 
 
 def _check_shape(name: str, shape: tuple[int, ...], meta: dict) -> None:

@@ -24,8 +24,8 @@ from rich.progress import track
 from mmfusion.datasets import MultiModalDataset
 from mmfusion.datasets.annotation import load_annotation
 from mmfusion.datasets.caches.box_cache import load_box_file
+from mmfusion.datasets.caches.skeleton_cache import load_skeleton_file
 from mmfusion.datasets.media.video_io import open_frames, open_video
-from mmfusion.datasets.transforms.load_skeleton import load_skeleton_file
 from mmfusion.layouts.epic_kitchens import SEGMENT_FILES, SLACK_SECONDS
 from mmfusion.utils.errors import MediaError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmfusion.datasets.annotation import load_annotation
-from mmfusion.datasets.transforms.load_skeleton import load_skeleton_file
+from mmfusion.datasets.caches.skeleton_cache import load_skeleton_file
 from tools.data.npz import prepare
 
 
