@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mmfusion.datasets.annotation import write_annotation
+from mmfusion.utils.commands import command_parser
 from mmfusion.utils.paths import write_atomic
 
 Task = TypeVar("Task")
@@ -164,9 +165,7 @@ def parser_of(
         description: the help's text.
         with_caches: the converter reads many files and keeps caches of them.
     """
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(description)
     parser.add_argument("--root", type=Path, required=True, help="the data root")
     parser.add_argument("--out", type=Path, help="default: ROOT/mmfusion")
     parser.add_argument("--dry-run", action="store_true", help="report, write nothing")
@@ -260,17 +259,13 @@ def run_tasks(
     """``function`` of every task, in their order, by ``workers`` processes.
 
     With 0 or 1 workers everything runs in this process. Function and tasks must be
-    picklable: workers are forked from a clean server that has imported this package,
-    or spawned where a platform has no such server.
+    picklable: workers are forked from a clean server that has imported this package.
     """
     if workers < 2 or len(tasks) < 2:
         yield from map(function, tasks)
         return
-    known = multiprocessing.get_all_start_methods()
-    method = "forkserver" if "forkserver" in known else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload(["mmfusion.datasets"])
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mmfusion.datasets"])
     size = max(1, min(16, len(tasks) // (workers * 4)))
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         yield from pool.map(function, tasks, chunksize=size)

@@ -8,13 +8,13 @@ it into the metainfo of a data sample that does go on, under ``bad_samples``.
 """
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 
 from mmengine.structures import BaseDataElement
 
 from mmfusion.datasets.sample_rng import sample_digest
 from mmfusion.utils.errors import InputError, MediaError
+from mmfusion.utils.schema import check_keys
 
 BROKEN_CLIP_ERRORS = (MediaError, OSError)
 BAD_SAMPLES = "bad_samples"  # key in metainfo; value: tuple of BadSample
@@ -73,12 +73,7 @@ class ErrorPolicy:
     def from_config(cls, config: Mapping | None, *, test_mode: bool) -> "ErrorPolicy":
         """Read the ``on_error`` argument of a dataset."""
         config = dict(config or {})
-        names = [field.name for field in dataclasses.fields(cls)]
-        for key in config:
-            if key not in names:
-                near = difflib.get_close_matches(str(key), names, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise InputError(f"on_error has {key!r}; expected keys {names}{hint}")
+        check_keys("on_error", config, [item.name for item in dataclasses.fields(cls)])
         policy = cls(**config)
         if test_mode and policy.policy == "replace":
             raise InputError(

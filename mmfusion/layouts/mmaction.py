@@ -19,13 +19,13 @@ group). What the joints are the file does not say: ``ann_options.skeleton`` beco
 metainfo's ``skeleton`` (layout, hands, unit, frame).
 """
 
-import difflib
 import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from mmfusion.layouts.mmaction_pose import read_pose
 from mmfusion.utils.errors import AnnotationError, InputError
+from mmfusion.utils.schema import check_keys
 from mmfusion.utils.text_files import parse_json, read_bytes, read_text
 
 _COMMON_OPTIONS = ("label_map", "skeleton")
@@ -68,7 +68,8 @@ def read_mmaction(
         )
     reader = READERS[ann_format]
     known = set(inspect.signature(reader).parameters) - {"path"}
-    _check_options(options, (known - {"split"}) | set(_COMMON_OPTIONS), ann_format)
+    own = known - {"split"}
+    check_keys("ann_options", options, own | {*_COMMON_OPTIONS})
     common = {key: options.get(key) for key in _COMMON_OPTIONS}
     options = {key: options[key] for key in options if key not in _COMMON_OPTIONS}
     if "split" in known:
@@ -96,17 +97,6 @@ def read_mmaction(
         "skeleton": common["skeleton"] or {"frame": "unknown"},
     }
     return metainfo, records
-
-
-def _check_options(options: Mapping, known: set[str], ann_format: str) -> None:
-    for key in options:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise InputError(
-                f"ann_options has {key!r}; expected for {ann_format} some of"
-                f" {sorted(known)}{hint}"
-            )
 
 
 def _class_names(

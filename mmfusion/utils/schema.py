@@ -1,7 +1,7 @@
 """Checks of strangers' records by pydantic, with errors that say what to do."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -94,6 +94,16 @@ class Schema(Generic[Model]):
         if "extra" in self.expected:
             hint += " What no reader here knows belongs under 'extra'"
         return f"has the unknown key {shown(key)}; {hint}"
+
+
+def check_keys(name: str, found: Iterable[Any], known: Iterable[str]) -> None:
+    """Refuse a key of the option ``name`` that is not one of ``known``."""
+    known = sorted(known)
+    for key in found:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise InputError(f"{name} has {key!r}; expected some of {known}{hint}")
 
 
 def shown(value: Any) -> str:

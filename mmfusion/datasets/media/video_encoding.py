@@ -18,10 +18,10 @@ import numpy as np
 from av.video.frame import PictureType
 
 from mmfusion.datasets.media.video_index import VideoIndex, first_line, open_container
+from mmfusion.datasets.media.video_reader import TIME_EPS
 from mmfusion.utils.errors import InputError, VideoDecodeError
 
 _CLOCK = Fraction(1, 90_000)  # seconds: exact for 24, 25, 30, 50 and 60 fps
-_EPS = 1e-3  # seconds; Matroska rounds time stamps to milliseconds
 _MIN_SIDE = 16  # of an H.264 picture
 _LARGE = 1e6
 _BOUNDS = {
@@ -94,17 +94,21 @@ def segments_of(index: VideoIndex, settings: EncodeSettings) -> list[Segment]:
     frame has appeared before.
     """
     length = settings.chunk_seconds or index.duration
-    count = max(1, int(np.ceil((index.duration - _EPS) / length)))
+    count = max(1, int(np.ceil((index.duration - TIME_EPS) / length)))
     bounds = [*(number * length for number in range(count)), index.duration]
     times, segments = index.times, []
     for start, stop in zip(bounds, bounds[1:], strict=False):
         if settings.fps is not None:
-            ticks = max(1, int(np.ceil((stop - start - _EPS) * settings.fps)))
+            ticks = max(1, int(np.ceil((stop - start - TIME_EPS) * settings.fps)))
             seconds = np.arange(ticks) / settings.fps
-            numbers = np.searchsorted(times, start + seconds + _EPS, side="right") - 1
+            numbers = (
+                np.searchsorted(times, start + seconds + TIME_EPS, side="right") - 1
+            )
         else:
-            first = max(0, int(np.searchsorted(times, start + _EPS, side="right")) - 1)
-            end = int(np.searchsorted(times, stop - _EPS, side="left"))
+            first = max(
+                0, int(np.searchsorted(times, start + TIME_EPS, side="right")) - 1
+            )
+            end = int(np.searchsorted(times, stop - TIME_EPS, side="left"))
             numbers = np.arange(first, max(end, first + 1))
             seconds = np.maximum(times[numbers] - start, 0.0)
         segments.append(Segment(start, numbers, seconds))

@@ -38,11 +38,7 @@ class AlignSkeleton(BaseTransform):
         if results["joints_frame"] == "image":
             self._crop(results)
         if results.get("flip"):
-            if results.get("flip_direction") != "horizontal":
-                raise InputError(
-                    f"flip_direction: got {results.get('flip_direction')!r}; expected"
-                    " 'horizontal': hands have no vertical mirror image"
-                )
+            check_horizontal(results)
             mirror_hands(results)
         return results
 
@@ -50,12 +46,7 @@ class AlignSkeleton(BaseTransform):
         crop = results.get("crop_quadruple")
         if crop is None:
             return
-        taken = results["num_clips"] * results["clip_len"]
-        if len(results["imgs"]) != taken:
-            raise InputError(
-                f"imgs: got {len(results['imgs'])} frames after the crops; expected"
-                f" {taken}: several crops cannot share joints in image fractions"
-            )
+        check_one_crop(results)
         x, y, width, height = np.asarray(crop, dtype=np.float64)
         joints = results["joints"]
         joints[..., 0] = (joints[..., 0] - x) / width
@@ -90,6 +81,25 @@ class FlipSkeleton(BaseTransform):
         if "joints" in results and np.random.random() < self.flip_prob:
             mirror_hands(results)
         return results
+
+
+def check_one_crop(results: dict) -> None:
+    """Refuse several crops of a picture, which what is measured in it cannot share."""
+    taken = results["num_clips"] * results["clip_len"]
+    if len(results["imgs"]) != taken:
+        raise InputError(
+            f"imgs: got {len(results['imgs'])} frames after the crops; expected"
+            f" {taken}: several crops cannot share joints or boxes in image fractions"
+        )
+
+
+def check_horizontal(results: dict) -> None:
+    """Refuse a flip that is not horizontal."""
+    if results.get("flip_direction") != "horizontal":
+        raise InputError(
+            f"flip_direction: got {results.get('flip_direction')!r}; expected"
+            " 'horizontal': hands have no vertical mirror image"
+        )
 
 
 def mirror_hands(results: dict) -> None:

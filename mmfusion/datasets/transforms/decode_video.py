@@ -10,6 +10,7 @@ from mmfusion.datasets.media.video_io import (
     open_frames,
     open_video,
 )
+from mmfusion.datasets.transforms.sample_times import times_of
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError
 
@@ -46,19 +47,14 @@ class DecodeVideo(BaseTransform):
         self.missing_size = missing_size
 
     def transform(self, results: dict) -> dict:
-        times = results["times"]
-        if "video" not in times:
-            raise InputError(
-                f"times: got the streams {sorted(times)}; expected 'video': add it to"
-                " SampleTimes(num_frames=...)"
-            )
-        views, count = times["video"].shape
+        times = times_of(results, "video")
+        views, count = times.shape
         reader = self._open(results)
         if reader is None:
             black = (*self._missing_size(results), 3)
             frames = [np.zeros(black, np.uint8) for _ in range(views * count)]
         else:
-            frames = reader.frames_at(times["video"].reshape(-1))
+            frames = reader.frames_at(times.reshape(-1))
         if self.missing_size is not None:
             results["imgs_mask"] = np.full(views * count, reader is not None)
         results["imgs"] = frames

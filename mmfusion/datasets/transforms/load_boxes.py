@@ -4,6 +4,11 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmfusion.datasets.caches.box_cache import load_box_file, take_boxes
+from mmfusion.datasets.transforms.align_skeleton import (
+    check_horizontal,
+    check_one_crop,
+)
+from mmfusion.datasets.transforms.sample_times import times_of
 from mmfusion.layouts.hand_object_boxes import BoxFile
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import BoxError, InputError
@@ -37,12 +42,7 @@ class LoadBoxes(BaseTransform):
         self.optional = optional
 
     def transform(self, results: dict) -> dict:
-        times = results["times"].get("video")
-        if times is None:
-            raise InputError(
-                f"times: got the streams {sorted(results['times'])}; expected 'video':"
-                " boxes belong to its frames"
-            )
+        times = times_of(results, "video")
         content = self._load(results)
         count = self.num_boxes or (len(content.names) if content else 0)
         boxes = np.zeros((times.size, count, 4), np.float32)
@@ -95,7 +95,7 @@ class AlignBoxes(BaseTransform):
         valid = results["boxes_mask"]
         crop = results.get("crop_quadruple")
         if crop is not None:
-            _check_one_crop(results)
+            check_one_crop(results)
             x, y, width, height = np.asarray(crop, dtype=np.float64)
             boxes = (boxes - [x, y, x, y]) / [width, height, width, height]
         boxes = np.clip(boxes, 0, 1)
@@ -110,11 +110,7 @@ class AlignBoxes(BaseTransform):
     def _mirror(
         self, results: dict, boxes: np.ndarray, valid: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        if results.get("flip_direction") != "horizontal":
-            raise InputError(
-                f"flip_direction: got {results.get('flip_direction')!r}; expected"
-                " 'horizontal': hands have no vertical mirror image"
-            )
+        check_horizontal(results)
         boxes = boxes[..., [2, 1, 0, 3]]
         boxes[..., [0, 2]] = 1 - boxes[..., [0, 2]]
         names = results["boxes_names"]
@@ -124,12 +120,3 @@ class AlignBoxes(BaseTransform):
             for place, name in enumerate(names)
         ] + list(range(len(names), boxes.shape[-2]))
         return boxes[..., order, :], valid[..., order]
-
-
-def _check_one_crop(results: dict) -> None:
-    taken = results["num_clips"] * results["clip_len"]
-    if len(results["imgs"]) != taken:
-        raise InputError(
-            f"imgs: got {len(results['imgs'])} frames after the crops; expected"
-            f" {taken}: several crops cannot share boxes"
-        )

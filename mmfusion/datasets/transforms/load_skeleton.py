@@ -8,6 +8,7 @@ from mmfusion.datasets.caches.skeleton_cache import (
     check_skeleton,
     load_skeleton_file,
 )
+from mmfusion.datasets.transforms.sample_times import times_of
 from mmfusion.layouts.hand_layouts import LAYOUTS
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError, SkeletonError
@@ -37,13 +38,8 @@ class LoadSkeleton(BaseTransform):
         self.optional = optional
 
     def transform(self, results: dict) -> dict:
-        times = results["times"]
-        if "skeleton" not in times:
-            raise InputError(
-                f"times: got the streams {sorted(times)}; expected 'skeleton': add it"
-                " to SampleTimes(num_frames=...)"
-            )
-        shape = times["skeleton"].shape  # (v, n)
+        times = times_of(results, "skeleton")
+        shape = times.shape  # (v, n)
         meta = (results.get("ann_meta") or {}).get("skeleton") or {}
         data = self._load(results, meta)
         if data is None:
@@ -53,7 +49,7 @@ class LoadSkeleton(BaseTransform):
             fps = float(results.get("index_fps") or data.fps)
             joints, mask = take_joints(
                 data,
-                times["skeleton"].reshape(-1) * fps,
+                times.reshape(-1) * fps,
                 _clip_rows(data, results, fps),
                 max_gap=MAX_GAP_SECONDS * fps,
             )

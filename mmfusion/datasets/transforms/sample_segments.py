@@ -4,13 +4,12 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmfusion.datasets.media.video_index import read_index
-from mmfusion.datasets.transforms.sample_times import clip_span
+from mmfusion.datasets.media.video_reader import TIME_EPS
+from mmfusion.datasets.transforms.sample_times import MODES, clip_span
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError
 
 RULES = ("rounded", "floored")
-MODES = ("random", "uniform")
-_TIME_EPS = 1e-3  # Matroska rounds time stamps to milliseconds
 
 
 @TRANSFORMS.register_module()
@@ -152,6 +151,6 @@ def frame_times(results: dict) -> np.ndarray:
             f"sample {results.get('sample_id')!r} has no video file and no index_fps;"
             " expected one of them to count its frames by"
         )
-    first, last = np.searchsorted(every, [start - _TIME_EPS, end - _TIME_EPS])
+    first, last = np.searchsorted(every, [start - TIME_EPS, end - TIME_EPS])
     first = min(first, len(every) - 1)
     return every[first : max(last, first + 1)]

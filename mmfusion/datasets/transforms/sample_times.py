@@ -106,6 +106,21 @@ def _warp(place: np.ndarray, count: int) -> np.ndarray:
     return np.interp((np.arange(count) + 0.5) / count, centres, chosen)
 
 
+def times_of(results: dict, stream: str) -> np.ndarray:
+    """The seconds (v, n) chosen for a stream.
+
+    Raises:
+        ValueError: the transform that chooses times does not name it.
+    """
+    times = results["times"]
+    if stream not in times:
+        raise InputError(
+            f"times: got the streams {sorted(times)}; expected {stream!r}: add it to"
+            " SampleTimes(num_frames=...)"
+        )
+    return times[stream]
+
+
 def clip_span(results: dict) -> tuple[float, float]:
     """Start and end of a clip in seconds; an open end is the end of its source.
 

@@ -21,7 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from mmfusion.utils.commands import errors_in_one_line
+from mmfusion.utils.commands import command_parser, errors_in_one_line
 from mmfusion.datasets.caches.skeleton_cache import read_valid, write_skeleton_cache
 from mmfusion.datasets.conversion import (
     ConversionReport,
@@ -196,9 +196,7 @@ def write_caches(data: Sequences, out: Path, name: str, fps: float) -> None:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     parser.add_argument("npz", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="the data_root to be")
     parser.add_argument("--name", help="of the dataset; default: the file's")

@@ -52,6 +52,7 @@ from mmfusion.datasets.media.video_preparation import (
     Record,
     run_jobs,
 )
+from mmfusion.utils.commands import command_parser
 from mmfusion.utils.paths import unsafe_reason, write_atomic
 from mmfusion.utils.errors import InputError
 
@@ -124,9 +125,7 @@ def make_jobs(folder: Path, names: Sequence[str], args: argparse.Namespace) -> l
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     default = EncodeSettings()
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add = parser.add_argument
     add("input", type=Path, metavar="INPUT", help="a folder of videos, or a list")
     add("--root", type=Path, help="what a list's paths are relative to (its folder)")

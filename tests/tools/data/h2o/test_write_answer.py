@@ -5,6 +5,7 @@ import zipfile
 
 import pytest
 
+from mmfusion.evaluation.predictions import from_rows
 from tools.data.h2o import write_answer
 
 
@@ -36,17 +37,18 @@ def test_archive_holds_every_clip_with_labels_from_one(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda p: p.pop(), r"1 of 242 test clips are not in the dump: \[242\]"),
-        (lambda p: p.append(p[0]), "test clip 1 is in the dump twice"),
+        (lambda p: p.pop(), r"1 of 242 test clips are not among .* dump: \[242\]"),
+        (lambda p: p.append(p[0]), "came more than once, the first is .subject4/h1/0#1'"),
         (lambda p: p[0].update(id="subject1/h1/0#1"), "expected one of the test split"),
         (lambda p: p[0].update(id="subject4/h1/0#243"), r"expected a row 1\.\.242"),
-        (lambda p: p[0]["score"].update(action=[0.5] * 35), "is not 36 finite numbers"),
+        (lambda p: [x["score"].update(action=[0.5] * 35) for x in p], "36 finite numbers"),
+        (lambda p: p[0]["score"].update(action=[0.5] * 35), "expected the same"),
         (lambda p: p[0]["score"].update(action=[float("nan")] * 36), "finite numbers"),
     ],
-    ids=["missing", "twice", "train clip", "row", "classes", "nan"],
+    ids=["missing", "twice", "train clip", "row", "classes", "mixed", "nan"],
 )
 def test_incomplete_dump_is_refused(change, message):
     dump = make_dump()
     change(dump["predictions"])
     with pytest.raises(ValueError, match=message):
-        write_answer.labels_of_dump(dump)
+        write_answer.labels_of(from_rows(dump["predictions"]))
