@@ -161,9 +161,7 @@ def parser_of(
 ) -> argparse.ArgumentParser:
     """A parser with the options that every converter has.
 
-    Args:
-        description: the help's text.
-        with_caches: the converter reads many files and keeps caches of them.
+    ``with_caches`` adds those of a converter that keeps caches of many files.
     """
     parser = command_parser(description)
     parser.add_argument("--root", type=Path, required=True, help="the data root")

@@ -203,14 +203,7 @@ class MultiModalDataset(Dataset):
         return len(self._records)
 
     def __getitem__(self, key: SampleKey | int) -> Any:
-        """One sample, or a :class:`BadSample` where the policy ``skip`` leaves it out.
-
-        Args:
-            key: a SampleKey, or an index, which means epoch 0 and seed 0.
-
-        Returns:
-            What the pipeline's last transform gives, usually PackInputs.
-        """
+        """The pipeline's results, or a :class:`BadSample` that ``skip`` leaves out."""
         key = key if isinstance(key, SampleKey) else SampleKey(int(key))
         if not -len(self) <= key.index < len(self):
             raise IndexError(f"index is {key.index}; the dataset has {len(self)}")

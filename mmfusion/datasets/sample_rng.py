@@ -28,11 +28,6 @@ def sample_rng(seed: int, epoch: int, sample_id: str) -> Iterator[None]:
 
     The generators of a GPU are left alone: a sample is made on the CPU, and
     ``torch.manual_seed`` would reset the GPU's without a way back.
-
-    Args:
-        seed: seed of the run.
-        epoch: epoch, from 0.
-        sample_id: id of the record.
     """
     states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
     digest = sample_digest(seed, epoch, sample_id)

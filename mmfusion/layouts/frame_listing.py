@@ -29,12 +29,8 @@ def find_split_file(
 ) -> Path:
     """The file of a split, under any of the folders that it is known to lie in.
 
-    Args:
-        root: the data root.
-        folders: to look in, under the root.
-        name: of the file; ``{split}`` in it stands for ``split``.
-        split: one of SPLITS.
-        origin: the published archive that has it, for the error.
+    ``{split}`` in ``name`` stands for the split; ``origin`` is the published archive
+    that has the file, for the error.
 
     Raises:
         MissingDataError: there is none; the message lists the places looked at.
@@ -76,12 +72,9 @@ def clip_record(
 
     Args:
         name: the clip's, ``<sequence>#<number>``.
-        split: its split.
-        interval: first and last frame, both included.
-        fps: of the frame numbers.
+        interval: first and last frame, both included, numbered at ``fps``.
         frame_dir, skeleton_file: relative to the data root; None without.
-        camera: intrinsics of the images, or None.
-        label: class number by task.
+        split, fps, camera, label: see ``annotation_schema.py``.
     """
     start, end = interval
     record: dict[str, Any] = {

@@ -242,8 +242,7 @@ def scan_sequence(root: Path, sequence: str, frames: str = "auto") -> H2OSequenc
     """List the files of a sequence; opens only the intrinsics and one image's header.
 
     Args:
-        root: the folder that holds the subjects.
-        sequence: e.g. ``subject1/h1/0``.
+        root: the folder that holds the subjects. sequence: e.g. ``subject1/h1/0``.
         frames: ``rgb256``, ``rgb``, or ``auto``: the small images where there are any.
 
     Raises:
@@ -356,12 +355,7 @@ def make_record(
 ) -> dict[str, Any] | None:
     """The annotation record of a clip, or None when none of its frames exist.
 
-    Args:
-        clip: a row of the action file.
-        split: its split.
-        sequence: what there is of its sequence.
-        frame_dir: folder of the images relative to the data root, None without images.
-        skeleton_file: skeleton cache relative to the data root, None without one.
+    ``frame_dir`` and ``skeleton_file`` are relative to the data root; None without.
     """
     interval = clamp_clip(clip, sequence.last_id)
     if interval is None:

@@ -27,7 +27,6 @@ def read_pose(
     """PoseDataset: ``{"split": {name: [ids]}, "annotations": [...]}`` or the list only.
 
     Args:
-        path: the pickle.
         split: keep the annotations that this split names; None keeps all.
         skeleton_prefix: folder under data_root with ``<id>.pkl`` for each clip, where
             the annotations hold no key points (MMAction2's ``data_prefix.skeleton``).
@@ -132,10 +131,8 @@ def pose_arrays(
         entry: keypoint (m, t, j, c) and perhaps keypoint_score (m, t, j); or, one list
             over all frames, keypoint (n, j, c) with frame_inds (n,) and perhaps
             keypoint_score (n, j) and box_score (n,).
-        name: the clip's id.
-        where: name of the entry, for errors.
-        fps: frames per second.
-        max_persons: see :func:`read_pose`.
+        name: the clip's id. where: name of the entry, for errors.
+        fps, max_persons: see :func:`read_pose`.
     """
     if "keypoint" not in entry:
         raise AnnotationError(

@@ -88,7 +88,6 @@ class EgoView:
     """The pictures and the camera of a sequence, seen by the wearer.
 
     Args:
-        sequence: name of the sequence.
         frame_dir: folder of the images relative to the data root; None without images.
         suffix: of the image files.
         frame_ids: numbers of the images that exist.
@@ -131,10 +130,6 @@ def read_split(root: Path, split: str) -> list[str]:
 
 def read_program(program: Path, sequence: str) -> list[Primitive]:
     """Every primitive of a sequence, in the order of the file, with its description.
-
-    Args:
-        program: the folder ``program``.
-        sequence: name of the sequence.
 
     Raises:
         MissingDataError: the sequence has no program_info.
@@ -265,11 +260,9 @@ def egocentric_frames(root: Path, sequence: str, anno: Mapping) -> FrameListing 
 
 
 def egocentric_camera(anno: Mapping, frames: FrameListing | None) -> dict[str, float]:
-    """Intrinsics in pixels of the images at hand, from the first matrix of the camera.
+    """Intrinsics in pixels, from the first matrix of the camera.
 
-    Args:
-        anno: the annotation of the sequence.
-        frames: its images; without them, those of the published size.
+    They fit the images at hand; without ``frames``, those of the published size.
     """
     matrix = np.asarray(next(iter(anno["cam_intr"][EGOCENTRIC].values())), float)
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
@@ -319,9 +312,7 @@ def to_camera(
     """Move joints into the egocentric camera; frames without its pose are left out.
 
     Args:
-        joints: (t, 2, 21, 3) in the world frame, metres.
-        valid: (t, 2).
-        frame_id: (t,).
+        joints, valid, frame_id: as :func:`read_joints` gives them.
         anno: the annotation; its ``cam_extr`` are 4x4, world to camera.
 
     Returns:
@@ -356,10 +347,7 @@ def make_record(
     """The annotation record of a primitive, or None when no image lies in it.
 
     Args:
-        primitive: an entry of the program whose name is in ``classes``.
-        split: its split.
-        view: of the egocentric camera in its sequence.
-        classes: names of the task ``action``.
+        classes: names of the task ``action``, that of the primitive among them.
         skeleton_file: skeleton cache relative to the data root, None without one.
         target: the sequence's entry in task_target.json.
     """

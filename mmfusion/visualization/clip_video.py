@@ -23,14 +23,10 @@ _MIN_HEIGHT = 240  # pixels; a smaller frame is enlarged, or its text would not 
 def write_clip_video(
     path: str | os.PathLike, frames: Sequence[np.ndarray], fps: float
 ) -> None:
-    """Write frames as an mp4 (H.264 where PyAV has it, else MPEG-4).
-
-    The file is whole or not there.
+    """Write frames as an mp4 (H.264 where PyAV has it, else MPEG-4), whole or not.
 
     Args:
-        path: file to write.
         frames: n arrays (h, w, 3), uint8, RGB, all of one shape.
-        fps: frames per second.
 
     Raises:
         ValueError: no frames, frames of several shapes, or no positive rate.

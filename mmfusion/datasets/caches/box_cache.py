@@ -112,12 +112,8 @@ def take_boxes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The boxes at ``seconds`` (n,), of the frame shown then or the last one before.
 
-    Never of a later frame: what is to be anticipated stays unseen.
-
-    Args:
-        content: boxes of one video.
-        seconds: times in the video.
-        max_age: seconds; boxes of a frame that was shown longer ago are not valid.
+    Never of a later frame: what is to be anticipated stays unseen. Boxes of a frame
+    that was shown longer than ``max_age`` seconds ago are not valid.
 
     Returns:
         boxes (n, o, 4) float32, zeros where not valid, and valid (n, o).

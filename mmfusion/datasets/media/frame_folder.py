@@ -70,7 +70,6 @@ def open_frames(
     """Open a folder of images, one a frame.
 
     Args:
-        path: the folder.
         filename_tmpl: a format of one integer that gives a file name.
         start_index: number of the first file.
         total_frames: how many files there are; None counts those that fit the template.

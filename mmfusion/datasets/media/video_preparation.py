@@ -224,11 +224,7 @@ class OutputFolder:
         os.fsync(self._file.fileno())
 
     def pending(self, jobs: Sequence[Job], *, retry: bool = False) -> list[Job]:
-        """Jobs that are not done: new, changed, or with an output gone.
-
-        Args:
-            jobs: all of them. retry: those that were broken too.
-        """
+        """Jobs that are new, changed, or lack an output; with ``retry``, broken too."""
         return [job for job in jobs if not self._is_done(job, retry)]
 
     def _is_done(self, job: Job, retry: bool) -> bool:
@@ -342,9 +338,7 @@ def run_jobs(
 ) -> Iterator[Record]:
     """:func:`process` of every job, in the order in which they end.
 
-    Args:
-        jobs: of the videos. settings, mode: as of :func:`process`.
-        num_workers: processes at a time. timeout: seconds that one video may take.
+    At most ``num_workers`` at a time, each for at most ``timeout`` seconds.
 
     Raises:
         OutputError: an output cannot be written.

@@ -108,7 +108,6 @@ def take_joints(
     """Joints at ``position``, unseen ones held.
 
     Args:
-        data: the sequence.
         position: (n,) times in frame numbers; frame f covers [f, f + 1).
         rows: (m,) the rows of ``data`` that belong to the clip, ascending; without any
             nothing is valid.

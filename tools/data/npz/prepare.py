@@ -114,10 +114,8 @@ def read_sequences(path: Path) -> Sequences:
 def splits_of(data: Sequences, rule: str) -> list[str]:
     """The split of every sequence.
 
-    Args:
-        data: the sequences.
-        rule: ``field:NAME``, the array NAME holds the splits; or ``mod:NAME:N:R``,
-            ``test`` where NAME % N == R and ``train`` elsewhere.
+    By the rule ``field:NAME`` the array NAME holds the splits; by ``mod:NAME:N:R`` it
+    is ``test`` where NAME % N == R and ``train`` elsewhere.
     """
     kind, *parts = rule.split(":")
     if kind == "field" and len(parts) == 1:
