@@ -26,14 +26,10 @@ def with_streams(
             raise InputError(
                 f"require has {stream!r}; expected some of {tuple(STREAMS)}"
             )
-        keys = STREAMS[stream]
-        kept = [item for item in records if any(item[key] is not None for key in keys)]
-        if not kept:
-            raise InputError(
-                f"require has {stream!r}, but no record of {source} has it"
-            )
-        _tell(records, kept, source, f"dropped for lack of {stream}")
-        records = kept
+        kept = [
+            r for r in records if any(r[key] is not None for key in STREAMS[stream])
+        ]
+        records = _told(records, kept, source, f"dropped for lack of {stream}")
     return records
 
 
@@ -42,24 +38,21 @@ def kept_by_pipeline(
 ) -> list[dict]:
     """Records that each :class:`RecordFilter` of the pipeline keeps."""
     for transform in pipeline:
-        if not isinstance(transform, RecordFilter):
-            continue
-        kept = [record for record in records if transform.keeps(record)]
-        name = type(transform).__name__
-        if not kept:
-            raise InputError(
-                f"{len(records)} of {len(records)} records of {source} dropped by"
-                f" {name}; expected one at least to remain"
-            )
-        _tell(records, kept, source, f"dropped by {name}")
-        records = kept
+        if isinstance(transform, RecordFilter):
+            kept = [record for record in records if transform.keeps(record)]
+            name = type(transform).__name__
+            records = _told(records, kept, source, f"dropped by {name}")
     return records
 
 
-def _tell(before: Sequence, after: Sequence, source: str, why: str) -> None:
-    if len(after) < len(before):
-        counts = f"{len(before) - len(after)} of {len(before)} records"
-        print_log(f"{counts} of {source} {why}", logger="current")
+def _told(before: list[dict], kept: list[dict], source: str, why: str) -> list[dict]:
+    """The records ``kept``, after the log or, where none is, an error has told why."""
+    counts = f"{len(before) - len(kept)} of {len(before)} records of {source} {why}"
+    if not kept:
+        raise InputError(f"{counts}; expected one at least to remain")
+    if len(kept) < len(before):
+        print_log(counts, logger="current")
+    return kept
 
 
 def subset(records: list[dict], indices: int | Sequence[int] | None) -> list[dict]:

@@ -152,19 +152,8 @@ def _integer(text: str, name: str, where: str) -> int:
         ) from None
 
 
-def _refuse_multi_class(multi_class: bool) -> None:
-    if multi_class:
-        raise InputError(
-            "multi_class is True; expected False: a clip has one label for a task."
-            " Write an mmfusion annotation with one task for each kind of label"
-        )
-
-
-def read_video(
-    path: str, *, delimiter: str = " ", multi_class: bool = False
-) -> list[dict]:
+def read_video(path: str, *, delimiter: str = " ") -> list[dict]:
     """VideoDataset: ``path label`` in each line, or ``path`` alone."""
-    _refuse_multi_class(multi_class)
     records = []
     for number, line in _lines(path):
         place = f"line {number}"
@@ -198,7 +187,6 @@ def read_rawframe(
     filename_tmpl: str = "img_{:05}.jpg",
     start_index: int = 1,
     index_fps: float = 30.0,
-    multi_class: bool = False,
 ) -> list[dict]:
     """RawframeDataset: ``folder [offset] num_frames [label]`` in each line.
 
@@ -208,9 +196,7 @@ def read_rawframe(
         filename_tmpl: name of a frame's file.
         start_index: number of the first file.
         index_fps: frames per second; the list does not say.
-        multi_class: not supported.
     """
-    _refuse_multi_class(multi_class)
     num_heads = 3 if with_offset else 2
     form = "folder offset num_frames" if with_offset else "folder num_frames"
     records = []

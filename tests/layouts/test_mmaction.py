@@ -92,7 +92,12 @@ def test_video_text(tmp_path: Path) -> None:
         ("video", "a.mp4 -1\n", {}, r"line 1: the label is -1; .*0\.\.1"),
         ("video", "a.mp4 1 3\n", {}, "line 1 is 'a.mp4 1 3', 3 parts .*Several labels"),
         ("video", "a b.mp4\n", {}, "line 1: the label is 'b.mp4'; expected an integer"),
-        ("video", "a.mp4 0\n", {"multi_class": True}, "multi_class is True; expected"),
+        (
+            "video",
+            "a.mp4 0\n",
+            {"multi_class": True},
+            "ann_options has 'multi_class'; expected",
+        ),
         ("video", "../a.mp4 0\n", {}, "video is '../a.mp4'; expected a relative path"),
         ("rawframe", "a 0 1\n", {}, "line 1: the clip has 0 frames"),
         ("rawframe", "a 1 0 1\n", {}, r"line 1 .* 4 parts; .*with_offset=False"),

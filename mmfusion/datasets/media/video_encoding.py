@@ -17,9 +17,14 @@ import av
 import numpy as np
 from av.video.frame import PictureType
 
-from mmfusion.datasets.media.video_index import VideoIndex, first_line, open_container
+from mmfusion.datasets.media.video_index import (
+    VideoIndex,
+    check_frame,
+    decode_all,
+    open_container,
+)
 from mmfusion.datasets.media.video_reader import TIME_EPS
-from mmfusion.utils.errors import InputError, VideoDecodeError
+from mmfusion.utils.errors import InputError
 
 _CLOCK = Fraction(1, 90_000)  # seconds: exact for 24, 25, 30, 50 and 60 fps
 _MIN_SIDE = 16  # of an H.264 picture
@@ -119,32 +124,11 @@ def decoded_frames(index: VideoIndex) -> Iterator[tuple[int, "av.VideoFrame"]]:
     """Every frame of a video with its number, in the order shown.
 
     Raises:
-        VideoDecodeError: a frame is damaged, of another size, or missing; a video
-            that ends early is known at its end only.
+        VideoDecodeError: see :func:`decode_all` and :func:`check_frame`.
     """
-    count = 0
-    height, width = index.coded_size
-    try:
-        with open_container(index.path) as container:
-            stream = container.streams.video[0]
-            stream.codec_context.thread_count = 1
-            for frame in container.decode(stream):
-                reason = None
-                if frame.is_corrupt:
-                    reason = f"the frame at {frame.time} s is damaged"
-                elif (frame.height, frame.width) != (height, width):
-                    size = f"{frame.width}x{frame.height}"
-                    reason = f"a frame of {size} pixels; expected {width}x{height}"
-                if reason:
-                    raise VideoDecodeError(index.path, "pyav", reason)
-                yield count, frame
-                count += 1
-    except (av.FFmpegError, MemoryError) as error:
-        reason = f"{first_line(error)}, after {count} frames"
-        raise VideoDecodeError(index.path, "pyav", reason) from error
-    if count != len(index.times):
-        reason = f"{count} frames could be decoded; expected {len(index.times)}"
-        raise VideoDecodeError(index.path, "pyav", reason)
+    for number, frame in decode_all(index):
+        check_frame(index, frame)
+        yield number, frame
 
 
 class Encoder:

@@ -6,6 +6,7 @@ same frame to each, at variable frame rates and in containers that state 0 frame
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -115,18 +116,9 @@ def _read_index(path: str, mtime_ns: int, num_bytes: int) -> VideoIndex:
         with open_container(path) as container:
             if not container.streams.video:
                 raise VideoDecodeError(path, "pyav", "the file has no video stream")
-            stream = container.streams.video[0]
-            size = _checked_size(path, stream)
-            stamps, keys = _read_packets(path, container, stream)
-            rate = float(stream.average_rate or 0) or 25.0
-            unit = float(stream.time_base or 0)
-            stamped = _is_stamped(container, stream)
-        rotation = _read_rotation(path)
+            return _make_index(path, container)
     except (av.FFmpegError, OSError, MemoryError, OverflowError) as error:
         raise VideoDecodeError(path, "pyav", first_line(error)) from error
-    if not stamps:
-        raise VideoDecodeError(path, "pyav", "the video has 0 frames")
-    return _make_index(path, stamps, keys, rate, unit, stamped, size, rotation)
 
 
 def _checked_size(path: str, stream: "av.video.stream.VideoStream") -> tuple[int, int]:
@@ -173,16 +165,16 @@ def _read_rotation(path: str) -> int:
     raise VideoDecodeError(path, "pyav", "the video has 0 frames")
 
 
-def _make_index(
-    path: str,
-    stamps: list[int | None],
-    keys: list[bool],
-    rate: float,
-    unit: float,
-    stamped: bool,
-    size: tuple[int, int],
-    rotation: int,
-) -> VideoIndex:
+def _make_index(path: str, container: "av.container.InputContainer") -> VideoIndex:
+    stream = container.streams.video[0]
+    size = _checked_size(path, stream)
+    stamps, keys = _read_packets(path, container, stream)
+    rate = float(stream.average_rate or 0) or 25.0
+    unit = float(stream.time_base or 0)
+    stamped = _is_stamped(container, stream)
+    rotation = _read_rotation(path)
+    if not stamps:
+        raise VideoDecodeError(path, "pyav", "the video has 0 frames")
     num = len(stamps)
     usable = unit > 0 and None not in stamps and len(set(stamps)) == num
     if usable:
@@ -201,6 +193,44 @@ def _make_index(
     return VideoIndex(
         path, times, duration, pts, keyframes, closed, stamped, size, rotation
     )
+
+
+def decode_all(
+    index: VideoIndex, num_threads: int = 1
+) -> Iterator[tuple[int, "av.VideoFrame"]]:
+    """Every frame of a video with its number, in the order shown.
+
+    Raises:
+        VideoDecodeError: it cannot be decoded; one that ends early, or that loses a
+            frame on the way, is known at its end only.
+    """
+    count = 0
+    try:
+        with open_container(index.path) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = num_threads
+            for frame in container.decode(stream):
+                yield count, frame
+                count += 1
+    except (av.FFmpegError, MemoryError) as error:
+        reason = f"{first_line(error)}, after {count} frames"
+        raise VideoDecodeError(index.path, "pyav", reason) from error
+    if count != len(index.times):
+        reason = f"{count} frames could be decoded; expected {len(index.times)}"
+        raise VideoDecodeError(index.path, "pyav", reason)
+
+
+def check_frame(index: VideoIndex, frame: "av.VideoFrame") -> None:
+    """Refuse a frame that is damaged or of another size than its video."""
+    height, width = index.coded_size
+    reason = None
+    if frame.is_corrupt:
+        reason = f"the frame at {frame.time} s is damaged"
+    elif (frame.height, frame.width) != (height, width):
+        size = f"{frame.width}x{frame.height}"
+        reason = f"a frame of {size} pixels; expected {width}x{height}"
+    if reason:
+        raise VideoDecodeError(index.path, "pyav", reason)
 
 
 def first_line(error: BaseException) -> str:

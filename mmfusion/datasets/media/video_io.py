@@ -15,12 +15,14 @@ from mmengine.logging import print_log
 from mmfusion.datasets.media.frame_folder import open_frames
 from mmfusion.datasets.media.video_index import (
     VideoIndex,
+    check_frame,
+    decode_all,
     first_line,
     open_container,
     read_index,
 )
 from mmfusion.datasets.media.video_reader import VideoReader
-from mmfusion.utils.errors import InputError, MediaError, VideoDecodeError
+from mmfusion.utils.errors import InputError, VideoDecodeError
 
 __all__ = ["BACKENDS", "VideoReader", "open_frames", "open_video"]
 
@@ -128,8 +130,9 @@ class PyAVReader(_IndexedReader):
         number_of = {int(stamp): number for number, stamp in enumerate(pts)}
         frames: dict[int, np.ndarray] = {}
         key, position = 0, -1  # where decoding began, the frame decoded last
-        with self._open() as container:
+        with open_container(self.path) as container:
             stream = container.streams.video[0]
+            stream.codec_context.thread_count = self._num_threads
             shown = container.decode(stream)
             for wanted in index.tolist():
                 nearest = self._keyframe_before(wanted)
@@ -140,7 +143,8 @@ class PyAVReader(_IndexedReader):
                 while position < wanted:
                     frame = next(shown, None)
                     if frame is None:
-                        raise self._lacking(position + 1)
+                        lost = f"{position + 1} frames could be decoded"
+                        raise self.broken(f"{lost}; expected {self.num_frames}")
                     number = -1 if frame.pts is None else number_of.get(frame.pts, -1)
                     # some may lack before the keyframe; after it every one follows
                     if not (number == position + 1 or position < number <= key):
@@ -156,37 +160,16 @@ class PyAVReader(_IndexedReader):
 
     def _read_by_count(self, index: np.ndarray) -> dict[int, np.ndarray]:
         """Decode all and count: a frame lost on the way shows in the count only."""
-        frames: dict[int, np.ndarray] = {}
-        wanted, count = set(index.tolist()), 0
-        with self._open() as container:
-            for frame in container.decode(video=0):
-                if count in wanted:
-                    frames[count] = self._to_rgb(frame)
-                count += 1
-        if count != self.num_frames:
-            raise self._lacking(count)
-        return frames
-
-    def _open(self) -> "av.container.InputContainer":
-        container = open_container(self.path)
-        context = container.streams.video[0].codec_context
-        context.thread_count = self._num_threads
-        return container
-
-    def _lacking(self, num_decoded: int) -> MediaError:
-        reason = f"{num_decoded} frames could be decoded; expected {self.num_frames}"
-        return self.broken(reason)
+        wanted = set(index.tolist())
+        return {
+            number: self._to_rgb(frame)
+            for number, frame in decode_all(self._index, self._num_threads)
+            if number in wanted
+        }
 
     def _to_rgb(self, frame: "av.VideoFrame") -> np.ndarray:
         """(h, w, 3) uint8, upright."""
-        if frame.is_corrupt:
-            raise self.broken(f"the frame at {frame.time} s is damaged")
-        if (frame.height, frame.width) != self._index.coded_size:
-            reason = (
-                f"a frame of {frame.width}x{frame.height} pixels;"
-                f" expected {self._index.coded_size[1]}x{self._index.coded_size[0]}"
-            )
-            raise self.broken(reason)
+        check_frame(self._index, frame)
         image = frame.to_ndarray(format="rgb24")
         return np.ascontiguousarray(np.rot90(image, self._index.rotation // 90))
 
@@ -197,16 +180,17 @@ class AutoReader(_IndexedReader):
     backend = "auto"
 
     def _read(self, index: np.ndarray) -> dict[int, np.ndarray]:
+        pyav = PyAVReader(self._index, self._num_threads)
         if not self._index.seekable_by_stamp:  # decord would decode from the start
-            return PyAVReader(self._index, self._num_threads)._read(index)
+            return pyav._read(index)
         try:
             return DecordReader(self._index, self._num_threads)._read(index)
         except ImportError as error:
             _report_once("import", f"decord does not import ({error}): using PyAV")
-            return PyAVReader(self._index, self._num_threads)._read(index)
+            return pyav._read(index)
         except VideoDecodeError as error:
             try:
-                frames = PyAVReader(self._index, self._num_threads)._read(index)
+                frames = pyav._read(index)
             except VideoDecodeError as second:
                 reason = f"decord: {error.reason}; pyav: {second.reason}"
                 raise VideoDecodeError(self.path, "decord, pyav", reason) from second

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.progress import track
 
 from mmfusion.utils.commands import command_parser, errors_in_one_line
@@ -211,7 +210,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    console = Console(highlight=False, markup=False, soft_wrap=True)
     name = args.name or args.npz.stem
     data = read_sequences(args.npz)
     hands, joints = data.keypoint.shape[1:3]
@@ -245,7 +243,7 @@ def main(argv: list[str] | None = None) -> int:
         report,
         args,
         argv,
-        console.print,
+        print,
         write_caches=lambda: write_caches(data, args.out, name, args.fps),
     )
 

@@ -16,7 +16,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import Console
 
 from mmfusion.utils.commands import errors_in_one_line
 from mmfusion.datasets.conversion import (
@@ -114,12 +113,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    console = Console(highlight=False, markup=False, soft_wrap=True)
     report = make_report(read_lists(args), args)
     obstacle = ""
     if report.dropped and not (args.drop_missing and report.records):
         obstacle = "set --prefix and --video-name, fetch the videos, or --drop-missing"
-    return finish(report, args, argv, console.print, obstacle=obstacle)
+    return finish(report, args, argv, print, obstacle=obstacle)
 
 
 if __name__ == "__main__":
