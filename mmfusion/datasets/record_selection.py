@@ -29,7 +29,7 @@ def with_streams(
         kept = [
             r for r in records if any(r[key] is not None for key in STREAMS[stream])
         ]
-        records = _told(records, kept, source, f"dropped for lack of {stream}")
+        records = _told(records, kept, source, f"dropped by require={[stream]}")
     return records
 
 

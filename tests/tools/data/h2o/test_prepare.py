@@ -153,7 +153,7 @@ def test_without_poses_there_is_no_skeleton(root):
     shutil.rmtree(root / "subject_3/k2/0/cam4/hand_pose")
     run(root)
     assert read(root, "val").get_record(0)["skeleton"] is None
-    with pytest.raises(ValueError, match="require has 'skeleton'"):
+    with pytest.raises(ValueError, match=r"dropped by require=\['skeleton'\]"):
         read(root, "val", require=["skeleton"])
 
 
