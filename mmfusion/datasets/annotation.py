@@ -54,11 +54,8 @@ def check_records(
 ) -> list[dict]:
     """Records checked, each with every key of ``Record``.
 
-    Args:
-        records: as in ``data_list``.
-        metainfo: its ``classes`` are what labels must fit.
-        source: name of the file, for errors.
-        places: name of each record's place, as ``"line 3"``; by default its number.
+    Labels must fit the ``classes`` of ``metainfo``. Errors name ``source``, the file,
+    and the record's place in it, as ``"line 3"``; by default its number.
 
     Raises:
         AnnotationError: something is wrong with a record.
@@ -150,10 +147,8 @@ def write_annotation(
 ) -> None:
     """Check an annotation and write it so that it is there whole or not at all.
 
-    Args:
-        path: ``.json``, or ``.jsonl``; its folder is made.
-        metainfo: keys of ``Metainfo``.
-        records: keys of ``Record``; keys may be left out where they have a default.
+    ``path`` is ``.json`` or ``.jsonl``; its folder is made. Keys that have a default
+    may be left out.
 
     Raises:
         AnnotationError: a record would not be readable.

@@ -202,7 +202,6 @@ def finish(
     """Tell the report and write ``annotation.json`` and ``prepare.log``; an exit code.
 
     Args:
-        report: everything that was found.
         args: of :func:`parse`; with ``dry_run`` nothing is written.
         argv: arguments of the tool, for the log; None means the command line's.
         say: prints a text.

@@ -213,11 +213,8 @@ def make_record(
 ) -> dict[str, Any]:
     """The annotation record of a row, whose clip is a whole video.
 
-    Args:
-        row: of a list.
-        split: its split.
-        number: of its class, None where it is hidden.
-        prefix, video_name: see :class:`ListLayout`.
+    ``number`` is that of its class, None where it is hidden; ``prefix`` and
+    ``video_name`` are explained at :class:`ListLayout`.
 
     Raises:
         ValueError: ``video_name`` asks for a field that the rows do not have.

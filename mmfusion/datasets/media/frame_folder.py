@@ -1,5 +1,6 @@
 """Frames of a folder with one image file a frame."""
 
+import itertools
 import os
 from collections.abc import Sequence
 
@@ -122,7 +123,7 @@ def _example_name(filename_tmpl: str, start_index: int) -> str:
 def _count_files(folder: str, filename_tmpl: str, start_index: int) -> int:
     """Consecutive files from ``start_index`` on."""
     names = set(os.listdir(folder))
-    count = 0
-    while filename_tmpl.format(start_index + count) in names:
-        count += 1
-    return count
+    numbers = itertools.count(start_index)
+    return (
+        next(n for n in numbers if filename_tmpl.format(n) not in names) - start_index
+    )

@@ -35,7 +35,6 @@ from mmfusion.utils.errors import InputError, MediaError, MMFusionError
 from mmfusion.utils.paths import write_atomic
 
 MANIFEST, SETTINGS, LOCK = "manifest.jsonl", "settings.json", ".lock"
-MODES = ("prepare", "check", "look")
 Record = dict[str, Any]
 
 

@@ -160,8 +160,8 @@ def _match_views(name: str, value: torch.Tensor, views: int) -> torch.Tensor:
     return value.repeat(views // len(value), *[1] * (value.ndim - 1))
 
 
-def _missing(results: dict, stream: str, key: str, transform: str) -> ValueError:
-    return ValueError(
+def _missing(results: dict, stream: str, key: str, transform: str) -> InputError:
+    return InputError(
         f"sample {results.get('sample_id')!r}: the pipeline left no {key!r}; expected"
         f" {transform} before PackInputs for the stream {stream!r}"
     )

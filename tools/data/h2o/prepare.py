@@ -98,13 +98,13 @@ def _add_clip(
         reason = "sequence is not there" if found.missing else "faulty file in sequence"
         report.dropped.append((name, reason))
         return
-    images = found.files.frames
+    images, cache = found.files.frames, caches / h2o.skeleton_name(clip.sequence)
     record = h2o.make_record(
         clip,
         split,
         found.files,
         frame_dir=relative_to(data_root, images.folder) if images else None,
-        skeleton_file=_cache_of(found.files, data_root, caches),
+        skeleton_file=relative_to(data_root, cache) if found.files.poses else None,
     )
     if record is None:
         report.dropped.append((name, "no frame of it exists"))
@@ -112,12 +112,6 @@ def _add_clip(
     if record["end_frame"] < clip.end:
         report.clamped.append(f"{name} {clip.end} -> {record['end_frame']}")
     report.records.append(record)
-
-
-def _cache_of(files: h2o.H2OSequence, data_root: Path, caches: Path) -> str | None:
-    if files.poses is None:
-        return None
-    return relative_to(data_root, caches / h2o.skeleton_name(files.name))
 
 
 def _count_sequences(
@@ -137,7 +131,9 @@ def _count_sequences(
         for files in (found.files.frames, found.files.poses):
             kind = "none" if files is None else f"{files.folder.name}/*{files.suffix}"
             kinds[kind] = kinds.get(kind, 0) + 1
-            holes = 0 if files is None else _holes(files.ids, expected[name])
+            if files is None:
+                continue
+            holes = expected[name] - int((files.ids < expected[name]).sum())
             if holes:
                 report.missing_frames[f"{name} {files.folder.name}"] = holes
     count = ", ".join(f"{n} x {kind}" for kind, n in sorted(kinds.items()))
@@ -145,11 +141,6 @@ def _count_sequences(
         one.valid is not None and one.keypoint is None for one in scans.values()
     )
     report.notes += [f"streams: {count}", f"skeleton caches at hand: {cached}"]
-
-
-def _holes(ids: np.ndarray, expected: int) -> int:
-    """Count of the numbers 0..expected-1 that are not in ``ids``."""
-    return expected - int((ids < expected).sum())
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -31,6 +31,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,11 @@ from rich.progress import (
 from mmfusion.datasets.media.video_encoding import EncodeSettings
 from mmfusion.datasets.media.video_preparation import (
     Job,
-    OutputError,
     OutputFolder,
     Record,
     run_jobs,
 )
-from mmfusion.utils.commands import command_parser
+from mmfusion.utils.commands import command_parser, errors_in_one_line
 from mmfusion.utils.paths import unsafe_reason, write_atomic
 from mmfusion.utils.errors import InputError
 
@@ -247,16 +247,13 @@ def settings_of(args: argparse.Namespace) -> EncodeSettings:
 
 def prepare(jobs: Sequence[Job], args: argparse.Namespace, console: Console) -> int:
     """Encode what is not done, and report on everything."""
-    folder = OutputFolder(args.out, settings_of(args))
-    try:
+    with closing(OutputFolder(args.out, settings_of(args))) as folder:
         pending = folder.pending(jobs, retry=args.retry)
         _say(console, f"{len(jobs)} videos, {len(jobs) - len(pending)} done before")
         folder.sweep(pending)
         fresh = work(pending, args, "prepare", console, folder)
         records = [folder.records[job.name] for job in jobs]
         write_report(records, args.out)
-    finally:
-        folder.close()
     encoded, adopted = (
         sum(r.get(key, 0) for r in fresh) for key in ("encoded", "adopted")
     )
@@ -272,12 +269,9 @@ def prepare(jobs: Sequence[Job], args: argparse.Namespace, console: Console) -> 
 
 def verify(args: argparse.Namespace, console: Console) -> int:
     """Compare every output with its checksum."""
-    folder = OutputFolder(args.out, settings_of(args))
-    try:
+    with closing(OutputFolder(args.out, settings_of(args))) as folder:
         total = sum(len(record["outputs"]) for record in folder.records.values())
         found = list(track(folder.damaged(), "", total=total, console=console))
-    finally:
-        folder.close()
     faults = [fault for fault in found if fault]
     _say(console, *faults, f"{total} outputs, {len(faults)} damaged or missing")
     return int(bool(faults))
@@ -287,24 +281,25 @@ def _say(console: Console, *lines: Any) -> None:
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Do what the options ask for."""
+    settings_of(args)
+    if args.verify:
+        return verify(args, console)
+    folder, names = find_videos(args.input, args.root)
+    jobs = make_jobs(folder, names, args)
+    if not (args.dry_run or args.check):
+        return prepare(jobs, args, console)
+    mode = "check" if args.check else "look"
+    records = work(jobs, args, mode, console, None)
+    _say(console, *summary(records, tried="decoded" if args.check else "open"))
+    return int(any(record["error"] for record in records))
+
+
+@errors_in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parse_args(argv)
-    console = Console()
     try:
-        settings_of(args)
-        if args.verify:
-            return verify(args, console)
-        folder, names = find_videos(args.input, args.root)
-        jobs = make_jobs(folder, names, args)
-        if not (args.dry_run or args.check):
-            return prepare(jobs, args, console)
-        mode = "check" if args.check else "look"
-        records = work(jobs, args, mode, console, None)
-        _say(console, *summary(records, tried="decoded" if args.check else "open"))
-        return int(any(record["error"] for record in records))
-    except (OSError, ValueError, OutputError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return run(parse_args(argv), Console())
     except KeyboardInterrupt:
         print("stopped; the same command continues", file=sys.stderr)
         return 130
