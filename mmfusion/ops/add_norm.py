@@ -6,6 +6,7 @@ from torch import Tensor
 
 from mmfusion.ops.backends import NormCall, own_kernel
 from mmfusion.ops.checks import check_given, check_shape, check_tensors
+from mmfusion.ops.precision import full_dtype
 
 
 def add_rms_norm(
@@ -35,7 +36,7 @@ def add_rms_norm(
     check_given(x=x, weight=weight)
     check_shape("weight", weight, x.shape[-1:])
     check_tensors(x=x, weight=weight)
-    full = torch.float64 if x.dtype == torch.float64 else torch.float32
+    full = full_dtype(x)
     eps = torch.finfo(full).eps if eps is None else eps
     if residual is None:
         total = x.to(full)

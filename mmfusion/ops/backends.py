@@ -255,22 +255,15 @@ def resolve(call: ScanCall, name: str = "auto") -> Backend:
     Raises:
         ValueError: the named backend is unknown, not available or refuses the call.
     """
-    name = _requested(name)
-    if name != "auto":
-        backend = get_backend(name)
-        reason = backend.refuses(call)
-        if reason is not None:
-            raise InputError(f"scan backend {name!r} cannot serve this call: {reason}")
-        return backend
     passed: list[str] = []
-    for backend in candidates("auto", call.directions[0].u.device):
+    for backend in candidates(name, call.directions[0].u.device):
         reason = backend.refuses(call)
         if reason is None:
             if passed:
                 _log_once(f"scan backend {backend.name!r} is used: {'; '.join(passed)}")
             return backend
-        passed.append(f"{backend.name!r} cannot serve this call ({reason})")
-    raise InputError(f"no scan backend serves this call: {'; '.join(passed)}")
+        passed.append(f"{backend.name!r} cannot serve this call: {reason}")
+    raise InputError(f"scan backend {'; '.join(passed)}")
 
 
 def own_kernel(

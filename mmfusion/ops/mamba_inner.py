@@ -12,7 +12,7 @@ from torch import Tensor
 from mmfusion.ops.backends import InnerCall, InnerParameters, ScanInputs, own_kernel
 from mmfusion.ops.causal_conv1d import causal_conv1d
 from mmfusion.ops.checks import check_axes
-from mmfusion.ops.precision import autocast_dtype, full_precision
+from mmfusion.ops.precision import autocast_dtype, full_dtype, full_precision
 from mmfusion.ops.selective_scan import bidirectional_scan, selective_scan
 from mmfusion.utils.errors import InputError
 
@@ -99,7 +99,7 @@ def _precise(one: InnerParameters, dtype: torch.dtype) -> InnerParameters:
 
 
 def _full(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()
+    return x.to(full_dtype(x))
 
 
 def _check(

@@ -14,6 +14,11 @@ def full_precision(x: Tensor) -> AbstractContextManager[object]:
     return torch.autocast(kind, enabled=False)
 
 
+def full_dtype(x: Tensor) -> torch.dtype:
+    """Dtype of states and sums: float64 for float64, else float32."""
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
+
+
 def autocast_dtype(x: Tensor) -> torch.dtype:
     """Dtype that autocast gives x where it lowers an operation; else that of x."""
     kind = x.device.type

@@ -4,12 +4,11 @@ Shapes: b batch, l tokens, d channels, n state. The layout is channel-last; inpu
 be strided views.
 """
 
-import torch
 from torch import Tensor
 
 from mmfusion.ops.backends import ScanCall, ScanInputs, resolve
 from mmfusion.ops.checks import check_axes, check_tensors
-from mmfusion.ops.precision import full_precision
+from mmfusion.ops.precision import full_dtype, full_precision
 from mmfusion.utils.errors import InputError
 
 _AXES = dict(
@@ -147,6 +146,6 @@ def _check_direction(prefix: str, one: ScanInputs, sizes: dict[str, int]) -> Sca
         raise InputError(f"{name} is a {type(one).__name__}, expected a ScanInputs")
     named = {prefix + name: x for name, x in one._asdict().items()}
     check_axes(named, {prefix + name: x for name, x in _AXES.items()}, sizes)
-    dtype = torch.float64 if one.u.dtype == torch.float64 else torch.float32
+    dtype = full_dtype(one.u)
     D, delta_bias = (None if x is None else x.to(dtype) for x in one[5:])
     return one._replace(A=one.A.to(dtype), D=D, delta_bias=delta_bias)

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmfusion.ops.checks import check_axes
-from mmfusion.ops.precision import full_precision
+from mmfusion.ops.precision import full_dtype, full_precision
 
 _AXES = dict(
     u="b d", A="d n", state="b d n", delta="b d", B="b n", C="b n", D="d?", z="b d?",
@@ -47,7 +47,7 @@ def selective_state_update(
 
 def _step(state, u, delta, A, B, C, D, z, delta_bias, delta_softplus):
     """The recurrence of reference.py, once, with the skip and the gate."""
-    dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
+    dtype = full_dtype(u)
     x, delta, A, B, C = (value.to(dtype) for value in (u, delta, A, B, C))
     if delta_bias is not None:
         delta = delta + delta_bias.to(dtype)

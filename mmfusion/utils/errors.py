@@ -4,6 +4,8 @@ The text of each says what was wrong, in which file and line or key, what was ex
 and what to do; tools print it without a traceback.
 """
 
+from collections.abc import Iterable
+
 
 class MMFusionError(Exception):
     """Base of every error of ours that a user's input, files or machine cause.
@@ -18,6 +20,12 @@ class MMFusionError(Exception):
 
 class InputError(MMFusionError, ValueError):
     """An argument, a tensor or a value of a file is wrong; names it."""
+
+
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+    """Raise InputError unless an argument has one of the values that it may have."""
+    if value not in (known := tuple(choices)):
+        raise InputError(f"{name} is {value!r}, expected one of {known}")
 
 
 class MissingPackageError(MMFusionError, ImportError):

@@ -19,7 +19,7 @@ from mmfusion.models.backbones.clip_vit import (
 from mmfusion.models.layers import Mlp, check_clip, clip_features, run_block
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
-from mmfusion.utils.errors import InputError
+from mmfusion.utils.errors import check_choice
 from mmfusion.weights import PublishedWeights
 
 
@@ -147,8 +147,7 @@ class CLIPTimeSformer(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if arch not in ARCHITECTURES:
-            raise InputError(f"arch is {arch!r}, expected one of {list(ARCHITECTURES)}")
+        check_choice("arch", arch, ARCHITECTURES)
         sizes = ARCHITECTURES[arch]
         patch, self.embed_dims = sizes["patch_size"], sizes["embed_dims"]
         places = 1 + num_patches(img_size, patch)

@@ -19,7 +19,7 @@ from mmfusion.models.layers import (
 )
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
-from mmfusion.utils.errors import InputError
+from mmfusion.utils.errors import InputError, check_choice
 from mmfusion.weights import PublishedWeights
 
 ARCHITECTURES = {
@@ -180,11 +180,8 @@ class CLIPViT(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if arch not in ARCHITECTURES or act not in _ACTIVATIONS:
-            raise InputError(
-                f"arch is {arch!r} and act {act!r}, expected one of"
-                f" {list(ARCHITECTURES)} and one of {list(_ACTIVATIONS)}"
-            )
+        check_choice("arch", arch, ARCHITECTURES)
+        check_choice("act", act, _ACTIVATIONS)
         sizes = ARCHITECTURES[arch]
         patch, self.embed_dims = sizes["patch_size"], sizes["embed_dims"]
         places = 1 + num_patches(img_size, patch)

@@ -21,7 +21,7 @@ from mmfusion.models.layers import (
 )
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
-from mmfusion.utils.errors import InputError
+from mmfusion.utils.errors import InputError, check_choice
 from mmfusion.weights import PublishedWeights
 
 ARCHITECTURES = {
@@ -154,8 +154,7 @@ class Motionformer(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if arch not in ARCHITECTURES:
-            raise InputError(f"arch is {arch!r}, expected one of {list(ARCHITECTURES)}")
+        check_choice("arch", arch, ARCHITECTURES)
         if img_size % PATCH_SIZE or num_frames % TUBELET_SIZE:
             raise InputError(
                 f"img_size={img_size} must be a multiple of {PATCH_SIZE}, and"

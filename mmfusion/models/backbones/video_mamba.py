@@ -16,7 +16,7 @@ from mmfusion.models.layers import (
 )
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
-from mmfusion.utils.errors import InputError
+from mmfusion.utils.errors import InputError, check_choice
 from mmfusion.weights import PublishedWeights
 
 # widths and depths of the published weights; paper A's 198 and 386 are misprints
@@ -101,8 +101,7 @@ class VideoMamba(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if arch not in ARCHITECTURES:
-            raise InputError(f"arch is {arch!r}, expected one of {list(ARCHITECTURES)}")
+        check_choice("arch", arch, ARCHITECTURES)
         if img_size % patch_size or num_frames % tubelet_size:
             raise InputError(
                 f"img_size={img_size} must be a multiple of patch_size={patch_size},"

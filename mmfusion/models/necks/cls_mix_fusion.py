@@ -13,7 +13,7 @@ from mmfusion.models.layers import build_blocks, forward_blocks
 from mmfusion.models.protocols import WeighsStreams
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures, match_rows
-from mmfusion.utils.errors import InputError
+from mmfusion.utils.errors import InputError, check_choice
 
 CLS_POSITIONS = ("front", "middle", "end")
 
@@ -62,10 +62,7 @@ class CLSMixFusion(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if cls_position not in CLS_POSITIONS:
-            raise InputError(
-                f"cls_position is {cls_position!r}, expected one of {CLS_POSITIONS}"
-            )
+        check_choice("cls_position", cls_position, CLS_POSITIONS)
         if cls_position != "end" and not bidirectional:
             raise InputError(
                 f"cls_position={cls_position!r} needs bidirectional=True: in one"

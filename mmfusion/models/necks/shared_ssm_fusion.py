@@ -14,7 +14,7 @@ from mmfusion.models.layers import MambaMixer, new_A_log
 from mmfusion.models.necks.stream_inputs import VIDEO_AND_TEXT, StreamInputs
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures, row_repeats
-from mmfusion.utils.errors import InputError
+from mmfusion.utils.errors import check_choice
 
 POOLINGS = ("mean", "last")
 
@@ -139,8 +139,7 @@ class SharedSSMFusion(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if pooling not in POOLINGS:
-            raise InputError(f"pooling is {pooling!r}, expected one of {POOLINGS}")
+        check_choice("pooling", pooling, POOLINGS)
         self.embed_dims = embed_dims
         self.pooling = pooling
         self.count_padding = count_padding

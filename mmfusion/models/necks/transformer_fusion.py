@@ -15,7 +15,7 @@ from mmfusion.models.layers import init_linear
 from mmfusion.models.necks.stream_inputs import VIDEO_AND_TEXT, StreamInputs
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures, match_rows
-from mmfusion.utils.errors import InputError
+from mmfusion.utils.errors import InputError, check_choice
 
 INPUTS = ("pooled", "tokens")
 _MLP_RATIO = 4
@@ -117,8 +117,7 @@ class TransformerFusion(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if inputs not in INPUTS:
-            raise InputError(f"inputs is {inputs!r}, expected one of {INPUTS}")
+        check_choice("inputs", inputs, INPUTS)
         if embed_dims % num_heads:
             raise InputError(
                 f"embed_dims={embed_dims} is not a multiple of num_heads={num_heads}"

@@ -14,7 +14,7 @@ from torch import Tensor
 from mmfusion.models.protocols import LogsScalars, ReadsExtraStreams
 from mmfusion.registry import MODELS
 from mmfusion.structures import MASK_SUFFIX, ActionDataSample, TokenFeatures
-from mmfusion.utils.errors import InputError
+from mmfusion.utils.errors import InputError, check_choice
 
 MODES = ("tensor", "loss", "predict")
 QUESTIONS = ("separate", "joint")
@@ -69,8 +69,7 @@ class MultiModalRecognizer(BaseModel):
         unknown = set(frozen) - set(encoders)
         if unknown:
             raise InputError(f"frozen names {sorted(unknown)}, expected {[*encoders]}")
-        if questions not in QUESTIONS:
-            raise InputError(f"questions is {questions!r}, expected one of {QUESTIONS}")
+        check_choice("questions", questions, QUESTIONS)
         self.questions = questions
         self.question_tasks = tuple(question_tasks)
         self.encoders = ModuleDict(_build_all(encoders))
@@ -116,8 +115,7 @@ class MultiModalRecognizer(BaseModel):
             ValueError: an unknown mode, not one data sample a sample, or questions
                 that are not those of ``question_tasks``.
         """
-        if mode not in MODES:
-            raise InputError(f"mode is {mode!r}, expected one of {MODES}")
+        check_choice("mode", mode, MODES)
         logits, views = self._logits(inputs)
         if mode == "tensor":
             return logits

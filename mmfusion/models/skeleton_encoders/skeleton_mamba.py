@@ -12,7 +12,7 @@ from mmfusion.models.backbones.video_mamba import ARCHITECTURES
 from mmfusion.models.layers import build_blocks, forward_blocks, init_vision_mamba
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
-from mmfusion.utils.errors import InputError
+from mmfusion.utils.errors import InputError, check_choice
 
 TOKENS = ("frame", "hand", "joint")
 
@@ -60,10 +60,8 @@ class SkeletonMamba(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if arch not in ARCHITECTURES:
-            raise InputError(f"arch is {arch!r}, expected one of {list(ARCHITECTURES)}")
-        if tokens not in TOKENS:
-            raise InputError(f"tokens is {tokens!r}, expected one of {TOKENS}")
+        check_choice("arch", arch, ARCHITECTURES)
+        check_choice("tokens", tokens, TOKENS)
         if num_joints % num_hands:
             raise InputError(
                 f"num_joints={num_joints} is not a multiple of num_hands={num_hands}"

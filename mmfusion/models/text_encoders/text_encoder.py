@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
-from mmfusion.utils.errors import CheckpointError, InputError
+from mmfusion.utils.errors import CheckpointError, InputError, check_choice
 from mmfusion.utils.hugging_face import import_transformers, load_local
 
 MODES = ("frozen", "tuned", "embeddings")
@@ -89,12 +89,10 @@ class TextEncoder(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if mode not in MODES:
-            raise InputError(f"mode is {mode!r}, expected one of {MODES}")
+        check_choice("mode", mode, MODES)
         if summary is None:
             summary = "mean" if mode == "embeddings" else "first"
-        if summary not in SUMMARIES:
-            raise InputError(f"summary is {summary!r}, expected one of {SUMMARIES}")
+        check_choice("summary", summary, SUMMARIES)
         self.pretrained, self.revision = pretrained, revision
         self.mode, self.summary = mode, summary
         self.config = self._find_config(hf_config)
