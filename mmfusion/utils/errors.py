@@ -24,7 +24,8 @@ class InputError(MMFusionError, ValueError):
 
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
     """Raise InputError unless an argument has one of the values that it may have."""
-    if value not in (known := tuple(choices)):
+    known = tuple(choices)
+    if value not in known:
         raise InputError(f"{name} is {value!r}, expected one of {known}")
 
 

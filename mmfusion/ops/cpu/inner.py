@@ -17,7 +17,7 @@ k directions.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,6 +32,7 @@ from mmfusion.ops.cpu.operators import (
     define,
     run_backward,
     spread,
+    wanted_gradients,
     with_last_stride_1,
 )
 from mmfusion.ops.cpu.scan import (
@@ -51,18 +52,6 @@ _INPUTS = (
     " conv_bias_2, Tensor? x_proj_2, Tensor? dt_proj_2, Tensor? dt_bias_2,"
     " Tensor? A_log_2, Tensor? D_2"
 )
-
-
-class _Gradients(NamedTuple):
-    """Of InnerParameters; None where not wanted."""
-
-    conv_weight: Tensor | None
-    conv_bias: Tensor | None
-    x_proj: Tensor | None
-    dt_proj: Tensor | None
-    dt_bias: Tensor | None
-    A_log: Tensor | None
-    D: Tensor | None
 
 
 def _inner(*args) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -108,10 +97,11 @@ def _inner_backward(*args) -> list[Tensor]:
     xz, directions = with_last_stride_1(args[0]), _directions(args)
     u, projected, checkpoints, grad_y, gated, wanted = args[_TENSORS:]
     grad_y = with_last_stride_1(grad_y)
-    outputs = _gradients(*args)
-    grad_xz, *grads = spread(outputs, wanted)
-    into = [_Gradients(*grads[:_PER_DIRECTION])]
-    into += [_Gradients(*grads[_PER_DIRECTION:])] * (len(directions) - 1)
+    outputs = wanted_gradients(args[:_TENSORS], wanted)
+    grads: list[Any] = spread(outputs, wanted)  # None where not wanted
+    grad_xz, first = grads[0], InnerParameters(*grads[1 : 1 + _PER_DIRECTION])
+    second = InnerParameters(*grads[1 + _PER_DIRECTION :])
+    into = [first, second][: len(directions)]
     x, z = _halves(xz, gated)
     grad_x, grad_z = (None, None) if grad_xz is None else _halves(grad_xz, gated)
     grad_u, grad_projected = torch.empty_like(u), torch.empty_like(projected)
@@ -138,15 +128,9 @@ def _inner_backward(*args) -> list[Tensor]:
     return outputs
 
 
-def _gradients(*args) -> list[Tensor]:
-    """Empty gradients of the wanted inputs, dense."""
-    pairs = zip(args[:_TENSORS], args[-1], strict=True)
-    return [x.new_empty(x.shape) for x, is_wanted in pairs if is_wanted]
-
-
 def _project_backward(
     one: InnerParameters,
-    grad: _Gradients,
+    grad: InnerParameters,
     dt: Tensor,
     u: Tensor,
     grad_u: Tensor,
@@ -180,7 +164,7 @@ def _convolve_backward(
     grad_x: Tensor | None,
     grad_u: Tensor,
     directions: Sequence[InnerParameters],
-    into: Sequence[_Gradients],
+    into: Sequence[InnerParameters],
 ) -> None:
     filters = _filters(directions)
     call = conv_arguments(x, filters, _REVERSE, True)
@@ -228,12 +212,9 @@ def _scan_arguments(
 
 def _directions(args: Sequence) -> list[InnerParameters]:
     """The parameters of one direction or two, without gaps in memory."""
-    first, second = args[1 : 1 + _PER_DIRECTION], args[1 + _PER_DIRECTION : _TENSORS]
-    given = [first] if second[0] is None else [first, second]
-    dense: list[list[Any]] = [
-        [None if x is None else x.contiguous() for x in one] for one in given
-    ]
-    return [InnerParameters(*one) for one in dense]
+    dense: list[Any] = [None if x is None else x.contiguous() for x in args[1:_TENSORS]]
+    first, second = dense[:_PER_DIRECTION], dense[_PER_DIRECTION:]
+    return [InnerParameters(*one) for one in (first, second) if one[0] is not None]
 
 
 def _halves(xz: Tensor, gated: bool) -> tuple[Tensor, Tensor | None]:
@@ -281,5 +262,5 @@ define(
     f"({_INPUTS}, Tensor u, Tensor projected, Tensor checkpoints, Tensor grad_y,"
     " bool gated, bool[] wanted) -> Tensor[]",
     _inner_backward,
-    _gradients,
+    lambda *args: wanted_gradients(args[:_TENSORS], args[-1]),
 )
