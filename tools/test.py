@@ -9,13 +9,9 @@ model.
 import argparse
 import sys
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
-from mmfusion.engine.launch.start import (
-    add_launcher_arguments,
-    fail_clearly,
-    prepare_config,
-)
+from mmfusion.engine.launch.start import add_run_arguments, run_job
 from mmfusion.utils.commands import command_parser
 
 
@@ -30,13 +26,7 @@ def parse_args() -> argparse.Namespace:
     add("--show-dir", help="write the clips with their best classes to this folder")
     add("--interval", type=int, default=1, help="show every so many samples")
     add("--wait-time", type=float, default=2.0, help="seconds that a window stays")
-    add(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        help="change the config: key.key=value, lists as [a,b] or a,b",
-    )
-    add_launcher_arguments(parser)
+    add_run_arguments(parser)
     return parser.parse_args()
 
 
@@ -72,9 +62,8 @@ def merge_args(config: Config, args: argparse.Namespace) -> None:
 
 def main() -> int:
     args = parse_args()
-    with fail_clearly(args.debug) as failure:
-        config = prepare_config(args)
-        failure.config = config
+
+    def test(config: Config) -> int:
         merge_args(config, args)
 
         from mmfusion.engine.runner.distributed import close_process_group
@@ -83,8 +72,8 @@ def main() -> int:
         RUNNERS.build(config).test()
         close_process_group()
         return 0
-    print(failure.message, file=sys.stderr)
-    return failure.code
+
+    return run_job(args, test)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,12 @@ signal with a checkpoint, 1 failed, 2 wrong config or command, 3 no checkpoint r
 import argparse
 import sys
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from mmfusion.engine.launch.start import (
-    add_launcher_arguments,
-    fail_clearly,
-    prepare_config,
+    add_run_arguments,
     prepare_work_dir,
+    run_job,
 )
 from mmfusion.utils.commands import command_parser
 from mmfusion.utils.errors import ConfigError
@@ -50,13 +49,7 @@ def parse_args() -> argparse.Namespace:
         help="refuse operations that are not deterministic",
     )
     add("--compile", action="store_true", help="torch.compile the training step")
-    add(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        help="change the config: key.key=value, lists as [a,b] or a,b",
-    )
-    add_launcher_arguments(parser)
+    add_run_arguments(parser)
     return parser.parse_args()
 
 
@@ -88,9 +81,8 @@ def merge_args(config: Config, args: argparse.Namespace) -> None:
 
 def main() -> int:
     args = parse_args()
-    with fail_clearly(args.debug) as failure:
-        config = prepare_config(args)
-        failure.config = config
+
+    def train(config: Config) -> int:
         merge_args(config, args)
         if prepare_work_dir(config, args.resume):
             return 0
@@ -102,8 +94,8 @@ def main() -> int:
         runner.train()
         close_process_group()
         return runner.exit_code
-    print(failure.message, file=sys.stderr)
-    return failure.code
+
+    return run_job(args, train)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Contracts of the engine: what it asks of hooks, loops, samplers and the data.
+"""Contracts of the engine: what it asks of hooks, samplers and the data.
 
 All are optional. A hook or a dataset of yours needs no base class, only the methods
 that stand here; the engine asks by ``isinstance``.
@@ -42,17 +42,6 @@ class StopHook(Protocol):
 
 
 @runtime_checkable
-class ChoosesExitCode(Protocol):
-    """Hook that says how the process of a stopped run ends.
-
-    Attributes:
-        exit_code: of ``tools/train.py``; the highest of all hooks counts.
-    """
-
-    exit_code: int
-
-
-@runtime_checkable
 class DescribesData(Protocol):
     """Dataset that says what is in it.
 
@@ -73,23 +62,6 @@ class HidesLabels(Protocol):
     """
 
     has_labels: bool
-
-
-@runtime_checkable
-class KeepsProgress(Protocol):
-    """Training loop that can be left and entered at any step.
-
-    Attributes:
-        was_stopped: True after a run that was left before its end.
-    """
-
-    was_stopped: bool
-
-    def progress(self) -> dict[str, Any]:
-        """Position of the run, in plain values."""
-
-    def load_progress(self, progress: dict[str, Any], rng: list) -> None:
-        """Stand where ``progress()`` says, with the random states of every rank."""
 
 
 @runtime_checkable

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from mmfusion.engine.runner import FusionRunner, fusion_runner
+from mmfusion.engine import FusionRunner
+from mmfusion.engine.runner import fusion_runner
 
 
 @pytest.fixture

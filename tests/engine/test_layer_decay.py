@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmfusion.engine.optimizers import LayerDecay
+from mmfusion.engine.optimizers.layer_decay import LayerDecay
 from mmfusion.utils.errors import ConfigError
 
 STEM = ("cls_token", "pos_embed", "patch_embed.proj.weight")

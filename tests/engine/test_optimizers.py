@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmfusion.engine import FusionOptimWrapper
-from mmfusion.engine.optimizers import GroupedOptimWrapperConstructor
+from mmfusion.engine import FusionOptimWrapper, GroupedOptimWrapperConstructor
 from mmfusion.utils.errors import ConfigError
 
 

@@ -1,7 +1,7 @@
 """Counts broken clips over all workers and ranks, and stops above the budget."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,45 +39,7 @@ class BadSampleHook(Hook):
 
     def __init__(self, *, num_named: int = 20) -> None:
         self.num_named = num_named
-        self.found: dict[str, dict[str, BadSample]] = {
-            "train": {},
-            "val": {},
-            "test": {},
-        }
-
-    def before_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None
-    ) -> None:
-        """Count the broken clips that a training batch reports."""
-        self._note(runner, "train", data_batch)
-
-    def before_val_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None
-    ) -> None:
-        """Count the broken clips that a validation batch reports."""
-        self._note(runner, "val", data_batch)
-
-    def before_test_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None
-    ) -> None:
-        """Count the broken clips that a test batch reports."""
-        self._note(runner, "test", data_batch)
-
-    def after_train_epoch(self, runner: Any) -> None:
-        """Put the ranks' counts together, check the budget, log."""
-        self._close(runner, "train")
-
-    def after_val_epoch(
-        self, runner: Any, metrics: dict[str, float] | None = None
-    ) -> None:
-        """As after a training epoch."""
-        self._close(runner, "val")
-
-    def after_test_epoch(
-        self, runner: Any, metrics: dict[str, float] | None = None
-    ) -> None:
-        """As after a training epoch."""
-        self._close(runner, "test")
+        self.found: dict[str, dict[str, BadSample]] = defaultdict(dict)
 
     def state_dict(self) -> dict[str, Any]:
         """Broken training clips of all ranks, in plain values; every rank calls it."""
@@ -88,16 +50,19 @@ class BadSampleHook(Hook):
         """Continue from ``state_dict()``."""
         self.found["train"] = _from_plain(state["train"])
 
-    def _note(self, runner: Any, phase: str, data_batch: Any) -> None:
-        found = self.found[phase]
+    def _before_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, mode: str = "train"
+    ) -> None:
+        """Count the broken clips that a batch reports; ``mode`` is its phase."""
+        found = self.found[mode]
         for bad in bad_samples_of(data_batch):
             if bad.sample_id not in found:
                 found[bad.sample_id] = bad
                 runner.logger.warning(
-                    f"broken clip {bad.sample_id!r} in {phase}, passed over"
+                    f"broken clip {bad.sample_id!r} in {mode}, passed over"
                     f" ({len(found)} so far, {bad.limit} allowed): {bad.message}"
                 )
-                self._check_budget(phase)
+                self._check_budget(mode)
 
     def _check_budget(self, phase: str) -> None:
         found = self.found[phase]
@@ -114,14 +79,15 @@ class BadSampleHook(Hook):
             f" {len(named)}:\n{lines}"
         )
 
-    def _close(self, runner: Any, phase: str) -> None:
-        self._merge_ranks(phase)
-        self._check_budget(phase)
-        found = self.found[phase]
+    def _after_epoch(self, runner: Any, mode: str = "train") -> None:
+        """Put the ranks' counts together, check the budget, log."""
+        self._merge_ranks(mode)
+        self._check_budget(mode)
+        found = self.found[mode]
         if not found or not is_main_process():
             return
         reasons = dict(Counter(bad.reason for bad in found.values()))
-        runner.logger.info(f"broken clips in {phase} so far: {len(found)}, {reasons}")
+        runner.logger.info(f"broken clips in {mode} so far: {len(found)}, {reasons}")
         report = {name: _to_plain(kept) for name, kept in self.found.items() if kept}
         text = json.dumps(report, indent=1, ensure_ascii=False)
         write_atomic(str(Path(runner.work_dir) / "bad_samples.json"), text.encode())

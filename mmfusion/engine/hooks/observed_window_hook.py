@@ -21,24 +21,14 @@ class ObservedWindowHook(Hook):
     def __init__(self) -> None:
         self._lines: dict[str, list[tuple[bool, str]]] = {}
 
-    def before_train_epoch(self, runner: Any) -> None:
-        """Say it of the training data."""
-        self._tell(runner, "train", runner.train_dataloader)
-
-    def before_val_epoch(self, runner: Any) -> None:
-        """Say it of the validation data."""
-        self._tell(runner, "val", runner.val_dataloader)
-
-    def before_test_epoch(self, runner: Any) -> None:
-        """Say it of the test data."""
-        self._tell(runner, "test", runner.test_dataloader)
-
-    def _tell(self, runner: Any, phase: str, dataloader: Any) -> None:
-        if phase not in self._lines:  # counted once: 67,217 records take a second
-            self._lines[phase] = _describe(dataloader.dataset)
-        for honest, line in self._lines[phase]:
+    def _before_epoch(self, runner: Any, mode: str = "train") -> None:
+        """Say it of the data of a phase, ``mode``."""
+        if mode not in self._lines:  # counted once: 67,217 records take a second
+            loader = getattr(runner, f"{mode}_dataloader")
+            self._lines[mode] = _describe(loader.dataset)
+        for honest, line in self._lines[mode]:
             log = runner.logger.info if honest else runner.logger.warning
-            log(f"{phase}: {line}")
+            log(f"{mode}: {line}")
 
 
 def _describe(dataset: Any) -> list[tuple[bool, str]]:

@@ -1,16 +1,14 @@
 """Start of the command-line tools: plugins, config, work folder, clear failures."""
 
 import argparse
-import contextlib
 import json
 import os
 import sys
 import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
 
 from mmfusion.engine.launch.build_errors import explain_build_error
@@ -30,8 +28,14 @@ from mmfusion.utils.errors import (
 )
 
 
-def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that every tool has which may run in several processes."""
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options that every tool has which runs a config, in one process or several."""
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        help="change the config: key.key=value, lists as [a,b] or a,b",
+    )
     parser.add_argument(
         "--launcher",
         choices=["none", "pytorch", "slurm", "mpi"],
@@ -118,47 +122,33 @@ def _check_same_run(
         )
 
 
-@dataclass
-class Failure:
-    """Message and exit code of a tool that failed.
+def run_job(args: argparse.Namespace, job: Callable[[Config], int]) -> int:
+    """Read the config and do the job; the exit code.
 
-    Attributes:
-        code: exit code.
-        message: for stderr.
-        config: set it as soon as there is one, for key paths in the message.
-    """
-
-    code: int = 0
-    message: str = ""
-    config: Config | None = None
-
-
-@contextlib.contextmanager
-def fail_clearly(debug: bool) -> Iterator[Failure]:
-    """Turn errors that a user can act on into one message and an exit code.
+    An error that a user can act on becomes one message on stderr, unless ``--debug``.
 
     Args:
-        debug: raise them as they are.
+        args: as of :func:`prepare_config`, and ``debug``.
+        job: is given the config; it may change it. Its number is the exit code.
     """
-    failure = Failure()
+    config = None
     try:
-        yield failure
+        config = prepare_config(args)
+        return job(config)
     except Exception as error:
-        text = None if debug else _explained(error, failure)
+        text = None if args.debug else _explained(error, config)
         if text is None:
             raise
-        failure.message = f"error: {text}\n(--debug shows where)"
+        sys.stderr.write(f"error: {text}\n(--debug shows where)\n")
+        return error.exit_code if isinstance(error, MMFusionError) else 2
 
 
-def _explained(error: Exception, failure: Failure) -> str | None:
-    """The message for ``error``, its code set; None leaves it as it is."""
-    failure.code = 2
-    if isinstance(error, MMFusionError):
-        failure.code = error.exit_code
+def _explained(error: Exception, config: Config | None) -> str | None:
+    """The message for ``error``; None leaves it as it is."""
     if isinstance(error, CheckpointError | ConfigError | NonFiniteError | WorkDirError):
         return str(error)
-    if isinstance(error, TypeError | KeyError) and failure.config is not None:
-        text = explain_build_error(failure.config, error)
+    if isinstance(error, TypeError | KeyError) and config is not None:
+        text = explain_build_error(config, error)
         if text is not None:
             return text
     if not isinstance(error, MMFusionError | OSError):

@@ -18,27 +18,26 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mmfusion.engine.hooks.graceful_stop_hook import GracefulStopHook
 from mmfusion.engine.launch.config_check import (
     check_keys,
     check_num_classes,
     import_plugins,
 )
 from mmfusion.engine.launch.config_compare import comparable_config
-from mmfusion.engine.protocols import (
-    ChoosesExitCode,
-    HidesLabels,
-    KeepsProgress,
-    StatefulHook,
-)
+from mmfusion.engine.protocols import HidesLabels, StatefulHook
 from mmfusion.engine.runner.checkpoints import save_atomic
 from mmfusion.engine.runner.dataloader import build_dataloader
 from mmfusion.engine.runner.distributed import slurm_to_torchrun_env
+from mmfusion.engine.runner.resumable_train_loop import (
+    ResumableTrainLoop,
+    get_progress,
+    load_progress,
+)
 from mmfusion.engine.runner.run_state import (
     gather_rng_states,
-    get_progress,
     hub_from_plain,
     hub_to_plain,
-    load_progress,
     load_scheduler_states,
     scheduler_states,
 )
@@ -218,9 +217,9 @@ class FusionRunner(Runner):
     def exit_code(self) -> int:
         """0, or what GracefulStopHook asks for after a stop."""
         loop = self._train_loop
-        if not (isinstance(loop, KeepsProgress) and loop.was_stopped):
+        if not (isinstance(loop, ResumableTrainLoop) and loop.was_stopped):
             return 0
-        hooks = [hook for hook in self.hooks if isinstance(hook, ChoosesExitCode)]
+        hooks = [hook for hook in self.hooks if isinstance(hook, GracefulStopHook)]
         return max([hook.exit_code for hook in hooks], default=0)
 
     @property

@@ -11,7 +11,7 @@ from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader
 
-from mmfusion.engine.optimizers import FusionOptimWrapper
+from mmfusion.engine.optimizers.fusion_optim_wrapper import FusionOptimWrapper
 from mmfusion.engine.protocols import FollowsEpochs, StartsAnywhere
 from mmfusion.engine.runner.nonfinite import explain
 from mmfusion.engine.runner.run_state import get_rng_state, preserved_rng, set_rng_state
@@ -216,3 +216,25 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         if self._rng is not None:
             set_rng_state(self._rng)
             self._rng = None
+
+
+def get_progress(loop: Any, meta: dict[str, Any]) -> dict[str, Any]:
+    """The loop's position, or the one that MMEngine's CheckpointHook states."""
+    if "iter" not in meta and isinstance(loop, ResumableTrainLoop):
+        return loop.progress()
+    epoch, iteration = meta.get("epoch", loop.epoch), meta.get("iter", loop.iter)
+    return {
+        "epoch": epoch,
+        "iter": iteration,
+        "batch": iteration - epoch * len(loop.dataloader),
+        "val_pending": False,
+        "stop_training": loop.stop_training,
+    }
+
+
+def load_progress(loop: Any, meta: dict[str, Any], rng: list) -> None:
+    """Put the loop where ``meta`` says; MMEngine's own loops know only two numbers."""
+    if isinstance(loop, ResumableTrainLoop):
+        loop.load_progress(meta, rng)
+    else:
+        loop._epoch, loop._iter = meta["epoch"], meta["iter"]

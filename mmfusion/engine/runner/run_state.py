@@ -11,7 +11,6 @@ from mmengine.dist import all_gather
 from mmengine.logging import HistoryBuffer, MessageHub
 from torch import Tensor
 
-from mmfusion.engine.protocols import KeepsProgress
 from mmfusion.engine.runner.checkpoints import check_plain, to_plain
 from mmfusion.utils.errors import CheckpointError
 
@@ -117,28 +116,6 @@ def hub_from_plain(hub: MessageHub, state: dict[str, Any]) -> None:
         hub._resumed_keys[key] = True
     for key, value in state["infos"].items():
         hub.update_info(key, value)
-
-
-def get_progress(loop: Any, meta: dict[str, Any]) -> dict[str, Any]:
-    """The loop's position, or the one that MMEngine's CheckpointHook states."""
-    if "iter" not in meta and isinstance(loop, KeepsProgress):
-        return loop.progress()
-    epoch, iteration = meta.get("epoch", loop.epoch), meta.get("iter", loop.iter)
-    return {
-        "epoch": epoch,
-        "iter": iteration,
-        "batch": iteration - epoch * len(loop.dataloader),
-        "val_pending": False,
-        "stop_training": loop.stop_training,
-    }
-
-
-def load_progress(loop: Any, meta: dict[str, Any], rng: list) -> None:
-    """Put the loop where ``meta`` says; MMEngine's own loops know only two numbers."""
-    if isinstance(loop, KeepsProgress):
-        loop.load_progress(meta, rng)
-    else:
-        loop._epoch, loop._iter = meta["epoch"], meta["iter"]
 
 
 def scheduler_states(schedulers: Any) -> Any:

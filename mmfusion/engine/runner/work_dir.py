@@ -100,7 +100,3 @@ class WorkDirLock:
             ) from error
         os.ftruncate(self._fd, 0)
         os.write(self._fd, f"{os.getpid()}\n".encode())
-
-    def release(self) -> None:
-        """Let others use the folder."""
-        os.close(self._fd)

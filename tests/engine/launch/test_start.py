@@ -1,25 +1,40 @@
 """Errors that a tool explains, and those whose traceback a user must see."""
 
+import argparse
+
 import pytest
 
-from mmfusion.engine.launch.start import fail_clearly
+from mmfusion.engine.launch.start import add_run_arguments, run_job
 from mmfusion.utils.errors import InputError, NonFiniteError, SkeletonError
+
+
+@pytest.fixture
+def args(tmp_path):
+    """Command line of a tool whose config is empty but for the folder."""
+    config = tmp_path / "config.py"
+    config.write_text(f"work_dir = {str(tmp_path)!r}\n")
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(config=str(config), work_dir=None)
+    add_run_arguments(parser)
+    return parser.parse_args([])
 
 
 @pytest.mark.parametrize(
     ("error", "code"),
     [(InputError("x"), 2), (SkeletonError("x"), 2), (NonFiniteError("x"), 1)],
 )
-def test_ours_are_one_message_with_an_exit_code(error, code):
-    with fail_clearly(debug=False) as failure:
+def test_ours_are_one_message_with_an_exit_code(error, code, args, capsys):
+    def job(config):
         raise error
-    assert failure.code == code and "x\n(--debug shows where)" in failure.message
+
+    assert run_job(args, job) == code
+    assert "x\n(--debug shows where)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("folder", ["mmfusion", "other"])
-def test_another_error_is_raised_whatever_the_folder_is_called(folder):
+def test_another_error_is_raised_whatever_the_folder_is_called(folder, args):
     """A clone in a folder named mmfusion has torch's own files under that name."""
     source = f"/home/me/{folder}/venv/lib/torch/functional.py"
     code = compile("raise ValueError('of torch')", source, "exec")
-    with pytest.raises(ValueError, match="of torch"), fail_clearly(debug=False):
-        exec(code)
+    with pytest.raises(ValueError, match="of torch"):
+        run_job(args, lambda config: exec(code))

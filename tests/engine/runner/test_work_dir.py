@@ -96,7 +96,7 @@ def test_second_process_is_refused_and_a_dead_one_is_not(tmp_path):
         WorkDirLock(tmp_path)
     child.kill()
     child.join()
-    WorkDirLock(tmp_path).release()
+    os.close(WorkDirLock(tmp_path)._fd)
 
 
 def test_checkpoint_says_where_it_comes_from(tmp_path):
