@@ -77,7 +77,7 @@ def derived(word: str, task: str) -> frozenset[str]:
     >>> sorted(derived("peel", "verb"))
     ['peeler', 'peelest', 'unpeeled']
     """
-    found = set(english.DERIVED.get(word, "").split())
+    found = set(english.DERIVED.get(word, ()))
     if task == "verb":
         found |= set(_comparatives(word)) - english.NO_AGENTS
     else:
@@ -99,7 +99,7 @@ def _comparatives(word: str) -> list[str]:
 
 def _plurals(word: str) -> list[str]:
     if word in IRREGULAR_PLURAL:
-        return [IRREGULAR_PLURAL[word]]
+        return IRREGULAR_PLURAL[word]
     if re.search(r"[^aeiou]y$", word):
         return [word[:-1] + "ies", word + "s"]
     if re.search(r"(s|x|z|ch|sh)$", word):
@@ -137,11 +137,11 @@ def _syllables(word: str) -> int:
 
 def _irregular_past(word: str) -> list[str]:
     if word in IRREGULAR_PAST:
-        return IRREGULAR_PAST[word].split()
+        return IRREGULAR_PAST[word]
     for prefix in _PREFIXES:
         stem = word.removeprefix(prefix)
         if stem != word and stem in IRREGULAR_PAST:
-            return [prefix + form for form in IRREGULAR_PAST[stem].split()]
+            return [prefix + form for form in IRREGULAR_PAST[stem]]
     return []
 
 

@@ -68,6 +68,8 @@ class Outcome:
 class StoppedError(MMFusionError, RuntimeError):
     """The run was asked to stop before its end; what was answered is in the cache."""
 
+    exit_code = 1
+
 
 class Generation:
     """One run of a writer over clips.

@@ -1,8 +1,7 @@
 """Arguments and readers that the commands of this folder share."""
 
-import sys
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from mmfusion.datasets.annotation import load_annotation
 from mmfusion.questions.clips import Clip, clips_of, records_of_split
@@ -37,9 +36,3 @@ def read_annotation(
     clips = clips_of(metainfo, kept, str(path)) if labelled else []
     ids = [record["id"] for record in kept]
     return Annotation(ids, clips, Vocabulary.of_annotation(metainfo))
-
-
-def fail(code: int, error: Exception) -> NoReturn:
-    """One line on stderr, and the exit code."""
-    print(f"error: {error}", file=sys.stderr)
-    raise SystemExit(code)

@@ -19,20 +19,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from _shared import fail, read_annotation  # this folder is on the path of a command
+from _shared import read_annotation  # this folder is on the path of a command
 from rich.console import Console
 from rich.table import Table
 
+from mmfusion.evaluation.leak_meter import AskedClips, measure_leak
 from mmfusion.layouts.epic_kitchens import natural
 from mmfusion.questions.clips import Clip
 from mmfusion.questions.masking import Masker
-from mmfusion.questions.records import (
-    ORACLE_SOURCES,
-    QuestionRecord,
-    load_questions,
-)
+from mmfusion.questions.records import ORACLE_SOURCES, QuestionRecord, load_questions
 from mmfusion.questions.report import Report, count_words, examine
 from mmfusion.questions.vocabulary import TASKS, Vocabulary
+from mmfusion.utils.commands import command_parser, errors_in_one_line
 from mmfusion.utils.errors import InputError
 from mmfusion.utils.hugging_face import load_tokenizer
 
@@ -40,9 +38,7 @@ _MIN_METERED = 20  # clips; two halves of fewer say nothing
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add = parser.add_argument
     add("file", type=Path, help="the .jsonl to check")
     add("--annotations", type=Path, help="annotation.json: ids and classes it must fit")
@@ -50,11 +46,7 @@ def parse_args() -> argparse.Namespace:
     add("--partial", action="store_true", help="not every clip needs a question")
     add("--max-tokens", type=int, default=40, help="what a model reads of a question")
     add("--tokenizer", type=Path, help="folder of the model's; else words are counted")
-    add(
-        "--train",
-        type=Path,
-        help="training questions of this source, to learn from",
-    )
+    add("--train", type=Path, help="training questions of this source, to learn from")
     add("--train-split", default="train", help="their split of the annotation")
     add("--no-leak-meter", action="store_true")
     return parser.parse_args()
@@ -125,81 +117,64 @@ def print_report(report: Report, args: argparse.Namespace, console: Console) -> 
     console.print(table)
 
 
-def asked_clips(
-    records: Mapping[str, QuestionRecord], labels: Mapping[str, tuple[str, str]]
-) -> tuple[list[str], list[str], list[tuple[str, str]]]:
-    """Both questions and both classes' names of the clips whose classes are known."""
-    chosen = [records[name] for name in records if name in labels]
-    return (
-        [record.verb_question for record in chosen],
-        [record.noun_question for record in chosen],
-        [labels[record.narration_id] for record in chosen],
-    )
+class ClassNumbers:
+    """Numbers of the clips' classes: the annotation's, else the file's own answers.
 
+    Args:
+        vocabulary: names that it has in one class are one class.
+    """
 
-def class_labels(
-    records: Mapping[str, QuestionRecord],
-    clips: Sequence[Clip] | None,
-    vocabulary: Vocabulary | None,
-) -> dict[str, tuple[str, str]]:
-    """By id, names of both classes: the annotation's, else the file's own answers."""
-    if clips is None:
-        pairs = {n: (r.verb_answer, r.noun_answer) for n, r in records.items()}
-    else:
-        pairs = {clip.narration_id: (clip.verb, clip.noun) for clip in clips}
-    found = {}
-    for name, (verb, noun) in pairs.items():
-        if verb is not None and noun is not None:
-            found[name] = (
-                _class_name(vocabulary, "verb", verb),
-                _class_name(vocabulary, "noun", noun),
-            )
-    return found
+    def __init__(self, vocabulary: Vocabulary | None) -> None:
+        self.vocabulary = vocabulary or Vocabulary((), ())
+        self._numbers: dict[str, dict[str, int]] = {task: {} for task in TASKS}
 
+    def asked_clips(
+        self, records: Mapping[str, QuestionRecord], clips: Sequence[Clip] | None
+    ) -> AskedClips | None:
+        """Questions and classes of the clips that have both; None without any."""
+        if clips is None:
+            pairs = {n: (r.verb_answer, r.noun_answer) for n, r in records.items()}
+        else:
+            pairs = {clip.narration_id: (clip.verb, clip.noun) for clip in clips}
+        chosen = [n for n in records if None not in pairs.get(n, (None,))]
+        if not chosen:
+            return None
+        verbs, nouns = (
+            np.array([self._number(task, str(pairs[n][t])) for n in chosen])
+            for t, task in enumerate(TASKS)
+        )
+        asked = [records[name] for name in chosen]
+        return AskedClips(
+            [record.verb_question for record in asked],
+            [record.noun_question for record in asked],
+            verbs,
+            nouns,
+        )
 
-def _class_name(vocabulary: Vocabulary | None, task: str, name: str) -> str:
-    numbers = vocabulary.find(task, name) if vocabulary is not None else ()
-    if vocabulary is None or not numbers:
-        return natural(name)
-    return vocabulary.classes[task][numbers[0]].key
+    def _number(self, task: str, name: str) -> int:
+        found = self.vocabulary.find(task, name)
+        key = self.vocabulary.classes[task][found[0]].key if found else natural(name)
+        return self._numbers[task].setdefault(key, len(self._numbers[task]))
 
 
 def print_leak_meter(
-    asked: tuple[list[str], list[str], list[tuple[str, str]]],
-    train: tuple[list[str], list[str], list[tuple[str, str]]] | None,
-    console: Console,
+    asked: AskedClips | None, train: AskedClips | None, console: Console
 ) -> None:
     """Accuracy of a text-only classifier on the questions."""
-    if len(asked[2]) < _MIN_METERED:
+    count = 0 if asked is None else len(asked)
+    if asked is None or count < _MIN_METERED:
         console.print(
-            f"leak meter: not measured, {len(asked[2])} clips have known classes; "
+            f"leak meter: not measured, {count} clips have known classes; "
             f"expected {_MIN_METERED} or more (give --annotations)"
         )
         return
-    # seconds to import, for those who want no meter
-    from mmfusion.evaluation.leak_meter import AskedClips, measure_leak
-
-    both = [*asked[2], *(train[2] if train is not None else [])]
-    numbers = [
-        {name: i for i, name in enumerate(dict.fromkeys(pair[t] for pair in both))}
-        for t in range(len(TASKS))
-    ]
-
-    def made(part: tuple[list[str], list[str], list[tuple[str, str]]]) -> AskedClips:
-        verbs, nouns = (
-            np.array([numbers[t][pair[t]] for pair in part[2]], np.int64)
-            for t in range(len(TASKS))
-        )
-        return AskedClips(part[0], part[1], verbs, nouns)
-
-    leaks = measure_leak(made(asked), made(train) if train is not None else None)
-    learnt = "the training questions" if train is not None else "the other half"
     table = Table("leak meter", "text only %", "majority %", "chance %")
-    for task, leak in leaks.items():
+    for task, leak in measure_leak(asked, train).items():
         row = (leak.accuracy, leak.majority, leak.chance)
         table.add_row(task, *(f"{number:.1f}" for number in row))
     console.print(table)
-    console.print(f"learnt from {learnt}, n = {len(asked[2])}")
+    learnt = "the training questions" if train is not None else "the other half"
+    console.print(f"learnt from {learnt}, n = {count}")
 
 
 def check(args: argparse.Namespace, console: Console) -> int:
@@ -215,15 +190,14 @@ def check(args: argparse.Namespace, console: Console) -> int:
     )
     print_report(report, args, console)
     if not args.no_leak_meter:
-        asked = asked_clips(records, class_labels(records, clips, vocabulary))
-        print_leak_meter(asked, training(args, vocabulary), console)
+        numbers = ClassNumbers(vocabulary)
+        asked = numbers.asked_clips(records, clips)
+        print_leak_meter(asked, training(args, numbers), console)
     console.print("clean" if report.is_clean else "not clean")
     return 0 if report.is_clean else 1
 
 
-def training(
-    args: argparse.Namespace, vocabulary: Vocabulary | None
-) -> tuple[list[str], list[str], list[tuple[str, str]]] | None:
+def training(args: argparse.Namespace, numbers: ClassNumbers) -> AskedClips | None:
     """The training questions with their classes, if they are given."""
     if args.train is None:
         return None
@@ -231,17 +205,16 @@ def training(
     clips = None
     if args.annotations is not None:
         clips = read_annotation(args.annotations, args.train_split).clips
-    return asked_clips(records, class_labels(records, clips, vocabulary))
+    asked = numbers.asked_clips(records, clips)
+    if asked is None:
+        raise InputError(f"--train {args.train}: no clip in it has known classes")
+    return asked
 
 
-def main() -> None:
-    args = parse_args()
-    try:
-        code = check(args, Console())
-    except (ValueError, OSError, ImportError) as error:
-        fail(2, error)
-    raise SystemExit(code)
+@errors_in_one_line
+def main() -> int:
+    return check(parse_args(), Console())
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -24,11 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _shared import (  # the folder of this file is on the path of a command
-    Annotation,
-    fail,
-    read_annotation,
-)
+from _shared import Annotation, read_annotation  # beside this file
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -42,7 +38,7 @@ from mmfusion.questions.clips import Clip
 from mmfusion.questions.masking import Masker
 from mmfusion.questions.records import QuestionRecord, load_questions, write_questions
 from mmfusion.questions.vocabulary import TASKS, Vocabulary
-from mmfusion.utils.commands import command_parser
+from mmfusion.utils.commands import command_parser, errors_in_one_line
 from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import write_atomic
 
@@ -113,22 +109,20 @@ def training_clips(
 
 def accuracy(predictions: Predictions) -> dict[str, float | int | None]:
     """Top-1 of the recogniser in percent, over the clips whose label the dump has."""
-    right = []
+    labels = {task: predictions.gt.get(task, NO_LABEL) for task in TASKS}
     known = np.ones(len(predictions), bool)
-    for task in TASKS:
-        labels = predictions.gt.get(task)
-        if labels is None:
-            return {"num_labelled": 0, "verb": None, "noun": None, "action": None}
-        known &= labels != NO_LABEL
-        right.append(topk_correct(predictions.score[task], np.maximum(labels, 0), 1))
+    for own in labels.values():
+        known &= own != NO_LABEL
     if not known.any():
         return {"num_labelled": 0, "verb": None, "noun": None, "action": None}
-    verb, noun = (hits[known] for hits in right)
-    share = {"verb": verb, "noun": noun, "action": verb & noun}
-    percent = {
-        task: round(100.0 * float(hits.mean()), 3) for task, hits in share.items()
+    right = {
+        task: topk_correct(predictions.score[task][known], own[known], 1)
+        for task, own in labels.items()
     }
-    return {"num_labelled": int(known.sum()), **percent}
+    right["action"] = right["verb"] & right["noun"]
+    percent = {task: 100.0 * float(hits.mean()) for task, hits in right.items()}
+    rounded = {task: round(value, 3) for task, value in percent.items()}
+    return {"num_labelled": int(known.sum()), **rounded}
 
 
 def read_bank(
@@ -246,14 +240,12 @@ def build(args: argparse.Namespace) -> dict[str, Any]:
     return meta
 
 
-def main() -> None:
+@errors_in_one_line
+def main() -> int:
     args = parse_args()
-    try:
-        meta = build(args)
-    except (ValueError, OSError, ImportError) as error:
-        fail(2, error)
-    print_summary(meta, str(args.out), Console())
+    print_summary(build(args), str(args.out), Console())
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

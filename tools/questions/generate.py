@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from _shared import fail, read_annotation  # this folder is on the path of a command
+from _shared import read_annotation  # this folder is on the path of a command
 from _writers import add_writer_arguments, build_writer
 from rich.console import Console
 from rich.progress import (
@@ -42,17 +42,11 @@ from rich.progress import Progress as Bar
 
 from mmfusion.questions.cache import AnswerCache
 from mmfusion.questions.clips import Clip
-from mmfusion.questions.generation import (
-    Generation,
-    Outcome,
-    Progress,
-    StoppedError,
-)
+from mmfusion.questions.generation import Generation, Outcome, Progress, StoppedError
 from mmfusion.questions.generic import generic_record
 from mmfusion.questions.masking import Masker
 from mmfusion.questions.records import write_questions
-from mmfusion.questions.writers import WriterDownError
-from mmfusion.utils.commands import command_parser
+from mmfusion.utils.commands import command_parser, errors_in_one_line
 from mmfusion.utils.paths import check_writable_as_file, write_atomic
 
 _MILLION = 1e6
@@ -165,9 +159,7 @@ def finish(outcome: Outcome, args: argparse.Namespace, console: Console) -> int:
         rejects.unlink(missing_ok=True)
         console.print(f"{len(outcome.records)} clips with questions in {args.out}")
         return 0
-    lines = [
-        json.dumps(asdict(reject), ensure_ascii=False) for reject in outcome.rejects
-    ]
+    lines = (json.dumps(asdict(one), ensure_ascii=False) for one in outcome.rejects)
     write_atomic(str(rejects), ("\n".join(lines) + "\n").encode())
     console.print(
         f"{len(outcome.records)} clips with questions in {args.out}; "
@@ -214,19 +206,13 @@ def generate(args: argparse.Namespace, console: Console) -> int:
     return finish(outcome, args, console)
 
 
-def main() -> None:
-    args = parse_args()
-    console = Console()
+@errors_in_one_line
+def main() -> int:
     try:
-        code = generate(args, console)
-    except (StoppedError, WriterDownError) as error:
-        fail(1, error)
+        return generate(parse_args(), Console())
     except KeyboardInterrupt:  # before or after the run, which has its own handler
-        fail(1, StoppedError("stopped; what was answered is kept"))
-    except (ValueError, OSError, ImportError) as error:
-        fail(2, error)
-    raise SystemExit(code)
+        raise StoppedError("stopped; what was answered is kept") from None
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

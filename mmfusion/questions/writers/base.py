@@ -36,6 +36,8 @@ class NoAnswerError(MMFusionError, RuntimeError):
 class WriterDownError(MMFusionError, RuntimeError):
     """No request can succeed: a wrong key, no such model, no such address."""
 
+    exit_code = 1
+
 
 class Writer(Protocol):
     """Writes descriptions and questions.

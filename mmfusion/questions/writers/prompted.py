@@ -52,9 +52,10 @@ class Prompts:
             path = Path(folder or PROMPT_FOLDER) / name
             try:
                 text = path.read_text(encoding="utf-8")
-            except FileNotFoundError:
+            except (FileNotFoundError, UnicodeDecodeError):
                 raise InputError(
-                    f"{path}: no such prompt; expected the files {sorted(_FIELDS)}"
+                    f"{path}: no such prompt; expected the files {sorted(_FIELDS)} in"
+                    " UTF-8"
                 ) from None
             template = Template(text)
             if not template.is_valid() or not set(template.get_identifiers()) <= fields:
