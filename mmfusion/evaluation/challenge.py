@@ -160,11 +160,9 @@ def write_submission(
         bad = np.flatnonzero(~np.isfinite(value).all(axis=1))
         if bad.size:
             _fail("score", f"{ids[bad[0]]!r} has a {name} score that is not finite")
-    action = scores.action
-    available = scores.verb.shape[1] * scores.noun.shape[1]
-    available = available if action is None else action.shape[1]
-    if available < num_actions:
-        _fail("action count", f"there are {available} actions, expected {num_actions}")
+    found = scores.num_actions
+    if found < num_actions:
+        _fail("action count", f"there are {found} actions, expected {num_actions}")
     # one date for all, so that equal scores give an equal file
     info = zipfile.ZipInfo(MEMBER, (1980, 1, 1, 0, 0, 0))
     info.compress_type = zipfile.ZIP_DEFLATED
@@ -181,13 +179,9 @@ def write_submission(
 
 def _entries(ids: Sequence[str], scores: Scores, num_actions: int) -> Iterator[str]:
     """The JSON text of each segment; nine digits keep a float32 exactly."""
-    for name, verb, noun, best in zip(
-        ids,
-        scores.verb,
-        scores.noun,
-        best_actions(scores, num_actions),
-        strict=True,
-    ):
+    best_of_each = best_actions(scores, num_actions)
+    rows = zip(ids, scores.verb, scores.noun, best_of_each, strict=True)
+    for name, verb, noun, best in rows:
         parts = {
             "verb": _object((str(i), x) for i, x in enumerate(verb.tolist())),
             "noun": _object((str(i), x) for i, x in enumerate(noun.tolist())),

@@ -104,6 +104,13 @@ class Scores:
             shape = None if self.pairs is None else self.pairs.shape
             raise InputError(f"Scores.pairs: got {shape}, expected {expected}")
 
+    @property
+    def num_actions(self) -> int:
+        """Number of the actions that have a score."""
+        if self.action is None:
+            return self.verb.shape[1] * self.noun.shape[1]
+        return self.action.shape[1]
+
 
 def log_probabilities(prob: NDArray[np.floating]) -> NDArray[np.floating]:
     """Logarithm of (n, k) probabilities; those that underflowed to 0 stay finite."""
@@ -250,13 +257,9 @@ def _best(scores: NDArray[np.floating], k: int) -> NDArray[np.float64]:
 
 
 def recognition(
-    scores: Scores,
-    segments: Segments,
-    subsets: Subsets,
-    *,
-    topk: Sequence[int] = (1, 5),
+    scores: Scores, segments: Segments, subsets: Subsets
 ) -> dict[str, Interval]:
-    """C1: ``<task>/top<k>``, and ``unseen/`` and ``tail/`` of the first k.
+    """C1: ``<task>/top1`` and ``top5``, and ``unseen/`` and ``tail/`` of top1.
 
     ``<task>/mean_class`` is the mean over the classes that have segments. A subset
     without segments has no entry.
@@ -264,15 +267,15 @@ def recognition(
     found: dict[str, Interval] = {}
     masks = subsets.masks(segments)
     for task in TASKS:
-        hits = {k: correct(scores, segments, task, k) for k in topk}
+        hits = {k: correct(scores, segments, task, k) for k in (1, 5)}
         for k, hit in hits.items():
             found[f"{task}/top{k}"] = bootstrap_interval(hit, segments.video)
-        first, labels = hits[topk[0]], segments.labels(task)
+        first, labels = hits[1], segments.labels(task)
         found[f"{task}/mean_class"] = bootstrap_interval(
             first, segments.video, classes=labels
         )
         for name, mask in _not_empty(masks, task):
-            found[f"{name}/{task}/top{topk[0]}"] = bootstrap_interval(
+            found[f"{name}/{task}/top1"] = bootstrap_interval(
                 first[mask], segments.video[mask]
             )
     return found

@@ -13,6 +13,10 @@ from scipy import stats
 
 from mmfusion.utils.errors import InputError
 
+_CONFIDENCE = 0.95
+_NUM_DRAWS = 1000  # of the bootstrap
+_NUM_EXCHANGES = 9999  # of the permutation test; all of them where there are no more
+
 
 class Interval(NamedTuple):
     """An estimate and the two ends of its confidence interval, in percent."""
@@ -59,9 +63,7 @@ def mean_class_accuracy(scores: ArrayLike, labels: ArrayLike) -> float:
     return 100.0 * float(np.mean(per_class))
 
 
-def wilson_interval(
-    num_correct: int, num_samples: int, *, confidence: float = 0.95
-) -> Interval:
+def wilson_interval(num_correct: int, num_samples: int) -> Interval:
     """Accuracy of one model and its Wilson score interval."""
     if not 0 <= num_correct <= num_samples or num_samples < 1:
         raise InputError(
@@ -69,12 +71,12 @@ def wilson_interval(
             f"one sample, got {num_correct} of {num_samples}"
         )
     result = stats.binomtest(num_correct, num_samples)
-    ends = result.proportion_ci(confidence, method="wilson")
+    ends = result.proportion_ci(_CONFIDENCE, method="wilson")
     mean = 100.0 * num_correct / num_samples
     return Interval(mean, 100.0 * float(ends.low), 100.0 * float(ends.high))
 
 
-def accuracy_interval(correct: ArrayLike, *, confidence: float = 0.95) -> Interval:
+def accuracy_interval(correct: ArrayLike) -> Interval:
     """Mean accuracy over seeds, with an interval over new seeds and new clips.
 
     One seed gives the Wilson interval. For several, the variance of the mean is that
@@ -88,47 +90,36 @@ def accuracy_interval(correct: ArrayLike, *, confidence: float = 0.95) -> Interv
     num_seeds, num_samples = value.shape
     p = float(value.mean())
     if num_seeds == 1:
-        return wilson_interval(int(value.sum()), num_samples, confidence=confidence)
+        return wilson_interval(int(value.sum()), num_samples)
     variance, freedom = _variance_of_mean(value)
     if variance == 0.0 or p in (0.0, 1.0):
-        size, quantile = float(num_samples), stats.norm.ppf(0.5 + confidence / 2)
+        size, quantile = float(num_samples), stats.norm.ppf(0.5 + _CONFIDENCE / 2)
     else:
         size = min(p * (1 - p) / variance, float(value.size))
-        quantile = stats.t.ppf(0.5 + confidence / 2, freedom)
+        quantile = stats.t.ppf(0.5 + _CONFIDENCE / 2, freedom)
     shrink = 1 + quantile**2 / size
     centre = (p + quantile**2 / (2 * size)) / shrink
     half = np.sqrt(p * (1 - p) / size + quantile**2 / (4 * size**2))
     half *= quantile / shrink
-    return Interval(
-        100.0 * p,
-        100.0 * max(0.0, float(centre - half)),
-        100.0 * min(1.0, float(centre + half)),
-    )
+    low, high = max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    return Interval(100.0 * p, 100.0 * low, 100.0 * high)
 
 
 def bootstrap_interval(
-    values: ArrayLike,
-    groups: ArrayLike,
-    *,
-    classes: ArrayLike | None = None,
-    num_resamples: int = 1000,
-    confidence: float = 0.95,
-    seed: int = 0,
+    values: ArrayLike, groups: ArrayLike, *, classes: ArrayLike | None = None
 ) -> Interval:
     """A mean and its percentile interval when whole groups are drawn anew, percent.
 
     Clips of one video resemble each other, so that an interval over clips is too
     narrow: the bootstrap draws videos, with all their clips. One group alone says
-    nothing of another, and its interval is 0 to 100.
+    nothing of another, and its interval is 0 to 100. Two models with the same groups
+    meet the same draws.
 
     Args:
         values: (n,), 0 or 1.
         groups: (n,), such as the video of each clip.
         classes: (n,) integers; with them, the mean over the classes that have clips of
             the mean in each, in every resample.
-        num_resamples: draws of as many groups as there are.
-        confidence: share of the draws between the two ends.
-        seed: of the draws; the same for equal groups, so that two models meet the same.
     """
     value = np.asarray(values, dtype=np.float64)
     _, group = np.unique(np.asarray(groups), return_inverse=True)
@@ -154,15 +145,15 @@ def bootstrap_interval(
     estimate = 100.0 * float(mean(np.ones((1, shape[0])))[0])
     if shape[0] == 1:
         return Interval(estimate, 0.0, 100.0)
-    rng = np.random.default_rng(seed)
-    draws = rng.multinomial(shape[0], np.full(shape[0], 1 / shape[0]), num_resamples)
-    tail = (1.0 - confidence) / 2
+    rng = np.random.default_rng(0)
+    draws = rng.multinomial(shape[0], np.full(shape[0], 1 / shape[0]), _NUM_DRAWS)
+    tail = (1.0 - _CONFIDENCE) / 2
     low, high = np.quantile(mean(draws.astype(np.float64)), (tail, 1.0 - tail))
     return Interval(estimate, 100.0 * float(low), 100.0 * float(high))
 
 
 def difference_interval(
-    correct_a: ArrayLike, correct_b: ArrayLike, *, confidence: float = 0.95
+    correct_a: ArrayLike, correct_b: ArrayLike, *, confidence: float = _CONFIDENCE
 ) -> Interval:
     """Accuracy of ``a`` minus that of ``b`` on the same clips, points, with interval.
 
@@ -201,13 +192,7 @@ def mcnemar_test(correct_a: ArrayLike, correct_b: ArrayLike) -> float:
     return _mcnemar_p(int((a & ~b).sum()), int((b & ~a).sum()))
 
 
-def paired_permutation_test(
-    correct_a: ArrayLike,
-    correct_b: ArrayLike,
-    *,
-    num_resamples: int = 9999,
-    seed: int = 0,
-) -> float:
+def paired_permutation_test(correct_a: ArrayLike, correct_b: ArrayLike) -> float:
     """Two-sided p value that two methods, averaged over their seeds, are equally good.
 
     Under the null hypothesis the two may be exchanged within any clip. The trained
@@ -216,8 +201,6 @@ def paired_permutation_test(
     Args:
         correct_a: (s, n).
         correct_b: (s', n), the same clips in the same order.
-        num_resamples: random exchanges; all of them when there are no more.
-        seed: of the random exchanges.
     """
     a = _seeds_by_clips(correct_a, "correct_a").mean(axis=0)  # (n,)
     b = _seeds_by_clips(correct_b, "correct_b").mean(axis=0)
@@ -229,10 +212,10 @@ def paired_permutation_test(
         (a[differs], b[differs]),
         lambda x, y, axis: np.mean(x - y, axis=axis),
         permutation_type="samples",
-        n_resamples=num_resamples,
+        n_resamples=_NUM_EXCHANGES,
         batch=1000,
         vectorized=True,
-        rng=np.random.default_rng(seed),
+        rng=np.random.default_rng(0),
     )
     return float(result.pvalue)
 

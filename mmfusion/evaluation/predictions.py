@@ -67,17 +67,21 @@ def prediction_row(sample: Mapping[str, Any]) -> dict[str, Any]:
             f"a data sample has no sample_id, only {sorted(sample)}: the pipeline must "
             "set it (PackInputs does)"
         )
+    labels = {task: int(value) for task, value in _by_task(sample, _GT).items()}
     scores = {
-        key[len(_SCORE) :]: np.asarray(value.cpu(), dtype=np.float32)
-        for key, value in sample.items()
-        if key.startswith(_SCORE)
-    }
-    labels = {
-        key[len(_GT) :]: int(value)
-        for key, value in sample.items()
-        if key.startswith(_GT)
+        task: np.asarray(value.cpu(), dtype=np.float32)
+        for task, value in _by_task(sample, _SCORE).items()
     }
     return {"id": str(sample["sample_id"]), "gt": labels, "score": scores}
+
+
+def _by_task(content: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Values whose key has the prefix, by the rest of the key."""
+    return {
+        key.removeprefix(prefix): value
+        for key, value in content.items()
+        if key.startswith(prefix)
+    }
 
 
 def from_rows(
@@ -118,11 +122,8 @@ def from_rows(
 def save_predictions(path: str | os.PathLike, predictions: Predictions) -> None:
     """Write a ``.json`` or ``.npz`` file, whole or not at all."""
     check_suffix(path)
-    if Path(path).suffix == ".npz":
-        data = _npz_bytes(predictions)
-    else:
-        data = _json_bytes(predictions)
-    write_atomic(str(path), data)
+    made = _npz_bytes if Path(path).suffix == ".npz" else _json_bytes
+    write_atomic(str(path), made(predictions))
 
 
 def load_predictions(path: str | os.PathLike) -> Predictions:
@@ -176,16 +177,13 @@ def _npz_bytes(predictions: Predictions) -> bytes:
 def _read_npz(path: str | os.PathLike) -> Predictions:
     with np.load(path, allow_pickle=False) as archive:
         arrays = {key: archive[key] for key in archive.files}  # each inflated once
+    gt, score = _by_task(arrays, _GT), _by_task(arrays, _SCORE)
     rows = [
         {
             "id": str(name),
-            "gt": {key[len(_GT) :]: int(v[i]) for key, v in _of(arrays, _GT)},
-            "score": {key[len(_SCORE) :]: v[i] for key, v in _of(arrays, _SCORE)},
+            "gt": {task: int(labels[i]) for task, labels in gt.items()},
+            "score": {task: scores[i] for task, scores in score.items()},
         }
         for i, name in enumerate(arrays["id"])
     ]
     return from_rows(rows, json.loads(str(arrays["metainfo"])))
-
-
-def _of(arrays: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
-    return [(key, value) for key, value in arrays.items() if key.startswith(prefix)]

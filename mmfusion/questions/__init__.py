@@ -12,7 +12,6 @@ from mmfusion.questions.records import (
     QuestionFileError,
     QuestionRecord,
     load_questions,
-    read_questions,
     write_questions,
 )
 
@@ -26,6 +25,5 @@ __all__ = [
     "QuestionRecord",
     "generic_record",
     "load_questions",
-    "read_questions",
     "write_questions",
 ]

@@ -8,26 +8,16 @@ for this pair in training. Nothing here ever gets the label of the clip asked ab
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from mmfusion.questions.generic import GENERIC_NOUN_QUESTION, GENERIC_VERB_QUESTION
 from mmfusion.questions.masking import Masker
 from mmfusion.questions.records import QuestionRecord
-from mmfusion.questions.vocabulary import TASKS
+from mmfusion.questions.vocabulary import OTHER, TASKS
 from mmfusion.utils.errors import InputError
 
 # where the two questions come from, from best to last
 LEVELS = ("pair", "verb and noun apart", "verb only", "noun only", "generic")
 _GENERIC = {"verb": GENERIC_VERB_QUESTION, "noun": GENERIC_NOUN_QUESTION}
-
-
-@dataclass(frozen=True)
-class TrainingClip:
-    """Names of the classes of a training clip, in plain English."""
-
-    narration_id: str
-    verb: str
-    noun: str
 
 
 class QuestionBank:
@@ -36,28 +26,27 @@ class QuestionBank:
     Args:
         records: questions of training clips; those that are no text of a clip
             ("generic") are of no use.
-        clips: the classes of the same clips, from the training annotation.
+        labels: names of verb and noun by narration id, in plain English, from the
+            training annotation.
         masker: knows the forms of every class name.
 
     Raises:
-        ValueError: a question's clip is not in ``clips``, or nothing is left.
+        ValueError: a question's clip is not in ``labels``, or nothing is left.
     """
 
     def __init__(
         self,
         records: Iterable[QuestionRecord],
-        clips: Iterable[TrainingClip],
+        labels: Mapping[str, tuple[str, str]],
         masker: Masker,
     ) -> None:
-        labels = {clip.narration_id: clip for clip in clips}
         self.masker = masker
         self.ids: set[str] = set()
         self.models: Counter[str] = Counter()
         self._pairs: dict[tuple[str, str], list[QuestionRecord]] = {}
         self._alone: dict[str, dict[str, list[QuestionRecord]]] = {t: {} for t in TASKS}
         for record in records:
-            clip = labels.get(record.narration_id)
-            if clip is None:
+            if record.narration_id not in labels:
                 raise InputError(
                     f"the bank's question for {record.narration_id!r} is of no clip "
                     "of the training annotation: give the questions of the training "
@@ -67,9 +56,10 @@ class QuestionBank:
                 continue
             self.ids.add(record.narration_id)
             self.models[record.model] += 1
-            self._pairs.setdefault((clip.verb, clip.noun), []).append(record)
-            self._alone["verb"].setdefault(clip.verb, []).append(record)
-            self._alone["noun"].setdefault(clip.noun, []).append(record)
+            pair = labels[record.narration_id]
+            self._pairs.setdefault(pair, []).append(record)
+            for task, name in zip(TASKS, pair, strict=True):
+                self._alone[task].setdefault(name, []).append(record)
         if not self.ids:
             raise InputError("the bank is empty: no training question but generic ones")
 
@@ -129,14 +119,14 @@ class QuestionBank:
         leave_out: str | None,
     ) -> str | None:
         """One question, masked for the predicted pair; None if none can be used."""
-        other = "noun" if task == "verb" else "verb"
+        other = OTHER[task]
         own = self.masker.matcher(task, names[task])
         start = _number(narration_id) % max(len(records), 1)
         for record in (*records[start:], *records[:start]):
             if record.narration_id == leave_out:
                 continue
-            question = getattr(record, f"{task}_question")
-            masked = self.masker.matcher(other, names[other]).mask(question)
+            mask = self.masker.matcher(other, names[other]).mask
+            masked = mask(record.question(task))
             if not own.find(masked):
                 return masked
         return None

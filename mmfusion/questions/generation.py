@@ -6,9 +6,10 @@ is in the cache, so a run that was killed asks only what has no answer yet.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -57,12 +58,12 @@ class Progress:
     tokens_out: int = 0
 
 
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
     """Result of a run: records in the clips' order, and the rejects."""
 
-    records: list[QuestionRecord] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
+    records: list[QuestionRecord]
+    rejects: list[Reject]
 
 
 class StoppedError(MMFusionError, RuntimeError):
@@ -98,12 +99,13 @@ class Generation:
         num_variants: int = 1,
         max_failures: int = 20,
     ) -> None:
-        for name, value in (
-            ("num_attempts", num_attempts),
-            ("num_workers", num_workers),
-            ("num_variants", num_variants),
-            ("max_failures", max_failures),
-        ):
+        numbers = dict(
+            num_attempts=num_attempts,
+            num_workers=num_workers,
+            num_variants=num_variants,
+            max_failures=max_failures,
+        )
+        for name, value in numbers.items():
             if value < 1:
                 raise InputError(f"{name} is {value}; expected 1 or more")
         self.writer = writer
@@ -127,16 +129,14 @@ class Generation:
     def jobs(self, clips: Iterable[Clip]) -> dict[tuple, list[Clip]]:
         """Clips by what is asked about them."""
         found: dict[tuple, list[Clip]] = {}
-        counts: dict[tuple, int] = {}
+        counts: Counter[tuple] = Counter()
         for clip in clips:
-            asked = (clip.narration, clip.verb, clip.noun)
-            classes = (clip.verb_class, clip.noun_class)
-            key: tuple = (*asked, *classes)
-            if self.writer.per_clip:
-                key = (*key, clip.narration_id)
-            else:
-                counts[key] = counts.get(key, -1) + 1
-                key = (*key, counts[key] % self.num_variants)
+            name, *asked = astuple(clip)
+            key = (*asked, name)
+            if not self.writer.per_clip:
+                same = tuple(asked)
+                key = (*asked, counts[same] % self.num_variants)
+                counts[same] += 1
             found.setdefault(key, []).append(clip)
         return found
 
@@ -155,10 +155,8 @@ class Generation:
         by_id: dict[str, QuestionRecord | Reject] = {}
         jobs = list(self.jobs(clips).items())
         for members, result in self._results(jobs, progress):
-            for clip in members:
-                by_id[clip.narration_id] = replace(
-                    result, narration_id=clip.narration_id
-                )
+            for name in (clip.narration_id for clip in members):
+                by_id[name] = replace(result, narration_id=name)
             progress.done += len(members)
             progress.rejected += len(members) * isinstance(result, Reject)
             on_progress(progress)
@@ -166,14 +164,11 @@ class Generation:
             raise StoppedError(
                 f"stopped with {progress.done} of {progress.total} clips done"
             )
-        outcome = Outcome()
-        for clip in clips:
-            found = by_id[clip.narration_id]
-            if isinstance(found, Reject):
-                outcome.rejects.append(found)
-            else:
-                outcome.records.append(found)
-        return outcome
+        found = [by_id[clip.narration_id] for clip in clips]
+        return Outcome(
+            [one for one in found if isinstance(one, QuestionRecord)],
+            [one for one in found if isinstance(one, Reject)],
+        )
 
     def _results(
         self, jobs: Sequence[tuple[tuple, list[Clip]]], progress: Progress
@@ -209,37 +204,26 @@ class Generation:
         self, key: tuple, clip: Clip, progress: Progress
     ) -> QuestionRecord | Reject:
         """Both stages of one job; each is kept by what the writer gets to read."""
-        words, tag = (clip.verb, clip.noun), key[-1]
-
-        def describe(problem: str | None, attempt: int) -> Answer:
-            return self.writer.describe(clip, problem, attempt)
-
-        description = self._stage(
-            "description",
-            (clip.narration, *words, tag),
-            clip,
-            progress,
-            describe,
-            parse_description,
+        words = (clip.verb, clip.noun, key[-1])
+        stage = partial(self._stage, clip, progress)
+        describe = partial(self.writer.describe, clip)
+        told = stage(
+            "description", (clip.narration, *words), describe, parse_description
         )
-        if isinstance(description, Reject):
-            return description
-        told = description
-
-        def ask(problem: str | None, attempt: int) -> Answer:
-            return self.writer.ask(clip, told, problem, attempt)
-
-        def parse(text: str) -> QuestionRecord:
-            return parse_questions(text, clip, self.maker, self.masker)
-
-        return self._stage("questions", (told, *words, tag), clip, progress, ask, parse)
+        if isinstance(told, Reject):
+            return told
+        ask = partial(self.writer.ask, clip, told)
+        parse = partial(
+            parse_questions, clip=clip, maker=self.maker, masker=self.masker
+        )
+        return stage("questions", (told, *words), ask, parse)
 
     def _stage(
         self,
-        stage: str,
-        key: tuple,
         clip: Clip,
         progress: Progress,
+        stage: str,
+        key: tuple,
         ask: Callable[[str | None, int], Answer],
         parse: Callable[[str], Result],
     ) -> Result | Reject:

@@ -23,7 +23,13 @@ from mmfusion.questions.tokens import (
     surface_kind,
     tokens_of,
 )
-from mmfusion.questions.vocabulary import TASKS, Vocabulary, WordClass, words_of
+from mmfusion.questions.vocabulary import (
+    OTHER,
+    TASKS,
+    Vocabulary,
+    WordClass,
+    words_of,
+)
 from mmfusion.utils.errors import InputError
 
 _ANY_MASK = re.compile(r"<\s*mask\s*>|\[\s*mask\s*\]", re.IGNORECASE)
@@ -230,27 +236,16 @@ class Masker:
         return self._matchers[key]
 
     def own_answers(self, record: QuestionRecord) -> dict[str, list[Match]]:
-        """By task, where a question holds its own answer: each one is a leak."""
-        return {
-            task: self._find(task, getattr(record, f"{task}_answer"), question)
-            for task, question in _questions(record).items()
-        }
+        """By task, places where a question holds its own answer: each is a leak."""
+        return {task: self._find(record, task, task) for task in TASKS}
 
     def unmasked(self, record: QuestionRecord) -> dict[str, list[Match]]:
-        """By task of the question, where it holds the other head's word."""
-        other = {"verb": "noun", "noun": "verb"}
-        return {
-            task: self._find(
-                other[task], getattr(record, f"{other[task]}_answer"), question
-            )
-            for task, question in _questions(record).items()
-        }
+        """By task of the question, places where it holds the other head's word."""
+        return {task: self._find(record, task, OTHER[task]) for task in TASKS}
 
-    def _find(self, task: str, answer: str | None, question: str) -> list[Match]:
+    def _find(self, record: QuestionRecord, task: str, told: str) -> list[Match]:
+        """Places of the answer of ``told`` in the question of ``task``."""
+        answer = record.answer(told)
         if answer is None:
             return []
-        return self.matcher(task, answer).find(question)
-
-
-def _questions(record: QuestionRecord) -> dict[str, str]:
-    return {"verb": record.verb_question, "noun": record.noun_question}
+        return self.matcher(told, answer).find(record.question(task))

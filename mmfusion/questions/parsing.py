@@ -11,6 +11,7 @@ from mmfusion.questions.forms import english_share
 from mmfusion.questions.generic import GENERIC_NOUN_QUESTION
 from mmfusion.questions.masking import AnswerMatcher, Masker
 from mmfusion.questions.records import QuestionRecord, check_record
+from mmfusion.questions.vocabulary import OTHER
 from mmfusion.utils.errors import MMFusionError
 from mmfusion.utils.text_files import no_key_twice
 
@@ -82,7 +83,6 @@ def parse_questions(
     """
     content = _json_object(text)
     names = {"verb": clip.verb, "noun": clip.noun}
-    other = {"verb": "noun", "noun": "verb"}
     matchers = matchers_of(clip, masker)
     asked = {}
     for task, matcher in matchers.items():
@@ -92,8 +92,8 @@ def parse_questions(
                 f"{names[task]!r}"
             )
         question = content[f"{task}_question"]
-        if other[task] in matchers:
-            question = matchers[other[task]].mask(question)
+        if OTHER[task] in matchers:
+            question = matchers[OTHER[task]].mask(question)
         question = " ".join(question.split())
         _check_question(question, f"{task}_question")
         leaks = matcher.find(question)

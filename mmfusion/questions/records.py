@@ -85,6 +85,14 @@ class QuestionRecord:
     model: Text
     prompt_sha256: TextOrNull
 
+    def question(self, task: str) -> str:
+        """The question of ``verb`` or ``noun``."""
+        return self.verb_question if task == "verb" else self.noun_question
+
+    def answer(self, task: str) -> str | None:
+        """Its answer, None where it is not known."""
+        return self.verb_answer if task == "verb" else self.noun_answer
+
 
 _SCHEMA = Schema(QuestionRecord)
 
@@ -105,54 +113,15 @@ def check_record(content: Any) -> QuestionRecord:
         raise InputError(f"{whose}: {error}") from None
 
 
-def read_questions(path: str | os.PathLike) -> Iterator[QuestionRecord]:
-    """Read a file line by line; empty lines and a byte order mark do no harm.
-
-    Raises:
-        QuestionFileError: there is no such file, a line is no record, or a narration
-            id was on an earlier line.
-    """
-    return (record for _, record in _numbered(path))
-
-
-def _numbered(path: str | os.PathLike) -> Iterator[tuple[int, QuestionRecord]]:
-    """Records with the numbers of their lines."""
-    seen: dict[str, int] = {}
-    try:
-        stream = open(path, "rb")  # noqa: SIM115
-    except FileNotFoundError:
-        raise QuestionFileError(
-            f"{path}: there is no such file of questions; write it with "
-            "tools/questions/generate.py"
-        ) from None
-    with stream:
-        # a line of bounded length: a file without line ends must not fill the memory
-        lines = iter(lambda: stream.readline(_MAX_LINE_BYTES + 1), b"")
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                if len(line) > _MAX_LINE_BYTES:
-                    raise InputError(f"the line is longer than {_MAX_LINE_BYTES} bytes")
-                record = check_record(decode_json(line.rstrip()))
-                first = seen.setdefault(record.narration_id, number)
-                if first != number:
-                    raise InputError(
-                        f"two questions for the id {record.narration_id!r}; the first "
-                        f"is on line {first}. Expected one line per id: remove one"
-                    )
-            except ValueError as error:
-                raise QuestionFileError(f"{path}:{number}: {error}") from None
-            yield number, record
-
-
 def load_questions(
     path: str | os.PathLike,
     *,
     known: Collection[str] | None = None,
     needed: Collection[str] | None = None,
 ) -> dict[str, QuestionRecord]:
-    """Read a whole file and compare its ids with an annotation's.
+    """Read a file and compare its ids with an annotation's.
+
+    Empty lines and a byte order mark do no harm.
 
     Args:
         path: file of questions.
@@ -163,13 +132,23 @@ def load_questions(
         Records by narration id, in the order of the file.
 
     Raises:
-        QuestionFileError: as :func:`read_questions`; an id that is not ``known``; ids
-            of ``needed`` without a question.
+        QuestionFileError: there is no such file, a line is no record, a narration id
+            is on two lines or not ``known``; ids of ``needed`` without a question.
     """
-    records, lines = {}, {}
-    for line, record in _numbered(path):
+    records: dict[str, QuestionRecord] = {}
+    lines: dict[str, int] = {}
+    for number, line in _lines(path):
+        try:
+            record = check_record(decode_json(line))
+            first = lines.setdefault(record.narration_id, number)
+            if first != number:
+                raise InputError(
+                    f"two questions for the id {record.narration_id!r}; the first is "
+                    f"on line {first}. Expected one line per id: remove one"
+                )
+        except ValueError as error:
+            raise QuestionFileError(f"{path}:{number}: {error}") from None
         records[record.narration_id] = record
-        lines[record.narration_id] = line
     wanted = records.keys() if known is None else frozenset(known)
     unknown = [name for name in records if name not in wanted]
     if unknown:
@@ -185,6 +164,27 @@ def load_questions(
             f"{_some(missing)}. Write them with tools/questions/generate.py"
         )
     return records
+
+
+def _lines(path: str | os.PathLike) -> Iterator[tuple[int, bytes]]:
+    """Numbers and lines of a file, without the empty ones."""
+    try:
+        stream = open(path, "rb")  # noqa: SIM115
+    except FileNotFoundError:
+        raise QuestionFileError(
+            f"{path}: there is no such file of questions; write it with "
+            "tools/questions/generate.py"
+        ) from None
+    with stream:
+        # a line of bounded length: a file without line ends must not fill the memory
+        lines = iter(lambda: stream.readline(_MAX_LINE_BYTES + 1), b"")
+        for number, line in enumerate(lines, 1):
+            if len(line) > _MAX_LINE_BYTES:
+                raise QuestionFileError(
+                    f"{path}:{number}: the line is longer than {_MAX_LINE_BYTES} bytes"
+                )
+            if line.strip():
+                yield number, line.rstrip()
 
 
 def _some(names: list[str]) -> str:
@@ -204,7 +204,7 @@ def write_questions(path: str | os.PathLike, records: Iterable[QuestionRecord]) 
     """Write a file of questions, whole or not at all, in the order given.
 
     Raises:
-        ValueError: a record that :func:`read_questions` would refuse, or an id twice.
+        ValueError: a record that :func:`load_questions` would refuse, or an id twice.
     """
     lines: dict[str, str] = {}
     for record in records:

@@ -98,13 +98,11 @@ def examine(
         report.num_records += 1
         report.sources[record.source] += 1
         report.models[record.model] += 1
-        report.without_answer += (record.verb_answer is None) + (
-            record.noun_answer is None
-        )
         _count(report, "leak", report.leaks, record, masker.own_answers(record))
         _count(report, "unmasked", report.unmasked, record, masker.unmasked(record))
         for task in TASKS:
-            texts[task][_question(record, task)] += 1
+            report.without_answer += record.answer(task) is None
+            texts[task][record.question(task)] += 1
     for task, counts in texts.items():
         report.num_different[task] = len(counts)
         report.commonest[task] = counts.most_common(1)[0] if counts else ("", 0)
@@ -122,7 +120,7 @@ def _count(
     found: dict[str, list[Match]],
 ) -> None:
     for task, matches in found.items():
-        question = _question(record, task)
+        question = record.question(task)
         for match in matches:
             counts[task, match.kind] += 1
             examples = report.examples.setdefault(sort, [])
@@ -131,7 +129,3 @@ def _count(
                 examples.append(
                     Finding(record.narration_id, task, match.kind, text, question)
                 )
-
-
-def _question(record: QuestionRecord, task: str) -> str:
-    return record.verb_question if task == "verb" else record.noun_question

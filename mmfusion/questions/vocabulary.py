@@ -15,6 +15,7 @@ from mmfusion.questions.forms import normalise
 from mmfusion.utils.errors import InputError
 
 TASKS = ("verb", "noun")
+OTHER = {"verb": "noun", "noun": "verb"}  # the head whose word a question masks
 
 
 def words_of(name: str) -> tuple[str, ...]:

@@ -5,16 +5,16 @@ from dataclasses import replace
 import pytest
 
 from mmfusion.questions import QuestionRecord, generic_record
-from mmfusion.questions.bank import QuestionBank, TrainingClip
+from mmfusion.questions.bank import QuestionBank
 from mmfusion.questions.masking import Masker
 
 pytest.importorskip("simplemma")
 
-CLIPS = [
-    TrainingClip("t0", "take", "plate"),
-    TrainingClip("t1", "wash", "knife"),
-    TrainingClip("t2", "take", "plate"),
-]
+LABELS = {
+    "t0": ("take", "plate"),
+    "t1": ("wash", "knife"),
+    "t2": ("take", "plate"),
+}
 
 
 def _record(name: str, verb: str, noun: str) -> QuestionRecord:
@@ -31,8 +31,8 @@ def _record(name: str, verb: str, noun: str) -> QuestionRecord:
 
 @pytest.fixture
 def bank() -> QuestionBank:
-    records = [_record(clip.narration_id, clip.verb, clip.noun) for clip in CLIPS]
-    return QuestionBank(records, CLIPS, Masker())
+    records = [_record(name, *pair) for name, pair in LABELS.items()]
+    return QuestionBank(records, LABELS, Masker())
 
 
 def _ask(
@@ -71,9 +71,9 @@ def test_an_unseen_pair_falls_back(
 
 
 def test_words_of_the_predicted_pair_are_masked(bank: QuestionBank) -> None:
-    clips = [*CLIPS, TrainingClip("t3", "take", "spoon")]
-    records = [_record(clip.narration_id, clip.verb, clip.noun) for clip in clips]
-    record, level = _ask(QuestionBank(records, clips, Masker()), "v", "wash", "spoon")
+    labels = {**LABELS, "t3": ("take", "spoon")}
+    records = [_record(name, *pair) for name, pair in labels.items()]
+    record, level = _ask(QuestionBank(records, labels, Masker()), "v", "wash", "spoon")
     assert level == "verb and noun apart"
     assert record.verb_question == "What happens to the <mask> in t1 near the <mask>?"
 
@@ -87,6 +87,6 @@ def test_a_training_clip_is_asked_another_clips_question(bank: QuestionBank) -> 
 
 def test_a_bank_of_strangers_or_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="'v9' is of no clip of the training"):
-        QuestionBank([_record("v9", "take", "plate")], CLIPS, Masker())
+        QuestionBank([_record("v9", "take", "plate")], LABELS, Masker())
     with pytest.raises(ValueError, match="the bank is empty"):
-        QuestionBank([generic_record("t0")], CLIPS, Masker())
+        QuestionBank([generic_record("t0")], LABELS, Masker())

@@ -13,7 +13,6 @@ from mmfusion.questions import (
     QuestionRecord,
     generic_record,
     load_questions,
-    read_questions,
     write_questions,
 )
 from mmfusion.questions.records import MAX_QUESTION_CHARS, format_record
@@ -33,14 +32,14 @@ def test_what_is_written_is_read_in_order(tmp_path: Path) -> None:
     records = [generic_record(f"P01_01_{i}") for i in (3, 1, 2)]
     path = tmp_path / "questions.jsonl"
     write_questions(path, records)
-    assert list(read_questions(path)) == records
+    assert list(load_questions(path).values()) == records
     assert list(load_questions(path)) == ["P01_01_3", "P01_01_1", "P01_01_2"]
 
 
 def test_emoji_and_right_to_left_text_survive(tmp_path: Path) -> None:
     text = "ماذا يفعل 🍳 <mask>؟"
     path = _write(tmp_path, "\ufeff" + _line(verb_question=text) + "\r", "")
-    assert next(read_questions(path)).verb_question == text
+    assert next(iter(load_questions(path).values())).verb_question == text
 
 
 FAULTS = {
@@ -70,7 +69,7 @@ FAULTS = {
 def test_a_faulty_line_is_named(tmp_path: Path, line: str, message: str) -> None:
     path = _write(tmp_path, _line(narration_id="first"), line)
     with pytest.raises(QuestionFileError, match=f"questions.jsonl:2: .*{message}"):
-        list(read_questions(path))
+        list(load_questions(path).values())
 
 
 def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
@@ -79,7 +78,7 @@ def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
     with pytest.raises(
         QuestionFileError, match=":1: not valid JSON: 'utf-8' codec .* position 0"
     ):
-        list(read_questions(path))
+        list(load_questions(path).values())
 
 
 def test_ids_are_compared_with_the_annotation(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from mmfusion.evaluation.ek100 import with_marginals
 from mmfusion.evaluation.functional import topk_correct
 from mmfusion.evaluation.predictions import NO_LABEL, Predictions, load_predictions
 from mmfusion.layouts.epic_kitchens import natural
-from mmfusion.questions.bank import LEVELS, QuestionBank, TrainingClip
+from mmfusion.questions.bank import LEVELS, QuestionBank
 from mmfusion.questions.clips import Clip
 from mmfusion.questions.masking import Masker
 from mmfusion.questions.records import QuestionRecord, load_questions, write_questions
@@ -93,17 +93,17 @@ def class_names(
     return {task: [natural(name) for name in names.get(task) or ()] for task in TASKS}
 
 
-def training_clips(
+def training_labels(
     clips: Sequence[Clip], names: dict[str, list[str]]
-) -> list[TrainingClip]:
+) -> dict[str, tuple[str, str]]:
     """Class names of the training clips; one without a noun is of no use."""
-    found = []
+    found = {}
     for clip in clips:
         verb, noun = clip.verb, clip.noun
         if clip.verb_class is not None and clip.noun_class is not None:
             verb, noun = names["verb"][clip.verb_class], names["noun"][clip.noun_class]
         if noun is not None:
-            found.append(TrainingClip(clip.narration_id, verb, noun))
+            found[clip.narration_id] = (verb, noun)
     return found
 
 
@@ -131,8 +131,8 @@ def read_bank(
     """The bank; ValueError where a clip of the dump is in it."""
     names = class_names(predictions, annotation.vocabulary)
     records = load_questions(args.train_questions)
-    clips = training_clips(annotation.clips, names)
-    bank = QuestionBank(records.values(), clips, Masker(annotation.vocabulary))
+    labels = training_labels(annotation.clips, names)
+    bank = QuestionBank(records.values(), labels, Masker(annotation.vocabulary))
     shared = sorted(bank.ids.intersection(predictions.ids))
     if shared and not args.training_clips:
         raise InputError(

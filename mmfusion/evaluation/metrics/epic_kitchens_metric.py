@@ -7,11 +7,7 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
-from mmfusion.evaluation.challenge import (
-    NUM_ACTIONS,
-    Supervision,
-    write_submission,
-)
+from mmfusion.evaluation.challenge import NUM_ACTIONS, Supervision, write_submission
 from mmfusion.evaluation.ek100 import (
     TASKS,
     Scores,
@@ -127,16 +123,13 @@ class EpicKitchensMetric(BaseMetric):
 
     def _write_challenge(self, ids: Sequence[str], scores: Scores) -> None:
         assert self.challenge_file is not None
-        possible = scores.verb.shape[1] * scores.noun.shape[1]
-        if scores.action is not None:
-            possible = scores.action.shape[1]
         write_submission(
             self.challenge_file,
             ids,
             scores,
             challenge=f"action_{self.task}",
             supervision=self.supervision,
-            num_actions=min(NUM_ACTIONS, possible),
+            num_actions=min(NUM_ACTIONS, scores.num_actions),
         )
         MMLogger.get_current_instance().info(
             f"wrote {len(ids)} segments to {self.challenge_file}"

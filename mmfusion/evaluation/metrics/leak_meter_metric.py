@@ -36,7 +36,6 @@ class LeakMeterMetric(BaseMetric):
     Args:
         questions: the training split's file of questions; ``{source}`` is the source of
             those that are evaluated.
-        train_split: its name in the annotation.
         collect_device: as in MMEngine.
         prefix: put before every key; none by default.
 
@@ -51,13 +50,11 @@ class LeakMeterMetric(BaseMetric):
         self,
         questions: str,
         *,
-        train_split: str = "train",
         collect_device: str = "cpu",
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device, prefix)
         self.questions = questions
-        self.train_split = train_split
         self._dataset: AskedDataset | None = None
         self._measured: dict[str, float] | None = None
 
@@ -115,7 +112,7 @@ class LeakMeterMetric(BaseMetric):
         if source != GENERIC and not path.is_file():
             return None, f"the other half of them ({path} is not there)"
         file = GENERIC if source == GENERIC else file
-        clips = asked_clips(dataset.with_questions(self.train_split, file))
+        clips = asked_clips(dataset.with_questions("train", file))
         if clips is None:
             raise InputError(f"questions: {file} has none for labelled clips")
         return clips, f"{len(clips)} training clips"

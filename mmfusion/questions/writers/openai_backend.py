@@ -93,9 +93,6 @@ class OpenAIBackend:
             name = "max_completion_tokens" if base_url is None else "max_tokens"
             self._options[name] = max_tokens
 
-    def __repr__(self) -> str:
-        return f"OpenAIBackend(model={self.model!r})"
-
     def stop(self) -> None:
         """Wait for nothing any more."""
         self._pacer.stop()

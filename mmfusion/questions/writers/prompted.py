@@ -122,40 +122,32 @@ class PromptedWriter:
 
     def describe(self, clip: Clip, problem: str | None, attempt: int) -> Answer:
         """Stage 1."""
-        return self._complete(self._first(clip), problem, None, attempt)
+        text = self._fill("description", clip, clip.narration)
+        return self._complete(text, problem, None, attempt)
 
     def ask(
         self, clip: Clip, description: str, problem: str | None, attempt: int
     ) -> Answer:
         """Stage 2."""
-        text = self._second(clip, description)
+        text = self._fill("questions", clip, description)
         return self._complete(text, problem, QUESTION_SCHEMA, attempt)
 
     def estimate_tokens(self, clip: Clip) -> tuple[int, int]:
         """By the length of the prompts; answers as long as they usually are."""
-        chars = (
-            len(self._first(clip))
-            + len(self._second(clip, ""))
-            + len(json.dumps(QUESTION_SCHEMA))
-        )
-        read = chars // _CHARS_PER_TOKEN + _DESCRIPTION_TOKENS
+        sent = self._fill("description", clip, clip.narration)
+        sent += self._fill("questions", clip, "") + json.dumps(QUESTION_SCHEMA)
+        read = len(sent) // _CHARS_PER_TOKEN + _DESCRIPTION_TOKENS
         return read, _DESCRIPTION_TOKENS + _QUESTIONS_TOKENS
 
     def stop(self) -> None:
         """Wait for nothing any more."""
         self.backend.stop()
 
-    def _first(self, clip: Clip) -> str:
-        noun = clip.noun or _NO_NOUN
-        return self.prompts.fill(
-            "description.txt", narration=clip.narration, verb=clip.verb, noun=noun
-        )
-
-    def _second(self, clip: Clip, description: str) -> str:
-        noun = clip.noun or _NO_NOUN
-        return self.prompts.fill(
-            "questions.txt", description=description, verb=clip.verb, noun=noun
-        )
+    def _fill(self, stage: str, clip: Clip, told: str) -> str:
+        """The prompt of a stage; ``told`` is the narration, then the description."""
+        field = "narration" if stage == "description" else "description"
+        words = {"verb": clip.verb, "noun": clip.noun or _NO_NOUN, field: told}
+        return self.prompts.fill(f"{stage}.txt", **words)
 
     def _complete(
         self,

@@ -67,8 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             check_ids(dump.ids, ids)  # before a file is written
             pairs = dump.metainfo.get("action_pairs")
             scores = scores_of(dump.score, pairs, sizes)
-            if scores.action is not None:
-                count = min(NUM_ACTIONS, scores.action.shape[1])
+            count = min(NUM_ACTIONS, scores.num_actions)
             write_submission(
                 out,
                 dump.ids,
