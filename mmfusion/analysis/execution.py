@@ -26,12 +26,7 @@ Tell = Callable[[Run, float, float | None], None]
 
 
 class RunFailed(MMFusionError):
-    """A command of a run ended with an error.
-
-    Args:
-        message: what to show, the end of its log included.
-        exit_code: that of the command.
-    """
+    """A command of a run ended with an error; its exit code is the command's."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)

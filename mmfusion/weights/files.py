@@ -7,6 +7,7 @@ way and no fallback, whatever a file asks for.
 import argparse
 import hashlib
 import os
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,7 +52,7 @@ def fetch(
     """
     source, marker, digits = source.partition("#sha256=")
     sha256 = digits if marker else sha256
-    if sha256 is not None and not _is_sha256(sha256):
+    if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise CheckpointError(f"sha256 is {sha256!r}, expected 64 hexadecimal digits")
     if source.startswith(HUB):
         path = _from_hub(source, revision)
@@ -64,10 +65,6 @@ def fetch(
     if sha256 is not None:
         _check_sha256(path, sha256)
     return path
-
-
-def _is_sha256(text: str) -> bool:
-    return len(text) == 64 and set(text.lower()) <= set("0123456789abcdef")
 
 
 def _check_sha256(path: Path, expected: str) -> None:
@@ -87,12 +84,8 @@ def _from_hub(source: str, revision: str | None) -> Path:
             f"{source} is not of the form hf://<owner>/<repository>/<file>"
         )
     repository, name = "/".join(parts[:2]), "/".join(parts[2:])
-    try:
-        from huggingface_hub import hf_hub_download
-    except ImportError as error:
-        raise CheckpointError(
-            f"{source} needs huggingface_hub: pip install -r requirements/runtime.txt"
-        ) from error
+    from huggingface_hub import hf_hub_download  # slow to import
+
     try:
         return Path(hf_hub_download(repository, name, revision=revision))
     except Exception as error:  # its errors have no common base but Exception

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from mmengine.logging import MMLogger
+from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmfusion.registry import WEIGHT_INITIALIZERS
@@ -59,7 +60,15 @@ class Pretrained:
         self.interpolate = interpolate
 
     def __call__(self, module: nn.Module) -> None:
-        """Copy the weights into ``module``; the log has the report."""
+        """Copy the weights into ``module``; the log has the report.
+
+        MMEngine does so after the children's own start where the type is the string
+        "Pretrained", but before it where it is this class: that start comes first.
+        """
+        for child in module.children():
+            starting = hasattr(child, "_params_init_info")  # by MMEngine's init_weights
+            if starting and isinstance(child, BaseModule) and not child.is_init:
+                child.init_weights()
         name = f"{self.checkpoint} (prefix {self.prefix!r})"
         weights, report = fit(
             self._read(),

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from mmengine.model import BaseModule
 from safetensors.torch import save_file
 
 from mmfusion.models import VideoMamba
@@ -29,6 +30,27 @@ def test_part_of_a_checkpoint(tmp_path, trained, suffix):
     Pretrained(str(path), prefix="encoders.video")(model)
     for key, value in trained.state_dict().items():
         assert torch.equal(model.state_dict()[key], value)
+
+
+class Part(BaseModule):
+    def __init__(self, init_cfg):
+        super().__init__(init_cfg)
+        self.fc = torch.nn.Linear(3, 4)
+
+
+class Whole(BaseModule):
+    def __init__(self, init_cfg):
+        super().__init__(init_cfg)
+        self.part = Part(dict(type="Constant", layer="Linear", val=9.0))
+
+
+@pytest.mark.parametrize("kind", ["Pretrained", "mmfusion.Pretrained", Pretrained])
+def test_a_file_comes_after_the_children_start(tmp_path, kind):
+    state = {"part.fc.weight": torch.ones(4, 3), "part.fc.bias": torch.ones(4)}
+    torch.save(state, tmp_path / "x.pth")
+    model = Whole(dict(type=kind, checkpoint=str(tmp_path / "x.pth")))
+    model.init_weights()
+    torch.testing.assert_close(dict(model.state_dict()), state)
 
 
 def test_missing_file_says_what_to_do(tmp_path):
