@@ -1,8 +1,6 @@
 """Parameters and FLOPs of the fusers of paper B's Tables 3 and 4, beside the paper's.
 
-Nothing is computed: every fuser runs on tensors without content, so that any size takes
-a second. FLOPs are of one clip's forward pass, an addition and a multiplication being
-two; "MACs" is half of that, which most papers call FLOPs.
+They are of one clip's forward pass, counted as :mod:`mmfusion.analysis.flops` says.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,12 +12,7 @@ import torch
 
 from mmfusion.analysis.flops import BILLION, MILLION, count_flops, num_parameters
 from mmfusion.analysis.tables import NONE, Grid
-from mmfusion.models import (
-    MLPFusion,
-    SharedSSMFusion,
-    TextEncoder,
-    TransformerFusion,
-)
+from mmfusion.models import MLPFusion, SharedSSMFusion, TextEncoder, TransformerFusion
 from mmfusion.structures import TokenFeatures
 
 # Table 3: verb, noun and action top-1 with ORViT, percent

@@ -25,12 +25,7 @@ from mmfusion.utils.paths import write_atomic
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(__doc__)
     add = parser.add_argument
-    add(
-        "--width",
-        type=positive,
-        default=WIDTH,
-        help="of the video tokens (%(default)s)",
-    )
+    add("--width", type=positive, default=WIDTH, help="of video tokens (%(default)s)")
     add(
         "--video-tokens",
         type=positive,

@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmfusion.engine.hooks.monitored import find_metric
 from mmfusion.engine.runner.work_dir import FINISHED, resumable_checkpoints
 from mmfusion.registry import HOOKS
-from mmfusion.utils.errors import CheckpointError, InputError
+from mmfusion.utils.errors import CheckpointError, InputError, check_choice
 from mmfusion.utils.paths import write_atomic
 
 RULES = {"greater": operator.gt, "less": operator.lt}
@@ -49,12 +49,8 @@ class AtomicCheckpointHook(Hook):
         rule: str = "greater",
         on_save_error: str = "raise",
     ) -> None:
-        if rule not in RULES:
-            raise InputError(f"rule is {rule!r}, expected one of {list(RULES)}")
-        if on_save_error not in ("raise", "continue"):
-            raise InputError(
-                f"on_save_error is {on_save_error!r}, expected 'raise' or 'continue'"
-            )
+        check_choice("rule", rule, RULES)
+        check_choice("on_save_error", on_save_error, ("raise", "continue"))
         if interval < 1 or max_keep_ckpts == 0 or max_keep_ckpts < -1:
             raise InputError(
                 f"interval {interval} and max_keep_ckpts {max_keep_ckpts} must be at "

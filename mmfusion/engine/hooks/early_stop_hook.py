@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 
 from mmfusion.engine.hooks.monitored import find_metric
 from mmfusion.registry import HOOKS
-from mmfusion.utils.errors import InputError
+from mmfusion.utils.errors import InputError, check_choice
 
 
 @HOOKS.register_module()
@@ -33,8 +33,7 @@ class EarlyStopHook(Hook):
         min_delta: float = 0.0,
         rule: str = "greater",
     ) -> None:
-        if rule not in ("greater", "less"):
-            raise InputError(f"rule is {rule!r}, expected 'greater' or 'less'")
+        check_choice("rule", rule, ("greater", "less"))
         if patience < 1 or min_delta < 0:
             raise InputError(
                 f"patience must be at least 1 and min_delta at least 0, got {patience} "

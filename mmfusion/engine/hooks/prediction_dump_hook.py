@@ -10,11 +10,7 @@ from mmengine.hooks import Hook
 
 from mmfusion.engine.protocols import DescribesData
 from mmfusion.engine.runner.distributed import gather_json
-from mmfusion.evaluation.predictions import (
-    from_rows,
-    prediction_row,
-    save_predictions,
-)
+from mmfusion.evaluation.predictions import from_rows, prediction_row, save_predictions
 from mmfusion.registry import HOOKS
 from mmfusion.utils.errors import ConfigError
 

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mmfusion.registry import OPTIM_WRAPPERS
-from mmfusion.utils.errors import InputError, NonFiniteError
+from mmfusion.utils.errors import InputError, NonFiniteError, check_choice
 
+# float16 would need loss scaling
 _DTYPES = {None: None, "float32": None, "bfloat16": torch.bfloat16}
 
 
@@ -55,11 +56,7 @@ class FusionOptimWrapper(OptimWrapper):
                     f"optim_wrapper.clip_grad has unknown keys {unknown}, expected some"
                     f" of {['type', *known]}"
                 )
-        if dtype not in _DTYPES:
-            raise InputError(
-                f"optim_wrapper.dtype is {dtype!r}, expected one of {list(_DTYPES)} "
-                "(float16 would need loss scaling)"
-            )
+        check_choice("optim_wrapper.dtype", dtype, _DTYPES)
         self.dtype = _DTYPES[dtype]
         self._epoch_length: int | None = None
 

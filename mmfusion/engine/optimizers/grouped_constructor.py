@@ -8,11 +8,7 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 
 from mmfusion.engine.optimizers.layer_decay import LayerDecay
-from mmfusion.registry import (
-    OPTIM_WRAPPER_CONSTRUCTORS,
-    OPTIM_WRAPPERS,
-    OPTIMIZERS,
-)
+from mmfusion.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from mmfusion.utils.errors import ConfigError
 
 _KEYS = ("custom_keys", "norm_decay_mult", "bias_decay_mult", "layer_decay")

@@ -107,18 +107,9 @@ class FusionRunner(Runner):
         that fade along a scan get there, and such numbers are very slow.
         """
         if env_cfg.get("flush_denormals") and not torch.set_flush_denormal(True):
-            print_log(
-                "env_cfg.flush_denormals is set, but this CPU cannot: it has no effect",
-                logger="current",
-                level=logging.INFO,
-            )
+            _log_no_effect("flush_denormals", "this CPU cannot")
         if env_cfg.get("tune_cpu_allocator") and not tune_cpu_allocator():
-            print_log(
-                "env_cfg.tune_cpu_allocator is set, but this C library is not glibc: it"
-                " has no effect",
-                logger="current",
-                level=logging.INFO,
-            )
+            _log_no_effect("tune_cpu_allocator", "this C library is not glibc")
         if env_cfg.get("num_threads") is not None:
             torch.set_num_threads(env_cfg["num_threads"])
         if self.distributed and not is_distributed() and not is_cuda_available():
@@ -436,6 +427,10 @@ class FusionRunner(Runner):
             self.logger.warning(
                 f"resuming a run of seed {meta['seed']} with seed {self.base_seed}"
             )
+
+
+def _log_no_effect(option: str, reason: str) -> None:
+    print_log(f"env_cfg.{option} is set, but {reason}: it has no effect", "current")
 
 
 def _is_for_console(record: logging.LogRecord) -> bool:

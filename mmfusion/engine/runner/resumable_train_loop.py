@@ -23,13 +23,11 @@ from mmfusion.utils.errors import InputError, NonFiniteError, TrainingStopped
 class ResumableTrainLoop(EpochBasedTrainLoop):
     """MMEngine's epoch loop with a state of its own: where in the epoch it stands.
 
-    At three kinds of point the state is complete, and hooks with a method
-    ``on_save_point(runner, kind)`` are called: after a step (``'iter'``; with gradient
-    accumulation only after a step that updated the weights), after an epoch with its
-    hooks (``'epoch'``), and after a validation (``'val'``). A hook that raises
-    TrainingStopped there, or during validation, ends the run: ``on_stop(runner)`` of
-    the hooks saves, and a validation that was left is done again on resume, from its
-    start. Validation leaves the global random generators as they were.
+    Where its state is complete it calls ``on_save_point`` of the hooks, see
+    :class:`SavePointHook`. A hook that raises TrainingStopped there, or during
+    validation, ends the run: ``on_stop`` of the hooks saves, and a validation that was
+    left is done again on resume, from its start. Validation leaves the global random
+    generators as they were.
 
     Args:
         runner: the FusionRunner.
