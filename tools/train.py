@@ -13,11 +13,7 @@ import sys
 
 from mmengine.config import Config
 
-from mmfusion.engine.launch.start import (
-    add_run_arguments,
-    prepare_work_dir,
-    run_job,
-)
+from mmfusion.engine.launch.start import add_run_arguments, prepare_work_dir, run_job
 from mmfusion.utils.commands import command_parser
 from mmfusion.utils.errors import ConfigError
 

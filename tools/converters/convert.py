@@ -98,11 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--sha256", help="what the source must have; needed for https")
     add("--revision", help="commit, tag or branch on the hub")
     args = parser.parse_args(argv)
-    args.sizes = {
-        key: value
-        for key, value in (("arch", args.arch), ("num_frames", args.num_frames))
-        if value is not None
-    }
+    sizes = {"arch": args.arch, "num_frames": args.num_frames}
+    args.sizes = {key: value for key, value in sizes.items() if value is not None}
     if args.back and args.backbone != "VideoMamba":
         parser.error(f"--back knows VideoMamba only, got {args.backbone}")
     if not args.back and args.out.suffix != ".safetensors":

@@ -46,11 +46,8 @@ def main() -> int:
     for row in rows:
         size = f"{row['num_frames']} x {row['img_size']}"
         accuracy = f"{row['value']} ({row['metric']})" if row["value"] else "-"
-        source = "\n".join(
-            part
-            for part in (row["source"], row["checksum"], row["licence"], row["note"])
-            if part
-        )
+        parts = (row["source"], row["checksum"], row["licence"], row["note"])
+        source = "\n".join(filter(None, parts))
         name = row["backbone"] or "-"
         table.add_row(name, size, row["trained_on"], accuracy, source)
     console.print(table, highlight=False)

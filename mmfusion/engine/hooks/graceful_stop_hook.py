@@ -51,11 +51,7 @@ class GracefulStopHook(Hook):
         self._received = signum
 
     def after_val_iter(
-        self,
-        runner: Any,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Any = None,
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Leave a validation; its outcome is not counted."""
         loader = runner.val_dataloader

@@ -27,11 +27,7 @@ class ParamLogHook(Hook):
         self.interval = interval
 
     def after_train_iter(
-        self,
-        runner: Any,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Any = None,
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Hand the values to the message hub, from which the loggers take them."""
         model = runner.bare_model

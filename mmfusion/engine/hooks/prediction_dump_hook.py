@@ -38,11 +38,7 @@ class PredictionDumpHook(Hook):
         self._rows = []
 
     def after_test_iter(
-        self,
-        runner: Any,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Any = None,
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Take the scores (k,) and labels of a batch."""
         for sample in outputs or []:

@@ -48,11 +48,7 @@ class ShowPredictionsHook(Hook):
         self._seen = 0
 
     def after_test_iter(
-        self,
-        runner: Any,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Any = None,
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Draw the samples of a batch whose turn it is; video is (b, v, 3, t, h, w)."""
         video = data_batch["inputs"].get("video")
