@@ -1,7 +1,9 @@
 """MMEngine's Runner with checkpoints that are plain, atomic and complete."""
 
+import inspect
 import json
 import logging
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from mmfusion.engine.hooks.graceful_stop_hook import GracefulStopHook
@@ -45,12 +48,20 @@ from mmfusion.engine.runner.work_dir import newest_checkpoint
 from mmfusion.evaluation.protocols import ReadsDataset
 from mmfusion.registry import RUNNERS
 from mmfusion.utils.allocator import tune_cpu_allocator
+from mmfusion.utils.compiling import compile_module
 from mmfusion.utils.errors import CheckpointError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.weights import fetch, fit, load_checked
 from mmfusion.weights.files import unwrap
 
 FORMAT = 1
+
+
+def _sync_buffers_argument() -> str:
+    """DDP's name for it: torch 2.13 warns about the old one, 2.11 lacks the new one."""
+    known = inspect.signature(DistributedDataParallel.__init__).parameters
+    new = "forward_sync_buffers"
+    return new if new in known else "broadcast_buffers"
 
 
 # also the runner of a config that names none, which MMEngine takes for "Runner"
@@ -126,6 +137,8 @@ class FusionRunner(Runner):
     ) -> None:
         """MMEngine's, but no seed means 0: the same command twice is the same run."""
         self._randomness_cfg = dict(self._randomness_cfg, seed=seed or 0)
+        if deterministic:  # else PyTorch refuses cuBLAS's products
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         super().set_randomness(seed or 0, diff_rank_seed, deterministic)
 
     @property
@@ -138,10 +151,9 @@ class FusionRunner(Runner):
         if self.distributed:
             defaults: dict[str, Any] = dict(
                 type="MMDistributedDataParallel",
-                # torch's new name of broadcast_buffers, whose use it warns about
-                forward_sync_buffers=False,
                 find_unused_parameters=self.cfg.get("find_unused_parameters", False),
             )
+            defaults[_sync_buffers_argument()] = False
             if not is_cuda_available():
                 defaults["device_ids"] = None
             model_wrapper_cfg = {**defaults, **(model_wrapper_cfg or {})}
@@ -227,7 +239,7 @@ class FusionRunner(Runner):
         options = self.cfg.get("compile")
         if options:
             for part in _parts(self.bare_model):
-                part.compile(**({} if options is True else options))
+                compile_module(part, **({} if options is True else options))
 
     def dump_config(self) -> None:
         """Write the config into the work folder, or that of the log for a test."""

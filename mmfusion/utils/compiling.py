@@ -1,0 +1,22 @@
+"""Settings that torch.compile needs before it compiles a model of this library."""
+
+import torch
+
+
+def prepare_compiler() -> None:
+    """Switch off an analysis of Inductor that fails on VideoMamba, in this process.
+
+    In PyTorch 2.11 the analysis that picks tiles by how memory is read stops with an
+    AssertionError in ``_solve_simple_expr`` where the backward takes apart what was
+    padded or flattened. It is a heuristic for speed; without it the older one is used.
+    """
+    from torch._inductor import config
+
+    if hasattr(config.triton, "coalesce_tiling_analysis"):
+        config.triton.coalesce_tiling_analysis = False
+
+
+def compile_module(module: torch.nn.Module, **options: object) -> None:
+    """:meth:`torch.nn.Module.compile`, after :func:`prepare_compiler`."""
+    prepare_compiler()
+    module.compile(**options)
