@@ -21,6 +21,7 @@ TOLERANCES = {  # forward and gradients, relative to the maximum of each tensor
     torch.float16: (3e-3, 3e-3),
 }
 DIRECTIONS = ("forward", "reverse", "both")
+ON_GPU_ALONE = ("triton", "mamba_ssm")  # but for triton's interpreter
 OPTIONS = ("D", "z", "delta_bias", "softplus", "initial_state", "last_state")
 
 
@@ -114,17 +115,28 @@ def as_view(x: Tensor, name: str) -> Tensor:
     return wide[..., x.shape[-1] : 2 * x.shape[-1]]
 
 
+def device_of(backend: str) -> str:
+    """Device that a backend is tested on: the CPU if it can."""
+    on_gpu = backend in ON_GPU_ALONE and torch.cuda.is_available()
+    return "cuda" if on_gpu else "cpu"
+
+
 def run(
     case: Case,
     inputs: dict[str, Tensor],
     backend: str,
     dtype: torch.dtype | None = None,
+    device: str | None = None,
 ) -> dict[str, Tensor]:
     """Outputs ``y`` and ``last`` and the gradients ``d<name>`` of a weighted sum.
 
     Args:
         dtype: what every tensor is turned into first; None leaves them as they are.
+        device: where the backend computes; its usual one if left. Results are on the
+            CPU.
     """
+    device = device or device_of(backend)
+    inputs = {name: x.to(device) for name, x in inputs.items()}
     weights = {name: inputs[name] for name in ("w", "v")}
     leaves = {name: x for name, x in inputs.items() if name not in weights}
     if dtype is not None:
@@ -137,7 +149,8 @@ def run(
         loss = loss + (outputs["last"] * weights["v"]).sum()
     grads = torch.autograd.grad(loss, list(leaves.values()))
     named = {f"d{name}": grad for name, grad in zip(leaves, grads, strict=True)}
-    return {name: x.detach() for name, x in outputs.items()} | named
+    outputs = {name: x.detach() for name, x in outputs.items()}
+    return {name: x.cpu() for name, x in (outputs | named).items()}
 
 
 def call(case: Case, inputs: dict[str, Tensor], backend: str) -> dict[str, Tensor]:
@@ -165,9 +178,11 @@ def truth(case: Case, seed: int = 0) -> dict[str, Tensor]:
     return run(case, make_inputs(case, seed), "reference", torch.float64)
 
 
-def assert_right(case: Case, backend: str, seed: int = 0) -> None:
+def assert_right(
+    case: Case, backend: str, seed: int = 0, device: str | None = None
+) -> None:
     """Every output and gradient of a backend against :func:`truth`."""
-    results = run(case, make_inputs(case, seed), backend)
+    results = run(case, make_inputs(case, seed), backend, device=device)
     expected = truth(case, seed)
     assert results.keys() == expected.keys()
     for name, value in results.items():

@@ -38,3 +38,15 @@ def test_check_finds_a_wrong_backend(capsys, monkeypatch):
     monkeypatch.setitem(backends._loaded, "torch", Wrong())
     assert tool.main(["--check"]) == 1
     assert "WRONG on cpu" in capsys.readouterr().out
+
+
+def test_auto_prefers_triton_on_a_gpu(monkeypatch):
+    """As measured on an H100; mamba-ssm's kernels where Triton is missing."""
+    assert backends.order("cuda") == ("triton", "mamba_ssm", "torch")
+    for name in ("triton", "mamba_ssm"):
+        monkeypatch.setitem(backends._reasons, name, None)
+        monkeypatch.setitem(backends._loaded, name, TorchBackend())
+    cuda = torch.device("cuda")
+    assert backends.candidates("auto", cuda)[0] is backends._loaded["triton"]
+    monkeypatch.setitem(backends._reasons, "triton", "it is missing")
+    assert backends.candidates("auto", cuda)[0] is backends._loaded["mamba_ssm"]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Tuning:
-    """Everything that would be tuned on a GPU. None of it is measured on one yet.
+    """Everything that is tuned on a GPU; ops/README.md has plans timed on an H100.
 
     Attributes:
         channels: channels of a scan program; 32 x 16 states make 16 elements a lane.
@@ -24,8 +24,12 @@ class Tuning:
         block: tokens whose states the backward keeps in registers at a time, between
             scratch states; at 4 a thread holds 4 x 16 states and as many decays, which
             is what its registers allow (compiled for sm_90: 4 spilled words).
+        ahead: tokens that a loop reads before it computes the first of them, so that a
+            trip to memory is waited for once; it divides chunk.
+        registers: most that a thread of the backward may have; 0 leaves it to the
+            assembler. Fewer let more programs run at once.
         programs: how many warps fill the GPU; below it time is cut into segments, at
-            1.7 times the arithmetic. 132 SMs x 4 schedulers x 3 warps of an H200.
+            1.7 times the arithmetic. 132 SMs x 4 schedulers x 4 warps of an H100.
         conv_tokens, conv_channels, conv_warps: tile of a convolution program; 64
             channels make a row of a tile one line of 128 bytes in bfloat16.
         merge_elements, merge_warps: elements of a program of the final sum.
@@ -35,7 +39,9 @@ class Tuning:
     states_per_warp: int = 16
     chunk: int = 64
     block: int = 4
-    programs: int = 1536
+    ahead: int = 4
+    registers: int = 0
+    programs: int = 2112
     conv_tokens: int = 32
     conv_channels: int = 64
     conv_warps: int = 4

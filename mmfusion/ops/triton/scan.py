@@ -186,7 +186,7 @@ def forward_op(
             )
             segment_ends[launch.grid](
                 *inputs, delta_bias, segments, states, sums, launch.sizes,
-                **launch.constants,
+                **launch.constants, AHEAD=plans.TUNING.ahead,
             )  # fmt: skip
             _join(launch, A, states, sums, initial, backward=False)
         elif initial is not None:
@@ -197,6 +197,7 @@ def forward_op(
             *inputs, _rows(C), D, delta_bias, None if two else gate, segments, states,
             parts, last if want_last else None, launch.sizes, len(plan.sequences),
             **launch.constants, CHUNK=plans.TUNING.chunk, STARTS=starts, SAVE=save,
+            AHEAD=plans.TUNING.ahead,
         )  # fmt: skip
         if two:
             _merge(parts, gate, y)
@@ -252,6 +253,8 @@ def backward_op(
     carries = dlast
     constants = launch.constants
     block, chunk = plans.TUNING.block, plans.TUNING.chunk
+    most = plans.TUNING.registers
+    registers = dict(maxnreg=most) if most else {}
     tile = constants["BLOCK_N"] * constants["BLOCK_D"]
     scratch = empty(rows * launch.blocks * num_segments, chunk // block, tile)
     A = A.transpose(1, 2).contiguous()  # (s, n, d)
@@ -262,13 +265,13 @@ def backward_op(
             carries, sums = empty(*per_state), empty(rows, num_segments, channels)
             segment_carries[launch.grid](
                 *inputs, _rows(C), delta_bias, *gates, segments, carries, sums,
-                launch.sizes, **constants,
+                launch.sizes, **constants, AHEAD=plans.TUNING.ahead,
             )  # fmt: skip
             _join(launch, A, carries, sums, dlast, backward=True)
         scan_backward[launch.grid](
             _rows(u), *inputs, _rows(B), _rows(C), D, delta_bias, *gates, segments,
             states, carries, scratch, du, ddelta, dz, dA, dB, dC, dD, dbias, outer,
-            launch.sizes, **constants, CHUNK=chunk, BLOCK=block,
+            launch.sizes, **constants, CHUNK=chunk, BLOCK=block, **registers,
         )  # fmt: skip
     return [
         du,

@@ -11,6 +11,9 @@ With a_t = exp(delta_t A), h_t = a_t h_{t-1} + delta_t u_t B_t, y_t = C_t h_t + 
 and dy the gradient of y, the gradient of h_t is g_t = C_t dy_t + a_{t+1} g_{t+1}.
 """
 
+# Triton unrolls tuples that grow in a loop; mypy takes them for fixed ones
+# mypy: disable-error-code="assignment, var-annotated"
+
 from typing import Any, NamedTuple
 
 import triton
@@ -75,36 +78,19 @@ def _sigmoid(x):
 
 
 @triton.jit
-def _raw_delta(delta, token, strides, d, live, bias):
-    """delta before softplus, with its bias: (channels,)."""
-    x = tl.load(delta + token * strides.token + d, mask=live, other=0.0)
-    return x.to(tl.float32) + bias
+def _read(pointer, token, strides, index, mask):
+    """One token of a row as it lies in memory."""
+    return tl.load(pointer + token * strides.token + index, mask=mask, other=0.0)
 
 
 @triton.jit
-def _load_step(
-    u_row, delta_row, B_row, u, delta, B, token, d, live, n, bias,
-    N: tl.constexpr, SOFTPLUS: tl.constexpr,
-):  # fmt: skip
-    """Inputs of one token of the recurrence, in float32.
-
-    Returns u (channels,), B (n, 1), delta with its bias before softplus and delta
-    itself, (channels,).
-    """
-    u_t = tl.load(u_row + token * u.token + d, mask=live, other=0.0).to(tl.float32)
-    B_t = tl.load(B_row + token * B.token + n, mask=n < N, other=0.0).to(tl.float32)
-    raw = _raw_delta(delta_row, token, delta, d, live, bias)
+def _delta_of(x, bias, SOFTPLUS: tl.constexpr):
+    """delta with its bias before softplus, and delta itself."""
+    raw = x.to(tl.float32) + bias
     delta_t = raw
     if SOFTPLUS:
         delta_t = _softplus(raw)
-    return u_t, B_t[:, None], raw, delta_t
-
-
-@triton.jit
-def _load_row(pointer, token, strides, index, mask):
-    return tl.load(pointer + token * strides.token + index, mask=mask, other=0.0).to(
-        tl.float32
-    )
+    return raw, delta_t
 
 
 @triton.jit
@@ -166,6 +152,7 @@ def segment_ends(
     N: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
     PER_GROUP: tl.constexpr, TWO: tl.constexpr, BACK_0: tl.constexpr,
     BACK_1: tl.constexpr, ROWS: tl.constexpr, SOFTPLUS: tl.constexpr,
+    AHEAD: tl.constexpr,
 ):  # fmt: skip
     """The state each segment ends with when it starts from zero, and its sum of delta.
 
@@ -191,13 +178,22 @@ def segment_ends(
 
     h = tl.zeros([BLOCK_N, BLOCK_D], tl.float32)
     total = tl.zeros([BLOCK_D], tl.float32)
-    for i in range(begin, end):
-        token = origin + sign * i
-        u_t, B_t, _, delta_t = _load_step(
-            u_row, delta_row, B_row, u, delta, B, token, d, live, n, bias, N, SOFTPLUS
-        )
-        h = tl.exp2(delta_t[None, :] * rates) * h + (delta_t * u_t)[None, :] * B_t
-        total += delta_t
+    for i in range(begin, end, AHEAD):
+        ahead = ()
+        for j in tl.static_range(AHEAD):
+            token = origin + sign * tl.minimum(i + j, end - 1)
+            u_x = _read(u_row, token, u, d, live)
+            delta_x = _read(delta_row, token, delta, d, live)
+            B_x = _read(B_row, token, B, n, n < N)
+            ahead = ahead + ((u_x, delta_x, B_x),)
+        for j in tl.static_range(AHEAD):
+            u_x, delta_x, B_x = ahead[j]
+            raw, delta_t = _delta_of(delta_x, bias, SOFTPLUS)
+            delta_t = tl.where(i + j < end, delta_t, 0.0)  # past the end: h stays
+            drive = delta_t * u_x.to(tl.float32)
+            B_t = B_x.to(tl.float32)[:, None]
+            h = tl.exp2(delta_t[None, :] * rates) * h + drive[None, :] * B_t
+            total += delta_t
     mask = live[None, :] & (n < N)[:, None]
     at = _tile(row, sizes.num_chunks, chunk, d, n, sizes.channels, N)
     tl.store(states + at, h, mask=mask)
@@ -211,6 +207,7 @@ def segment_carries(
     N: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
     PER_GROUP: tl.constexpr, TWO: tl.constexpr, BACK_0: tl.constexpr,
     BACK_1: tl.constexpr, ROWS: tl.constexpr, SOFTPLUS: tl.constexpr,
+    AHEAD: tl.constexpr,
 ):  # fmt: skip
     """:func:`segment_ends` of the backward: what each segment hands to the one before.
 
@@ -236,18 +233,29 @@ def segment_carries(
 
     g = tl.zeros([BLOCK_N, BLOCK_D], tl.float32)
     total = tl.zeros([BLOCK_D], tl.float32)
-    for back in range(0, end - begin):
-        token = origin + sign * (end - 1 - back)
-        dy_t = _load_row(dy_row, token, dy, d, live)
-        if z is not None:
-            z_t = _load_row(z_row, token, z, d, live)
-            dy_t *= z_t * _sigmoid(z_t)
-        C_t = _load_row(C_row, token, C, n, n < N)[:, None]
-        delta_t = _raw_delta(delta_row, token, delta, d, live, bias)
-        if SOFTPLUS:
-            delta_t = _softplus(delta_t)
-        g = tl.exp2(delta_t[None, :] * rates) * (g + C_t * dy_t[None, :])
-        total += delta_t
+    for back in range(0, end - begin, AHEAD):
+        ahead = ()
+        for j in tl.static_range(AHEAD):
+            token = origin + sign * tl.maximum(end - 1 - back - j, begin)
+            dy_x = _read(dy_row, token, dy, d, live)
+            delta_x = _read(delta_row, token, delta, d, live)
+            C_x = _read(C_row, token, C, n, n < N)
+            z_x = dy_x
+            if z is not None:
+                z_x = _read(z_row, token, z, d, live)
+            ahead = ahead + ((dy_x, delta_x, C_x, z_x),)
+        for j in tl.static_range(AHEAD):
+            dy_x, delta_x, C_x, z_x = ahead[j]
+            inside = back + j < end - begin  # past the end: g stays
+            dy_t = tl.where(inside, dy_x.to(tl.float32), 0.0)
+            if z is not None:
+                z_t = z_x.to(tl.float32)
+                dy_t *= z_t * _sigmoid(z_t)
+            C_t = C_x.to(tl.float32)[:, None]
+            raw, delta_t = _delta_of(delta_x, bias, SOFTPLUS)
+            delta_t = tl.where(inside, delta_t, 0.0)
+            g = tl.exp2(delta_t[None, :] * rates) * (g + C_t * dy_t[None, :])
+            total += delta_t
     mask = live[None, :] & (n < N)[:, None]
     index = tl.program_id(1)
     at = _tile(row, sizes.num_segments, index, d, n, sizes.channels, N)
@@ -310,6 +318,7 @@ def scan_forward(
     PER_GROUP: tl.constexpr, TWO: tl.constexpr, BACK_0: tl.constexpr,
     BACK_1: tl.constexpr, ROWS: tl.constexpr, SOFTPLUS: tl.constexpr,
     CHUNK: tl.constexpr, STARTS: tl.constexpr, SAVE: tl.constexpr,
+    AHEAD: tl.constexpr,
 ):  # fmt: skip
     """Scan each segment from the state it starts with.
 
@@ -350,21 +359,36 @@ def scan_forward(
             at = _tile(row, sizes.num_chunks, first_chunk + c, d, n, sizes.channels, N)
             tl.store(states + at, h, mask=mask)
         start = begin + c * CHUNK
-        for i in range(start, tl.minimum(start + CHUNK, end)):
-            token = origin + sign * i
-            u_t, B_t, _, delta_t = _load_step(
-                u_row, delta_row, B_row, u, delta, B, token, d, live, n, bias,
-                N, SOFTPLUS,
-            )  # fmt: skip
-            C_t = _load_row(C_row, token, C, n, n < N)[:, None]
-            h = tl.exp2(delta_t[None, :] * rates) * h + (delta_t * u_t)[None, :] * B_t
-            y_t = tl.sum(h * C_t, axis=0)
-            if D is not None:
-                y_t += skip * u_t
-            if z is not None:
-                z_t = _load_row(z_row, token, z, d, live)
-                y_t *= z_t * _sigmoid(z_t)
-            tl.store(y_row + token * sizes.channels + d, y_t, mask=live)
+        stop = tl.minimum(start + CHUNK, end)
+        for i in range(start, stop, AHEAD):
+            ahead = ()
+            for j in tl.static_range(AHEAD):
+                token = origin + sign * tl.minimum(i + j, stop - 1)
+                u_x = _read(u_row, token, u, d, live)
+                delta_x = _read(delta_row, token, delta, d, live)
+                B_x = _read(B_row, token, B, n, n < N)
+                C_x = _read(C_row, token, C, n, n < N)
+                z_x = u_x
+                if z is not None:
+                    z_x = _read(z_row, token, z, d, live)
+                ahead = ahead + ((u_x, delta_x, B_x, C_x, z_x),)
+            for j in tl.static_range(AHEAD):
+                u_x, delta_x, B_x, C_x, z_x = ahead[j]
+                inside = i + j < stop  # past the end: h stays, y is not written
+                u_t = u_x.to(tl.float32)
+                raw, delta_t = _delta_of(delta_x, bias, SOFTPLUS)
+                delta_t = tl.where(inside, delta_t, 0.0)
+                drive = (delta_t * u_t)[None, :] * B_x.to(tl.float32)[:, None]
+                h = tl.exp2(delta_t[None, :] * rates) * h + drive
+                y_t = tl.sum(h * C_x.to(tl.float32)[:, None], axis=0)
+                if D is not None:
+                    y_t += skip * u_t
+                if z is not None:
+                    z_t = z_x.to(tl.float32)
+                    y_t *= z_t * _sigmoid(z_t)
+                token = origin + sign * (i + j)
+                y_at = y_row + token * sizes.channels + d
+                tl.store(y_at, y_t, mask=live & inside)
     if last is not None:
         length = tl.load(segments + tl.program_id(1) * 6 + 1) + 1
         length -= tl.load(segments + tl.program_id(1) * 6)
@@ -447,45 +471,58 @@ def scan_backward(
         for k in range(0, num_blocks):
             tl.store(own_scratch + k * BLOCK_N * BLOCK_D, h)
             if k + 1 < num_blocks:
-                for i in range(start + k * BLOCK, start + (k + 1) * BLOCK):
-                    token = origin + sign * i
-                    u_t, B_t, _, delta_t = _load_step(
-                        u_row, delta_row, B_row, u, delta, B, token, d, live, n, bias,
-                        N, SOFTPLUS,
-                    )  # fmt: skip
+                ahead = ()
+                for j in tl.static_range(BLOCK):
+                    token = origin + sign * (start + k * BLOCK + j)
+                    u_x = _read(u_row, token, u, d, live)
+                    delta_x = _read(delta_row, token, delta, d, live)
+                    B_x = _read(B_row, token, B, n, n < N)
+                    ahead = ahead + ((u_x, delta_x, B_x),)
+                for j in tl.static_range(BLOCK):
+                    u_x, delta_x, B_x = ahead[j]
+                    raw, delta_t = _delta_of(delta_x, bias, SOFTPLUS)
+                    drive = (delta_t * u_x.to(tl.float32))[None, :]
                     a = tl.exp2(delta_t[None, :] * rates)
-                    h = a * h + (delta_t * u_t)[None, :] * B_t
+                    h = a * h + drive * B_x.to(tl.float32)[:, None]
         tl.debug_barrier()  # scratch is written
         for block_back in range(0, num_blocks):
             k = num_blocks - 1 - block_back
             h = tl.load(own_scratch + k * BLOCK_N * BLOCK_D)
-            hs = (h,)
-            decays = ()
+            ahead = ()
             for j in tl.static_range(BLOCK):
                 # past the end the last token is read again; the result is not used
                 token = origin + sign * tl.minimum(start + k * BLOCK + j, stop - 1)
-                u_t, B_t, _, delta_t = _load_step(
-                    u_row, delta_row, B_row, u, delta, B, token, d, live, n, bias,
-                    N, SOFTPLUS,
-                )  # fmt: skip
+                u_x = _read(u_row, token, u, d, live)
+                delta_x = _read(delta_row, token, delta, d, live)
+                B_x = _read(B_row, token, B, n, n < N)
+                C_x = _read(C_row, token, C, n, n < N)
+                dy_x = _read(dy_row, token, dy, d, live)
+                z_x = dy_x
+                if z is not None:
+                    z_x = _read(z_row, token, z, d, live)
+                ahead = ahead + ((u_x, delta_x, B_x, C_x, dy_x, z_x),)
+            hs = (h,)
+            decays = ()
+            for j in tl.static_range(BLOCK):
+                u_x, delta_x, B_x, C_x, dy_x, z_x = ahead[j]
+                raw, delta_t = _delta_of(delta_x, bias, SOFTPLUS)
+                drive = (delta_t * u_x.to(tl.float32))[None, :]
                 a = tl.exp2(delta_t[None, :] * rates)
-                h = a * h + (delta_t * u_t)[None, :] * B_t
-                hs = hs + (h,)  # type: ignore[assignment]
-                decays = decays + (a,)  # type: ignore[assignment]
+                h = a * h + drive * B_x.to(tl.float32)[:, None]
+                hs = hs + (h,)
+                decays = decays + (a,)
             for r in tl.static_range(BLOCK):
                 i = start + k * BLOCK + (BLOCK - 1 - r)
                 if i < stop:
                     token = origin + sign * i
-                    u_t, B_t, raw, delta_t = _load_step(
-                        u_row, delta_row, B_row, u, delta, B, token, d, live, n, bias,
-                        N, SOFTPLUS,
-                    )  # fmt: skip
-                    C_t = _load_row(C_row, token, C, n, n < N)[:, None]
-                    dy_t = _load_row(dy_row, token, dy, d, live)
+                    u_x, delta_x, B_x, C_x, dy_x, z_x = ahead[BLOCK - 1 - r]
+                    u_t, dy_t = u_x.to(tl.float32), dy_x.to(tl.float32)
+                    B_t, C_t = B_x.to(tl.float32)[:, None], C_x.to(tl.float32)[:, None]
+                    raw, delta_t = _delta_of(delta_x, bias, SOFTPLUS)
                     h_t = hs[BLOCK - r]
                     at_token = row_tokens + token * sizes.channels + d
                     if z is not None:
-                        z_t = _load_row(z_row, token, z, d, live)
+                        z_t = z_x.to(tl.float32)
                         gate = _sigmoid(z_t)
                         y_t = tl.sum(h_t * C_t, axis=0)
                         if D is not None:

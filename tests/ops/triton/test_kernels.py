@@ -37,9 +37,10 @@ def run_python(*arguments: str, **environment: str) -> str:
     return done.stdout
 
 
-def run_cases(**environment: str) -> None:
+def run_cases(*options: str, **environment: str) -> None:
     cases = str(HERE / "cases.py")
-    run_python("-m", "pytest", "-p", "no:cacheprovider", cases, **environment)
+    options = ("-p", "no:cacheprovider", *options)
+    run_python("-m", "pytest", *options, cases, **environment)
 
 
 @pytest.mark.slow
@@ -62,4 +63,5 @@ def test_compiles_for_a_gpu(tmp_path):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_the_gpu():
-    run_cases(TRITON_INTERPRET="0")
+    # compiling the kernels is most of it
+    run_cases("-n", str(min(6, os.cpu_count() or 1)), TRITON_INTERPRET="0")
