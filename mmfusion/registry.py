@@ -6,8 +6,10 @@ exists here for each of MMEngine's, because it warns for each that a scope lacks
 """
 
 from mmfusion.utils.mmaction_compat import mend_mmaction
+from mmfusion.utils.mmengine_compat import keep_init_weights_quiet
 
 mend_mmaction()
+keep_init_weights_quiet()
 
 from mmaction import registry as mmaction  # noqa: E402
 from mmengine.registry import Registry  # noqa: E402

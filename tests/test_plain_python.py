@@ -119,6 +119,19 @@ def test_weights_load_and_are_refused_as_in_the_tools(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_start_from_weights_is_reported_in_few_lines(tmp_path: Path) -> None:
+    torch.save({"model": VideoMamba(**NANO).state_dict()}, tmp_path / "own.pth")
+    code = f"""
+    from mmfusion.models import VideoMamba
+
+    init = dict(type="Pretrained", checkpoint="own.pth")
+    VideoMamba(**{NANO!r}, init_cfg=init).init_weights()
+    """
+    said = python(textwrap.dedent(code), tmp_path, ROOT)
+    assert "tensors loaded" in said
+    assert len(said.splitlines()) < 10
+
+
 def test_types_are_found_without_a_scope(tmp_path: Path) -> None:
     code = """
     import mmfusion

@@ -81,8 +81,10 @@ def _message(source: str, revision: str | None, reason: str) -> str:
     if source.count("/") > 1:  # names on the hub have one
         return (
             f"there is no folder {source!r}, which save_pretrained would have written;"
-            " a data set's tokenizer comes with the data: TinyEgo's from"
-            " tools/data/tinyego/generate.py --layout ek100"
+            " a data set's tokenizer comes with the data: TinyEgo's by\n"
+            "    python tools/data/tinyego/generate.py --layout ek100 --num-train 1440"
+            f" --out {Path(source).parent}\n"
+            f"    python tools/data/ek100/prepare.py --root {Path(source).parent}"
         )
     patterns = " ".join(f'--include "{pattern}"' for pattern in _FILES)
     pinned = f" --revision {revision}" if revision else ""

@@ -3,10 +3,12 @@
 ``Config.fromfile`` looks up the package of an absolute base by ``pkg_resources``, which
 setuptools 82 removed and which knows no editable install. And a type named by a bare
 string is looked for in MMEngine alone where no default scope is set: its own lenient
-``Pretrained`` would then load our weights.
+``Pretrained`` would then load our weights. And ``init_weights`` lists every parameter:
+hundreds of lines on the console of a notebook, where no log file takes them.
 """
 
 import importlib.util
+import logging
 from pathlib import Path
 
 from mmengine.config import config
@@ -35,3 +37,18 @@ def package_folder(package: str) -> str:
             f"a base is in package {package!r}, which is not installed"
         )
     return str(Path(spec.origin).parent)
+
+
+def keep_init_weights_quiet() -> None:
+    """Let ``BaseModule.init_weights`` list parameters in a log file or not at all."""
+    from mmengine.logging import MMLogger
+    from mmengine.model import BaseModule
+
+    listing = BaseModule._dump_init_info
+
+    def list_in_a_file(module: BaseModule) -> None:
+        handlers = MMLogger.get_current_instance().handlers
+        if any(isinstance(handler, logging.FileHandler) for handler in handlers):
+            listing(module)
+
+    BaseModule._dump_init_info = list_in_a_file

@@ -8,6 +8,9 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import mmaction
+import mmengine
+import torch
 from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
 
@@ -26,6 +29,9 @@ from mmfusion.utils.errors import (
     NonFiniteError,
     WorkDirError,
 )
+
+_MMENGINE = Path(mmengine.__file__).parent
+_HOMES = (_MMENGINE, Path(mmaction.__file__).parent, Path(torch.__file__).parent)
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -159,14 +165,20 @@ def _explained(error: Exception, config: Config | None) -> str | None:
 
 
 def _of_building(error: Exception) -> str | None:
-    """The message where a part of the config was refused; None for any other error."""
-    building = any(
-        f"{os.sep}mmengine{os.sep}" in frame.filename
-        and (frame.name == "from_cfg" or frame.name.startswith("build_"))
-        for frame in traceback.extract_tb(error.__traceback__)
-    )
+    """The message where MMEngine, MMAction2 or PyTorch refuses a part of the config.
+
+    None for any other error, above all for one in a class of the user's: its traceback
+    is what shows the line.
+    """
+    frames = [
+        Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    places = [n for n, path in enumerate(frames) if path.is_relative_to(_MMENGINE)]
     refusals = TypeError | KeyError | ValueError | AssertionError
-    if not building or not isinstance(error, refusals):
+    if not places or not isinstance(error, refusals):
+        return None
+    inside = frames[places[-1] + 1 :]
+    if not all(any(path.is_relative_to(home) for home in _HOMES) for path in inside):
         return None
     text = error.args[0] if error.args else ""  # str() of a KeyError has quotes
     return f"the config cannot be built: {type(error).__name__}: {text}"

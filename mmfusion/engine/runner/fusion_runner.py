@@ -49,7 +49,7 @@ from mmfusion.evaluation.protocols import ReadsDataset
 from mmfusion.registry import RUNNERS
 from mmfusion.utils.allocator import tune_cpu_allocator
 from mmfusion.utils.compiling import compile_module
-from mmfusion.utils.errors import CheckpointError
+from mmfusion.utils.errors import CheckpointError, ConfigError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.weights import fetch, fit, load_checked
 from mmfusion.weights.files import unwrap
@@ -185,7 +185,14 @@ class FusionRunner(Runner):
         if isinstance(loop, dict) and loop.get("by_epoch"):
             loop = {key: value for key, value in loop.items() if key != "by_epoch"}
             loop["type"] = "mmfusion.ResumableTrainLoop"
-        return self._checked(super().build_train_loop(loop))
+        built = super().build_train_loop(loop)
+        if not isinstance(built, ResumableTrainLoop):
+            raise ConfigError(
+                f"train_cfg: {type(built).__name__} cannot be continued after a stop;"
+                " expected type=ResumableTrainLoop with max_epochs=N. For some steps"
+                " only, set train_dataloader.dataset.indices to so many clips"
+            )
+        return self._checked(built)
 
     def build_val_loop(self, loop: Any) -> Any:
         """MMEngine's, after checking the heads' classes against the data."""

@@ -16,7 +16,12 @@ from mmfusion.engine.protocols import FollowsEpochs, StartsAnywhere
 from mmfusion.engine.runner.nonfinite import explain
 from mmfusion.engine.runner.run_state import get_rng_state, preserved_rng, set_rng_state
 from mmfusion.registry import LOOPS
-from mmfusion.utils.errors import InputError, NonFiniteError, TrainingStopped
+from mmfusion.utils.errors import (
+    ConfigError,
+    InputError,
+    NonFiniteError,
+    TrainingStopped,
+)
 
 
 @LOOPS.register_module()
@@ -54,6 +59,11 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         super().__init__(
             runner, dataloader, max_epochs, val_begin, val_interval, dynamic_intervals
         )
+        if self.dataloader.generator is None:
+            raise ConfigError(
+                "ResumableTrainLoop needs loaders made by FusionRunner; start the run"
+                " by mmfusion.engine.FusionRunner.from_cfg(config).train()"
+            )
         self.epoch_length = len(self.dataloader)
         if self.epoch_length == 0:
             raise InputError(

@@ -3,8 +3,10 @@
 import argparse
 
 import pytest
+import torch
 
 from mmfusion.engine.launch.start import add_run_arguments, run_job
+from mmfusion.registry import MODELS, OPTIMIZERS
 from mmfusion.utils.errors import InputError, NonFiniteError, SkeletonError
 
 
@@ -38,3 +40,27 @@ def test_another_error_is_raised_whatever_the_folder_is_called(folder, args):
     code = compile("raise ValueError('of torch')", source, "exec")
     with pytest.raises(ValueError, match="of torch"):
         run_job(args, lambda config: exec(code))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["torch.nn.LSTM(4, -1)", "first, second, third = torch.zeros(2)"],
+    ids=["refused by torch", "a slip"],
+)
+def test_an_error_in_a_class_of_the_users_keeps_its_traceback(statement, args):
+    @MODELS.register_module(name="UsersNeck", force=True)
+    class UsersNeck(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            exec(statement)
+
+    with pytest.raises(ValueError, match="hidden_size|not enough values"):
+        run_job(args, lambda config: MODELS.build(dict(type="UsersNeck")))
+
+
+def test_a_refusal_by_torch_of_a_part_of_the_config_is_one_message(args, capsys):
+    def job(config):
+        OPTIMIZERS.build(dict(type="SGD", params=[torch.zeros(1)], lr=-1.0))
+
+    assert run_job(args, job) == 2
+    assert "Invalid learning rate: -1.0" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from rich.progress import track
 
 from mmfusion.datasets.caches.box_cache import write_box_cache
 from mmfusion.layouts.hand_object_boxes import read_box_csv, read_detections
-from mmfusion.utils.commands import command_parser
+from mmfusion.utils.commands import command_parser, errors_in_one_line
 from mmfusion.utils.errors import BoxError
 
 
@@ -70,7 +70,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    sys.exit(errors_in_one_line(main)())

@@ -44,6 +44,7 @@ from mmfusion.layouts.epic_annotation import (
     make_record,
     read_vocabulary,
 )
+from mmfusion.utils.commands import errors_in_one_line
 from mmfusion.utils.errors import MissingDataError
 from mmfusion.utils.paths import write_atomic
 
@@ -384,7 +385,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    sys.exit(errors_in_one_line(main)())

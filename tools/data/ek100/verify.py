@@ -27,6 +27,7 @@ from mmfusion.datasets.caches.box_cache import load_box_file
 from mmfusion.datasets.caches.skeleton_cache import load_skeleton_file
 from mmfusion.datasets.media.video_io import open_frames, open_video
 from mmfusion.layouts.epic_kitchens import SEGMENT_FILES, SLACK_SECONDS
+from mmfusion.utils.commands import errors_in_one_line
 from mmfusion.utils.errors import MediaError
 
 _SHOWN = 20
@@ -152,7 +153,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    sys.exit(errors_in_one_line(main)())
