@@ -1,7 +1,9 @@
 """The GPU benchmark as far as a CPU can run it."""
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,12 @@ SETUP = """cc_flag = []
 
 def run(script: str, *arguments: object) -> subprocess.CompletedProcess:
     command = ["bash", str(TOOLS / script), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    # the scripts call "python3": the one that runs the tests, activated or not
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False,
+        env=os.environ | {"PATH": path},
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("script", ["gpu.sh", "gpu_wheels.sh"])
