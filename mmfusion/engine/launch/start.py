@@ -171,13 +171,16 @@ def _of_building(error: Exception) -> str | None:
     is what shows the line.
     """
     frames = [
-        Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)
+        (Path(frame.filename), frame.name)
+        for frame in traceback.extract_tb(error.__traceback__)
     ]
-    places = [n for n, path in enumerate(frames) if path.is_relative_to(_MMENGINE)]
+    places = [n for n, (path, _) in enumerate(frames) if path.is_relative_to(_MMENGINE)]
+    names = [frames[n][1] for n in places]
+    building = any(name == "from_cfg" or name.startswith("build_") for name in names)
     refusals = TypeError | KeyError | ValueError | AssertionError
-    if not places or not isinstance(error, refusals):
+    if not building or not isinstance(error, refusals):
         return None
-    inside = frames[places[-1] + 1 :]
+    inside = [path for path, _ in frames[places[-1] + 1 :]]
     if not all(any(path.is_relative_to(home) for home in _HOMES) for path in inside):
         return None
     text = error.args[0] if error.args else ""  # str() of a KeyError has quotes

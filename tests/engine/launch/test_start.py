@@ -4,6 +4,7 @@ import argparse
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from mmfusion.engine.launch.start import add_run_arguments, run_job
 from mmfusion.registry import MODELS, OPTIMIZERS
@@ -64,3 +65,8 @@ def test_a_refusal_by_torch_of_a_part_of_the_config_is_one_message(args, capsys)
 
     assert run_job(args, job) == 2
     assert "Invalid learning rate: -1.0" in capsys.readouterr().err
+
+
+def test_an_error_of_mmengine_that_builds_nothing_keeps_its_traceback(args):
+    with pytest.raises(TypeError, match="cfg_dict must be a dict"):
+        run_job(args, lambda config: Config(5))
