@@ -13,6 +13,7 @@ STOPS = {
     "epoch-end": ("epoch", 2),
     "in-validation": ("val", 1),
     "after-validation": ("val_end", 2),
+    "after-last-validation": ("val_end", 3),
 }
 VARIANTS = {
     "plain": {},

@@ -10,7 +10,7 @@ import pytest
 
 from mmfusion.engine import AtomicCheckpointHook, EarlyStopHook, GracefulStopHook
 from mmfusion.engine.runner.checkpoints import save_atomic
-from mmfusion.utils.errors import CheckpointError
+from mmfusion.utils.errors import CheckpointError, NonFiniteError
 from mmfusion.weights import load_checked
 from tests.engine.toy_runs import run_toy, with_signal
 
@@ -138,6 +138,64 @@ def test_save_error_may_be_survived(tmp_path, monkeypatch):
     go_on = {"default_hooks.checkpoint.on_save_error": "continue"}
     run_toy(tmp_path / "continue", go_on)
     assert (tmp_path / "continue" / "finished.json").exists()
+
+
+@pytest.mark.parametrize("end", ["end", "stop"])
+def test_a_run_that_saved_nothing_does_not_end_well(end, tmp_path, monkeypatch):
+    def never(checkpoint, path):
+        raise CheckpointError("no space")
+
+    monkeypatch.setattr("mmfusion.engine.runner.fusion_runner.save_atomic", never)
+    go_on = {"default_hooks.checkpoint.on_save_error": "continue"}
+    with pytest.raises(CheckpointError, match="no space"):
+        if end == "end":
+            run_toy(tmp_path, go_on)
+        else:
+            with_signal(tmp_path, "iter", 2, go_on)
+    assert not (tmp_path / "finished.json").exists()
+
+
+def test_best_is_what_is_in_the_file_when_writing_it_failed(tmp_path, monkeypatch):
+    def all_but_best(checkpoint, path):
+        if path.name == "best.pth":
+            raise CheckpointError("no space")
+        save_atomic(checkpoint, path)
+
+    module = "mmfusion.engine.runner.fusion_runner.save_atomic"
+    monkeypatch.setattr(module, all_but_best)
+    run_toy(tmp_path, {"default_hooks.checkpoint.on_save_error": "continue"})
+    assert json.loads((tmp_path / "finished.json").read_text())["best"] is None
+
+
+def test_parameters_that_are_not_finite_are_never_saved(tmp_path):
+    """Gradients are clipped and finite, the update alone is too large for a float."""
+    options = {
+        "optim_wrapper.optimizer": dict(
+            _delete_=True, type="SGD", lr=3e38, weight_decay=10.0
+        ),
+        "param_scheduler": [],
+    }
+    options["train_cfg.max_epochs"] = 1
+    options["train_dataloader.dataset.size"] = 4  # one step: no loss comes after it
+    with pytest.raises(NonFiniteError, match="iteration 1: .*body.weight"):
+        run_toy(tmp_path, options)
+    assert list(tmp_path.glob("*.pth")) == []
+
+
+def test_best_goes_along_into_another_folder(tmp_path):
+    keep = {"default_hooks.checkpoint.max_keep_ckpts": -1}
+    run_toy(tmp_path / "a", keep)
+    done = json.loads((tmp_path / "a" / "finished.json").read_text())
+    for name in ("b", "c"):
+        run_toy(tmp_path / name, keep, resume=str(tmp_path / "a" / "epoch_3.pth"))
+        found = json.loads((tmp_path / name / "finished.json").read_text())["best"]
+        if name == "b":
+            assert found == done["best"]
+            meta = load_checked(tmp_path / "b" / "best.pth")["meta"]
+            assert meta["best"] == found
+        else:  # nothing is known of a file that is not there
+            assert found is None and not (tmp_path / "c" / "best.pth").exists()
+        (tmp_path / "a" / "best.pth").unlink(missing_ok=True)
 
 
 def test_stop_code_and_handlers(tmp_path):

@@ -2,6 +2,8 @@
 
 import json
 import operator
+import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ from mmfusion.engine.runner.work_dir import FINISHED, resumable_checkpoints
 from mmfusion.registry import HOOKS
 from mmfusion.utils.errors import CheckpointError, InputError, check_choice
 from mmfusion.utils.paths import write_atomic
+from mmfusion.weights.files import peek_meta
 
+BEST = "best.pth"
 RULES = {"greater": operator.gt, "less": operator.lt}
 
 
@@ -34,7 +38,7 @@ class AtomicCheckpointHook(Hook):
         save_best: the metric of ``best.pth``; None writes none.
         rule: ``'greater'`` or ``'less'``: which value of the metric is better.
         on_save_error: ``'raise'``, or ``'continue'`` to log the error, go on training
-            and try again at the next checkpoint.
+            and try again at the next checkpoint. Where a run ends, it raises.
     """
 
     priority = "VERY_LOW"
@@ -82,6 +86,7 @@ class AtomicCheckpointHook(Hook):
         A complete run that goes on is not complete until it ends again.
         """
         self._finished = False
+        self._find_best(runner)
         if is_main_process():
             (Path(runner.work_dir) / FINISHED).unlink(missing_ok=True)
         found, broken = resumable_checkpoints(runner.work_dir)
@@ -103,16 +108,48 @@ class AtomicCheckpointHook(Hook):
         elif runner.epoch % self.interval == 0 or self._is_last(runner):
             self._save(runner, f"epoch_{runner.epoch}.pth")
 
+    def _find_best(self, runner: Any) -> None:
+        """Take the best value so far from ``best.pth``, which is what there is of it.
+
+        A run that goes on from a checkpoint of another folder takes the file along.
+        """
+        if runner.resumed_from is None:
+            return
+        path = Path(runner.work_dir) / BEST
+        if not path.exists():
+            source = runner.resumed_from.with_name(BEST)
+            if self.best is not None and self._best_in(source) == self.best:
+                if is_main_process():
+                    with open(source, "rb") as file:
+                        write_atomic(path, partial(shutil.copyfileobj, file))
+                return
+        found = self._best_in(path)
+        if self.best is not None and found is None:
+            best = "{metric} {value:.4f} of epoch {epoch}".format(**self.best)
+            runner.logger.warning(
+                f"the best so far, {best}, is forgotten: {path} does not hold it"
+            )
+        self.best = found
+
+    def _best_in(self, path: Path) -> dict[str, Any] | None:
+        """What a ``best.pth`` is the best of; None if that is not what is asked for."""
+        best = (peek_meta(path) or {}).get("best") if path.exists() else None
+        asked = {"metric": self.save_best, "rule": self.rule}
+        return best if best and asked.items() <= best.items() else None
+
     def on_stop(self, runner: Any) -> None:
         """Save the step at which a run is stopped."""
-        if self._saved != runner.train_loop.progress():
-            self._save(runner, f"iter_{runner.iter}.pth")
+        self._save_end(runner, f"iter_{runner.iter}.pth")
 
     def after_train(self, runner: Any) -> None:
         """Save a run that was ended early between two intervals."""
-        if self._saved != runner.train_loop.progress():
-            self._save(runner, f"epoch_{runner.epoch}.pth")
+        self._save_end(runner, f"epoch_{runner.epoch}.pth")
         self._finished = True
+
+    def _save_end(self, runner: Any, name: str) -> None:
+        """Save where the run ends, if it is not saved; no later save can make it up."""
+        if self._saved != runner.train_loop.progress():
+            self._save(runner, name, or_raise=True)
 
     def after_run(self, runner: Any) -> None:
         """Write ``finished.json``, after the loggers have closed."""
@@ -130,15 +167,19 @@ class AtomicCheckpointHook(Hook):
         value = find_metric(self._metrics, self.save_best, "save_best")
         if self.best is not None and not RULES[self.rule](value, self.best["value"]):
             return
-        self.best = {"metric": self.save_best, "value": value, "epoch": runner.epoch}
-        self._write(runner, "best.pth", resumable=False)
+        before = self.best
+        self.best = {"metric": self.save_best, "rule": self.rule}
+        self.best.update(value=value, epoch=runner.epoch)
+        if not self._write(runner, BEST, resumable=False):
+            self.best = before  # of which best.pth still is
+            return
         runner.logger.info(
             f"best {self.save_best} so far: {value:.4f}, epoch {runner.epoch}"
         )
 
-    def _save(self, runner: Any, name: str) -> None:
+    def _save(self, runner: Any, name: str, *, or_raise: bool = False) -> None:
         """Write a resumable checkpoint, then drop those that are too many."""
-        if not self._write(runner, name, resumable=True):
+        if not self._write(runner, name, resumable=True, or_raise=or_raise):
             return
         self._saved = runner.train_loop.progress()
         path = Path(runner.work_dir) / name
@@ -150,7 +191,9 @@ class AtomicCheckpointHook(Hook):
             while len(self._kept) > self.max_keep_ckpts:
                 self._kept.pop(0).unlink(missing_ok=True)
 
-    def _write(self, runner: Any, name: str, *, resumable: bool) -> bool:
+    def _write(
+        self, runner: Any, name: str, *, resumable: bool, or_raise: bool = False
+    ) -> bool:
         """True if the file was written; a failure follows ``on_save_error``."""
         try:
             runner.save_checkpoint(
@@ -161,7 +204,7 @@ class AtomicCheckpointHook(Hook):
                 meta={"best": self.best},
             )
         except CheckpointError as error:
-            if self.on_save_error == "raise":
+            if or_raise or self.on_save_error == "raise":
                 raise
             runner.logger.error(f"going on without a checkpoint: {error}")
             return False

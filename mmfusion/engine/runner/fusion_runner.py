@@ -32,6 +32,7 @@ from mmfusion.engine.protocols import HidesLabels, StatefulHook
 from mmfusion.engine.runner.checkpoints import save_atomic
 from mmfusion.engine.runner.dataloader import build_dataloader
 from mmfusion.engine.runner.distributed import slurm_to_torchrun_env
+from mmfusion.engine.runner.nonfinite import nonfinite_parameters
 from mmfusion.engine.runner.resumable_train_loop import (
     ResumableTrainLoop,
     get_progress,
@@ -49,7 +50,7 @@ from mmfusion.evaluation.protocols import ReadsDataset
 from mmfusion.registry import RUNNERS
 from mmfusion.utils.allocator import tune_cpu_allocator
 from mmfusion.utils.compiling import compile_module
-from mmfusion.utils.errors import CheckpointError, ConfigError
+from mmfusion.utils.errors import CheckpointError, ConfigError, NonFiniteError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.weights import fetch, fit, load_checked
 from mmfusion.weights.files import unwrap
@@ -83,6 +84,7 @@ class FusionRunner(Runner):
     _randomness_cfg: dict[str, Any]
     optim_wrapper: Any
     param_schedulers: Any
+    resumed_from: Path | None = None  # the checkpoint that this run goes on from
 
     @classmethod
     def from_cfg(cls, cfg: Config | dict) -> "FusionRunner":
@@ -294,7 +296,18 @@ class FusionRunner(Runner):
     def _collect_state(
         self, save_optimizer: bool, save_param_scheduler: bool, meta: dict | None
     ) -> dict[str, Any]:
-        """All that a checkpoint holds, still on the model's device."""
+        """All that a checkpoint holds, still on the model's device.
+
+        Raises:
+            NonFiniteError: an update has left parameters that are not finite.
+        """
+        if bad := nonfinite_parameters(self.bare_model):
+            raise NonFiniteError(
+                f"parameters are not finite at epoch {self.epoch + 1}, iteration"
+                f" {self.iter}: {', '.join(bad[:8])}. Nothing of it is saved; gradients"
+                " were finite, so that an update was too large: lower"
+                " optim_wrapper.optimizer.lr and go on from the checkpoint before"
+            )
         progress = get_progress(self.train_loop, meta or {})
         checkpoint: dict[str, Any] = {
             "meta": {
@@ -432,6 +445,7 @@ class FusionRunner(Runner):
         for name, hook in self._stateful_hooks().items():
             if name in checkpoint["hooks"]:
                 hook.load_state_dict(checkpoint["hooks"][name])
+        self.resumed_from = Path(filename)
         self.logger.info(
             f"resumed {filename}: epoch {meta['epoch']}, iteration {meta['iter']}"
         )

@@ -34,6 +34,11 @@ def is_finite(value: Any) -> bool:
     )
 
 
+def nonfinite_parameters(model: nn.Module) -> list[str]:
+    """The names of the parameters that have a NaN or an infinity."""
+    return [name for name, value in model.named_parameters() if not is_finite(value)]
+
+
 def first_nonfinite_module(model: nn.Module, data_batch: Any) -> str | None:
     """The name of the first module, in order of execution, with a non-finite output.
 
@@ -87,8 +92,7 @@ def explain(runner: Any, data_batch: Any) -> str:
         bad = [name for name, value in inputs.items() if not is_finite(value)]
         if bad:
             parts.append(f"non-finite input: {', '.join(bad)}")
-    weights = [name for name, value in model.named_parameters() if not is_finite(value)]
-    if weights:
+    if weights := nonfinite_parameters(model):
         parts.append(f"non-finite weights: {', '.join(weights[:_MAX_NAMES])}")
     with runner.optim_wrapper.optim_context(model):
         module = first_nonfinite_module(model, data_batch)

@@ -117,6 +117,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
             if self._val_pending:
                 self._validate()
             if self._epoch >= self._max_epochs or self.stop_training:
+                self._restore_rng()  # nothing was left to do: the state stays as it was
                 return
             self.run_epoch()
 
