@@ -18,7 +18,7 @@ from mmfusion.datasets.annotation_schema import METAINFO, RECORD
 from mmfusion.utils.errors import AnnotationError, InputError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.utils.schema import shown
-from mmfusion.utils.text_files import parse_json, read_bytes
+from mmfusion.utils.text_files import parse_json, read_json, read_raw_lines
 
 
 def _check_label(label: Mapping, classes: Mapping[str, Sequence]) -> None:
@@ -95,12 +95,11 @@ def load_annotation(path: str, split: str | None = None) -> tuple[dict, list[dic
     Raises:
         AnnotationError: names file, record and key, what came, what was expected.
     """
-    data, places = read_bytes(path), None
+    places = None
     if path.endswith(".jsonl"):
         lines = [
             (number, parse_json(line, f"{path}: line {number}"))
-            for number, line in enumerate(data.split(b"\n"), start=1)
-            if line.strip()
+            for number, line in read_raw_lines(path)
         ]
         (_, head), *rest = lines or [(1, None)]
         if not isinstance(head, dict) or set(head) != {"metainfo"}:
@@ -110,7 +109,7 @@ def load_annotation(path: str, split: str | None = None) -> tuple[dict, list[dic
         content = {**head, "data_list": [record for _, record in rest]}
         places = [f"line {number}" for number, _ in rest]
     else:
-        content = parse_json(data, path)
+        content = read_json(path)
     if not isinstance(content, dict) or set(content) != {"metainfo", "data_list"}:
         came = list(content) if isinstance(content, dict) else type(content).__name__
         raise AnnotationError(
@@ -135,9 +134,11 @@ def _of_split(records: Sequence[Any], split: str, path: str) -> list[int]:
     ]
     kept = [number for number, name in enumerate(splits) if name == split]
     if not kept:
+        # of a file that no one has checked yet: a split may be anything
+        sizes = Counter(name if isinstance(name, str) else None for name in splits)
         raise InputError(
             f"split {split!r} selects none of the {len(records)} records of {path};"
-            f" expected one of these splits (with their sizes): {dict(Counter(splits))}"
+            f" expected one of these splits (with their sizes): {shown(dict(sizes))}"
         )
     return kept
 

@@ -10,7 +10,9 @@ from mmfusion.utils.schema import STRICT, Name, Schema, rule
 
 STREAM_KEYS = ("video", "frame_dir", "skeleton", "text")
 # one plain integer field: str.format could reach into objects by {0.__class__}
-_FRAME_TEMPLATE = r"^(?:[^{}/]|\{\{|\}\})*\{0?(?::0?\d{0,2}d?)?\}(?:[^{}/]|\{\{|\}\})*$"
+_FRAME_TEMPLATE = (
+    r"^(?:[^{}/]|\{\{|\}\})*\{0?(?::0?[0-9]{0,2}d?)?\}(?:[^{}/]|\{\{|\}\})*$"
+)
 _PATH = "a relative path inside data_root, with '/' and without '..'"
 
 

@@ -168,7 +168,7 @@ class MultiModalDataset(Dataset):
         options = dict(self.ann_options)
         if options.get("label_map"):
             options["label_map"] = os.path.join(self.data_root, options["label_map"])
-        metainfo, found = read_mmaction(
+        metainfo, found, places = read_mmaction(
             self.ann_file,
             self.ann_format,
             split=self.split,
@@ -182,7 +182,8 @@ class MultiModalDataset(Dataset):
             if "skeleton_data" in record
         }
         metainfo = check_metainfo(metainfo, self.ann_file)
-        return metainfo, check_records(found, metainfo, self.ann_file), arrays
+        records = check_records(found, metainfo, self.ann_file, places=places)
+        return metainfo, records, arrays
 
     def with_questions(self, split: str, questions: str) -> "MultiModalDataset":
         """Records of a split of this annotation, with these questions; no pipeline."""

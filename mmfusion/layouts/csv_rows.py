@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmfusion.utils.errors import AnnotationError
 from mmfusion.utils.schema import shown
-from mmfusion.utils.text_files import read_bytes
+from mmfusion.utils.text_files import read_text
 
 
 def read_rows(path: Path) -> list[tuple[str, list[str]]]:
@@ -22,20 +22,7 @@ def read_rows(path: Path) -> list[tuple[str, list[str]]]:
             f"{path}: there is no such file; the README beside the data's prepare.py"
             " says where it is from and how it lies"
         )
-    data = read_bytes(str(path))
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise AnnotationError(
-            f"{path}:{line}: byte {error.start} is not UTF-8; download the file again"
-        ) from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise AnnotationError(
-            f"{path}:{line}: it has a NUL character; download the file again"
-        )
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     rows: list[tuple[str, list[str]]] = []
     while True:
         line = reader.line_num + 1
@@ -49,8 +36,15 @@ def read_rows(path: Path) -> list[tuple[str, list[str]]]:
             rows.append((f"{path}:{line}", row))
 
 
-def read_columns(path: Path, needed: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
+def read_columns(
+    path: Path, needed: Sequence[str], origin: str = "epic-kitchens-100-annotations"
+) -> list[tuple[str, dict[str, str]]]:
     """The rows of a file with a header, as dicts, each with its ``file:line``.
+
+    Args:
+        path: the file.
+        needed: columns that it must have; it may have others.
+        origin: publication that has the right file, for errors.
 
     Raises:
         AnnotationError: as :func:`read_rows`; a needed column lacks, or a row has more
@@ -63,7 +57,7 @@ def read_columns(path: Path, needed: Sequence[str]) -> list[tuple[str, dict[str,
         what = f"lacks the columns {missing}" if missing else "names a column twice"
         raise AnnotationError(
             f"{path}:1: the header {what}; it is {shown(head)}; expected the official"
-            " file of epic-kitchens-100-annotations"
+            f" file of {origin}"
         )
     found = []
     for place, row in rows[1:]:

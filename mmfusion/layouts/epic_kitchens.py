@@ -39,9 +39,9 @@ LIST_FPS = 30.0  # of RULSTM's lists
 SLACK_SECONDS = 0.5  # a segment may end so much after its video: readers clamp it
 _LIST_COLUMNS = 7
 _ENDS = ("start", "stop")
-_VIDEO = re.compile(r"(P\d{2})_(\d{2,3})")
-_CLOCK = re.compile(r"(\d{1,3}):(\d{1,2}):(\d{1,2}(?:\.\d{1,9})?)")
-_COUNT = re.compile(r"\d{1,9}")
+_VIDEO = re.compile(r"(P[0-9]{2})_([0-9]{2,3})")
+_CLOCK = re.compile(r"([0-9]{1,3}):([0-9]{1,2}):([0-9]{1,2}(?:\.[0-9]{1,9})?)")
+_COUNT = re.compile(r"[0-9]{1,9}")
 _WORD = re.compile(r"[^\W_]")
 
 
@@ -290,7 +290,7 @@ def _seconds(row: Mapping[str, str], column: str, at: str) -> float:
 
 
 def _number(text: str, column: str, at: str) -> int:
-    if not text.isascii() or not _COUNT.fullmatch(text):
+    if not _COUNT.fullmatch(text):
         raise AnnotationError(
             f"{at}: {column} is {shown(text)}; expected a whole number from 0"
         )
@@ -307,7 +307,7 @@ def _check_span(start: float, stop: float, unit: str, at: str) -> None:
 
 def _class(text: str, task: str, classes: EpicClasses, at: str) -> int:
     count = len(classes.verb if task == "verb" else classes.noun)
-    if not text.isascii() or not _COUNT.fullmatch(text) or int(text) >= count:
+    if not _COUNT.fullmatch(text) or int(text) >= count:
         file = VERB_FILE if task == "verb" else NOUN_FILE
         raise AnnotationError(
             f"{at}: {task}_class is {shown(text)}, a class that {file} does not have;"

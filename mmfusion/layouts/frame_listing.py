@@ -1,6 +1,8 @@
 """Parts that H2O and OakInk2 share: lists of a split, folders of numbered images."""
 
 import re
+import struct
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mmfusion.utils.errors import InputError, MissingDataError
+from mmfusion.utils.errors import FrameFolderError, InputError, MissingDataError
 
 SPLITS = ("train", "val", "test")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -98,7 +100,7 @@ def list_frames(folder: Path, suffixes: Iterable[str]) -> FrameListing | None:
     """The numbered files of ``folder`` with the commonest of ``suffixes``, or None."""
     numbers: dict[str, list[int]] = {suffix: [] for suffix in suffixes}
     for entry in folder.iterdir():
-        if entry.suffix in numbers and re.fullmatch(r"\d{6}", entry.stem):
+        if entry.suffix in numbers and re.fullmatch(r"[0-9]{6}", entry.stem):
             numbers[entry.suffix].append(int(entry.stem))
     suffix = max(numbers, key=lambda key: len(numbers[key]))
     if not numbers[suffix]:
@@ -107,9 +109,21 @@ def list_frames(folder: Path, suffixes: Iterable[str]) -> FrameListing | None:
 
 
 def image_size(images: FrameListing) -> tuple[int, int]:
-    """Width and height of the first image, from its header."""
-    with Image.open(images.folder / f"{images.ids[0]:06d}{images.suffix}") as image:
-        return image.size
+    """Width and height of the first image, from its header.
+
+    Raises:
+        FrameFolderError: it is no picture.
+    """
+    path = images.folder / f"{images.ids[0]:06d}{images.suffix}"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return image.size
+    except (OSError, ValueError, SyntaxError, struct.error) as error:
+        raise FrameFolderError(str(path), f"no readable picture ({error})") from error
+    except Image.DecompressionBombError as error:
+        raise FrameFolderError(str(path), str(error)) from error
 
 
 def scale_camera(camera: dict[str, float], size: tuple[int, int]) -> dict[str, float]:

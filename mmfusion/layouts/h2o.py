@@ -42,7 +42,8 @@ from mmfusion.utils.errors import (
     MissingDataError,
     SkeletonError,
 )
-from mmfusion.utils.text_files import read_text
+from mmfusion.utils.schema import shown
+from mmfusion.utils.text_files import read_lines
 
 FPS = 30.0
 NUM_HANDS, NUM_JOINTS = 2, 21
@@ -89,8 +90,8 @@ _COLUMNS = [
     "end_frame",
 ]
 _HIDDEN_COLUMNS = [name for name in _COLUMNS if name != "action_label"]
-_SEQUENCE = re.compile(r"subject(\d+)/([A-Za-z0-9]+)/(\d+)")
-_SUBJECT_FOLDER = re.compile(r"subject_?(\d+)(_ego|_pose)?(_v1_1)?")
+_SEQUENCE = re.compile(r"subject([0-9]+)/([A-Za-z0-9]+)/([0-9]+)")
+_SUBJECT_FOLDER = re.compile(r"subject_?([0-9]+)(_ego|_pose)?(_v1_1)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +153,16 @@ def read_action_file(path: Path) -> list[H2OClip]:
     Raises:
         AnnotationError: a malformed line; the message names file and line.
     """
-    lines = read_text(path).split("\n")
-    header = lines[0].split()
+    lines = list(read_lines(path))
+    header = lines[0][1].split() if lines else []
     if header not in (_COLUMNS, _HIDDEN_COLUMNS):
         raise AnnotationError(
-            f"{path}:1: header is {' '.join(header)!r}, expected {' '.join(_COLUMNS)!r}"
-            " (without action_label in the test file)"
+            f"{path}:1: header is {shown(' '.join(header))}, expected"
+            f" {' '.join(_COLUMNS)!r} (without action_label in the test file)"
         )
     clips = [
         _parse_row(f"{path}:{number}", line.split(), header)
-        for number, line in enumerate(lines[1:], start=2)
-        if line.strip()
+        for number, line in lines[1:]
     ]
     twice = [row for row, n in Counter(clip.row for clip in clips).items() if n > 1]
     if twice:
@@ -181,7 +181,7 @@ def _parse_row(where: str, fields: list[str], header: list[str]) -> H2OClip:
     sequence = row.pop("path")
     if not _SEQUENCE.fullmatch(sequence):
         raise AnnotationError(
-            f"{where}: path is {sequence!r}, expected e.g. subject1/h1/0"
+            f"{where}: path is {shown(sequence)}, expected e.g. subject1/h1/0"
         )
     value = {name: _integer(where, name, text) for name, text in row.items()}
     label = value.get("action_label")
@@ -205,8 +205,8 @@ def _parse_row(where: str, fields: list[str], header: list[str]) -> H2OClip:
 
 
 def _integer(where: str, name: str, text: str) -> int:
-    if not re.fullmatch(r"-?\d{1,9}", text):
-        raise AnnotationError(f"{where}: {name} is {text!r}, expected an integer")
+    if not re.fullmatch(r"-?[0-9]{1,9}", text):
+        raise AnnotationError(f"{where}: {name} is {shown(text)}, expected an integer")
     return int(text)
 
 

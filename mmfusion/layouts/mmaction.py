@@ -20,14 +20,17 @@ metainfo's ``skeleton`` (layout, hands, unit, frame).
 """
 
 import inspect
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from mmfusion.layouts.class_numbers import names_of_numbers
 from mmfusion.layouts.mmaction_pose import read_pose
 from mmfusion.utils.errors import AnnotationError, InputError
 from mmfusion.utils.schema import check_keys
-from mmfusion.utils.text_files import parse_json, read_bytes, read_text
+from mmfusion.utils.text_files import read_json, read_lines, read_names
 
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 _COMMON_OPTIONS = ("label_map", "skeleton")
 
 
@@ -38,7 +41,7 @@ def read_mmaction(
     split: str | None,
     num_classes: Mapping[str, int],
     options: Mapping,
-) -> tuple[dict, list[dict]]:
+) -> tuple[dict, list[dict], list[str]]:
     """Read one of MMAction2's four formats.
 
     Args:
@@ -46,12 +49,12 @@ def read_mmaction(
         ann_format: a name of the table above.
         split: only pose annotations have splits; None for the others.
         num_classes: ``{task: count}``, at most one task; empty takes the task
-            ``action`` and as many classes as the largest label says.
+            ``action`` and a class for each label, which must leave no gap.
         options: keyword arguments of the format's reader; for all of them
             ``label_map``, a text file of class names, and ``skeleton``, see above.
 
     Returns:
-        metainfo and records, not yet checked.
+        metainfo and records, not yet checked; places of the records in the file.
 
     Raises:
         AnnotationError: names the file, the line or entry, and what was expected.
@@ -84,9 +87,9 @@ def read_mmaction(
         record["split"] = split
     task, count = next(iter(num_classes.items()), ("action", None))
     names = _class_names(path, records, count, common["label_map"])
-    for record in records:
+    places = [record.pop("place") for record in records]
+    for record, place in zip(records, places, strict=True):
         label = record.pop("label")
-        place = record.pop("place")
         _check_range(label, len(names), f"{path}: {place}")
         record["label"] = {} if label is None else {task: label}
     _make_ids_unique(records)
@@ -96,26 +99,28 @@ def read_mmaction(
         "classes": {task: names} if names else {},
         "skeleton": common["skeleton"] or {"frame": "unknown"},
     }
-    return metainfo, records
+    return metainfo, records, places
 
 
 def _class_names(
     path: str, records: Sequence[Mapping], count: int | None, label_map: str | None
 ) -> list[str]:
-    """Names from the label map, or numbers up to the count or the largest label."""
+    """Names from the label map, or numbers."""
     if label_map is not None:
-        text = read_text(label_map)
-        names = [line.strip() for line in text.splitlines() if line.strip()]
+        names = read_names(label_map)
         if count is not None and len(names) != count:
             raise InputError(
                 f"label_map {label_map!r} has {len(names)} names and num_classes says"
                 f" {count}; expected the same for {path}"
             )
         return names
-    labels = [record["label"] for record in records if record["label"] is not None]
-    if count is None:
-        count = max(labels, default=-1) + 1
-    return [str(number) for number in range(count)]
+    labels = [
+        (record["label"], f"{path}: {record['place']}")
+        for record in records
+        if record["label"] is not None
+    ]
+    remedy = "say in num_classes how many, or name them in ann_options.label_map"
+    return names_of_numbers(labels, count, remedy)
 
 
 def _check_range(label: int | None, count: int, where: str) -> None:
@@ -136,33 +141,28 @@ def _make_ids_unique(records: Sequence[dict]) -> None:
             record["id"] = f"{name}#{seen[name]}"
 
 
-def _lines(path: str) -> list[tuple[int, str]]:
-    """Number and text of each line that is not empty."""
-    lines = enumerate(read_text(path).split("\n"), start=1)
-    return [(number, line.strip()) for number, line in lines if line.strip()]
-
-
 def _integer(text: str, name: str, where: str) -> int:
-    try:
-        return int(text[:20])
-    except ValueError:
+    if not _WHOLE.fullmatch(text):
         raise AnnotationError(
             f"{where}: {name} is {text[:80]!r}; expected an integer. Does the path have"
             " a blank, or does the list use another delimiter?"
-        ) from None
+        )
+    return int(text)
 
 
 def read_video(path: str, *, delimiter: str = " ") -> list[dict]:
     """VideoDataset: ``path label`` in each line, or ``path`` alone."""
     records = []
-    for number, line in _lines(path):
+    for number, line in read_lines(path):
         place = f"line {number}"
         parts = line.split(delimiter)
-        if len(parts) > 2:
+        other = re.search(r"[\s,;]-?[0-9]+$", line) if len(parts) == 1 else None
+        if len(parts) > 2 or other:
             raise AnnotationError(
-                f"{path}: {place} is {line[:120]!r}, {len(parts)} parts between"
-                f" {delimiter!r}; expected 'path label'. Several labels for a clip are"
-                " not supported; set ann_options.delimiter for paths with blanks"
+                f"{path}: {place} is {line[:120]!r}, {len(parts)} parts by the"
+                f" delimiter {delimiter!r}; expected 'path label' with one between"
+                " them. Set ann_options.delimiter to what separates them, as '\\t'."
+                " Several labels for a clip are not supported"
             )
         label = None
         if len(parts) == 2:
@@ -200,7 +200,7 @@ def read_rawframe(
     num_heads = 3 if with_offset else 2
     form = "folder offset num_frames" if with_offset else "folder num_frames"
     records = []
-    for number, line in _lines(path):
+    for number, line in read_lines(path):
         place = f"line {number}"
         where = f"{path}: {place}"
         parts = line.split()
@@ -242,7 +242,7 @@ def read_rawframe(
 
 def read_video_text(path: str) -> list[dict]:
     """VideoTextDataset: ``{path: [texts]}``; one record for each pair."""
-    content = parse_json(read_bytes(path), path)
+    content = read_json(path)
     if not isinstance(content, dict):
         raise AnnotationError(
             f"{path} holds a {type(content).__name__}; expected {{path: [texts]}}"

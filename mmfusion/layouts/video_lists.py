@@ -10,8 +10,6 @@ The first is VideoMamba's ``train.csv`` and also what MMAction2, SlowFast and Vi
 write; a path may hold the separator, as the label is what comes after the last one.
 """  # noqa: E501
 
-import csv
-import io
 import json
 import re
 from collections import Counter
@@ -20,8 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmfusion.layouts.class_numbers import names_of_numbers
+from mmfusion.layouts.csv_rows import read_columns
 from mmfusion.utils.errors import AnnotationError, InputError
-from mmfusion.utils.text_files import parse_json, read_bytes, read_text
+from mmfusion.utils.paths import unsafe_reason
+from mmfusion.utils.schema import shown
+from mmfusion.utils.text_files import read_json, read_lines, read_names
 
 TASK = "action"
 
@@ -63,6 +65,9 @@ LAYOUTS = {
         "{split}",
     ),
 }
+_LABEL = re.compile(r"-?[0-9]{1,18}")
+_ENDING = re.compile(r"([,;\t ])\s*-?[0-9]+$")
+_WHOLE_SECONDS = re.compile(r"[0-9]{1,7}(\.0*)?")
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 _KINETICS_COLUMNS = ("youtube_id", "time_start", "time_end")
 
@@ -92,8 +97,8 @@ def read_rows(path: Path, layout: str, separator: str | None = None) -> list[Vid
 
     Args:
         path: the list. layout: one of LAYOUTS.
-        separator: of ``path_label``; None takes a comma where the first line has one
-            before its label, else a blank.
+        separator: of ``path_label``; None takes the comma, tab or blank that the first
+            line has before its label.
 
     Raises:
         AnnotationError: names file and line (of a JSON list, the entry), what came and
@@ -108,23 +113,22 @@ def read_rows(path: Path, layout: str, separator: str | None = None) -> list[Vid
 
 def _read_path_label(path: Path, separator: str | None) -> list[VideoRow]:
     rows = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        line = line.strip()
-        if not line:
-            continue
+    for number, line in read_lines(path):
         if separator is None:
-            separator = "," if re.search(r",\s*-?\d+$", line) else " "
+            ending = _ENDING.search(line)
+            separator = ending[1] if ending else " "
         place = f"{path}:{number}"
         video, found, label = line.rpartition(separator)
         video, label = video.strip(), label.strip()
         if not found:
             video, label = label, ""
-        if not video or (label and not re.fullmatch(r"-?\d+", label)):
+        another = not found and _ENDING.search(line)
+        if not video or another or (label and not _LABEL.fullmatch(label)):
             raise AnnotationError(
                 f"{place} is {line[:120]!r}, which is read as the path {video[:80]!r}"
                 f" and the label {label[:40]!r} with the separator {separator!r};"
-                " expected 'path label' with a whole number: set separator to ' ' or"
-                " ','"
+                " expected 'path label' with a whole number: set separator to the"
+                " delimiter of the list, ' ', ',' or a tab"
             )
         rows.append(
             VideoRow(video, int(label) if label else None, {"path": video}, None, place)
@@ -133,7 +137,7 @@ def _read_path_label(path: Path, separator: str | None) -> list[VideoRow]:
 
 
 def _read_ssv2(path: Path) -> list[VideoRow]:
-    content = parse_json(read_bytes(str(path)), str(path))
+    content = read_json(path)
     if not isinstance(content, list):
         raise AnnotationError(
             f"{path} holds a {type(content).__name__}; expected a list of objects with"
@@ -142,15 +146,21 @@ def _read_ssv2(path: Path) -> list[VideoRow]:
     rows = []
     for number, entry in enumerate(content):
         place = f"{path}: entry {number}"
-        if not isinstance(entry, dict) or not isinstance(entry.get("id"), str | int):
+        if not isinstance(entry, dict) or type(entry.get("id")) not in (str, int):
             raise AnnotationError(
-                f"{place} is {str(entry)[:120]}; expected an object with 'id', a string"
+                f"{place} is {shown(entry)}; expected an object with 'id', a string"
             )
         template = entry.get("template")
         if template is not None and not isinstance(template, str):
             raise AnnotationError(
-                f"{place} (id {entry['id']!r}): template is {template!r}; expected"
-                " text such as 'Holding [something]'"
+                f"{place} (id {entry['id']!r:.40}): template is {shown(template)};"
+                " expected text such as 'Holding [something]'"
+            )
+        things = entry.get("placeholders") or []
+        if not isinstance(things, list) or not all(isinstance(t, str) for t in things):
+            raise AnnotationError(
+                f"{place} (id {entry['id']!r:.40}): placeholders is {shown(things)};"
+                " expected a list of texts"
             )
         label = None if template is None else plain_template(template)
         name = str(entry["id"])
@@ -164,28 +174,20 @@ def plain_template(template: str) -> str:
 
 
 def _read_kinetics(path: Path) -> list[VideoRow]:
-    reader = csv.DictReader(io.StringIO(read_text(path)))
-    missing = [key for key in _KINETICS_COLUMNS if key not in (reader.fieldnames or ())]
-    if missing:
-        raise AnnotationError(
-            f"{path}:1 has the columns {reader.fieldnames}; expected"
-            f" {', '.join(_KINETICS_COLUMNS)}, and label and split where they are known"
-        )
     rows = []
-    for row in reader:
-        place = f"{path}:{reader.line_num}"
+    for place, row in read_columns(path, _KINETICS_COLUMNS, "Kinetics"):
         times = {}
         for key in ("time_start", "time_end"):
-            text = str(row[key]).strip()
-            if not re.fullmatch(r"\d+(\.0*)?", text):
+            text = row[key].strip()
+            if not _WHOLE_SECONDS.fullmatch(text):
                 raise AnnotationError(
-                    f"{place}: {key} is {row[key]!r}; expected whole seconds"
+                    f"{place}: {key} is {shown(row[key])}; expected whole seconds"
                 )
             times[key] = int(float(text))
-        video = str(row["youtube_id"]).strip()
+        video = row["youtube_id"].strip()
         if not video:
             raise AnnotationError(f"{place} has no youtube_id")
-        label = str(row.get("label") or "").strip().strip('"') or None
+        label = row.get("label", "").strip().strip('"') or None
         fields = {"youtube_id": video, "label": label or "", **times}
         name = LAYOUTS["kinetics"].video_name.format(**fields).removesuffix(".mp4")
         rows.append(VideoRow(name, label, fields, row.get("split") or None, place))
@@ -203,7 +205,7 @@ def rows_of_split(rows: Sequence[VideoRow], split: str, source: str) -> list[Vid
     if rows and not kept:
         raise AnnotationError(
             f"{source} has no row of the split {split!r}; expected one of"
-            f" {dict(splits)}"
+            f" {shown(dict(splits))}"
         )
     return kept
 
@@ -217,7 +219,8 @@ def make_record(
     ``video_name`` are explained at :class:`ListLayout`.
 
     Raises:
-        ValueError: ``video_name`` asks for a field that the rows do not have.
+        InputError: ``video_name`` asks for a field that the rows do not have.
+        AnnotationError: the video's name is no relative path.
     """
     try:
         name = video_name.format(**row.fields)
@@ -226,6 +229,12 @@ def make_record(
             f"video_name is {video_name!r}, which fails with {error!r}; expected a name"
             f" made of {sorted(row.fields)}"
         ) from None
+    reason = unsafe_reason(name)
+    if reason is not None:
+        raise AnnotationError(
+            f"{row.place}: the video is {shown(name)}: {reason}; expected a path"
+            " relative to the folder of videos"
+        )
     record = {
         "id": row.name,
         "group": row.name,
@@ -249,15 +258,18 @@ def class_names(rows: Iterable[VideoRow], count: int | None) -> list[str]:
     """Names of the classes where no file has them.
 
     The list's own names in alphabetical order where it has names, which is right for a
-    list that has them all; else the numbers, ``count`` of them or up to the largest.
+    list that has them all; else the numbers, ``count`` of them or one for each label.
+
+    Raises:
+        AnnotationError: there is no count, and the labels leave a gap.
     """
-    found = {row.label for row in rows if row.label is not None}
+    found = {row.label: row.place for row in rows if row.label is not None}
     named = sorted(label for label in found if isinstance(label, str))
     if named:
         return named
-    if count is None:
-        count = max((int(label) for label in found), default=-1) + 1
-    return [str(number) for number in range(count)]
+    labels = [(label, place) for label, place in found.items() if type(label) is int]
+    remedy = "say how many by --num-classes, or name them by --class-file"
+    return names_of_numbers(labels, count, remedy)
 
 
 def check_unique(rows: Iterable[VideoRow]) -> None:
@@ -282,16 +294,16 @@ def read_class_names(path: Path) -> list[str]:
         AnnotationError: numbers that are not 0, 1, 2..., or a name that comes twice.
     """
     if path.suffix != ".json":
-        names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+        names = read_names(path)
     else:
-        content = parse_json(read_bytes(str(path)), str(path))
-        try:
-            pairs = sorted((int(number), name) for name, number in content.items())
-        except (AttributeError, TypeError, ValueError):
-            shown = json.dumps(content)[:120]
+        content = read_json(path)
+        numbers = content.values() if isinstance(content, dict) else [None]
+        if not all(type(n) in (str, int) and _LABEL.fullmatch(str(n)) for n in numbers):
             raise AnnotationError(
-                f'{path} is {shown}; expected an object {{"Holding something": "12"}}'
-            ) from None
+                f"{path} is {json.dumps(content)[:120]}; expected an object"
+                ' {"Holding something": "12"}'
+            )
+        pairs = sorted((int(number), name) for name, number in content.items())
         if [number for number, _ in pairs] != list(range(len(pairs))):
             raise AnnotationError(
                 f"{path}: the {len(pairs)} classes have the numbers"

@@ -12,8 +12,9 @@ tokens writes the tokenizer's own mask token in its place. Errors name file and 
 
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field
@@ -21,7 +22,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from mmfusion.utils.errors import InputError, MMFusionError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.utils.schema import Schema, rule, shown
-from mmfusion.utils.text_files import decode_json
+from mmfusion.utils.text_files import decode_json, read_raw_lines
 
 MASK = "<mask>"
 # how the words came about: what a number measured with them means depends on it
@@ -137,7 +138,15 @@ def load_questions(
     """
     records: dict[str, QuestionRecord] = {}
     lines: dict[str, int] = {}
-    for number, line in _lines(path):
+    if not Path(path).exists():
+        raise QuestionFileError(
+            f"{path}: there is no such file of questions; write it with "
+            "tools/questions/generate.py"
+        )
+    lines_of_file = read_raw_lines(
+        path, max_bytes=_MAX_LINE_BYTES, error_type=QuestionFileError
+    )
+    for number, line in lines_of_file:
         try:
             record = check_record(decode_json(line))
             first = lines.setdefault(record.narration_id, number)
@@ -164,27 +173,6 @@ def load_questions(
             f"{_some(missing)}. Write them with tools/questions/generate.py"
         )
     return records
-
-
-def _lines(path: str | os.PathLike) -> Iterator[tuple[int, bytes]]:
-    """Numbers and lines of a file, without the empty ones."""
-    try:
-        stream = open(path, "rb")  # noqa: SIM115
-    except FileNotFoundError:
-        raise QuestionFileError(
-            f"{path}: there is no such file of questions; write it with "
-            "tools/questions/generate.py"
-        ) from None
-    with stream:
-        # a line of bounded length: a file without line ends must not fill the memory
-        lines = iter(lambda: stream.readline(_MAX_LINE_BYTES + 1), b"")
-        for number, line in enumerate(lines, 1):
-            if len(line) > _MAX_LINE_BYTES:
-                raise QuestionFileError(
-                    f"{path}:{number}: the line is longer than {_MAX_LINE_BYTES} bytes"
-                )
-            if line.strip():
-                yield number, line.rstrip()
 
 
 def _some(names: list[str]) -> str:

@@ -59,8 +59,40 @@ def test_video_list_without_labels(tmp_path: Path) -> None:
     assert [record["label"] for record in records] == [{}, {}]
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a.mp4 20240115\n", "line 1: the label is 20240115, .* no clip has .* 0;"),
+        ("a.mp4 0\nb.mp4 5\n", "line 2: the label is 5, but no clip has the label 1;"),
+        ("a.mp4 0\nb.mp4 -1\n", "line 2: the label is -1"),
+        ("a.mp4  0\n", "line 1 is 'a.mp4  0', 3 parts by the delimiter ' '"),
+        ("a.mp4\t0\n", "line 1 is 'a.mp4.t0', 1 parts by the delimiter ' '"),
+        ("a.mp4,0\n", "line 1 is .* by the delimiter ' '.*ann_options.delimiter"),
+        ("a.mp4 \uff11\n", "line 1: the label is .* expected an integer"),
+        ("a.mp4 1_0\n", "line 1: the label is '1_0'; expected an integer"),
+        ("a.mp4 1" + "0" * 40, "line 1: the label is '10000.* expected an integer"),
+        ("b.mp4 0\n../a.mp4 1\n", "line 2 .id '../a.mp4'.: video is"),
+    ],
+)
+def test_a_line_that_cannot_be_right_is_named(
+    text: str, fault: str, tmp_path: Path
+) -> None:
+    with pytest.raises(AnnotationError, match=f"list.txt: {fault}"):
+        _records(_write(tmp_path, text, "list.txt"), "video")
+
+
+def test_a_gap_is_no_fault_where_the_classes_are_counted(tmp_path: Path) -> None:
+    path = _write(tmp_path, "a.mp4 0\nb.mp4 5\n")
+    assert len(_records(path, "video", num_classes={"action": 6})) == 2
+    names = _write(tmp_path, "\n".join("abcdef"), "map.txt")
+    assert _records(path, "video", ann_options={"label_map": names})[1]["label"] == {
+        "action": 5
+    }
+
+
 def test_rawframe_list(tmp_path: Path) -> None:
-    (record,) = _records(_write(tmp_path, "some/dir-1 163 1\n"), "rawframe")
+    path = _write(tmp_path, "some/dir-1 163 1\n")
+    (record,) = _records(path, "rawframe", num_classes={"action": 2})
     assert record["frame_dir"] == record["id"] == "some/dir-1"
     assert record["filename_tmpl"] == "img_{:05}.jpg" and record["start_index"] == 1
     assert record["total_frames"] == 163 and record["end_frame"] == 162
@@ -70,7 +102,7 @@ def test_rawframe_list(tmp_path: Path) -> None:
 def test_rawframe_list_with_offset(tmp_path: Path) -> None:
     path = _write(tmp_path, "some/dir-1 12 163 3\nsome/dir-1 213 122 4\n")
     options = {"with_offset": True, "index_fps": 10.0, "filename_tmpl": "{:06d}.png"}
-    records = _records(path, "rawframe", ann_options=options)
+    records = _records(path, "rawframe", ann_options=options, num_classes={"action": 5})
     assert [record["id"] for record in records] == ["some/dir-1@12", "some/dir-1@213"]
     second = records[1]
     assert (second["start_frame"], second["end_frame"]) == (213, 334)
@@ -192,7 +224,11 @@ def test_pose_pads_persons_and_knows_padding(tmp_path: Path) -> None:
 
 def _pose_data(path: str, **options: Any) -> list[dict]:
     dataset = MultiModalDataset(
-        path, [], ann_format="mmaction_pose", ann_options=options
+        path,
+        [],
+        ann_format="mmaction_pose",
+        ann_options=options,
+        num_classes={"action": 2},
     )
     return [dataset[index]["skeleton_data"] for index in range(len(dataset))]
 

@@ -76,7 +76,7 @@ def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
     path = tmp_path / "questions.jsonl"
     path.write_bytes(b"\xff{}\n")
     with pytest.raises(
-        QuestionFileError, match=":1: not valid JSON: 'utf-8' codec .* position 0"
+        QuestionFileError, match=":1: not valid JSON: byte 0 is not UTF-8"
     ):
         list(load_questions(path).values())
 

@@ -104,8 +104,9 @@ def test_missing_videos_are_counted_and_left_out_if_asked(kinetics, tmp_path, ca
 @pytest.mark.parametrize(
     ("text", "name"),
     [("a b.mp4 3\nc.mp4 0\n", "a b.mp4"), ("a,b.mp4,3\n", "a,b.mp4")]
+    + [("a b.mp4\t3\n", "a b.mp4"), ("a.mp4  3\n", "a.mp4")]
     + [("a.mp4\n", "a.mp4")],
-    ids=["blank in a path", "comma", "hidden"],
+    ids=["blank in a path", "comma", "tab", "two blanks", "hidden"],
 )
 def test_what_stands_after_the_last_separator_is_the_label(tmp_path, text, name):
     dataset = of_text(tmp_path, text, "--num-classes", "4")
@@ -121,7 +122,20 @@ def test_what_stands_after_the_last_separator_is_the_label(tmp_path, text, name)
         ("a.mp4 0\nb.mp4 7\n", ("--num-classes", "4"), "path_label", r"csv:2: .* is 7"),
         ("a.mp4 0\na.mp4 1\n", (), "path_label", r"csv:2: 'a.mp4' stands in .*csv:1"),
         ("a.mp4 0\n", ("--video-name", "{id}.mp4"), "path_label", "video_name is"),
-        ("a.mp4 0\n", (), "kinetics", r"csv:1 has the columns"),
+        ("a.mp4 0\n", (), "kinetics", r"csv:1: the header lacks the columns"),
+        ("a.mp4 20240115\n", (), "path_label", r"csv:1: the label is 20240115, but no"),
+        ("a.mp4 0\nb.mp4 5\n", (), "path_label", r"csv:2: .* 5, .* no clip .* 1;"),
+        ("a.mp4 0\nb.mp4\t1\n", (), "path_label", r"csv:2 is .* to the delimiter"),
+        ("a.mp4 \uff11\n", (), "path_label", r"csv:1 is .* with a whole number"),
+        ("../a.mp4 0\n", (), "path_label", r"csv:1: the video is .* it has '..'"),
+        ('[{"id": "1", "placeholders": {}}, 3]', (), "ssv2", "entry 1 is 3; expected"),
+        ('[{"id": "1", "placeholders": {"a": 1}}]', (), "ssv2", "entry 0 .*a list of"),
+        (
+            f"label,youtube_id,time_start,time_end\nx,a,1{'0' * 400},20\n",
+            (),
+            "kinetics",
+            r"csv:2: time_start is '10000",
+        ),
         (
             "label,youtube_id,time_start,time_end,split\nx,abc,ten,20,train\n",
             (),
