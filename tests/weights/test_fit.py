@@ -187,6 +187,46 @@ def test_a_recognizer_takes_the_published_head(tmp_path):
     Pretrained(path, ignore=["heads."])(recognizer(36))
 
 
+LARGER = {  # another size or number of frames, where the file's tables do not fit
+    "videomamba": dict(img_size=48, num_frames=8),
+    "videomamba masked": dict(img_size=64, num_frames=2),
+    "avion flash": dict(img_size=48, num_frames=3),
+    "avion pretraining": dict(img_size=48),
+    "lavila": dict(img_size=48, num_frames=2),
+    "motionformer": dict(img_size=48, num_frames=8),
+}
+
+
+@pytest.mark.parametrize("kind", LARGER)
+def test_a_recognizer_of_another_size_takes_what_its_backbone_takes(kind, tmp_path):
+    module, content, _ = published(kind)
+    path = str(tmp_path / "x.pth")
+    torch.save(content, path)
+    bare = fresh(module, **LARGER[kind])
+    Pretrained(path)(bare)
+    backbone = dict(type=type(module).__name__, **{**NANO, **LARGER[kind]})
+    head = dict(type="ClassificationHead", num_classes=5, in_dims=64)
+    model = MultiModalRecognizer({"video": backbone}, {"own": head})
+    Pretrained(path, ignore=["heads."])(model)
+    found = model.encoders["video"].state_dict()
+    for key, value in bare.state_dict().items():
+        assert torch.equal(found[key], value), key
+
+
+def test_a_recognizer_inflates_image_weights(tmp_path):
+    _, content, _ = published("videomamba")
+    state = dict(content["model"])
+    del state["temporal_pos_embedding"]
+    kernel = state["patch_embed.proj.weight"][:, :, 0].clone()
+    state["patch_embed.proj.weight"] = kernel
+    torch.save({"model": state}, tmp_path / "image.pth")
+    model = recognizer(174)
+    Pretrained(str(tmp_path / "image.pth"))(model)
+    video = model.encoders["video"]
+    assert torch.equal(video.patch_embed.proj.weight[:, :, 0], kernel)
+    assert not video.temporal_pos_embedding.any()
+
+
 def test_orvit_starts_from_a_motionformer_by_request(tmp_path):
     module, content, _ = published("motionformer")
     path = str(tmp_path / "x.pyth")

@@ -1,17 +1,52 @@
+"""VideoMamba against figures of the authors' own code.
+
+The figures are CLS features of VideoMamba's ``VisionMamba`` (commit f3427e4), run
+unmodified in float64 with the weights and the clips of ``generated_weights``; it had
+its CUDA operators (scan, convolution, norm) as plain PyTorch.
+"""
+
 import sys
 
 import pytest
 import torch
 
 from mmfusion.models import VideoMamba
+from tests.models.backbones.generated_weights import drawn, fill_by_rule
 from tests.models.recomputing import assert_recomputes
+from tests.tolerances import FORWARD
 
-SIZES = {"tiny": 6_956_544, "small": 25_414_656, "middle": 73_645_056}
+AUTHORS = {  # by the side of a frame and the frames of a patch
+    (32, 1): [
+        [-1.805065626995, 0.003719202491, 0.470702271703, -0.444411150132],
+        [-1.807640861951, 0.130675885577, 0.367536787029, -0.510555741352],
+    ],
+    (48, 2): [
+        [-1.611399676923, 0.066406807970, 0.524129651690, -0.511249896449],
+        [-1.748196828331, 0.065713905610, 0.420884288504, -0.499862205937],
+    ],
+}
+SIZES = {
+    "nano": 225_536,
+    "tiny": 6_956_544,
+    "small": 25_414_656,
+    "middle": 73_645_056,
+    "base": 96_835_584,
+}
 
 
 @pytest.fixture
 def model():
     return VideoMamba(arch="nano", img_size=32, num_frames=4).eval()
+
+
+@pytest.mark.parametrize(("side", "tubelet_size"), AUTHORS)
+def test_features_are_the_authors(side, tubelet_size):
+    model = VideoMamba("nano", img_size=side, num_frames=4, tubelet_size=tubelet_size)
+    fill_by_rule(model.double().eval())
+    with torch.no_grad():
+        out = model(drawn("clip", (2, 3, 4, side, side)).double())
+    expected = torch.tensor(AUTHORS[side, tubelet_size], dtype=torch.float64)
+    torch.testing.assert_close(out.cls[:, :4], expected, **FORWARD[torch.float64])
 
 
 @pytest.mark.parametrize("arch", SIZES)
@@ -47,6 +82,13 @@ def test_shapes_and_mask(model):
     out = model(torch.randn(2, 3, 4, 32, 32), mask)
     assert out.tokens.shape == (2, 16, 64) and out.cls.shape == (2, 64)
     assert out.mask.sum(1).tolist() == [12, 0]
+
+
+def test_a_tube_is_real_where_one_of_its_frames_is():
+    model = VideoMamba("nano", img_size=32, num_frames=6, tubelet_size=3).eval()
+    mask = torch.tensor([[True, False, False, False, False, False]])
+    out = model(torch.randn(1, 3, 6, 32, 32), mask)
+    assert out.mask[0].tolist() == [True] * 4 + [False] * 4
 
 
 def test_recomputing_changes_nothing_and_keeps_less():

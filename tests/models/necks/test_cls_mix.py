@@ -49,6 +49,39 @@ def test_three_streams_sum_to_one():
         assert mix(cls, torch.randn(2, 7, 4)).shape == (2, 4)
 
 
+THREE = torch.tensor([[[1.0, 2.0], [3.0, 6.0], [5.0, 13.0]]])  # (b=1, m=3, d=2)
+
+
+def test_three_streams_by_hand():
+    """Logits (log 2, log 3, 0): weights of 1/3, 1/2 and 1/6, in the streams' order."""
+    weighted, average = WeightedMix(2, 3), AverageMix(2, 3)
+    with torch.no_grad():
+        weighted.omega.copy_(torch.tensor([2.0, 3.0]).log())
+    torch.testing.assert_close(
+        weighted(THREE, TOKENS), torch.tensor([[16 / 6, 35 / 6]])
+    )
+    present = torch.tensor([[True, False, True]])  # weights of 2/3 and 1/3
+    torch.testing.assert_close(
+        weighted(THREE, TOKENS, present), torch.tensor([[7 / 3, 17 / 3]])
+    )
+    assert average(THREE, TOKENS).tolist() == [[3.0, 7.0]]
+    assert average(THREE, TOKENS, present).tolist() == [[3.0, 7.5]]
+
+
+def test_context_of_three_streams_by_hand():
+    """Each half of the embedding gives one logit."""
+    mix, tokens = ContextMix(4, 3), torch.randn(2, 5, 4)
+    torch.nn.init.normal_(mix.mixer.out_proj.weight, std=5)
+    cls = torch.randn(2, 3, 4)
+    context = mix.mixer(tokens)  # (b, l, d)
+    logits = [context[..., :2].mean((1, 2)), context[..., 2:].mean((1, 2))]
+    weights = torch.stack([*logits, torch.zeros(2)], 1).softmax(1)
+    torch.testing.assert_close(
+        mix(cls, tokens), torch.einsum("bm,bmd->bd", weights, cls)
+    )
+    torch.testing.assert_close(mix.last_weights, weights.mean(0))
+
+
 @pytest.mark.parametrize("kind", [AverageMix, WeightedMix, ContextMix])
 def test_a_missing_stream_takes_no_part(kind):
     present = torch.tensor([[True, False]])

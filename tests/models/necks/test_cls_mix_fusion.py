@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from mmfusion.models import CLSMixFusion
+from mmfusion.models.layers import forward_blocks
 from mmfusion.structures import TokenFeatures
+from tests.models.backbones.generated_weights import fill_by_rule
 
 AVERAGE = dict(type="AverageMix")
 
@@ -18,24 +20,37 @@ def build(**options):
     return CLSMixFusion(**{"mix": AVERAGE, "embed_dims": 16, **options}).eval()
 
 
-def test_sequence_by_hand():
-    """Embeddings are added by stream, and the mixed CLS token comes last."""
-    neck, feats = build(), features()
-    seen = {}
-    neck.layers[0].register_forward_pre_hook(
-        lambda module, args: seen.update(x=args[0])
+PLACES = {  # tokens of 5, 7, 3 and 2; the middle is behind half of the streams
+    ("front", 2): 0,
+    ("middle", 2): 5,
+    ("end", 2): 12,
+    ("front", 3): 0,
+    ("middle", 3): 5,
+    ("end", 3): 15,
+    ("middle", 4): 12,
+}
+
+
+@pytest.mark.parametrize(("position", "count"), PLACES)
+def test_sequence_by_hand(position, count):
+    """Embeddings are added by stream, and the mixed CLS token stands at its place."""
+    names, place = (
+        ("video", "skeleton", "text", "gaze")[:count],
+        PLACES[position, count],
     )
-    neck(feats)
-    video, skeleton = feats["video"], feats["skeleton"]
-    expected = torch.cat(
-        [
-            video.tokens + neck.modality_embed[0],
-            skeleton.tokens + neck.modality_embed[1],
-            ((video.cls + skeleton.cls) / 2).unsqueeze(1),
-        ],
-        dim=1,
-    )
-    torch.testing.assert_close(seen["x"], expected)
+    neck = build(streams=names, cls_position=position, bidirectional=True)
+    fill_by_rule(neck)
+    feats = features((5, 7, 3, 2)[:count], names=names)
+    seen = []
+    neck.layers[0].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    fused = neck(feats)
+    streams = zip(feats.values(), neck.modality_embed, strict=True)
+    tokens = torch.cat([stream.tokens + embed for stream, embed in streams], dim=1)
+    mixed = torch.stack([stream.cls for stream in feats.values()]).mean(0)
+    expected = [tokens[:, :place], mixed.unsqueeze(1), tokens[:, place:]]
+    torch.testing.assert_close(seen[0], torch.cat(expected, dim=1))
+    read = forward_blocks(seen[0], neck.layers, neck.norm_f, neck.drop_path)
+    torch.testing.assert_close(fused, read[:, place])
 
 
 @pytest.mark.parametrize("position", ["front", "middle", "end"])
@@ -79,6 +94,21 @@ def test_masked_tokens_are_not_read():
         stream = TokenFeatures(tokens, feats["skeleton"].cls, mask)
         outputs.append(neck({"video": feats["video"], "skeleton": stream}))
     assert torch.equal(*outputs)
+
+
+def test_a_stream_without_a_cls_token_gives_the_mean_of_its_real_tokens():
+    """And one that is missing from a sample takes no part in the mean of streams."""
+    names = ("video", "skeleton", "text")
+    neck, feats = build(streams=names), features((5, 7, 3), names=names)
+    mask = torch.tensor([[True, False, True], [False] * 3])
+    feats["text"] = TokenFeatures(feats["text"].tokens, None, mask)
+    seen = []
+    neck.layers[0].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    neck(feats)
+    text = feats["text"].tokens[0, [0, 2]].mean(0)
+    others = feats["video"].cls + feats["skeleton"].cls
+    torch.testing.assert_close(seen[0][0, -1], (others[0] + text) / 3)
+    torch.testing.assert_close(seen[0][1, -1], others[1] / 2)
 
 
 @pytest.mark.parametrize(

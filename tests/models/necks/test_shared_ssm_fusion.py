@@ -22,8 +22,13 @@ def features(names=("video", "text"), rows=2, dtype=torch.float64, lengths=(7, 5
 
 
 def build(**options):
+    """A neck whose parameters differ, those too that start equal in all streams."""
     torch.manual_seed(0)
-    return SharedSSMFusion(D, **{"d_state": N, **options}).double()
+    neck = SharedSSMFusion(D, **{"d_state": N, **options}).double()
+    with torch.no_grad():
+        for value in neck.parameters():
+            value.add_(0.1 * torch.randn_like(value))
+    return neck
 
 
 def linear(x, layer):

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import torch
 
@@ -39,6 +41,49 @@ def test_unseen_joints_are_not_read():
     changed = torch.where(mask.unsqueeze(-1), x, torch.full_like(x, 1e9))
     assert torch.equal(model(x, mask).cls, model(changed, mask).cls)
     assert not torch.equal(model(x, mask).cls, model(x).cls)
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_positions_by_hand(bidirectional, monkeypatch):
+    """Frame by frame; time is added to joints, never to the CLS token."""
+    module = sys.modules[SkeletonMamba.__module__]
+    monkeypatch.setattr(module, "forward_blocks", lambda x, *_: x)
+    model = build(tokens="hand", bidirectional=bidirectional)
+    with torch.no_grad():
+        model.joint_embed.weight.zero_()
+        model.cls_token.fill_(0.5)
+        model.temporal_pos_embedding.copy_(torch.arange(6.0).view(1, 6, 1) + 1)
+        model.pos_embed.copy_(10 * torch.arange(3.0).view(1, 3, 1) + 100)
+    out = model(torch.zeros(1, 6, 42, 3))
+    assert out.cls[0, 0] == 100.5
+    assert out.tokens[0, :4, 0].tolist() == [111, 121, 112, 122]
+
+
+def test_what_a_token_reads_by_hand():
+    """Joints one after the other: place, seen or not, step between two seen ones."""
+    model = build(num_joints=4, in_channels=1, tokens="hand", with_motion=True)
+    x = torch.arange(24.0).view(1, 6, 4, 1) ** 2
+    mask = torch.ones(1, 6, 4, dtype=torch.bool)
+    mask[0, 1, 2] = False  # one joint of the second hand, in one frame
+    rows = model._joint_features(x, mask.float())[0]  # (t, 2, 6)
+    assert rows[0].tolist() == [[0, 1, 0, 1, 1, 0], [4, 1, 0, 9, 1, 0]]
+    assert rows[1].tolist() == [[16, 1, 16, 25, 1, 24], [0, 0, 0, 49, 1, 40]]
+    assert rows[2, 1].tolist() == [100, 1, 0, 121, 1, 72]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        ("frame", [True, True, False]),
+        ("hand", [True, True, True, False, False, False]),
+        ("joint", [False, True, True, True, True, False] + [False] * 6),
+    ],
+)
+def test_a_token_is_real_where_a_joint_was_seen(tokens, expected):
+    model = build(num_joints=4, tokens=tokens, num_frames=3)
+    mask = torch.zeros(1, 3, 4, dtype=torch.bool)
+    mask[0, 0, 1:] = mask[0, 1, 0] = True
+    assert model(torch.randn(1, 3, 4, 3), mask).mask[0].tolist() == expected
 
 
 def test_mask_of_tokens():
