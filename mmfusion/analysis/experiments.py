@@ -101,7 +101,13 @@ class Run:
         """True if the folder has this run, complete; another one is an error."""
         if read_finished(self.folder) is None or not self.best.is_file():
             return False
-        old = json.loads(peek_meta(self.best)["settings"])
+        meta = peek_meta(self.best)
+        if meta is None or "settings" not in meta:
+            raise WorkDirError(
+                f"{self.best} was not written by a run of this version; give another"
+                " --work-root, or delete that folder"
+            )
+        old = json.loads(meta["settings"])
         difference = config_difference(old, comparable_config(self._config()))
         if difference:
             raise WorkDirError(

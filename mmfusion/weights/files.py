@@ -1,7 +1,9 @@
 """Weight files: found, fetched, read without running anything, unwrapped.
 
 Files are read as safetensors or by ``torch.load(weights_only=True)``; there is no other
-way and no fallback, whatever a file asks for.
+way and no fallback, whatever a file asks for. Those that we write hold a digest of
+their own bytes, which is compared before anything in them is believed: it comes and
+goes with the file, wherever a person copies it, and no kill can separate the two.
 """
 
 import argparse
@@ -11,7 +13,7 @@ import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -32,6 +34,14 @@ _HARMLESS: list[Any] = [
     (_scalar, "numpy.core.multiarray.scalar"),  # its name before NumPy 2
     *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?")),
 ]
+
+
+# the digest of a file that we write: 64 digits behind this tag
+_TAG, _NO_DIGITS = b"sha256 of this file with zeros for these digits: ", b"0" * 64
+_KEY = "mmfusion"  # of the metadata of our safetensors
+_WINDOW = 4096  # bytes at the end or the beginning in which it is looked for
+_END_SIZE = 22  # bytes of a zip's last record without its comment
+_CHUNK = 1 << 20
 
 
 def fetch(
@@ -122,12 +132,15 @@ def _from_web(source: str, sha256: str | None) -> Path:
     return path
 
 
-def load_checked(path: str | os.PathLike, map_location: str = "cpu") -> dict[str, Any]:
+def load_checked(
+    path: str | os.PathLike, map_location: str = "cpu", *, own: bool = False
+) -> dict[str, Any]:
     """Read a checkpoint without running anything that is in it.
 
     Args:
         path: a ``.safetensors`` file, or one written by ``torch.save``.
         map_location: device of the tensors.
+        own: refuse a file without our digest.
 
     Returns:
         The dict in the file.
@@ -141,11 +154,19 @@ def load_checked(path: str | os.PathLike, map_location: str = "cpu") -> dict[str
         what = "is not a file" if file.exists() else "does not exist"
         raise CheckpointError(f"checkpoint {file} {what}")
     try:
+        has_digest = check_digest(file)
+        if own and not has_digest:
+            raise CheckpointError(
+                f"checkpoint {file} has no digest (sha256): a run that can be continued"
+                " did not write it, or not this version; to start from its weights, use"
+                " load_from without resume"
+            )
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(file, device=map_location)
-        check_archive(file)
+        if not has_digest:
+            check_archive(file)
         with torch.serialization.safe_globals(_HARMLESS):
             loaded = torch.load(file, map_location=map_location, weights_only=True)
     except CheckpointError:
@@ -160,16 +181,146 @@ def load_checked(path: str | os.PathLike, map_location: str = "cpu") -> dict[str
 
 
 def check_archive(path: str | os.PathLike) -> None:
-    """Compare the checksums in a ``torch.save`` file: torch itself does not."""
+    """Compare the checksums in a ``torch.save`` file of others: torch itself does not.
+
+    Lengths too: where the zip's directory claims more bytes than there are, torch would
+    hand out memory that nothing was read into.
+    """
     if not zipfile.is_zipfile(path):
         return  # the format before torch 1.6, or damaged: torch.load says which
     try:
         with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
+            for record in archive.infolist():
+                with archive.open(record) as stream:
+                    count = sum(map(len, iter(lambda: stream.read(_CHUNK), b"")))
+                if count != record.file_size:
+                    claimed = (
+                        f"{record.filename} of {record.file_size} bytes has {count}"
+                    )
+                    raise zipfile.BadZipFile(claimed)
     except Exception as error:
         raise CheckpointError(f"checkpoint {path} is damaged: {error}") from error
-    if damaged is not None:
-        raise CheckpointError(f"checkpoint {path} is damaged: checksum of {damaged}")
+
+
+def write_archive(content: Any, file: BinaryIO) -> None:
+    """``torch.save`` with a digest: the comment with which the zip ends.
+
+    Args:
+        content: tensors and plain values. file: open for writing; needs no ``seek``.
+    """
+    sealed = _SealedArchive(file)
+    torch.save(content, sealed)  # type: ignore[arg-type]
+    sealed.close()
+
+
+class _SealedArchive:
+    """A binary file that hashes what it is given and adds the comment at its end.
+
+    The last record of a zip says how long the comment is, so it is held back.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._hash, self._held = file, hashlib.sha256(), b""
+
+    def write(self, data: bytes) -> int:
+        size = len(data)
+        if size < _END_SIZE:
+            data = self._held + data
+        else:
+            self._emit(self._held)
+        self._emit(memoryview(data)[:-_END_SIZE])
+        self._held = bytes(data[-_END_SIZE:])
+        return size
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def _emit(self, data: bytes | memoryview) -> None:
+        self._hash.update(data)
+        self._file.write(data)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        length = len(_TAG + _NO_DIGITS).to_bytes(2, "little")
+        self._emit(self._held[:-2] + length + _TAG)
+        self._hash.update(_NO_DIGITS)
+        self._file.write(self._hash.hexdigest().encode())
+
+
+def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """A safetensors file of ``tensors`` with a digest in its metadata."""
+    from safetensors.torch import save
+
+    data = save(dict(tensors), {_KEY: (_TAG + _NO_DIGITS).decode()})
+    before, _, after = data.partition(_TAG + _NO_DIGITS)
+    digits = hashlib.sha256(data).hexdigest().encode()
+    return b"".join([before, _TAG, digits, after])
+
+
+def check_digest(path: str | os.PathLike) -> bool:
+    """Compare the digest that our own files hold.
+
+    Returns:
+        True if it is right; False if the file has none, as those of others.
+
+    Raises:
+        CheckpointError: the file cannot be read, or its bytes are not those written.
+    """
+    try:
+        with open(path, "rb") as file:
+            is_archive = Path(path).suffix != ".safetensors"
+            place = _place_of_digits(file, is_archive)
+            if place is None:
+                return False
+            right = place >= 0 and _digits_at(file, place) == _hash(file, place)
+    except OSError as error:
+        raise CheckpointError(f"checkpoint {path} cannot be read: {error}") from error
+    if not right:
+        raise CheckpointError(
+            f"checkpoint {path} is damaged: its bytes are not those that were written"
+            " (sha256)"
+        )
+    return True
+
+
+def _place_of_digits(file: BinaryIO, is_archive: bool) -> int | None:
+    """Offset of the digest; None where nothing says that there is one.
+
+    Two marks say so, the tag and beside it the length of the comment or the key in the
+    metadata, so that damage to one of them is not taken for a file of others. Of those
+    the offset is -1 where the digest itself is not found.
+    """
+    size = os.fstat(file.fileno()).st_size
+    if is_archive:
+        file.seek(max(0, size - _WINDOW))
+        tail = file.read()
+        end = tail.rfind(b"PK\x05\x06")
+        length = int.from_bytes(tail[end + 20 : end + 22], "little") if end >= 0 else 0
+        if _TAG in tail or length == len(_TAG + _NO_DIGITS):
+            return size - len(_NO_DIGITS)
+        return None
+    head = file.read(_WINDOW)
+    if _TAG in head:
+        return head.index(_TAG) + len(_TAG)
+    return -1 if f'"{_KEY}"'.encode() in head else None
+
+
+def _digits_at(file: BinaryIO, place: int) -> bytes:
+    file.seek(place)
+    return file.read(len(_NO_DIGITS))
+
+
+def _hash(file: BinaryIO, place: int) -> bytes:
+    """Digits of the sha256 of a file whose digits at ``place`` count as zeros."""
+    digest, left = hashlib.sha256(), place
+    file.seek(0)
+    while left and (chunk := file.read(min(left, _CHUNK))):
+        digest.update(chunk)
+        left -= len(chunk)
+    file.seek(place + len(_NO_DIGITS))
+    digest.update(_NO_DIGITS)
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest().encode()
 
 
 def _refusal(path: Path, error: Exception) -> str:
@@ -188,13 +339,23 @@ def _refusal(path: Path, error: Exception) -> str:
     return f"checkpoint {path} is damaged or not a checkpoint: {kind}: {reason[:200]}"
 
 
-def peek_meta(path: str | os.PathLike) -> dict[str, Any]:
-    """The ``meta`` dict of a checkpoint of ours, its tensors left on the disk."""
+def peek_meta(path: str | os.PathLike) -> dict[str, Any] | None:
+    """The ``meta`` dict of a checkpoint of ours, its tensors left on the disk.
+
+    The digest is compared first. None: the file is whole, and somebody else's.
+
+    Raises:
+        CheckpointError: the file is damaged, or holds more than plain values.
+    """
+    has_digest = check_digest(path)
+    if not has_digest:
+        check_archive(path)
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        return loaded["meta"]
     except Exception as error:
         raise CheckpointError(_refusal(Path(path), error)) from error
+    meta = loaded.get("meta") if has_digest and isinstance(loaded, dict) else None
+    return meta if isinstance(meta, dict) else None
 
 
 def read_tensors(

@@ -23,6 +23,8 @@ from gpu_report import Results
 from gpu_time import Options, chip_rates
 from measure import ROOT, machine
 
+from mmfusion.weights import load_checked
+
 CONFIG = "configs/demo/video_mamba_nano_tinyego.py"
 OUTCOME = re.compile(
     r"(PASSED|FAILED|SKIPPED|ERROR|XFAIL)\s+(tests/\S.*?)\s*(?: - .*)?$"
@@ -212,10 +214,7 @@ class Trainings:
         lacking = [str(file.name) for file in files if not file.is_file()]
         if lacking:
             return f"a run did not reach {lacking[0]}"
-        first, second = (
-            torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
-            for file in files
-        )
+        first, second = (load_checked(file)["state_dict"] for file in files)
         return first.keys() == second.keys() and all(
             torch.equal(first[name], second[name]) for name in first
         )

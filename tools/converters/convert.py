@@ -18,16 +18,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from rich.console import Console
-from safetensors.torch import save
 from torch import Tensor, nn
 
+from mmfusion.engine.runner.checkpoints import save_atomic
 from mmfusion.models import MultiModalRecognizer
 from mmfusion.registry import MODELS
 from mmfusion.utils.commands import command_parser, errors_in_one_line
 from mmfusion.utils.paths import write_atomic
 from mmfusion.weights import fit, read_tensors
+from mmfusion.weights.files import tensor_bytes
 
 BACKBONES = ("VideoMamba", "CLIPViT", "CLIPTimeSformer", "Motionformer", "ORViT")
 
@@ -107,9 +107,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     tensors = read_tensors(args.source, sha256=args.sha256, revision=args.revision)
     if args.back:
         published = {"model": convert_back(tensors)}
-        write_atomic(args.out, lambda file: torch.save(published, file))
+        save_atomic(published, args.out)
     else:
-        write_atomic(args.out, save(convert(tensors, args)))
+        write_atomic(args.out, tensor_bytes(convert(tensors, args)))
     print(f"wrote {args.out}")
     return 0
 

@@ -19,6 +19,7 @@ from mmfusion.engine.launch.config_check import load_config
 from mmfusion.engine.launch.config_compare import comparable_config, config_difference
 from mmfusion.engine.runner.work_dir import (
     WorkDirLock,
+    check_some_whole,
     read_finished,
     resumable_checkpoints,
 )
@@ -91,6 +92,7 @@ def prepare_work_dir(config: Config, resume: str | None) -> bool:
     Raises:
         WorkDirError: another process uses the folder, or it has a run of another
             config or seed.
+        CheckpointError: it has checkpoints and every one is damaged.
     """
     folder = Path(config.work_dir)
     first = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", 0))) == 0
@@ -102,11 +104,11 @@ def prepare_work_dir(config: Config, resume: str | None) -> bool:
             config.load_from = resume
         return False
     good, broken = resumable_checkpoints(folder)
-    if not good and not broken:
+    check_some_whole(folder, good, broken)
+    if not good:
         return False
     finished = read_finished(folder)
-    if good:
-        _check_same_run(folder, config, good[0][1], complete=finished is not None)
+    _check_same_run(folder, config, good[0][1], complete=finished is not None)
     if finished is not None:
         print_log(f"{folder} has this run, complete: {json.dumps(finished)}", "current")
         return True

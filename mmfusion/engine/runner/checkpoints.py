@@ -1,7 +1,8 @@
 """Checkpoints of runs: tensors and plain values only, written whole or not at all.
 
 A file is written beside its destination, synced, then renamed over it, so that a kill
-at any moment leaves the previous file or the new one, never a half.
+at any moment leaves the previous file or the new one, never a half. Its digest is in
+it, see :mod:`mmfusion.weights.files`.
 """
 
 import errno
@@ -17,7 +18,9 @@ from torch import Tensor
 
 from mmfusion.utils.errors import CheckpointError
 from mmfusion.utils.paths import write_atomic
+from mmfusion.weights.files import write_archive
 
+FORMAT = 1  # of what a checkpoint holds
 _PLAIN = (str, int, float, bool, bytes, type(None))
 
 
@@ -82,7 +85,7 @@ def save_atomic(obj: Any, path: str | os.PathLike) -> None:
     obj = to_plain(obj)
     check_plain(obj)
     try:
-        write_atomic(path, lambda file: torch.save(obj, file))
+        write_atomic(path, lambda file: write_archive(obj, file))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise CheckpointError(f"cannot write {path}: {error}") from error
@@ -91,6 +94,25 @@ def save_atomic(obj: Any, path: str | os.PathLike) -> None:
             f"no space to write {path}: it needs {_num_bytes(obj)} bytes and "
             f"{free} are free; what was there before is untouched"
         ) from error
+
+
+def check_resumable(meta: Mapping[str, Any], path: str | os.PathLike) -> None:
+    """Raise CheckpointError unless a run can go on from a checkpoint of this ``meta``.
+
+    Args:
+        meta: of a file with a right digest. path: its name, for the error.
+    """
+    if not meta.get("resumable"):
+        raise CheckpointError(
+            f"{path} holds weights only; to start from them, use load_from without"
+            " resume"
+        )
+    if meta.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} has format {meta.get('format')}, this version of mmfusion goes on"
+            f" from format {FORMAT}: end the run with the version that began it, or use"
+            " load_from without resume to start from its weights"
+        )
 
 
 def _num_bytes(obj: Any) -> int:

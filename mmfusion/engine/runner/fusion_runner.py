@@ -29,7 +29,7 @@ from mmfusion.engine.launch.config_check import (
 )
 from mmfusion.engine.launch.config_compare import comparable_config
 from mmfusion.engine.protocols import HidesLabels, StatefulHook
-from mmfusion.engine.runner.checkpoints import save_atomic
+from mmfusion.engine.runner.checkpoints import FORMAT, check_resumable, save_atomic
 from mmfusion.engine.runner.dataloader import build_dataloader
 from mmfusion.engine.runner.distributed import slurm_to_torchrun_env
 from mmfusion.engine.runner.nonfinite import nonfinite_parameters
@@ -54,8 +54,6 @@ from mmfusion.utils.errors import CheckpointError, ConfigError, NonFiniteError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.weights import fetch, fit, load_checked
 from mmfusion.weights.files import unwrap
-
-FORMAT = 1
 
 
 def _sync_buffers_argument() -> str:
@@ -409,11 +407,20 @@ class FusionRunner(Runner):
                 " what may differ in init_cfg = dict(type='Pretrained', ignore=[...])"
             )
         checkpoint = load_checked(fetch(filename), str(map_location))
-        if "meta" not in checkpoint or not isinstance(checkpoint["state_dict"], dict):
-            checkpoint = {"state_dict": unwrap(checkpoint, filename), "meta": {}}
+        return self._put_in(checkpoint, filename)
+
+    def _put_in(self, checkpoint: dict[str, Any], filename: str) -> dict[str, Any]:
+        """Put the weights of what ``filename`` holds into the model.
+
+        Hooks are given all weights by the model's own keys: an EMA of published ones
+        starts from them, too.
+        """
+        if not isinstance(checkpoint.get("meta"), dict):
+            checkpoint = {**checkpoint, "meta": {}}
+        weights, report = fit(unwrap(checkpoint, filename), self.bare_model, filename)
+        checkpoint["state_dict"] = {**self.bare_model.state_dict(), **weights}
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
-        weights, report = fit(checkpoint["state_dict"], self.bare_model, filename)
-        self.bare_model.load_state_dict(weights, strict=False)
+        self.bare_model.load_state_dict(checkpoint["state_dict"])
         self._has_loaded = True
         self.logger.info(f"{filename}: {report}")
         return checkpoint
@@ -426,13 +433,10 @@ class FusionRunner(Runner):
         map_location: str | Callable = "cpu",
     ) -> None:
         """Continue the run that wrote ``filename``; the arguments are MMEngine's."""
-        checkpoint = self.load_checkpoint(filename, map_location)
-        meta = checkpoint["meta"]
-        if meta.get("format") != FORMAT or not meta.get("resumable"):
-            raise CheckpointError(
-                f"{filename} holds weights only; to start from them, use "
-                "load_from without resume"
-            )
+        checkpoint = load_checked(fetch(filename), str(map_location), own=True)
+        meta = checkpoint.get("meta") or {}
+        check_resumable(meta, filename)
+        self._put_in(checkpoint, filename)
         self._check_same_world(meta)
         load_progress(self.train_loop, meta, checkpoint["rng"])
         hub_from_plain(self.message_hub, checkpoint["message_hub"])

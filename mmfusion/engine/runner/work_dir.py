@@ -4,11 +4,13 @@ import fcntl
 import json
 import logging
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmfusion.engine.runner.checkpoints import check_resumable
 from mmfusion.utils.errors import CheckpointError, WorkDirError
-from mmfusion.weights.files import check_archive, peek_meta
+from mmfusion.weights.files import peek_meta
 
 FINISHED = "finished.json"
 _LOCK = ".lock"
@@ -16,50 +18,58 @@ _LOCK = ".lock"
 
 def resumable_checkpoints(
     work_dir: str | os.PathLike,
-) -> tuple[list[tuple[Path, dict[str, Any]]], list[Path]]:
+) -> tuple[list[tuple[Path, dict[str, Any]]], dict[Path, str]]:
     """The checkpoints of a folder with their ``meta``, and those that are damaged.
 
+    Every byte of each is compared with its digest before its ``meta`` is believed.
+
     Returns:
-        Readable ones, the newest first, by the time that is written in them; and paths
-        that look like checkpoints and cannot be read.
+        Whole ones, the newest first, by the time that is written in them; and paths
+        that look like checkpoints and cannot be read, with the reason.
     """
-    good, broken = [], []
+    good, broken = [], {}
     folder = Path(work_dir)
-    for path in [*folder.glob("epoch_*.pth"), *folder.glob("iter_*.pth")]:
+    for path in sorted([*folder.glob("epoch_*.pth"), *folder.glob("iter_*.pth")]):
         try:
             meta = peek_meta(path)
-        except CheckpointError:
-            broken.append(path)
+            if meta is None or not meta.get("resumable"):
+                continue
+            check_resumable(meta, path)
+        except CheckpointError as error:
+            broken[path] = str(error)
             continue
-        if isinstance(meta, dict) and meta.get("resumable"):
-            good.append((path, meta))
+        good.append((path, meta))
     good.sort(key=lambda pair: pair[1]["saved_at"], reverse=True)
-    return good, sorted(broken)
+    return good, broken
+
+
+def check_some_whole(
+    work_dir: str | os.PathLike, good: Sequence, broken: Mapping[Path, str]
+) -> None:
+    """Raise CheckpointError where a folder has checkpoints and all are damaged."""
+    if broken and not good:
+        reasons = "\n".join(f"  {reason}" for reason in broken.values())
+        raise CheckpointError(
+            f"no checkpoint of {work_dir} can be read; put back a copy of one, or"
+            f" delete them to start again from nothing:\n{reasons}"
+        )
 
 
 def newest_checkpoint(
     work_dir: str | os.PathLike, logger: logging.Logger
 ) -> Path | None:
-    """The newest checkpoint that is complete; None where there is none at all.
+    """The newest checkpoint that is whole; None where there is none at all.
+
+    The log names each that is damaged.
 
     Raises:
         CheckpointError: there are checkpoints and every one is damaged.
     """
     good, broken = resumable_checkpoints(work_dir)
-    for path, _ in good:
-        try:
-            check_archive(path)
-            return path
-        except CheckpointError as error:
-            logger.warning(f"passed over: {error}")
-            broken.append(path)
-    if broken:
-        names = "\n".join(f"  {path}" for path in sorted(broken))
-        raise CheckpointError(
-            f"no checkpoint of {work_dir} can be read; delete them to start again:\n"
-            f"{names}"
-        )
-    return None
+    check_some_whole(work_dir, good, broken)
+    for reason in broken.values():
+        logger.warning(f"passed over: {reason}")
+    return good[0][0] if good else None
 
 
 def read_finished(work_dir: str | os.PathLike) -> dict[str, Any] | None:

@@ -2,14 +2,19 @@
 
 import multiprocessing
 import os
+import shutil
 import time
+import zipfile
 
 import pytest
+import torch
 
+from mmfusion.engine.launch.start import prepare_work_dir
+from mmfusion.engine.runner.checkpoints import save_atomic
 from mmfusion.engine.runner.work_dir import WorkDirLock, resumable_checkpoints
 from mmfusion.utils.errors import CheckpointError, WorkDirError
 from mmfusion.weights.files import load_checked
-from tests.engine.toy_runs import differences, run_toy, with_signal
+from tests.engine.toy_runs import differences, run_toy, toy_config, with_signal
 
 FORK = multiprocessing.get_context("fork")
 
@@ -29,17 +34,40 @@ def test_what_does_not_change_the_result_may_change(tmp_path):
     assert run_toy(tmp_path, options).epoch == 3
 
 
-def test_damaged_newest_is_passed_over(tmp_path):
+@pytest.mark.parametrize("damage", ["flipped", "truncated"])
+def test_damaged_newest_is_named_and_passed_over(damage, tmp_path, capsys):
     run_toy(tmp_path / "whole")
     folder = tmp_path / "damaged"
-    run_toy(folder)
+    shutil.copytree(tmp_path / "whole", folder)
     (folder / "finished.json").unlink()
     newest = folder / "epoch_3.pth"
     content = bytearray(newest.read_bytes())
-    content[len(content) // 2] ^= 0xFF
+    if damage == "flipped":
+        content[len(content) // 2] ^= 0xFF
+    else:
+        del content[len(content) // 2 :]
     newest.write_bytes(content)
     run_toy(folder)
+    assert f"passed over: checkpoint {newest} is damaged" in capsys.readouterr().out
     assert differences(tmp_path / "whole" / "epoch_3.pth", newest) == []
+
+
+def test_a_bit_of_meta_or_directory_is_no_other_run(tmp_path):
+    """Never a KeyError, "a run of another config", or a start from nothing."""
+    with_signal(tmp_path, "iter", 3)
+    path = tmp_path / "iter_3.pth"
+    good = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        directory = archive.start_dir
+    meta, settings = good.index(b"resumable"), good.index(b"ToyModel")
+    places = [meta, meta + 12, settings, good.index(b"saved_at"), len(good) - 3]
+    for place in [*places, *range(directory, len(good), 97)]:
+        damaged = bytearray(good)
+        damaged[place] ^= 0x04
+        path.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=r"iter_3.pth is damaged") as error:
+            prepare_work_dir(toy_config(tmp_path), None)
+        assert error.value.exit_code == 3
 
 
 def test_all_damaged_is_an_error_not_a_new_start(tmp_path):
@@ -47,6 +75,24 @@ def test_all_damaged_is_an_error_not_a_new_start(tmp_path):
     (tmp_path / "iter_3.pth").write_bytes(b"broken")
     with pytest.raises(CheckpointError, match=r"no checkpoint of .*\n.*iter_3.pth"):
         run_toy(tmp_path)
+    with pytest.raises(CheckpointError, match=r"no checkpoint of .*\n.*iter_3.pth"):
+        run_toy(tmp_path, resume="auto")
+    (tmp_path / "finished.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"no checkpoint of .*\n.*iter_3.pth"):
+        run_toy(tmp_path)
+
+
+def test_only_what_a_run_wrote_is_continued(tmp_path):
+    with_signal(tmp_path / "run", "iter", 3)
+    path = tmp_path / "other.pth"
+    torch.save(load_checked(tmp_path / "run" / "iter_3.pth"), path)
+    with pytest.raises(CheckpointError, match=r"other.pth has no digest"):
+        run_toy(tmp_path / "new", resume=str(path))
+    content = load_checked(path)
+    content["meta"]["format"] = 0
+    save_atomic(content, path)
+    with pytest.raises(CheckpointError, match=r"other.pth has format 0"):
+        run_toy(tmp_path / "new", resume=str(path))
 
 
 def test_weights_alone_cannot_be_resumed(tmp_path):
@@ -66,7 +112,7 @@ def test_resume_from_a_path_and_newest_by_written_time(tmp_path):
     os.utime(tmp_path / "epoch_1.pth", (time.time() + 9, time.time() + 9))
     found, broken = resumable_checkpoints(tmp_path)
     names = [path.name for path, _ in found]
-    assert names == ["epoch_3.pth", "epoch_2.pth", "epoch_1.pth"] and broken == []
+    assert names == ["epoch_3.pth", "epoch_2.pth", "epoch_1.pth"] and not broken
 
 
 def test_wrong_model_gets_a_diff(tmp_path):
