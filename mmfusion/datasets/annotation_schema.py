@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from mmfusion.layouts.skeleton_arrays import UNITS
 from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import unsafe_reason
 from mmfusion.utils.schema import STRICT, Name, Schema, rule
@@ -56,6 +57,11 @@ Camera = Annotated[
         lambda camera: min(camera[key] for key in ("fx", "fy", "width", "height")) > 0,
         "focal lengths and sides are above 0",
     ),
+]
+Unit = Annotated[
+    str,
+    Field(description="a unit"),
+    rule(lambda unit: unit in UNITS, f"it is not one of {[*UNITS]}, or null"),
 ]
 Anything = Annotated[dict, Field(description="an object of anything more")]
 
@@ -126,6 +132,23 @@ class Record(BaseModel):
         return self
 
 
+class Skeleton(BaseModel):
+    """The skeletons of all records; further keys are the user's own.
+
+    Attributes:
+        layout: name of the joints' order. hands: their names, in the files' order.
+        unit: of the coordinates. frame: ``camera``, ``image``, ``world``...
+        num_joints: joints of a hand, where no known layout says it.
+    """
+
+    model_config = {**STRICT, "extra": "allow"}
+    layout: Name | None = None
+    hands: list[Name] | None = None
+    unit: Unit | None = None
+    frame: Name | None = None
+    num_joints: Annotated[int, Field(gt=0)] | None = None
+
+
 class Metainfo(BaseModel):
     """The head of the file: its classes, and what its skeletons and questions are."""
 
@@ -135,7 +158,9 @@ class Metainfo(BaseModel):
     classes: dict[Name, Annotated[list[str], Field(min_length=1)]] = Field(
         description="{task: [class names]}, no list empty"
     )
-    skeleton: Anything | None = None
+    skeleton: Skeleton | None = Field(
+        None, description=f"an object of layout, hands, unit ({[*UNITS]}) and frame"
+    )
     question_source: Name | None = None
     extra: Anything | None = None
 

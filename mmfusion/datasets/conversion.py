@@ -56,9 +56,13 @@ class ConversionReport:
         return self.metainfo["classes"]["action"]
 
     def count_hands(self, masks: Iterable[np.ndarray]) -> None:
-        """Fill in ``valid`` from the masks (t, hands) of all sequences."""
+        """Fill in ``valid`` from the masks (t, hands[, joints]) of all sequences.
+
+        A hand counts as valid where any joint of it is.
+        """
         hands = self.metainfo["skeleton"]["hands"]
-        mask = np.concatenate([np.zeros((0, len(hands)), bool), *masks])
+        seen = [mask if mask.ndim == 2 else mask.any(axis=-1) for mask in masks]
+        mask = np.concatenate([np.zeros((0, len(hands)), bool), *seen])
         for hand, column in zip(hands, mask.T, strict=True):
             self.valid[hand] = (int(column.sum()), len(column))
 

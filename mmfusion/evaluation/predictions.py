@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmfusion.utils.errors import InputError
+from mmfusion.utils.npz_file import read_npz
 from mmfusion.utils.paths import write_atomic
 
 NO_LABEL = -1
+_MAX_BYTES = 8 * 2**30  # of a file, unpacked
 _GT, _SCORE = "gt_", "score_"
 
 
@@ -140,7 +142,7 @@ def load_predictions(path: str | os.PathLike) -> Predictions:
         return from_rows(content["predictions"], content["metainfo"])
     except FileNotFoundError:
         raise
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, OSError) as error:
         raise InputError(f"{path} is no file of predictions: {error!r}") from error
 
 
@@ -174,9 +176,14 @@ def _npz_bytes(predictions: Predictions) -> bytes:
     return stream.getvalue()
 
 
+def _unreadable(path: str, reason: str) -> Exception:
+    if not os.path.exists(path):
+        return FileNotFoundError(path)
+    return InputError(reason)
+
+
 def _read_npz(path: str | os.PathLike) -> Predictions:
-    with np.load(path, allow_pickle=False) as archive:
-        arrays = {key: archive[key] for key in archive.files}  # each inflated once
+    arrays = read_npz(str(path), max_bytes=_MAX_BYTES, error=_unreadable)
     gt, score = _by_task(arrays, _GT), _by_task(arrays, _SCORE)
     rows = [
         {

@@ -7,15 +7,10 @@ from typing import Any
 
 from mmfusion.layouts import epic_kitchens as epic
 from mmfusion.layouts.epic_kitchens import EpicClasses, EpicSegment
+from mmfusion.layouts.skeleton_arrays import TWO_HANDS
 from mmfusion.utils.errors import AnnotationError, InputError
 
 MEDIA = ("videos", "frames", "chunks")
-HANDS = {
-    "layout": "openpose21",
-    "hands": ["left", "right"],
-    "unit": "m",
-    "frame": "camera",
-}
 
 
 @dataclass(frozen=True)
@@ -126,7 +121,7 @@ def make_metainfo(
         "version": 1,
         "dataset": "ek100",
         "classes": classes.names(pairs),
-        "skeleton": dict(HANDS) if with_skeleton else None,
+        "skeleton": dict(TWO_HANDS) if with_skeleton else None,
         "extra": {
             "action_pairs": [list(pair) for pair in pairs] or None,
             "tail_verbs": list(classes.tail_verbs),

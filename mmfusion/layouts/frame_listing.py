@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mmfusion.layouts.skeleton_arrays import TWO_HANDS
 from mmfusion.utils.errors import FrameFolderError, InputError, MissingDataError
 
 SPLITS = ("train", "val", "test")
@@ -50,12 +51,7 @@ def find_split_file(
 
 def hand_metainfo(dataset: str, classes: dict[str, list[str]]) -> dict[str, Any]:
     """Metainfo of a data set with two hands in metres before the head camera."""
-    skeleton = {
-        "layout": "openpose21",
-        "hands": ["left", "right"],
-        "unit": "m",
-        "frame": "camera",
-    }
+    skeleton = dict(TWO_HANDS)
     return {"version": 1, "dataset": dataset, "classes": classes, "skeleton": skeleton}
 
 

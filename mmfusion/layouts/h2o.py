@@ -36,6 +36,7 @@ from mmfusion.layouts.frame_listing import (
     list_frames,
     scale_camera,
 )
+from mmfusion.layouts.skeleton_arrays import SkeletonKind, check_skeleton
 from mmfusion.utils.errors import (
     AnnotationError,
     InputError,
@@ -50,6 +51,7 @@ NUM_HANDS, NUM_JOINTS = 2, 21
 NUM_POSE_VALUES = NUM_HANDS * (1 + NUM_JOINTS * 3)
 LABEL_FOLDERS = ("label_split", "action_labels", ".")
 FRAME_FOLDERS = ("rgb256", "rgb")
+_MOST_BYTES = 65536  # of a text file of numbers
 
 OBJECTS = (
     "book",
@@ -132,6 +134,7 @@ def classes() -> dict[str, list[str]]:
 
 
 METAINFO = hand_metainfo("h2o", classes())
+HANDS = SkeletonKind.of(METAINFO["skeleton"])
 
 
 def labels_of(action: int) -> dict[str, int]:
@@ -314,7 +317,11 @@ def read_hand_pose(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def _numbers(path: Path, count: int) -> np.ndarray:
     """The numbers of a small text file, exactly ``count`` of them."""
     try:
-        values = np.array(path.read_text(encoding="ascii").split(), dtype=np.float64)
+        with path.open("rb") as stream:
+            words = stream.read(_MOST_BYTES + 1)
+        if len(words) > _MOST_BYTES:
+            raise InputError(f"it has more than {_MOST_BYTES} bytes")
+        values = np.array(words.decode("ascii").split(), dtype=np.float64)
     except ValueError as error:  # not text, or not a number
         raise SkeletonError(str(path), f"not plain numbers ({error})") from error
     if values.size != count:
@@ -325,12 +332,23 @@ def _numbers(path: Path, count: int) -> np.ndarray:
 
 
 def read_skeleton(poses: FrameListing) -> tuple[np.ndarray, np.ndarray]:
-    """All hand poses of a sequence: joints (t, 2, 21, 3) float32, valid (t, 2) bool."""
+    """All hand poses of a sequence: joints (t, 2, 21, 3) float32, valid (t, 2) bool.
+
+    Raises:
+        SkeletonError: a file is malformed, or its hands are none; names the file.
+    """
     joints = np.zeros((len(poses.ids), NUM_HANDS, NUM_JOINTS, 3), np.float32)
     valid = np.zeros((len(poses.ids), NUM_HANDS), bool)
     for row, number in enumerate(poses.ids):
         joints[row], valid[row] = read_hand_pose(poses.folder / f"{number:06d}.txt")
-    return joints, valid
+    try:
+        found = check_skeleton("", {"keypoint": joints, "valid": valid}, HANDS)
+    except SkeletonError:
+        for row, number in enumerate(poses.ids):
+            one = {"keypoint": joints[row : row + 1], "valid": valid[row : row + 1]}
+            check_skeleton(str(poses.folder / f"{number:06d}.txt"), one, HANDS)
+        raise
+    return found.keypoint, found.valid
 
 
 def clamp_clip(clip: H2OClip, last_id: int) -> tuple[int, int] | None:

@@ -1,11 +1,13 @@
 """MMAction2's pose annotations: a pickle, read without running anything in it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from mmfusion.utils.errors import AnnotationError, SkeletonError
+from mmfusion.layouts.frame_arrays import MOST_FPS, as_integers, as_numbers
+from mmfusion.layouts.skeleton_arrays import found_hands
+from mmfusion.utils.errors import AnnotationError, InputError, SkeletonError
 from mmfusion.utils.safe_pickle import UnsafePickleError, safe_load
 
 
@@ -35,6 +37,11 @@ def read_pose(
             not valid stand for those that lack. Where the key points are one list over
             all frames, those with the best box score come first.
     """
+    if not 0 < index_fps <= MOST_FPS or not max_persons >= 1:
+        raise InputError(
+            f"ann_options: index_fps is {index_fps} and max_persons {max_persons};"
+            " expected above 0, and 1 or more"
+        )
     content = _load(path)
     entries = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(entries, list) or not entries:
@@ -78,12 +85,12 @@ def _record(
     entry: Mapping, name: str, where: str, prefix: str | None, fps: float
 ) -> dict:
     label, total = entry.get("label"), entry.get("total_frames")
-    if label is not None and not isinstance(label, (int, np.integer)):
+    if label is not None and not _is_integer(label):
         raise AnnotationError(
             f"{where}: label is {label!r:.80}; expected an integer. Several labels for"
             " a clip are not supported"
         )
-    if not isinstance(total, (int, np.integer)) or total < 1:
+    if not _is_integer(total) or total < 1:
         raise AnnotationError(
             f"{where}: total_frames is {total!r:.80}; expected an integer >= 1"
         )
@@ -101,11 +108,16 @@ def _record(
     }
 
 
+def _is_integer(value: Any) -> TypeGuard[int]:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 def load_pose_file(path: str, record: Mapping, *, max_persons: int) -> dict:
     """Key points of one clip from its own pickle, as ``skeleton_data``.
 
     Raises:
-        SkeletonError: the file is damaged, refused, or holds no fitting key points.
+        SkeletonError: the file is missing, damaged, refused, or holds no fitting key
+            points.
     """
     try:
         entry = safe_load(path)
@@ -118,7 +130,9 @@ def load_pose_file(path: str, record: Mapping, *, max_persons: int) -> dict:
             fps=record["index_fps"],
             max_persons=max_persons,
         )
-    except (UnsafePickleError, AnnotationError) as error:
+    except FileNotFoundError:
+        raise SkeletonError(path, "the file does not exist") from None
+    except (UnsafePickleError, AnnotationError, OSError) as error:
         raise SkeletonError(path, str(error)) from None
 
 
@@ -167,12 +181,9 @@ def pose_arrays(
             " frames; expected the same"
         )
     keypoint = _pad_persons(keypoint, max_persons).transpose(1, 0, 2, 3)  # (t, m, j, c)
-    valid = np.isfinite(keypoint).all(3)  # (t, m, j)
-    if score is not None:
-        score = np.nan_to_num(_pad_persons(score, max_persons))
-        valid &= score.transpose(1, 0, 2) > 0
-    else:  # padding is written as zeros
-        valid &= (keypoint != 0).any((2, 3), keepdims=True)[..., 0]
+    valid = np.isfinite(keypoint).all(3) & found_hands(keypoint)[..., None]  # (t, m, j)
+    if score is not None:  # a NaN is not above 0
+        valid &= _pad_persons(score, max_persons).transpose(1, 0, 2) > 0
     planar = ((0, 0), (0, 0), (0, 0), (0, 3 - keypoint.shape[-1]))
     return {
         "keypoint": np.pad(np.where(valid[..., None], keypoint, 0), planar),
@@ -192,9 +203,10 @@ def _pad_persons(values: np.ndarray, count: int) -> np.ndarray:
 
 def _floats(value: Any, where: str) -> np.ndarray:
     try:
-        return np.asarray(value, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise AnnotationError(f"{where} is no array of numbers: {error}") from None
+        with np.errstate(over="ignore"):  # then infinite, and not valid
+            return as_numbers(value, where).astype(np.float32)
+    except InputError as error:
+        raise AnnotationError(str(error)) from None
 
 
 def _by_frame(
@@ -209,12 +221,16 @@ def _by_frame(
     The best boxes of a frame come first; frames without a detection are left out, as
     the reader of a skeleton takes the nearest frame there is.
     """
-    frames = np.asarray(entry["frame_inds"])
     count = len(keypoint)
-    if frames.shape != (count,) or frames.dtype.kind not in "iu" or not count:
+    try:
+        frames = as_integers(entry["frame_inds"], f"{where}: frame_inds", count)
+    except InputError as error:
+        raise AnnotationError(f"{error}, one for each detection in keypoint") from None
+    if not count or frames.max() >= entry["total_frames"]:
         raise AnnotationError(
-            f"{where}: frame_inds is {frames.dtype} {frames.shape}; expected"
-            f" ({count},) integers, one for each detection in keypoint"
+            f"{where}: frame_inds has {count} detections, the last of frame"
+            f" {frames.max(initial=-1)}; expected one at least, and frames below"
+            f" total_frames, {entry['total_frames']}"
         )
     ranking = _floats(entry.get("box_score", np.ones(count)), f"{where}: box_score")
     if ranking.shape != (count,):

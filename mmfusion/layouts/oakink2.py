@@ -19,7 +19,7 @@ by number, never by dividing.
 
 Joints are not published. Those computed beforehand come as one ``<token>.npz`` each:
 ``joints_world`` (t, 2, 21, 3) in metres in the world frame, OpenPose order, left hand
-first; ``valid`` (t, 2) bool; ``frame_id`` (t,) rising, on the clock above.
+first; ``valid`` (t, 2) or (t, 2, 21) bool; ``frame_id`` (t,) rising, on that clock.
 """
 
 import ast
@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 
+from mmfusion.layouts.frame_arrays import as_integers
 from mmfusion.layouts.frame_listing import (
     IMAGE_SUFFIXES,
     FrameListing,
@@ -41,8 +42,16 @@ from mmfusion.layouts.frame_listing import (
     list_frames,
     scale_camera,
 )
-from mmfusion.utils.errors import AnnotationError, MissingDataError, SkeletonError
+from mmfusion.layouts.skeleton_arrays import TWO_HANDS, SkeletonKind, check_skeleton
+from mmfusion.utils.errors import (
+    AnnotationError,
+    InputError,
+    MissingDataError,
+    SkeletonError,
+)
+from mmfusion.utils.npz_file import read_npz
 from mmfusion.utils.safe_pickle import safe_load
+from mmfusion.utils.schema import shown
 from mmfusion.utils.text_files import parse_json, read_bytes, read_text
 
 FPS = 120.0
@@ -52,6 +61,9 @@ TRANSIENT = ("hold", "rearrange", "swap")
 UNKNOWN = "?(unk)"
 EGOCENTRIC = "egocentric"
 IMAGE_SIZE = (848, 480)
+IN_CAMERA = SkeletonKind.of(TWO_HANDS)
+IN_WORLD = SkeletonKind.of({**TWO_HANDS, "frame": "world"})
+_MAX_BYTES = 2 * 2**30  # of one npz, unpacked
 
 _SEQUENCE = re.compile(r"[\w-]+/[\w-]+")
 _ANNO_KEYS = ("cam_def", "frame_id_list", "cam_intr", "cam_extr")
@@ -239,6 +251,10 @@ def read_annotation_pickle(path: Path) -> dict[str, Any]:
     lacking = [key for key in _ANNO_KEYS if key not in content]
     if lacking:
         raise AnnotationError(f"{path} lacks {', '.join(lacking)}")
+    try:
+        as_integers(content["frame_id_list"], "frame_id_list")
+    except InputError as error:
+        raise AnnotationError(f"{path}: {error}") from None
     if not isinstance(content["cam_def"], dict):
         raise AnnotationError(f"{path}: cam_def is no dict of serials and names")
     for key in ("cam_intr", "cam_extr"):
@@ -264,9 +280,13 @@ def egocentric_camera(anno: Mapping, frames: FrameListing | None) -> dict[str, f
 
     They fit the images at hand; without ``frames``, those of the published size.
     """
-    matrix = np.asarray(next(iter(anno["cam_intr"][EGOCENTRIC].values())), float)
-    if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
-        raise AnnotationError(f"cam_intr is {matrix.tolist()}, expected 3 x 3 numbers")
+    number, value = next(iter(anno["cam_intr"][EGOCENTRIC].items()))
+    matrix = _matrix(value, 3, f"cam_intr of frame {number!r}")
+    if not min(matrix[0, 0], matrix[1, 1]) > 0:
+        raise AnnotationError(
+            f"cam_intr of frame {number!r} is {matrix.tolist()}, expected focal lengths"
+            " above 0"
+        )
     camera = {
         "fx": float(matrix[0, 0]),
         "fy": float(matrix[1, 1]),
@@ -278,32 +298,35 @@ def egocentric_camera(anno: Mapping, frames: FrameListing | None) -> dict[str, f
     return camera if frames is None else scale_camera(camera, image_size(frames))
 
 
+def _matrix(value: Any, size: int, what: str) -> np.ndarray:
+    """A matrix (size, size) of finite numbers."""
+    try:
+        matrix = np.asarray(value, float)
+    except (TypeError, ValueError, RuntimeError):
+        matrix = np.zeros(0)
+    if matrix.shape != (size, size) or not np.isfinite(matrix).all():
+        raise AnnotationError(
+            f"{what} is {shown(value)}, expected {size} x {size} finite numbers"
+        )
+    return matrix
+
+
 def read_joints(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Joints computed beforehand: (t, 2, 21, 3) world, valid (t, 2), frame_id (t,).
+    """Joints computed beforehand, in the world, valid and frame_id, as the module says.
 
     Raises:
-        SkeletonError: keys or shapes are not those in the module's description.
+        SkeletonError: keys, shapes or values are not those in the module's description.
     """
     keys = ("joints_world", "valid", "frame_id")
-    try:
-        # np.load leaves a file that it opened itself open where it fails
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            joints, valid, frame_id = (file[key] for key in keys)
-    except (KeyError, ValueError, EOFError) as error:
-        raise SkeletonError(
-            str(path), f"{error}; expected an npz with {', '.join(keys)}"
-        ) from error
-    count = len(frame_id)
-    shapes = (joints.shape, valid.shape, frame_id.shape)
-    if shapes != ((count, 2, 21, 3), (count, 2), (count,)):
-        raise SkeletonError(
-            str(path),
-            f"shapes are {shapes}, expected (t, 2, 21, 3), (t, 2) and (t,)",
-        )
-    if (np.diff(frame_id) <= 0).any():
-        raise SkeletonError(str(path), "frame_id does not rise at every step")
-    valid = valid.astype(bool) & np.isfinite(joints).all(axis=(2, 3))  # (t, 2)
-    return joints.astype(np.float32), valid, frame_id.astype(np.int64)
+    arrays = read_npz(str(path), max_bytes=_MAX_BYTES, error=SkeletonError)
+    lacking = [key for key in keys if key not in arrays]
+    if lacking:
+        reason = f"it lacks {lacking}; expected an npz with {', '.join(keys)}"
+        raise SkeletonError(str(path), reason)
+    given = {key: arrays[key] for key in keys[1:]}
+    given["keypoint"] = arrays["joints_world"]
+    found = check_skeleton(str(path), given, IN_WORLD)
+    return found.keypoint, found.valid, found.frame_id
 
 
 def to_camera(
@@ -317,7 +340,7 @@ def to_camera(
 
     Returns:
         Joints (t', 2, 21, 3) float32 in the camera's frame, zeros where not valid;
-        valid (t', 2); frame_id (t',).
+        valid (t', 2) or (t', 2, 21); frame_id (t',).
     """
     poses = anno["cam_extr"][EGOCENTRIC]
     rows = [row for row, number in enumerate(frame_id) if int(number) in poses]
@@ -325,14 +348,15 @@ def to_camera(
         raise AnnotationError(
             "no frame of the joints has a pose of the egocentric camera"
         )
-    matrices = np.stack([np.asarray(poses[int(frame_id[row])], float) for row in rows])
-    if matrices.shape[1:] != (4, 4):
-        raise AnnotationError(f"cam_extr is {matrices.shape[1:]}, expected 4 x 4")
+    numbers = frame_id[rows].tolist()
+    matrices = np.stack(
+        [_matrix(poses[n], 4, f"cam_extr of frame {n}") for n in numbers]
+    )
     moved = np.einsum("tab,thjb->thja", matrices[:, :3, :3], joints[rows])
     moved += matrices[:, None, None, :3, 3]  # (t', 2, 21, 3)
-    kept = valid[rows]
-    moved = np.where(kept[:, :, None, None], moved, 0).astype(np.float32)
-    return moved, kept, frame_id[rows]
+    arrays = {"keypoint": moved, "valid": valid[rows], "frame_id": frame_id[rows]}
+    found = check_skeleton("the joints in the egocentric camera", arrays, IN_CAMERA)
+    return found.keypoint, found.valid, found.frame_id
 
 
 def make_record(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mmfusion.utils.errors import InputError, MissingDataError, MissingPackageError
+from mmfusion.utils.schema import shown
 
 SIDES = {"left": "lh", "right": "rh"}  # in the order of the caches
 _BATCH = 512
@@ -89,11 +90,22 @@ def joints_of_hands(
         frame_id: frames wanted; those without an entry are left out.
         models: of :func:`load_hand_models`.
 
+    Raises:
+        InputError: a parameter is missing or has another shape; names frame and key.
+
     Returns:
         Joints (t, 2, 21, 3) in metres, world frame, left hand first, zeros where a hand
         has no entry; valid (t, 2); frame_id (t,).
     """
+    if not isinstance(raw_mano, Mapping):
+        raise InputError(f"raw_mano is {shown(raw_mano)}, expected a dict by frame")
     ids = [number for number in frame_id if number in raw_mano]
+    for number in ids:
+        if not isinstance(raw_mano[number], Mapping):
+            raise InputError(
+                f"raw_mano of frame {number} is {shown(raw_mano[number])}, expected a"
+                " dict of parameters"
+            )
     joints = np.zeros((len(ids), len(SIDES), 21, 3), np.float32)
     valid = np.zeros((len(ids), len(SIDES)), bool)
     for place, (side, prefix) in enumerate(SIDES.items()):
@@ -104,7 +116,7 @@ def joints_of_hands(
         ]
         for first in range(0, len(rows), _BATCH):
             some = rows[first : first + _BATCH]
-            entries = [raw_mano[ids[row]] for row in some]
+            entries = {ids[row]: raw_mano[ids[row]] for row in some}
             poses = _stack(entries, f"{prefix}__pose_coeffs", (16, 4))
             shapes = _stack(entries, f"{prefix}__betas", (10,))
             offsets = _stack(entries, f"{prefix}__tsl", (3,))
@@ -116,11 +128,19 @@ def joints_of_hands(
 
 
 def _stack(
-    entries: Sequence[Mapping[str, Any]], key: str, shape: tuple[int, ...]
+    entries: Mapping[int, Mapping[str, Any]], key: str, shape: tuple[int, ...]
 ) -> np.ndarray:
     """One parameter of all frames, (t, *shape) float32."""
-    arrays = [np.asarray(entry[key], np.float32) for entry in entries]
-    for array in arrays:
+    arrays = []
+    for number, entry in entries.items():
+        try:
+            array = np.asarray(entry.get(key), np.float32)
+        except (TypeError, ValueError, RuntimeError):
+            array = np.zeros(0, np.float32)
         if array.size != np.prod(shape):
-            raise InputError(f"{key} is {array.shape}, expected (1, {shape})")
-    return np.stack([array.reshape(shape) for array in arrays])
+            raise InputError(
+                f"raw_mano of frame {number}: {key} is {shown(entry.get(key))},"
+                f" expected numbers (1, {shape})"
+            )
+        arrays.append(array.reshape(shape))
+    return np.stack(arrays)

@@ -10,15 +10,23 @@ a hand that is not seen has ``valid`` False and zeros.
 """
 
 import io
-import os
-from functools import lru_cache
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mmfusion.datasets.caches.npz_file import read_npz
+from mmfusion.layouts.frame_arrays import (
+    as_fps,
+    as_frame_ids,
+    as_mask,
+    as_name,
+    as_names,
+    as_numbers,
+)
 from mmfusion.layouts.hand_object_boxes import BoxFile
-from mmfusion.utils.errors import BoxError
+from mmfusion.utils.errors import BoxError, InputError
+from mmfusion.utils.npz_file import read_npz, read_remembered
 from mmfusion.utils.paths import write_atomic
 
 MAX_BYTES = 2**30  # of one file, unpacked
@@ -31,80 +39,75 @@ def write_box_cache(path: Path, content: BoxFile) -> None:
     Raises:
         BoxError: it would not be readable.
     """
-    _check(str(path), content)
+    found = check_boxes(str(path), vars(content))
     buffer = io.BytesIO()
     np.savez(
         buffer,
-        boxes=content.boxes.astype(np.float32),
-        valid=content.valid.astype(bool),
-        frame_id=content.frame_id.astype(np.int64),
-        fps=np.float64(content.fps),
-        sequence=np.str_(content.sequence),
-        names=np.array(content.names),
+        boxes=found.boxes,
+        valid=found.valid,
+        frame_id=found.frame_id,
+        fps=np.float64(found.fps),
+        sequence=np.str_(found.sequence),
+        names=np.array(found.names),
     )
     write_atomic(path, buffer.getvalue())
 
 
 def load_box_file(path: str) -> BoxFile:
-    """Read and check the npz of one video; the last 64 are remembered.
+    """Read and check the npz of one video, or remember it.
 
     Raises:
         BoxError: missing, not an npz, or not what it should hold.
     """
+    return read_remembered(path, _parse, error=BoxError)
+
+
+def _parse(path: str) -> BoxFile:
+    return check_boxes(path, read_npz(path, max_bytes=MAX_BYTES, error=BoxError))
+
+
+def check_boxes(name: str, arrays: Mapping[str, Any]) -> BoxFile:
+    """Check the arrays of a video. A box whose numbers are all 0 is not seen.
+
+    Raises:
+        BoxError: names the file, the array, what came and what was expected.
+    """
     try:
-        stat = os.stat(path)
-    except OSError as error:
-        raise BoxError(path, "the file does not exist") from error
-    return _load(path, stat.st_mtime_ns, stat.st_size)
+        return _checked(arrays)
+    except InputError as error:
+        raise BoxError(name, str(error)) from None
 
 
-@lru_cache(maxsize=64)
-def _load(path: str, mtime_ns: int, num_bytes: int) -> BoxFile:
-    """A changed file has another ``mtime_ns`` or ``num_bytes`` and is read anew."""
-    arrays = read_npz(path, max_bytes=MAX_BYTES, error_type=BoxError)
+def _checked(arrays: Mapping[str, Any]) -> BoxFile:
     lacking = [key for key in _KEYS if key not in arrays]
     if lacking:
-        raise BoxError(path, f"it lacks {lacking}; it holds {sorted(arrays)}")
-    if arrays["boxes"].dtype.kind not in "fiu" or arrays["fps"].dtype.kind not in "fiu":
-        raise BoxError(path, "boxes and fps must be numbers")
-    content = BoxFile(
-        boxes=arrays["boxes"].astype(np.float32),
-        valid=arrays["valid"].astype(bool),
-        frame_id=arrays["frame_id"],
-        fps=float(arrays["fps"]) if arrays["fps"].ndim == 0 else -1.0,
-        sequence=str(arrays["sequence"]),
-        names=tuple(str(name) for name in np.atleast_1d(arrays["names"])),
-    )
-    _check(path, content)
-    for array in (content.boxes, content.valid, content.frame_id):
-        array.flags.writeable = False  # shared by every clip of the video
-    return content
-
-
-def _check(path: str, content: BoxFile) -> None:
-    boxes, valid, frame_id = content.boxes, content.valid, content.frame_id
-    if boxes.ndim != 3 or boxes.shape[-1] != 4 or not len(boxes):
-        raise BoxError(path, f"boxes has shape {boxes.shape}; expected (t, o, 4)")
-    num, places = boxes.shape[:2]
-    if valid.shape != (num, places) or len(content.names) != places:
-        reason = (
-            f"valid has shape {valid.shape} and there are {len(content.names)} names;"
-            f" expected {(num, places)} and {places}"
-        )
-        raise BoxError(path, reason)
-    whole = frame_id.shape == (num,) and frame_id.dtype.kind in "iu"
-    if not whole or (np.diff(frame_id) <= 0).any():
-        raise BoxError(path, f"frame_id must be {num} ascending frame numbers")
-    if not 0 < content.fps < 1e5:
-        raise BoxError(path, f"fps is {content.fps}; expected a positive number")
+        raise InputError(f"it lacks {lacking}; it holds {sorted(arrays)}")
+    boxes = as_numbers(arrays["boxes"], "boxes")
+    if boxes.ndim != 3 or boxes.shape[-1] != 4 or 0 in boxes.shape:
+        raise InputError(f"boxes has shape {boxes.shape}; expected (t, o, 4)")
+    valid = as_mask(arrays["valid"], "valid", boxes.shape[:2]) & (boxes != 0).any(-1)
+    names = as_names(arrays["names"], "names")
+    if len(names) != boxes.shape[1] or len(set(names)) < len(names):
+        raise InputError(f"names are {names}; expected {boxes.shape[1]} different ones")
     seen = boxes[valid]  # (n, 4)
     sound = (seen >= -1e-4) & (seen <= 1 + 1e-4)  # NaN is not sound
     if not sound.all() or (seen[:, 2:] < seen[:, :2]).any():
-        reason = (
+        raise InputError(
             "a box is not x1 <= x2, y1 <= y2 within 0..1; expected fractions of the"
             " picture, not pixels, or valid False"
         )
-        raise BoxError(path, reason)
+    boxes = np.where(valid[..., None], boxes, 0).astype(np.float32)
+    frame_id = as_frame_ids(arrays["frame_id"], len(boxes))
+    for array in (boxes, valid, frame_id):
+        array.flags.writeable = False  # shared by every clip of the video
+    return BoxFile(
+        boxes=boxes,
+        valid=valid,
+        frame_id=frame_id,
+        fps=as_fps(arrays["fps"]),
+        sequence=as_name(arrays["sequence"], "sequence"),
+        names=tuple(names),
+    )
 
 
 def take_boxes(

@@ -1,19 +1,18 @@
 """Joints of a clip, from the skeleton file of its sequence."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmfusion.datasets.caches.skeleton_cache import (
-    SkeletonFile,
-    check_skeleton,
-    load_skeleton_file,
-)
+from mmfusion.datasets.caches.skeleton_cache import load_skeleton_file
 from mmfusion.datasets.transforms.sample_times import times_of
-from mmfusion.layouts.hand_layouts import LAYOUTS
+from mmfusion.layouts.skeleton_arrays import SkeletonFile, SkeletonKind, check_skeleton
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError, SkeletonError
 
 MAX_GAP_SECONDS = 0.5  # joints of a moment further away are not this moment's
+SAME_FPS = 5e-3  # share; 29.97 is 30
 _TIE = 1e-4  # frames; keeps rounding from choosing the frame before
 
 
@@ -27,26 +26,33 @@ class LoadSkeleton(BaseTransform):
 
     Args:
         optional: a sample without skeleton gets zeros, none valid, instead of an error.
+        hands: names of the hands that the model reads, in its order, where the data
+            have fewer: those that lack are never seen. None reads the data's own.
 
     Required keys: times, skeleton_path or skeleton_data, ann_meta (its ``skeleton``
-    says layout, hands and frame), group, index_fps, start_sec, end_sec. Added keys:
-    joints (v, n, h, j, 3) float32, joints_mask (v, n, h, j) bool, True where seen,
-    joints_frame, joints_layout, joints_hands.
+    says layout, hands, unit and frame), group, index_fps, start_sec, end_sec. Added
+    keys: joints (v, n, h, j, 3) float32, joints_mask (v, n, h, j) bool, True where
+    seen, joints_frame, joints_layout, joints_hands, num_hands (h).
     """
 
-    def __init__(self, optional: bool = False) -> None:
+    def __init__(
+        self, optional: bool = False, hands: Sequence[str] | None = None
+    ) -> None:
+        if hands is not None and (isinstance(hands, str) or len(set(hands)) < 1):
+            raise InputError(f"hands: got {hands!r}; expected a list of names")
         self.optional = optional
+        self.hands = None if hands is None else tuple(hands)
 
     def transform(self, results: dict) -> dict:
         times = times_of(results, "skeleton")
         shape = times.shape  # (v, n)
-        meta = (results.get("ann_meta") or {}).get("skeleton") or {}
-        data = self._load(results, meta)
+        kind = SkeletonKind.of((results.get("ann_meta") or {}).get("skeleton"))
+        data = self._load(results, kind)
         if data is None:
-            shape += self._shape_of(meta, results)  # (v, n, h, j)
+            shape += self._shape_of(kind, results)  # (v, n, h, j)
             joints, mask = np.zeros((*shape, 3), np.float32), np.zeros(shape, bool)
         else:
-            fps = float(results.get("index_fps") or data.fps)
+            fps = float(results.get("index_fps") or data.fps or 30.0)
             joints, mask = take_joints(
                 data,
                 times.reshape(-1) * fps,
@@ -55,29 +61,38 @@ class LoadSkeleton(BaseTransform):
             )
             joints = joints.reshape(*shape, *joints.shape[1:])
             mask = mask.reshape(joints.shape[:-1])
+        if self.hands is not None:
+            joints, mask = _place_hands(joints, mask, kind.hands, self.hands)
         results["joints"], results["joints_mask"] = joints, mask
-        results["joints_frame"] = meta.get("frame", "camera")
-        results["joints_layout"] = meta.get("layout")
-        results["joints_hands"] = list(meta.get("hands") or [])
+        results["joints_frame"] = kind.frame or "camera"
+        results["joints_layout"] = kind.layout
+        results["joints_hands"] = list(self.hands or kind.hands or ())
+        results["num_hands"] = joints.shape[2]
         return results
 
-    def _load(self, results: dict, meta: dict) -> SkeletonFile | None:
+    def _load(self, results: dict, kind: SkeletonKind) -> SkeletonFile | None:
         if results.get("skeleton_data") is not None:
             name = f"sample {results.get('sample_id')!r}, in memory"
-            data = check_skeleton(name, results["skeleton_data"])
+            data = check_skeleton(name, results["skeleton_data"], kind)
         elif results.get("skeleton_path"):
             name = results["skeleton_path"]
-            data = load_skeleton_file(name)
+            data = load_skeleton_file(name, kind)
         else:
             return None
-        _check_shape(name, data.keypoint.shape, meta)
         group = results.get("group")
         if data.sequence is not None and group is not None and data.sequence != group:
             reason = f"it belongs to sequence {data.sequence!r}; expected {group!r}"
             raise SkeletonError(name, reason)
+        rate = results.get("index_fps")
+        if rate and data.fps and abs(data.fps - rate) > SAME_FPS * rate:
+            reason = (
+                f"it has {data.fps:g} frame numbers a second and the record's index_fps"
+                f" is {rate:g}; expected the same, else joints are of other moments"
+            )
+            raise SkeletonError(name, reason)
         return data
 
-    def _shape_of(self, meta: dict, results: dict) -> tuple[int, int]:
+    def _shape_of(self, kind: SkeletonKind, results: dict) -> tuple[int, int]:
         """(h, j) of a sample that has no skeleton."""
         if not self.optional:
             raise InputError(
@@ -85,21 +100,36 @@ class LoadSkeleton(BaseTransform):
                 " drop such samples by the dataset's require=['skeleton'], or set"
                 " optional=True"
             )
-        hands, joints = expected_shape(meta)
-        if hands is None or joints is None:
+        if kind.hands is None or kind.num_joints is None:
             raise InputError(
                 "ann_meta: metainfo.skeleton must name hands and a known layout (or"
-                f" num_joints) for samples without a skeleton; got {meta}"
+                f" num_joints) for samples without a skeleton; got {kind}"
             )
-        return hands, joints
+        return len(kind.hands), kind.num_joints
 
 
-def expected_shape(meta: dict) -> tuple[int | None, int | None]:
-    """(h, j) that the annotation's ``metainfo.skeleton`` promises, or None."""
-    hands = len(meta["hands"]) if meta.get("hands") else None
-    layout = LAYOUTS.get(meta.get("layout", ""))
-    joints = layout.num_joints if layout else meta.get("num_joints")
-    return hands, joints
+def _place_hands(
+    joints: np.ndarray,
+    mask: np.ndarray,
+    names: tuple[str, ...] | None,
+    wanted: tuple[str, ...],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Joints (v, n, h, j, 3) and mask of the hands ``wanted``, those not there unseen.
+
+    Raises:
+        InputError: the data do not name their hands, or have one that is not wanted.
+    """
+    if names is None or not set(names) <= set(wanted):
+        raise InputError(
+            f"hands: got {list(wanted)}; metainfo.skeleton names {names}: expected all"
+            " of these among them"
+        )
+    views, num, _, per_hand = mask.shape
+    placed = np.zeros((views, num, len(wanted), per_hand, 3), np.float32)
+    seen = np.zeros(placed.shape[:-1], bool)
+    columns = [wanted.index(name) for name in names]
+    placed[:, :, columns], seen[:, :, columns] = joints, mask
+    return placed, seen
 
 
 def take_joints(
@@ -169,16 +199,3 @@ def _clip_rows(data: SkeletonFile, results: dict, fps: float) -> np.ndarray:
         )
         raise SkeletonError(name, reason)
     return np.array([row])
-
-
-def _check_shape(name: str, shape: tuple[int, ...], meta: dict) -> None:
-    hands, joints = expected_shape(meta)
-    if (hands is not None and shape[1] != hands) or (
-        joints is not None and shape[2] != joints
-    ):
-        expected = (
-            f"{hands or 'any'} hands {meta.get('hands') or ''} x"
-            f" {joints or 'any'} joints x 3 (layout {meta.get('layout')!r})"
-        )
-        reason = f"keypoint has {shape[1]} hands x {shape[2]} joints x 3"
-        raise SkeletonError(name, f"{reason}; expected {expected}")

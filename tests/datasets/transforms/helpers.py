@@ -2,11 +2,11 @@
 
 import numpy as np
 
+# no unit: the joints are numbers to know them by, not places
 META = {
     "skeleton": {
         "layout": "openpose21",
         "hands": ["left", "right"],
-        "unit": "m",
         "frame": "camera",
     }
 }

@@ -148,6 +148,22 @@ def test_wrong_files(tmp_path):
         LoadSkeleton()(results(skeleton_data=None, skeleton_path=str(objects)))
 
 
+def test_one_hand_is_read_as_one_of_two_by_name():
+    meta = {"skeleton": {**META["skeleton"], "hands": ["right"]}}
+    one = dict(ann_meta=meta, skeleton_data=skeleton(hands=1))
+    out = LoadSkeleton()(results(**one))
+    assert out["joints"].shape[2] == out["num_hands"] == 1
+    out = LoadSkeleton(hands=["left", "right"])(results(**one))
+    assert out["joints"].shape == (1, 10, 2, 21, 3) and out["num_hands"] == 2
+    assert out["joints_mask"].any(axis=(0, 1, 3)).tolist() == [False, True]
+    assert not out["joints"][:, :, 0].any() and out["joints_hands"] == ["left", "right"]
+    with pytest.raises(ValueError, match=r"hands: got \['left'\]; .*names \('right'"):
+        LoadSkeleton(hands=["left"])(results(**one))
+    missing = results(ann_meta=meta, skeleton_data=None)
+    out = LoadSkeleton(optional=True, hands=["left", "right"])(missing)
+    assert out["joints"].shape == (1, 10, 2, 21, 3) and not out["joints_mask"].any()
+
+
 def test_clip_outside_the_sequence():
     times = {"skeleton": np.array([[60.0]])}
     with pytest.raises(SkeletonError, match="holds frames 0 to 29; the clip asks"):

@@ -60,7 +60,7 @@ def scan(name: str, root: Path, caches: Path, frames: str, overwrite: bool) -> S
         if files.poses is None:
             return Scan(files)
         path = caches / h2o.skeleton_name(name)
-        valid = None if overwrite else read_valid(path, name, files.poses.ids)
+        valid = None if overwrite else read_valid(path, name, files.poses.ids, h2o.HANDS)
         if valid is not None:
             return Scan(files, valid=valid)
         return Scan(files, *h2o.read_skeleton(files.poses))
@@ -186,6 +186,7 @@ def main(argv: list[str] | None = None) -> int:
                 frame_id=one.files.poses.ids,
                 fps=h2o.FPS,
                 sequence=name,
+                kind=h2o.HANDS,
             )
 
     return finish(report, args, argv, console.print, write_caches=write_caches)

@@ -8,7 +8,9 @@
 
 Arrays: ``keypoint`` (f, h, j, 3), the frames of all sequences one after another;
 ``start`` and ``length`` (n,), which cut them; ``label`` (n,); ``class_names`` (k,);
-and, where known, ``valid`` (f, h) and anything of length n to split by. No pickle.
+and, where known, ``valid`` (f, h) or (f, h, j), and anything of length n to split by.
+What is seen and what is refused, ``mmfusion/layouts/skeleton_arrays.py`` says: the same
+rule as in training. No pickle.
 """
 
 import argparse
@@ -21,17 +23,26 @@ import numpy as np
 from rich.progress import track
 
 from mmfusion.utils.commands import command_parser, errors_in_one_line
-from mmfusion.datasets.caches.skeleton_cache import read_valid, write_skeleton_cache
+from mmfusion.datasets.caches.skeleton_cache import MAX_BYTES, write_skeleton_cache
 from mmfusion.datasets.conversion import (
     ConversionReport,
     clear_temporaries,
     finish,
 )
-from mmfusion.layouts.hand_layouts import get_layout
-from mmfusion.utils.errors import InputError
+from mmfusion.layouts.frame_arrays import MOST_FPS, as_integers, as_names
+from mmfusion.layouts.hand_layouts import LAYOUTS
+from mmfusion.layouts.skeleton_arrays import (
+    ANY_KIND,
+    UNITS,
+    SkeletonKind,
+    check_skeleton,
+)
+from mmfusion.utils.errors import InputError, SkeletonError
+from mmfusion.utils.npz_file import read_npz
 
 REQUIRED = ("keypoint", "start", "length", "label", "class_names")
 HANDS = ["left", "right"]
+ANY = "any"  # unit of coordinates whose range nobody knows
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,7 @@ class Sequences:
 
     Args:
         keypoint: (f, h, j, 3) float32.
-        valid: (f, h) bool.
+        valid: (f, h) or (f, h, j) bool.
         start: (n,) first frame of every sequence.
         length: (n,) its frames.
         label: (n,) class numbers from 0.
@@ -57,57 +68,53 @@ class Sequences:
     fields: dict[str, np.ndarray]
 
 
-def read_sequences(path: Path) -> Sequences:
-    """Read and check the file.
+def read_sequences(path: Path, kind: SkeletonKind = ANY_KIND) -> Sequences:
+    """Read and check the file, whose skeletons must be of this kind.
 
     Raises:
-        ValueError: an array is missing or does not fit; the message names it.
+        SkeletonError: names the file, the array, what came and what was expected.
     """
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-        lacking = [name for name in REQUIRED if name not in file.files]
-        if lacking:
-            raise InputError(
-                f"{path} lacks {', '.join(lacking)}; it has {', '.join(file.files)}"
-            )
-        arrays = {name: file[name] for name in file.files}
-    keypoint = arrays["keypoint"].astype(np.float32)
-    if keypoint.ndim != 4 or keypoint.shape[-1] != 3:
-        raise InputError(f"{path}: keypoint is {keypoint.shape}, expected (f, h, j, 3)")
-    start, length, label = (arrays[name] for name in ("start", "length", "label"))
-    count, frames = len(start), len(keypoint)
-    if length.shape != (count,) or label.shape != (count,):
-        raise InputError(
-            f"{path}: start, length and label have {count}, {length.shape} and"
-            f" {label.shape} entries, expected as many in each"
-        )
-    wrong = (start < 0) | (length < 1) | (start + length > frames)
+    arrays = read_npz(str(path), max_bytes=MAX_BYTES, error=SkeletonError)
+    try:
+        return _checked(str(path), arrays, kind)
+    except InputError as error:
+        raise SkeletonError(str(path), str(error)) from None
+
+
+def _checked(path: str, arrays: dict[str, np.ndarray], kind: SkeletonKind) -> Sequences:
+    lacking = [name for name in REQUIRED if name not in arrays]
+    if lacking:
+        raise InputError(f"it lacks {', '.join(lacking)}; it has {', '.join(arrays)}")
+    # frames of all sequences: what of one sequence is no array of theirs
+    frames = {name: arrays[name] for name in ("keypoint", "valid") if name in arrays}
+    skeleton = check_skeleton(path, frames, kind)
+    start = as_integers(arrays["start"], "start")
+    length = as_integers(arrays["length"], "length", len(start))
+    label = as_integers(arrays["label"], "label", len(start))
+    total = len(skeleton.keypoint)
+    wrong = (length < 1) | (start + length > total)
     if wrong.any():
         place = int(wrong.argmax())
         raise InputError(
-            f"{path}: sequence {place} has start {start[place]} and length"
-            f" {length[place]}, expected frames of 0..{frames - 1}, at least one"
+            f"sequence {place} has start {start[place]} and length {length[place]},"
+            f" expected frames of 0..{total - 1}, at least one"
         )
-    classes = [str(name) for name in arrays["class_names"]]
-    wrong = (label < 0) | (label >= len(classes))
+    classes = as_names(arrays["class_names"], "class_names")
+    wrong = label >= len(classes)
     if wrong.any():
         place = int(wrong.argmax())
         raise InputError(
-            f"{path}: label {label[place]} of sequence {place}, expected"
-            f" 0..{len(classes) - 1}, as class_names has {len(classes)}"
+            f"label {label[place]} of sequence {place}, expected 0..{len(classes) - 1},"
+            f" as class_names has {len(classes)}"
         )
-    valid = arrays.get("valid", np.ones(keypoint.shape[:2], bool)).astype(bool)
-    if valid.shape != keypoint.shape[:2]:
-        raise InputError(
-            f"{path}: valid is {valid.shape}, expected {keypoint.shape[:2]}"
-        )
-    valid &= np.isfinite(keypoint).all(axis=(2, 3))
-    keypoint = np.where(valid[:, :, None, None], keypoint, 0)
     others = {
         name: array
         for name, array in arrays.items()
-        if name not in REQUIRED and array.shape[:1] == (count,)
+        if name not in REQUIRED and array.shape[:1] == start.shape
     }
-    return Sequences(keypoint, valid, start, length, label, classes, others)
+    return Sequences(
+        skeleton.keypoint, skeleton.valid, start, length, label, classes, others
+    )
 
 
 def splits_of(data: Sequences, rule: str) -> list[str]:
@@ -118,11 +125,11 @@ def splits_of(data: Sequences, rule: str) -> list[str]:
     """
     kind, *parts = rule.split(":")
     if kind == "field" and len(parts) == 1:
-        return [str(value) for value in _field(data, parts[0])]
+        return as_names(_field(data, parts[0]), f"--split-by: {parts[0]}")
     if kind == "mod" and len(parts) == 3 and all(p.isdigit() for p in parts[1:]):
         modulus, rest = int(parts[1]), int(parts[2])
         if 0 <= rest < modulus:
-            values = _field(data, parts[0])
+            values = as_integers(_field(data, parts[0]), f"--split-by: {parts[0]}")
             return ["test" if value % modulus == rest else "train" for value in values]
     raise InputError(
         f"--split-by is {rule!r}, expected field:NAME or mod:NAME:N:R with 0 <= R < N"
@@ -174,22 +181,23 @@ def make_records(
     return records
 
 
-def write_caches(data: Sequences, out: Path, name: str, fps: float) -> None:
-    """One cache a sequence; those that are there and whole are kept."""
+def write_caches(
+    data: Sequences, out: Path, name: str, fps: float, kind: SkeletonKind
+) -> None:
+    """One cache a sequence."""
     clear_temporaries(out / "skeleton")
     for number in track(range(len(data.start)), "skeletons"):
         rows = slice(data.start[number], data.start[number] + data.length[number])
         path, sequence = out / f"skeleton/{number:05d}.npz", f"{name}/{number:05d}"
-        frame_id = np.arange(data.length[number])
-        if read_valid(path, sequence, frame_id) is None:
-            write_skeleton_cache(
-                path,
-                keypoint=data.keypoint[rows],
-                valid=data.valid[rows],
-                frame_id=frame_id,
-                fps=fps,
-                sequence=sequence,
-            )
+        write_skeleton_cache(
+            path,
+            keypoint=data.keypoint[rows],
+            valid=data.valid[rows],
+            frame_id=np.arange(data.length[number]),
+            fps=fps,
+            sequence=sequence,
+            kind=kind,
+        )
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -197,9 +205,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("npz", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="the data_root to be")
     parser.add_argument("--name", help="of the dataset; default: the file's")
-    parser.add_argument("--layout", required=True, help="joint order, as mediapipe")
+    parser.add_argument(
+        "--layout", required=True, choices=[*LAYOUTS], help="order of the joints"
+    )
     parser.add_argument("--fps", type=float, required=True)
-    parser.add_argument("--unit", default="m", help="of the coordinates")
+    parser.add_argument(
+        "--unit", default="m", choices=[*UNITS, ANY], help="of the coordinates"
+    )
     parser.add_argument("--frame", default="camera", help="camera, image or world")
     parser.add_argument("--split-by", required=True, help="field:NAME or mod:NAME:N:R")
     parser.add_argument("--val-fraction", type=float, default=0.0)
@@ -211,30 +223,25 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     name = args.name or args.npz.stem
-    data = read_sequences(args.npz)
-    hands, joints = data.keypoint.shape[1:3]
-    layout = get_layout(args.layout)
-    if joints != layout.num_joints:
-        raise InputError(
-            f"--layout {args.layout} has {layout.num_joints} joints, {args.npz} has"
-            f" {joints}"
-        )
-    if not args.fps > 0:
-        raise InputError(f"--fps is {args.fps}, expected more than 0")
+    skeleton: dict[str, Any] = {
+        "layout": args.layout,
+        "unit": None if args.unit == ANY else args.unit,
+        "frame": args.frame,
+    }
+    kind = SkeletonKind.of(skeleton)
+    data = read_sequences(args.npz, kind)
+    if not 0 < args.fps <= MOST_FPS:
+        raise InputError(f"--fps is {args.fps}, expected 0 < fps <= {MOST_FPS:g}")
     splits = splits_of(data, args.split_by)
     splits = hold_out(splits, data.label, args.val_fraction, args.seed)
     records = make_records(data, splits, name, args.fps)
-    names = HANDS if hands == len(HANDS) else [f"hand{i}" for i in range(hands)]
+    hands = data.keypoint.shape[1]
+    skeleton["hands"] = HANDS if hands == 2 else [f"hand{i}" for i in range(hands)]
     metainfo = {
         "version": 1,
         "dataset": name,
         "classes": {"action": data.classes},
-        "skeleton": {
-            "layout": args.layout,
-            "hands": names,
-            "unit": args.unit,
-            "frame": args.frame,
-        },
+        "skeleton": skeleton,
     }
     report = ConversionReport(metainfo, records)
     report.count_hands([data.valid])
@@ -244,7 +251,7 @@ def main(argv: list[str] | None = None) -> int:
         args,
         argv,
         print,
-        write_caches=lambda: write_caches(data, args.out, name, args.fps),
+        write_caches=lambda: write_caches(data, args.out, name, args.fps, kind),
     )
 
 

@@ -70,7 +70,8 @@ def scan(sequence: str, args: argparse.Namespace) -> Scan:
     with_hands = args.joints is not None or args.mano is not None
     if not args.overwrite:
         view = read_view(args.out / "view" / f"{token}.json")
-        valid = read_valid(args.out / "skeleton" / f"{token}.npz", sequence)
+        cache = args.out / "skeleton" / f"{token}.npz"
+        valid = read_valid(cache, sequence, kind=oakink2.IN_CAMERA)
         if view is not None and (valid is not None or not with_hands):
             return Scan(view, valid, primitives, cached=True)
     path = args.root / "anno_preview" / f"{token}.pkl"
@@ -119,6 +120,7 @@ def read_pickle(
                 frame_id=hands[2],
                 fps=oakink2.FPS,
                 sequence=sequence,
+                kind=oakink2.IN_CAMERA,
             )
         content = json.dumps(asdict(view)).encode()
         write_atomic(args.out / "view" / f"{path.stem}.json", content)

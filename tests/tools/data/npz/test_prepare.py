@@ -73,9 +73,9 @@ def test_dry_run_writes_nothing(tmp_path):
         ({"label": np.array([0, 1, 2, 1])}, r"label 2 of sequence 2, expected 0\.\.1"),
         ({"length": np.array([3, 0, 3, 3])}, "sequence 1 has start 3 and length 0"),
         ({"length": np.array([3, 3, 3, 9])}, "sequence 3 has start 9 and length 9"),
-        ({"keypoint": np.zeros((12, 2, 12))}, r"keypoint is \(12, 2, 12\), expected"),
-        ({"keypoint": np.zeros((12, 2, 5, 3))}, "natops_arm has 4 joints, .* 5"),
-        ({"valid": np.ones(12)}, r"valid is \(12,\), expected \(12, 2\)"),
+        ({"keypoint": np.zeros((12, 2, 12))}, r"keypoint has shape \(12, 2, 12\); expected"),
+        ({"keypoint": np.zeros((12, 2, 5, 3))}, "5 joints x 3; .* 4 joints .*natops_arm"),
+        ({"valid": np.ones(12)}, r"valid has shape \(12,\); expected \(12, 2\)"),
     ],
 )
 def test_bad_arrays_are_named(tmp_path, changes, message):

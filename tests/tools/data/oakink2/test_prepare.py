@@ -93,7 +93,7 @@ def test_workers_and_no_hands(root, capsys):
 
 
 class FakeManoLayer(torch.nn.Module):
-    """In the place of manotorch's: 21 joints at the wrist's place."""
+    """In the place of manotorch's: 21 joints a centimetre apart, the wrist first."""
 
     def __init__(self, **options) -> None:
         super().__init__()
@@ -101,7 +101,9 @@ class FakeManoLayer(torch.nn.Module):
 
     def forward(self, pose_coeffs: torch.Tensor, betas: torch.Tensor):
         assert pose_coeffs.shape[1:] == (16, 4) and betas.shape[1:] == (10,)
-        return types.SimpleNamespace(joints=torch.zeros(len(betas), 21, 3))
+        joints = torch.zeros(len(betas), 21, 3)
+        joints[..., 0] = torch.arange(21) / 100
+        return types.SimpleNamespace(joints=joints)
 
 
 def test_joints_are_computed_where_mano_is_there(root, tmp_path, monkeypatch):
