@@ -50,6 +50,17 @@ class ReadsExtraStreams(Protocol):
     extra_streams: tuple[str, ...]
 
 
+@runtime_checkable
+class CountsHands(Protocol):
+    """An encoder that takes the joints of a frame apart into hands.
+
+    Attributes:
+        num_hands: hands; samples that say another number are refused.
+    """
+
+    num_hands: int
+
+
 class Neck(Protocol):
     """Streams in, one vector out."""
 

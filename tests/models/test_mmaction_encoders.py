@@ -36,6 +36,8 @@ def test_x3d_gives_one_token_a_place():
 def test_wrong_width_is_named():
     with pytest.raises(ValueError, match="gives width 8, embed_dims says 9"):
         MMActionSkeleton(STGCN, embed_dims=9)(torch.randn(1, 5, 42, 3))
+    with pytest.raises(ValueError, match="skeleton has 21 joints, expected a multiple"):
+        MMActionSkeleton(STGCN, embed_dims=8)(torch.randn(1, 5, 21, 3))
 
 
 def test_both_fused_in_one_recognizer():

@@ -21,6 +21,7 @@ META_KEYS = (
     "padded",
     "sampling",
     "observed_times",
+    "num_hands",
 )
 
 

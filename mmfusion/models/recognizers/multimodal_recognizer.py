@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor
 
-from mmfusion.models.protocols import LogsScalars, ReadsExtraStreams
+from mmfusion.models.protocols import CountsHands, LogsScalars, ReadsExtraStreams
 from mmfusion.registry import MODELS
 from mmfusion.structures import MASK_SUFFIX, ActionDataSample, TokenFeatures
 from mmfusion.utils.errors import InputError, check_choice
@@ -112,8 +112,8 @@ class MultiModalRecognizer(BaseModel):
             ``score_<task>`` (k,) added.
 
         Raises:
-            ValueError: an unknown mode, not one data sample a sample, or questions
-                that are not those of ``question_tasks``.
+            ValueError: an unknown mode, not one data sample a sample, questions that
+                are not those of ``question_tasks``, or another number of hands.
         """
         check_choice("mode", mode, MODES)
         logits, views = self._logits(inputs)
@@ -121,6 +121,7 @@ class MultiModalRecognizer(BaseModel):
             return logits
         samples = data_samples or []
         self._check_questions(samples)
+        self._check_hands(samples)
         batch = len(next(iter(logits.values()))) // views
         if len(samples) != batch:
             raise InputError(
@@ -172,6 +173,21 @@ class MultiModalRecognizer(BaseModel):
                     f"sample {sample.metainfo.get('sample_id')!r} has the questions of"
                     f" {tuple(tasks)}, the model expects {self.question_tasks}"
                 )
+
+    def _check_hands(self, samples: Sequence[ActionDataSample]) -> None:
+        """The data say how many hands they have; half a hand is none."""
+        for name, encoder in self.encoders.items():
+            if not isinstance(encoder, CountsHands):
+                continue
+            for sample in samples:
+                count = sample.metainfo.get("num_hands")
+                if count not in (None, encoder.num_hands):
+                    raise InputError(
+                        f"sample {sample.metainfo.get('sample_id')!r} has {count}"
+                        f" hands, encoders.{name} expects num_hands="
+                        f"{encoder.num_hands}: set num_hands={count}, or name the"
+                        " hands that the model reads in LoadSkeleton(hands=[...])"
+                    )
 
     def _encode(
         self, inputs: dict[str, Tensor]

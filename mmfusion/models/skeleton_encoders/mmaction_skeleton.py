@@ -54,8 +54,14 @@ class MMActionSkeleton(BaseModule):
         zero. A clip without any seen joint is marked as missing.
 
         Raises:
-            ValueError: the backbone's output has another width.
+            ValueError: the joints are not those of m hands, or the backbone's output
+                has another width.
         """
+        if x.shape[2] % self.num_hands:
+            raise InputError(
+                f"skeleton has {x.shape[2]} joints, expected a multiple of"
+                f" num_hands={self.num_hands}"
+            )
         if mask is not None:
             x = x * mask.unsqueeze(-1)
         joints = x.unflatten(2, (self.num_hands, -1)).transpose(1, 2)  # (b, m, t, j, c)

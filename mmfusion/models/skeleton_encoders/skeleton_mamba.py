@@ -70,6 +70,7 @@ class SkeletonMamba(BaseModule):
         self.depth: int = ARCHITECTURES[arch]["depth"]
         self.with_cp = with_cp
         self.input_shape = (num_frames, num_joints, in_channels)
+        self.num_hands = num_hands
         self.with_motion = with_motion
         self.bidirectional = bidirectional
         self.groups = {"frame": 1, "hand": num_hands, "joint": num_joints}[tokens]

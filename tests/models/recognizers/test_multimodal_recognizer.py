@@ -138,3 +138,15 @@ def test_wrong_batches_raise():
     batch["inputs"]["video"] = batch["inputs"]["video"].float()
     with pytest.raises(ValueError, match="uint8"):
         forward(model, batch, "loss")
+
+
+def test_half_a_hand_is_none():
+    """SkeletonMamba splits a frame's joints into num_hands; data say how many."""
+    model, batch = build(streams=["skeleton"]), make_batch()
+    for sample in batch["data_samples"]:
+        sample.set_metainfo({"num_hands": 2})
+    forward(model, batch, "loss")
+    batch["data_samples"][1].set_metainfo({"num_hands": 1})
+    for mode in ("loss", "predict"):
+        with pytest.raises(ValueError, match="'1' has 1 hands, encoders.skeleton exp"):
+            forward(model, batch, mode)
