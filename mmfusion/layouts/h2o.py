@@ -44,7 +44,7 @@ from mmfusion.utils.errors import (
     SkeletonError,
 )
 from mmfusion.utils.schema import shown
-from mmfusion.utils.text_files import read_lines
+from mmfusion.utils.text_files import read_lines, read_text
 
 FPS = 30.0
 NUM_HANDS, NUM_JOINTS = 2, 21
@@ -316,13 +316,10 @@ def read_hand_pose(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _numbers(path: Path, count: int) -> np.ndarray:
     """The numbers of a small text file, exactly ``count`` of them."""
+    text = read_text(path, max_bytes=_MOST_BYTES, error_type=SkeletonError)
     try:
-        with path.open("rb") as stream:
-            words = stream.read(_MOST_BYTES + 1)
-        if len(words) > _MOST_BYTES:
-            raise InputError(f"it has more than {_MOST_BYTES} bytes")
-        values = np.array(words.decode("ascii").split(), dtype=np.float64)
-    except ValueError as error:  # not text, or not a number
+        values = np.array(text.split(), dtype=np.float64)
+    except ValueError as error:
         raise SkeletonError(str(path), f"not plain numbers ({error})") from error
     if values.size != count:
         raise SkeletonError(

@@ -5,7 +5,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from mmfusion.layouts.frame_arrays import MOST_FPS, as_integers, as_numbers
+from mmfusion.layouts.frame_arrays import as_fps, as_integers, as_numbers
 from mmfusion.layouts.skeleton_arrays import found_hands
 from mmfusion.utils.errors import AnnotationError, InputError, SkeletonError
 from mmfusion.utils.safe_pickle import UnsafePickleError, safe_load
@@ -37,11 +37,9 @@ def read_pose(
             not valid stand for those that lack. Where the key points are one list over
             all frames, those with the best box score come first.
     """
-    if not 0 < index_fps <= MOST_FPS or not max_persons >= 1:
-        raise InputError(
-            f"ann_options: index_fps is {index_fps} and max_persons {max_persons};"
-            " expected above 0, and 1 or more"
-        )
+    index_fps = as_fps(index_fps)
+    if not _is_integer(max_persons) or max_persons < 1:
+        raise InputError(f"max_persons is {max_persons!r:.80}; expected 1 or more")
     content = _load(path)
     entries = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(entries, list) or not entries:

@@ -16,6 +16,7 @@ from typing import IO, TypeVar
 import numpy as np
 
 from mmfusion.utils.errors import InputError, MMFusionError
+from mmfusion.utils.text_files import open_plain
 
 Content = TypeVar("Content")
 FileError = Callable[[str, str], Exception]
@@ -39,7 +40,8 @@ def read_npz(path: str, *, max_bytes: int, error: FileError) -> dict[str, np.nda
             npz, encrypted, of an unknown compression, or holds objects.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_plain(path, error_type=InputError) as stream:
+            archive = zipfile.ZipFile(stream)
             items = archive.infolist()
             size = sum(item.file_size for item in items)
             if size > max_bytes:
