@@ -132,7 +132,7 @@ class AtomicCheckpointHook(Hook):
         self.best = found
 
     def _best_in(self, path: Path) -> dict[str, Any] | None:
-        """What a ``best.pth`` is the best of; None if that is not what is asked for."""
+        """Metric, value and epoch of a ``best.pth``; None if of another metric."""
         best = (peek_meta(path) or {}).get("best") if path.exists() else None
         asked = {"metric": self.save_best, "rule": self.rule}
         return best if best and asked.items() <= best.items() else None

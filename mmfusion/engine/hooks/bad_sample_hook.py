@@ -3,12 +3,14 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
+from mmfusion.datasets import MultiModalDataset
 from mmfusion.datasets.error_policy import BadSample, bad_samples_of
 from mmfusion.engine.runner.distributed import gather_json
 from mmfusion.registry import HOOKS
@@ -49,6 +51,15 @@ class BadSampleHook(Hook):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from ``state_dict()``."""
         self.found["train"] = _from_plain(state["train"])
+
+    def before_train(self, runner: Any) -> None:
+        """Hold the clips of a run that goes on against the budget as it is now."""
+        dataset = runner.train_dataloader.dataset
+        if isinstance(dataset, MultiModalDataset):
+            limit = dataset.on_error.limit(len(dataset))
+            found = self.found["train"]
+            found.update({name: replace(found[name], limit=limit) for name in found})
+            self._check_budget("train")
 
     def _before_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, mode: str = "train"

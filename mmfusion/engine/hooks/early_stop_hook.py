@@ -46,14 +46,25 @@ class EarlyStopHook(Hook):
         self.best = -math.inf
         self.num_bad = 0
 
+    @property
+    def is_over(self) -> bool:
+        """True if patience is at its end."""
+        return self.num_bad >= self.patience
+
     def state_dict(self) -> dict[str, Any]:
         """The best value, its sign turned so that more is better, and the count."""
-        return {"best": self.best, "num_bad": self.num_bad}
+        return {
+            "monitor": self.monitor,
+            "sign": self.sign,
+            "best": self.best,
+            "num_bad": self.num_bad,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from ``state_dict()``."""
-        self.best = state["best"]
-        self.num_bad = state["num_bad"]
+        """Continue from ``state_dict()``, unless it is of another metric or rule."""
+        if (state["monitor"], state["sign"]) == (self.monitor, self.sign):
+            self.best = state["best"]
+            self.num_bad = state["num_bad"]
 
     def after_val_epoch(
         self, runner: Any, metrics: dict[str, float] | None = None
@@ -65,7 +76,7 @@ class EarlyStopHook(Hook):
             self.best, self.num_bad = value, 0
             return
         self.num_bad += 1
-        if self.num_bad >= self.patience:
+        if self.is_over:
             runner.train_loop.stop_training = True
             runner.logger.info(
                 f"early stop: {self.monitor} did not improve on "

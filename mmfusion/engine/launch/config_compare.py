@@ -41,16 +41,32 @@ def _describe(value: Any) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
+def config_edits(
+    old: dict[str, Any], new: dict[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """Keys in which two of ``comparable_config`` differ, with both values, sorted.
+
+    None stands for a key that is not set.
+    """
+    return {
+        key: (old.get(key), new.get(key))
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    }
+
+
+def describe_edit(key: str, was: Any, now: Any) -> str:
+    """One line for an entry of ``config_edits``."""
+    was, now = ("not set" if value is None else value for value in (was, now))
+    return f"  {key}: was {was!r}, is {now!r}"
+
+
 def config_difference(
     old: dict[str, Any], new: dict[str, Any], max_lines: int = 10
 ) -> str:
     """Differences between two of ``comparable_config``; '' if there are none."""
-    both = old.keys() | new.keys()
-    keys = sorted(key for key in both if old.get(key) != new.get(key))
-    lines = [
-        f"  {key}: was {old.get(key, 'not set')!r}, is {new.get(key, 'not set')!r}"
-        for key in keys[:max_lines]
-    ]
-    if len(keys) > max_lines:
-        lines.append(f"  ... and {len(keys) - max_lines} more")
+    edits = config_edits(old, new).items()
+    lines = [describe_edit(key, was, now) for key, (was, now) in edits]
+    if len(lines) > max_lines:
+        lines[max_lines:] = [f"  ... and {len(lines) - max_lines} more"]
     return "\n".join(lines)

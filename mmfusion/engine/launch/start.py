@@ -83,7 +83,7 @@ def prepare_work_dir(config: Config, resume: str | None) -> bool:
     """Lock the work folder and decide between a new run and a continued one.
 
     Args:
-        config: complete; ``resume`` and ``load_from`` are set here.
+        config: complete; ``resume`` is set here.
         resume: the option ``--resume``: a path, ``'auto'``, or None if not given.
 
     Returns:
@@ -99,9 +99,7 @@ def prepare_work_dir(config: Config, resume: str | None) -> bool:
     if first:
         WorkDirLock(folder)  # held until the process ends
     if resume is not None:
-        config.resume = "newest" if resume == "auto" else True
-        if resume != "auto":
-            config.load_from = resume
+        config.resume = "newest" if resume == "auto" else resume
         return False
     good, broken = resumable_checkpoints(folder)
     check_some_whole(folder, good, broken)

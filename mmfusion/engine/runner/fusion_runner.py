@@ -27,7 +27,10 @@ from mmfusion.engine.launch.config_check import (
     check_num_classes,
     import_plugins,
 )
-from mmfusion.engine.launch.config_compare import comparable_config
+from mmfusion.engine.launch.config_compare import (
+    comparable_config,
+    config_edits,
+)
 from mmfusion.engine.protocols import HidesLabels, StatefulHook
 from mmfusion.engine.runner.checkpoints import FORMAT, check_resumable, save_atomic
 from mmfusion.engine.runner.dataloader import build_dataloader
@@ -36,16 +39,18 @@ from mmfusion.engine.runner.nonfinite import nonfinite_parameters
 from mmfusion.engine.runner.resumable_train_loop import (
     ResumableTrainLoop,
     get_progress,
-    load_progress,
 )
+from mmfusion.engine.runner.resuming import continue_run, optimizer_parts
 from mmfusion.engine.runner.run_state import (
     gather_rng_states,
-    hub_from_plain,
     hub_to_plain,
-    load_scheduler_states,
     scheduler_states,
 )
-from mmfusion.engine.runner.work_dir import newest_checkpoint
+from mmfusion.engine.runner.work_dir import (
+    CONFIG_MARK,
+    config_name,
+    newest_checkpoint,
+)
 from mmfusion.evaluation.protocols import ReadsDataset
 from mmfusion.registry import RUNNERS
 from mmfusion.utils.allocator import tune_cpu_allocator
@@ -249,11 +254,18 @@ class FusionRunner(Runner):
                 compile_module(part, **({} if options is True else options))
 
     def dump_config(self) -> None:
-        """Write the config into the work folder, or that of the log for a test."""
+        """Write the config of a test beside its log.
+
+        That of training goes into the work folder, once it is known that it can run.
+        """
+        if self._train_loop is None:
+            self._write_config(self._log_dir)
+
+    def _write_config(self, folder: str) -> None:
         if is_main_process():
-            name = Path(self.cfg.filename or f"{self.timestamp}.py").name
-            folder = self.work_dir if self._train_loop is not None else self._log_dir
-            write_atomic(Path(folder) / name, (self.cfg.dump() or "").encode())
+            path = Path(folder, config_name(self.cfg))
+            text = f"{CONFIG_MARK}\n{self.cfg.pretty_text}"
+            write_atomic(path, text.encode())
 
     def save_checkpoint(
         self,
@@ -323,11 +335,14 @@ class FusionRunner(Runner):
         if not save_optimizer:
             return checkpoint
         checkpoint["optimizer"] = self.optim_wrapper.state_dict()
+        checkpoint["optimizer_parts"] = optimizer_parts(
+            self.optim_wrapper, self.bare_model
+        )
         if save_param_scheduler and self.param_schedulers is not None:
             checkpoint["param_schedulers"] = scheduler_states(self.param_schedulers)
         checkpoint["message_hub"] = hub_to_plain(self.message_hub)
         checkpoint["hooks"] = {
-            name: hook.state_dict() for name, hook in self._stateful_hooks().items()
+            name: hook.state_dict() for name, hook in self.stateful_hooks().items()
         }
         checkpoint["rng"] = gather_rng_states()
         return checkpoint
@@ -348,7 +363,7 @@ class FusionRunner(Runner):
         if failed:
             raise CheckpointError("the first rank could not write a checkpoint")
 
-    def _stateful_hooks(self) -> dict[str, Any]:
+    def stateful_hooks(self) -> dict[str, Any]:
         """Hooks that carry a state, by class name; twins are numbered."""
         found: dict[str, Any] = {}
         for hook in self.hooks:
@@ -361,16 +376,25 @@ class FusionRunner(Runner):
         return found
 
     def load_or_resume(self) -> None:
+        """MMEngine's; then the config is one that runs, and goes into the folder."""
+        self._load_or_resume()
+        if self._train_loop is not None:
+            self._write_config(self.work_dir)
+
+    def _load_or_resume(self) -> None:
         """Load or resume what the config asks for; a damaged file is passed over.
 
         With ``resume=True`` and no ``load_from``, or ``resume='newest'``, the newest
-        checkpoint of the work folder that can be read is taken. Files but none
+        checkpoint of the work folder that can be read is taken; ``resume`` may also
+        be the path of one. Files but none
         readable is an error: a run never starts again from nothing in silence.
         """
         if self._has_loaded:
             return
         path = self._load_from
-        if self._resume and (path is None or self._resume == "newest"):
+        if isinstance(self._resume, str) and self._resume != "newest":
+            path = self._resume
+        elif self._resume and (path is None or self._resume == "newest"):
             path = newest_checkpoint(self.work_dir, self.logger)
             if path is None:
                 self.logger.info(f"nothing to resume in {self.work_dir}")
@@ -432,38 +456,33 @@ class FusionRunner(Runner):
         resume_param_scheduler: bool = True,
         map_location: str | Callable = "cpu",
     ) -> None:
-        """Continue the run that wrote ``filename``; the arguments are MMEngine's."""
+        """Continue the run that wrote ``filename``, under the config as it is now.
+
+        Args:
+            filename: a checkpoint of ours, resumable.
+            resume_optimizer, resume_param_scheduler: MMEngine's; True.
+            map_location: device to read to.
+
+        Raises:
+            ConfigError: the config was edited where a run that goes on cannot follow.
+        """
+        if not (resume_optimizer and resume_param_scheduler):
+            raise CheckpointError(
+                f"{filename}: a run is resumed as a whole; to start from its weights,"
+                " use load_from without resume"
+            )
         checkpoint = load_checked(fetch(filename), str(map_location), own=True)
         meta = checkpoint.get("meta") or {}
         check_resumable(meta, filename)
         self._put_in(checkpoint, filename)
-        self._check_same_world(meta)
-        load_progress(self.train_loop, meta, checkpoint["rng"])
-        hub_from_plain(self.message_hub, checkpoint["message_hub"])
-        if resume_optimizer:
-            self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
-            self.optim_wrapper.load_state_dict(checkpoint["optimizer"])
-        if resume_param_scheduler and "param_schedulers" in checkpoint:
-            self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
-            load_scheduler_states(self.param_schedulers, checkpoint["param_schedulers"])
-        for name, hook in self._stateful_hooks().items():
-            if name in checkpoint["hooks"]:
-                hook.load_state_dict(checkpoint["hooks"][name])
+        edits = config_edits(json.loads(meta["settings"]), comparable_config(self.cfg))
+        if self._resume is True:  # MMEngine's way: load_from says where it goes on
+            edits.pop("load_from", None)
+        continue_run(self, checkpoint, edits)
         self.resumed_from = Path(filename)
         self.logger.info(
             f"resumed {filename}: epoch {meta['epoch']}, iteration {meta['iter']}"
         )
-
-    def _check_same_world(self, meta: dict[str, Any]) -> None:
-        if meta["world_size"] != self.world_size:
-            self.logger.warning(
-                f"resuming a run of {meta['world_size']} processes with "
-                f"{self.world_size}: it continues, not bitwise"
-            )
-        if meta["seed"] != self.base_seed:
-            self.logger.warning(
-                f"resuming a run of seed {meta['seed']} with seed {self.base_seed}"
-            )
 
 
 def _log_no_effect(option: str, reason: str) -> None:

@@ -82,19 +82,46 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
             "batch": self._batch,
             "val_pending": self._val_pending,
             "stop_training": self.stop_training,
+            "epoch_parts": self.epoch_parts(),
+        }
+
+    def epoch_parts(self) -> dict[str, int | None]:
+        """Number of ``batches`` in an epoch, ``samples`` of the data, and in a step.
+
+        ``step`` is the batch size times the number of processes; None if batches have
+        no common size.
+        """
+        size: int | None = getattr(self.dataloader.batch_sampler, "batch_size", None)
+        return {
+            "batches": self.epoch_length,
+            "samples": len(self.dataloader.dataset),
+            "step": None if size is None else size * get_world_size(),
         }
 
     def load_progress(
         self, progress: dict[str, Any], rng: list[dict[str, Tensor]]
     ) -> None:
-        """Stand where ``progress()`` says, with the random states of every rank."""
+        """Stand where ``progress()`` says, with the random states of every rank.
+
+        Epoch and batch say where; iterations are counted in epochs of this length.
+        """
         self._epoch = progress["epoch"]
-        self._iter = progress["iter"]
         self._batch = progress["batch"]
-        self._val_pending = progress["val_pending"]
+        self._iter = self._epoch * self.epoch_length + self._batch
+        self._decide_current_val_interval()
+        self._val_pending = progress["val_pending"] and self._val_is_due()
         self.stop_training = progress["stop_training"]
         if get_rank() < len(rng):
             self._rng = rng[get_rank()]
+
+    @property
+    def sampler(self) -> Any:
+        """The sampler that decides the order, inside a batch sampler or not."""
+        batches = self.dataloader.batch_sampler
+        found = self.dataloader.sampler
+        if not isinstance(found, StartsAnywhere) and isinstance(batches, BatchSampler):
+            return batches.sampler
+        return found
 
     def run(self) -> torch.nn.Module:
         """Train from where the loop stands to the end, or until stopped."""
@@ -155,15 +182,9 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         done = self._batch
         if done >= self.epoch_length:
             return
-        loader = self.dataloader
+        loader, sampler = self.dataloader, self.sampler
         # workers of data sets with a global generator: seeded by epoch, not by history
         loader.generator.manual_seed(self.runner.base_seed + self._epoch)
-        sampler = loader.sampler
-        batches = loader.batch_sampler
-        if not isinstance(sampler, StartsAnywhere) and isinstance(
-            batches, BatchSampler
-        ):
-            sampler = batches.sampler
         if isinstance(sampler, FollowsEpochs):
             sampler.set_epoch(self._epoch)
         skip = 0
@@ -227,23 +248,11 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
             self._rng = None
 
 
-def get_progress(loop: Any, meta: dict[str, Any]) -> dict[str, Any]:
+def get_progress(loop: ResumableTrainLoop, meta: dict[str, Any]) -> dict[str, Any]:
     """The loop's position, or the one that MMEngine's CheckpointHook states."""
-    if "iter" not in meta and isinstance(loop, ResumableTrainLoop):
+    if "iter" not in meta:
         return loop.progress()
-    epoch, iteration = meta.get("epoch", loop.epoch), meta.get("iter", loop.iter)
-    return {
-        "epoch": epoch,
-        "iter": iteration,
-        "batch": iteration - epoch * len(loop.dataloader),
-        "val_pending": False,
-        "stop_training": loop.stop_training,
-    }
-
-
-def load_progress(loop: Any, meta: dict[str, Any], rng: list) -> None:
-    """Put the loop where ``meta`` says; MMEngine's own loops know only two numbers."""
-    if isinstance(loop, ResumableTrainLoop):
-        loop.load_progress(meta, rng)
-    else:
-        loop._epoch, loop._iter = meta["epoch"], meta["iter"]
+    epoch, iteration = meta["epoch"], meta["iter"]
+    batch = iteration - epoch * loop.epoch_length
+    stated = {"epoch": epoch, "iter": iteration, "batch": batch, "val_pending": False}
+    return {**loop.progress(), **stated}

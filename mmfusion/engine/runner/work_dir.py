@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+
 from mmfusion.engine.runner.checkpoints import check_resumable
 from mmfusion.utils.errors import CheckpointError, WorkDirError
 from mmfusion.weights.files import peek_meta
 
 FINISHED = "finished.json"
+CONFIG_MARK = "# mmfusion wrote this when a run began: its config as it is run"
 _LOCK = ".lock"
 
 
@@ -70,6 +73,11 @@ def newest_checkpoint(
     for reason in broken.values():
         logger.warning(f"passed over: {reason}")
     return good[0][0] if good else None
+
+
+def config_name(config: Config) -> str:
+    """Name of the file with a run's config in its work folder."""
+    return f"{Path(config.filename or 'config').stem}.py"
 
 
 def read_finished(work_dir: str | os.PathLike) -> dict[str, Any] | None:
