@@ -20,7 +20,7 @@ from mmfusion.utils.errors import CheckpointError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.weights.files import write_archive
 
-FORMAT = 1  # of what a checkpoint holds
+FORMAT = 2  # of what a checkpoint holds
 _PLAIN = (str, int, float, bool, bytes, type(None))
 
 

@@ -1,11 +1,13 @@
 """Between processes: values as JSON in tensors, since no pickle may travel."""
 
+import inspect
 import json
 import os
 from typing import Any
 
 import torch
 from mmengine.dist import all_gather, get_world_size
+from torch.nn.parallel import DistributedDataParallel
 
 
 def gather_json(value: Any) -> list[Any]:
@@ -42,3 +44,10 @@ def slurm_to_torchrun_env() -> None:
     env["RANK"] = env["SLURM_PROCID"]
     env["WORLD_SIZE"] = env["SLURM_NTASKS"]
     env["LOCAL_RANK"] = env["SLURM_LOCALID"]
+
+
+def sync_buffers_argument() -> str:
+    """DDP's name for it: torch 2.13 warns about the old one, 2.11 lacks the new one."""
+    known = inspect.signature(DistributedDataParallel.__init__).parameters
+    new = "forward_sync_buffers"
+    return new if new in known else "broadcast_buffers"

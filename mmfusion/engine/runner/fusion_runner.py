@@ -1,6 +1,5 @@
 """MMEngine's Runner with checkpoints that are plain, atomic and complete."""
 
-import inspect
 import json
 import logging
 import os
@@ -18,7 +17,6 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from mmfusion.engine.hooks.graceful_stop_hook import GracefulStopHook
@@ -34,7 +32,10 @@ from mmfusion.engine.launch.config_compare import (
 from mmfusion.engine.protocols import HidesLabels, StatefulHook
 from mmfusion.engine.runner.checkpoints import FORMAT, check_resumable, save_atomic
 from mmfusion.engine.runner.dataloader import build_dataloader
-from mmfusion.engine.runner.distributed import slurm_to_torchrun_env
+from mmfusion.engine.runner.distributed import (
+    slurm_to_torchrun_env,
+    sync_buffers_argument,
+)
 from mmfusion.engine.runner.nonfinite import nonfinite_parameters
 from mmfusion.engine.runner.resumable_train_loop import (
     ResumableTrainLoop,
@@ -59,13 +60,6 @@ from mmfusion.utils.errors import CheckpointError, ConfigError, NonFiniteError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.weights import fetch, fit, load_checked
 from mmfusion.weights.files import unwrap
-
-
-def _sync_buffers_argument() -> str:
-    """DDP's name for it: torch 2.13 warns about the old one, 2.11 lacks the new one."""
-    known = inspect.signature(DistributedDataParallel.__init__).parameters
-    new = "forward_sync_buffers"
-    return new if new in known else "broadcast_buffers"
 
 
 # also the runner of a config that names none, which MMEngine takes for "Runner"
@@ -158,7 +152,7 @@ class FusionRunner(Runner):
                 type="MMDistributedDataParallel",
                 find_unused_parameters=self.cfg.get("find_unused_parameters", False),
             )
-            defaults[_sync_buffers_argument()] = False
+            defaults[sync_buffers_argument()] = False
             if not is_cuda_available():
                 defaults["device_ids"] = None
             model_wrapper_cfg = {**defaults, **(model_wrapper_cfg or {})}
