@@ -200,6 +200,18 @@ class MultiModalDataset(Dataset):
         """The record at ``index``, with every key of the annotation format."""
         return self._records[index]
 
+    def files_of(self, sample_id: str) -> dict[str, str]:
+        """Path by stream of the record with that id; empty if there is none."""
+        for index in range(len(self)):
+            record = self._records[index]
+            if record["id"] == sample_id:
+                return {
+                    stream: os.path.join(self.data_root, path)
+                    for stream, path in _files(record).items()
+                    if path
+                }
+        return {}
+
     def __len__(self) -> int:
         return len(self._records)
 
@@ -262,13 +274,7 @@ class MultiModalDataset(Dataset):
         """The results that a pipeline begins with."""
         results = self._records[index]
         name = results["id"]
-        files = {
-            "video": results["video"],
-            "frame_dir": results["frame_dir"],
-            "skeleton": (results["skeleton"] or {}).get("file"),
-            "boxes": (results["boxes"] or {}).get("file"),
-        }
-        for stream, path in files.items():
+        for stream, path in _files(results).items():
             results[f"{stream}_path"] = path and resolve_inside(
                 self.data_root,
                 path,
@@ -300,3 +306,13 @@ class MultiModalDataset(Dataset):
                     f" {len(classes[task])} classes; set num_classes, and the head's,"
                     f" to {len(classes[task])}"
                 )
+
+
+def _files(record: Mapping) -> dict[str, str | None]:
+    """The relative path by stream, None for a stream that a record lacks."""
+    return {
+        "video": record["video"],
+        "frame_dir": record["frame_dir"],
+        "skeleton": (record["skeleton"] or {}).get("file"),
+        "boxes": (record["boxes"] or {}).get("file"),
+    }

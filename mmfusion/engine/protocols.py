@@ -65,6 +65,14 @@ class HidesLabels(Protocol):
 
 
 @runtime_checkable
+class NamesFiles(Protocol):
+    """Dataset that says from which files a sample is read."""
+
+    def files_of(self, sample_id: str) -> dict[str, str]:
+        """Path by stream; empty for an id that it does not have."""
+
+
+@runtime_checkable
 class FollowsEpochs(Protocol):
     """Sampler whose order depends on the epoch."""
 

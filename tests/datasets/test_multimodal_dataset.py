@@ -24,7 +24,11 @@ def test_results_have_what_a_pipeline_needs(tmp_path: Path) -> None:
         index_fps=30,
     )
     path = write_clips(tmp_path, [record])
-    results = MultiModalDataset(path, [], data_root=str(tmp_path))[0]
+    dataset = MultiModalDataset(path, [], data_root=str(tmp_path))
+    files = {"video": "v4.mp4", "frame_dir": "f/d", "skeleton": "skeleton/s.npz"}
+    expected = {stream: str(tmp_path / file) for stream, file in files.items()}
+    assert dataset.files_of("clip4") == expected and dataset.files_of("x") == {}
+    results = dataset[0]
     assert results["sample_id"] == results["id"] == "clip4"
     assert results["video_path"] == str(tmp_path / "v4.mp4")
     assert results["frame_dir_path"] == str(tmp_path / "f/d")

@@ -69,6 +69,9 @@ class ToyDataset(Dataset):
     def __len__(self):
         return self.size
 
+    def files_of(self, sample_id):
+        return {"video": f"{sample_id}.mp4"}
+
     def __getitem__(self, key):
         if not isinstance(key, SampleKey):
             key = SampleKey(key, 0, 0)

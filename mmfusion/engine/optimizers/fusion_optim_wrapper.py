@@ -21,8 +21,8 @@ _DTYPES = {None: None, "float32": None, "bfloat16": torch.bfloat16}
 class FusionOptimWrapper(OptimWrapper):
     """MMEngine's wrapper, which never puts a NaN into the weights.
 
-    The loss is checked before ``backward`` and the norm of all gradients before
-    ``step``; either non-finite raises NonFiniteError with the weights untouched.
+    The loss is checked before ``backward`` and the norm of all gradients after it;
+    either non-finite raises NonFiniteError with the weights untouched.
     Accumulated gradients are applied at the end of every epoch, so that an epoch never
     ends between two updates (MMEngine lets them cross it); the last, shorter group of
     an epoch is averaged over its own length.
@@ -92,8 +92,13 @@ class FusionOptimWrapper(OptimWrapper):
             raise NonFiniteError(f"the loss is {loss.item()}")
         super().update_params(loss, step_kwargs, zero_kwargs)
 
-    def step(self, **kwargs: Any) -> None:
-        """Clip and step, if all gradients are finite; arguments are the optimizer's."""
+    def backward(self, loss: Tensor, **kwargs: Any) -> None:
+        """Add the gradients of ``loss`` (0-d), if all are finite with them.
+
+        They are checked after every backward, not only before a step, so that of the
+        batches of one update the right one is named.
+        """
+        super().backward(loss, **kwargs)
         grads = [
             parameter.grad
             for group in self.optimizer.param_groups
@@ -103,7 +108,6 @@ class FusionOptimWrapper(OptimWrapper):
         norm = torch.nn.utils.get_total_norm(grads)
         if not torch.isfinite(norm):
             raise NonFiniteError(f"the norm of the gradients is {norm.item()}")
-        super().step(**kwargs)
 
     def _position(self) -> tuple[int, int]:
         """Steps done in this epoch, and the epoch's length."""

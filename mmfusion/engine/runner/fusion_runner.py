@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mmfusion.engine.hooks.finite_scores_hook import FiniteScoresHook
 from mmfusion.engine.hooks.graceful_stop_hook import GracefulStopHook
 from mmfusion.engine.launch.config_check import (
     check_keys,
@@ -159,10 +160,14 @@ class FusionRunner(Runner):
         return super().wrap_model(model_wrapper_cfg, model)
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
-        """MMEngine's, with our checkpoint hook where the config names none."""
+        """MMEngine's, with our checkpoint hook where the config names none.
+
+        Scores are checked in any case.
+        """
         hooks = dict(hooks or {})
         hooks.setdefault("checkpoint", dict(type="mmfusion.AtomicCheckpointHook"))
         super().register_default_hooks(hooks)
+        self.register_hook(FiniteScoresHook())
 
     def build_dataloader(  # type: ignore[override]
         self,

@@ -1,11 +1,13 @@
-"""Say where a non-finite loss or gradient came from, by running the batch again."""
+"""Say where a number that is not finite came from, by running the batch again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from mmfusion.engine.protocols import NamesFiles
 
 _MAX_NAMES = 8
 
@@ -39,12 +41,15 @@ def nonfinite_parameters(model: nn.Module) -> list[str]:
     return [name for name, value in model.named_parameters() if not is_finite(value)]
 
 
-def first_nonfinite_module(model: nn.Module, data_batch: Any) -> str | None:
+def first_nonfinite_module(
+    model: nn.Module, data_batch: Any, *, training: bool
+) -> str | None:
     """The name of the first module, in order of execution, with a non-finite output.
 
     Args:
         model: a BaseModel; its weights and buffers are left as they are.
-        data_batch: what its ``train_step`` was given.
+        data_batch: what its ``train_step`` or ``val_step`` was given.
+        training: which of the two.
     """
     found: list[str] = []
 
@@ -62,8 +67,9 @@ def first_nonfinite_module(model: nn.Module, data_batch: Any) -> str | None:
     ]
     try:
         with torch.no_grad():
-            data = model.data_preprocessor(data_batch, True)  # type: ignore[operator]
-            model._run_forward(data, mode="loss")  # type: ignore[operator]
+            data = model.data_preprocessor(data_batch, training)  # type: ignore[operator]
+            mode = "loss" if training else "predict"
+            model._run_forward(data, mode=mode)  # type: ignore[operator]
     finally:
         for handle in handles:
             handle.remove()
@@ -72,35 +78,36 @@ def first_nonfinite_module(model: nn.Module, data_batch: Any) -> str | None:
     return found[0] if found else None
 
 
-def sample_ids(data_batch: Any) -> list[str]:
-    """The ids of the samples of a batch, as far as they have one."""
-    samples = data_batch.get("data_samples", []) if isinstance(data_batch, dict) else []
-    return [str(sample.get("sample_id", "without id")) for sample in samples]
-
-
-def explain(runner: Any, data_batch: Any) -> str:
-    """Sample ids, and the first input, weight, output or gradient that is not finite.
+def explain(
+    runner: Any, data_batch: Any, dataset: Any, bad: Sequence[int] | None = None
+) -> str:
+    """Samples with their files, and the first number on the way that is not finite.
 
     Args:
-        runner: the FusionRunner, its random state put back to before the step.
+        runner: the FusionRunner; in training, its random state put back to before the
+            step.
         data_batch: the batch of the failed step.
+        dataset: where the batch comes from.
+        bad: which samples are concerned; all if None. Given in validation and testing.
     """
-    model = runner.bare_model
-    parts = [f"samples {', '.join(sample_ids(data_batch)) or 'unknown'}"]
-    inputs = data_batch.get("inputs", {}) if isinstance(data_batch, dict) else {}
-    if isinstance(inputs, dict):
-        bad = [name for name, value in inputs.items() if not is_finite(value)]
-        if bad:
-            parts.append(f"non-finite input: {', '.join(bad)}")
-    if weights := nonfinite_parameters(model):
+    model, training = runner.bare_model, bad is None
+    parts = [f"samples {_samples(data_batch, dataset, bad)}"]
+    parts += _bad_inputs(data_batch, dataset)
+    weights = [name for name, value in model.named_parameters() if not is_finite(value)]
+    if weights:
         parts.append(f"non-finite weights: {', '.join(weights[:_MAX_NAMES])}")
-    with runner.optim_wrapper.optim_context(model):
-        module = first_nonfinite_module(model, data_batch)
+    if training:
+        with runner.optim_wrapper.optim_context(model):
+            module = first_nonfinite_module(model, data_batch, training=True)
+    else:
+        module = first_nonfinite_module(model, data_batch, training=False)
     parts.append(
         f"first module with a non-finite output: {module}"
         if module
         else "every module's output is finite"
     )
+    if not training:
+        return "; ".join(parts)
     gradients = [
         name
         for name, value in model.named_parameters()
@@ -110,3 +117,43 @@ def explain(runner: Any, data_batch: Any) -> str:
         parts.append(f"non-finite gradients: {', '.join(gradients[:_MAX_NAMES])}")
     parts.append("the weights are as before this step")
     return "; ".join(parts)
+
+
+def _samples(data_batch: Any, dataset: Any, which: Sequence[int] | None) -> str:
+    """Ids of samples of a batch, the first of them with their files."""
+    ids = _sample_ids(data_batch)
+    if which is not None:
+        ids = [ids[index] for index in which if index < len(ids)]
+    named = [_with_files(name, dataset) for name in ids[:_MAX_NAMES]]
+    return ", ".join([*named, *ids[_MAX_NAMES:]]) or "unknown"
+
+
+def _sample_ids(data_batch: Any) -> list[str]:
+    samples = data_batch.get("data_samples", []) if isinstance(data_batch, dict) else []
+    return [str(sample.get("sample_id", "without id")) for sample in samples]
+
+
+def _with_files(sample_id: str, dataset: Any, stream: str | None = None) -> str:
+    """An id and, where the dataset knows them, the files it is read from."""
+    files = dataset.files_of(sample_id) if isinstance(dataset, NamesFiles) else {}
+    if stream in files:
+        files = {stream: files[stream]}
+    shown = ", ".join(f"{name} {path}" for name, path in files.items())
+    return f"{sample_id} ({shown})" if shown else sample_id
+
+
+def _bad_inputs(data_batch: Any, dataset: Any) -> list[str]:
+    """The streams with a number that is not finite, and the samples that have it."""
+    inputs = data_batch.get("inputs") if isinstance(data_batch, dict) else None
+    ids, parts = _sample_ids(data_batch), []
+    for stream, values in inputs.items() if isinstance(inputs, dict) else ():
+        if is_finite(values):
+            continue
+        names = [
+            _with_files(name, dataset, stream)
+            for name, value in zip(ids, values, strict=False)
+            if not is_finite(value)
+        ]
+        of = f" of {', '.join(names[:_MAX_NAMES])}" if names else ""
+        parts.append(f"non-finite input: {stream}{of}")
+    return parts

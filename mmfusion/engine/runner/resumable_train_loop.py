@@ -173,7 +173,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
             super().run_iter(idx, data_batch)
         except NonFiniteError as error:
             set_rng_state(before)  # the same dropout again
-            what = explain(self.runner, data_batch)
+            what = explain(self.runner, data_batch, self.dataloader.dataset)
             step = f"epoch {self._epoch + 1}, iteration {self._iter + 1}"
             raise NonFiniteError(f"{error} at {step}; {what}") from None
 

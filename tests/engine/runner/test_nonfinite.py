@@ -63,13 +63,54 @@ def test_names_the_sample_and_the_input(tmp_path):
     runner = FusionRunner.from_cfg(config)
     with pytest.raises(NonFiniteError) as error:
         runner.train()
-    for text in ("toy-17", "non-finite input: video", "output: data_preprocessor"):
+    bad = "non-finite input: video of toy-17 (video toy-17.mp4)"
+    for text in ("toy-17", bad, "output: data_preprocessor"):
         assert text in str(error.value)
     assert all(is_finite(value) for value in runner.model.parameters())
 
 
-def test_without_the_check_the_run_would_finish_with_nan(tmp_path):
-    """Reason of the check: MMEngine's wrapper trains on."""
+def test_under_accumulation_the_step_and_its_samples_are_the_right_ones(tmp_path):
+    """The second of three steps of an update; its gradient is the first to be bad."""
+    options = {"optim_wrapper.accumulative_counts": 3, "param_scheduler": []}
+    runner = FusionRunner.from_cfg(toy_config(tmp_path, options))
+    runner.register_hook(Spoil(infinite_gradient))
+    seen = {}
+
+    class Keep(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            ids = (sample.sample_id for sample in data_batch["data_samples"])
+            seen[runner.iter] = ", ".join(f"{name} (video {name}.mp4)" for name in ids)
+
+    runner.register_hook(Keep())
+    with pytest.raises(NonFiniteError, match="epoch 2, iteration 8") as error:
+        runner.train()
+    assert f"samples {seen[7]};" in str(error.value)
+
+
+@pytest.mark.parametrize("phase", ["validation", "testing"])
+def test_a_bad_score_is_named_by_sample_stream_and_file(phase, tmp_path):
+    runner = FusionRunner.from_cfg(
+        toy_config(
+            tmp_path,
+            {
+                "val_dataloader.dataset.bad_index": 6,
+                "test_dataloader.dataset.bad_index": 6,
+            },
+        )
+    )
+    with pytest.raises(NonFiniteError) as error:
+        runner.train() if phase == "validation" else runner.test()
+    for text in (
+        f"score_action of 1 clips is not finite in {phase}, batch 2 of 3",
+        "samples toy-6 (video toy-6.mp4);",
+        "non-finite input: video of toy-6 (video toy-6.mp4)",
+        "first module with a non-finite output: data_preprocessor",
+    ):
+        assert text in str(error.value)
+
+
+def test_without_the_check_the_weights_would_be_nan(tmp_path):
+    """Reason of the check: MMEngine's wrapper trains on; only saving refuses."""
     options = {
         "train_dataloader.dataset.bad_index": 17,
         "optim_wrapper.type": "mmengine.OptimWrapper",
@@ -77,7 +118,8 @@ def test_without_the_check_the_run_would_finish_with_nan(tmp_path):
         "default_hooks.checkpoint.save_best": None,
     }
     runner = FusionRunner.from_cfg(toy_config(tmp_path, options))
-    runner.train()
+    with pytest.raises(NonFiniteError, match="Nothing of it is saved"):
+        runner.train()
     assert not all(is_finite(value) for value in runner.model.parameters())
 
 
