@@ -8,4 +8,5 @@ set -euo pipefail
 
 # shellcheck source=tools/_launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_launch.sh"
+expect "CONFIG CHECKPOINT NUM_PROCESSES" "$@"
 dist "$3" test.py "$1" "$2" "${@:4}"

@@ -8,4 +8,5 @@ set -euo pipefail
 
 # shellcheck source=tools/_launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_launch.sh"
+expect "PARTITION JOB_NAME CONFIG CHECKPOINT" "$@"
 slurm "$1" "$2" test.py "${@:3}"

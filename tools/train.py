@@ -83,12 +83,14 @@ def main() -> int:
         if prepare_work_dir(config, args.resume):
             return 0
 
+        from mmfusion.engine.hooks.graceful_stop_hook import signals_until_exit
         from mmfusion.engine.runner.distributed import close_process_group
         from mmfusion.registry import RUNNERS
 
         runner = RUNNERS.build(config)
-        runner.train()
-        close_process_group()
+        with signals_until_exit(runner):
+            runner.train()
+            close_process_group()
         return runner.exit_code
 
     return run_job(args, train)

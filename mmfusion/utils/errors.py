@@ -59,6 +59,12 @@ class NonFiniteError(MMFusionError, RuntimeError):
     exit_code = 1
 
 
+class LostProcessError(MMFusionError, RuntimeError):
+    """Another process of the run, a rank or a loader's worker, has ended."""
+
+    exit_code = 1
+
+
 class TrainingStopped(Exception):
     """Raised by a hook to end training early with its state saved; not a failure."""
 

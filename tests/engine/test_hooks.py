@@ -9,6 +9,7 @@ import time
 import pytest
 
 from mmfusion.engine import AtomicCheckpointHook, EarlyStopHook, GracefulStopHook
+from mmfusion.engine.hooks import graceful_stop_hook
 from mmfusion.engine.runner.checkpoints import save_atomic
 from mmfusion.utils.errors import CheckpointError, NonFiniteError
 from mmfusion.weights import load_checked
@@ -214,14 +215,42 @@ def test_wrong_arguments_are_named(arguments):
         AtomicCheckpointHook(**arguments)
 
 
-def test_second_signal_ends_at_once():
+def ends_with(signals, pause=0.0):
+    """Exit code of a process that sends itself signals; 9 where it goes on."""
+
     def child():
+        graceful_stop_hook.SAME_REQUEST = 0.2
         GracefulStopHook().before_train(None)
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(60)
+        for signum in signals:
+            os.kill(os.getpid(), signum)
+            time.sleep(pause)
+        os._exit(9)
 
     process = multiprocessing.get_context("fork").Process(target=child)
     process.start()
     process.join(20)
-    assert process.exitcode == 128 + signal.SIGTERM
+    return process.exitcode
+
+
+def test_a_second_signal_ends_at_once():
+    assert ends_with([signal.SIGTERM] * 2, pause=0.3) == 128 + signal.SIGTERM
+
+
+def test_a_signal_that_is_passed_on_is_the_same_request():
+    assert ends_with([signal.SIGTERM, signal.SIGINT, signal.SIGTERM]) == 9
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"])
+def test_every_signal_that_asks_to_stop_is_heard(name):
+    assert ends_with([getattr(signal, name)]) == 9
+
+
+def test_nohup_stays_in_force():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    hook = GracefulStopHook()
+    try:
+        hook.before_train(None)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        hook.after_run(None)
+        signal.signal(signal.SIGHUP, before)

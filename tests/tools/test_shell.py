@@ -34,10 +34,38 @@ def write_python(folder, name, version, *, log=None):
     (folder / name).chmod(0o755)
 
 
-@pytest.mark.parametrize("script", ["quickstart.sh", "run_tests.sh"])
-def test_help_needs_nothing(script):
-    found = bash(f"bash {TOOLS / script} --help")
-    assert found.returncode == 0 and f"bash tools/{script}" in found.stdout
+SCRIPTS = sorted(
+    str(path.relative_to(TOOLS)) for path in TOOLS.rglob("*.sh") if path.name[0] != "_"
+)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_needs_nothing(script, tmp_path):
+    for name in ("bash", "dirname", "sed", "cat"):
+        (tmp_path / name).symlink_to(f"/bin/{name}")
+    found = bash(f"bash {TOOLS / script} --help", path=tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert f"bash tools/{script}" in found.stdout and "set -euo" not in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "match"),
+    [
+        ("dist_train.sh", "expected CONFIG NUM_PROCESSES, got 0 of 2"),
+        ("dist_train.sh a.py two", "NUM_PROCESSES is 'two'"),
+        ("dist_test.sh a.py b.pth", "expected CONFIG CHECKPOINT NUM_PROCESSES, got 2"),
+        ("dist_test.sh a.py b.pth 0", "NUM_PROCESSES is '0'"),
+        ("slurm_train.sh gpu job", "expected PARTITION JOB_NAME CONFIG, got 2 of 3"),
+        ("slurm_test.sh gpu job a.py", "got 3 of 4"),
+        ("slurm_train.sh gpu job a.py", "there is no srun here"),
+        ("benchmarks/gpu.sh --what", "unknown option --what"),
+        ("benchmarks/gpu_wheels.sh --out", "--out needs a value"),
+    ],
+)
+def test_wrong_arguments_of_scripts_are_one_line(command, match):
+    found = bash(f"bash {TOOLS}/{command}")
+    assert found.returncode == 2 and match in found.stderr.splitlines()[0]
+    assert "unbound" not in found.stderr
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_flags_reach_the_run(call, tmp_path, monkeypatch):
     built = {}
 
     class Recorder:
-        exit_code = 0
+        exit_code, hooks, was_stopped = 0, (), False
 
         def train(self):
             pass

@@ -3,11 +3,20 @@
 import inspect
 import json
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.dist import all_gather, get_world_size
+from mmengine.dist import all_gather, get_rank, get_world_size
 from torch.nn.parallel import DistributedDataParallel
+
+from mmfusion.utils.errors import ConfigError, LostProcessError
+
+_NO_ANSWER = re.compile(
+    r"gloo|closed by peer|reset by peer|Broken pipe|NCCL|ProcessGroup", re.IGNORECASE
+)
 
 
 def gather_json(value: Any) -> list[Any]:
@@ -31,8 +40,43 @@ def gather_json(value: Any) -> list[Any]:
 def close_process_group() -> None:
     """Leave together: a rank that ends first would tear gloo's threads apart."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.barrier()
+        with lost_process_named():
+            torch.distributed.barrier()
         torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def lost_process_named() -> Iterator[None]:
+    """Say it in words where another process of the run does not answer any more.
+
+    Raises:
+        LostProcessError: in place of what gloo, NCCL or their store raise then.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        lost = get_world_size() > 1 and _NO_ANSWER.search(str(error))
+        if not (lost or isinstance(error, torch.distributed.DistBackendError)):
+            raise
+        raise LostProcessError(
+            f"process {get_rank()} of {get_world_size()} lost another one, which has"
+            " ended or cannot be reached; the reason stands in that one's messages."
+            " The same command continues from the newest checkpoint."
+            f" ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+        ) from error
+
+
+def join_process_group() -> None:
+    """Start gloo, by the variables that a launcher has set."""
+    try:
+        torch.distributed.init_process_group("gloo")
+    except torch.distributed.DistNetworkError as error:
+        place = ":".join(os.environ.get(k, "?") for k in ("MASTER_ADDR", "MASTER_PORT"))
+        raise ConfigError(
+            f"the processes cannot meet at {place}"
+            f" ({' '.join(str(error).split())[:200]}); where another run uses the port,"
+            " choose one: PORT=29511 bash tools/dist_train.sh ..."
+        ) from error
 
 
 def slurm_to_torchrun_env() -> None:

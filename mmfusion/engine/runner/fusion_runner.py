@@ -34,6 +34,8 @@ from mmfusion.engine.protocols import HidesLabels, StatefulHook
 from mmfusion.engine.runner.checkpoints import FORMAT, check_resumable, save_atomic
 from mmfusion.engine.runner.dataloader import build_dataloader
 from mmfusion.engine.runner.distributed import (
+    join_process_group,
+    lost_process_named,
     slurm_to_torchrun_env,
     sync_buffers_argument,
 )
@@ -126,7 +128,7 @@ class FusionRunner(Runner):
         if self.distributed and not is_distributed() and not is_cuda_available():
             if self._launcher == "slurm":
                 slurm_to_torchrun_env()
-            torch.distributed.init_process_group("gloo")
+            join_process_group()
         super().setup_env(env_cfg)
 
     def set_randomness(
@@ -228,13 +230,16 @@ class FusionRunner(Runner):
         return loop
 
     @property
+    def was_stopped(self) -> bool:
+        """True after a training that a hook has ended with its state saved."""
+        loop = self._train_loop
+        return isinstance(loop, ResumableTrainLoop) and loop.was_stopped
+
+    @property
     def exit_code(self) -> int:
         """0, or what GracefulStopHook asks for after a stop."""
-        loop = self._train_loop
-        if not (isinstance(loop, ResumableTrainLoop) and loop.was_stopped):
-            return 0
         hooks = [hook for hook in self.hooks if isinstance(hook, GracefulStopHook)]
-        return max([hook.exit_code for hook in hooks], default=0)
+        return max([hook.exit_code for hook in hooks if self.was_stopped], default=0)
 
     @property
     def bare_model(self) -> nn.Module:
@@ -251,6 +256,21 @@ class FusionRunner(Runner):
         if options:
             for part in _parts(self.bare_model):
                 compile_module(part, **({} if options is True else options))
+
+    def train(self) -> nn.Module:
+        """MMEngine's; processes that are lost meanwhile are named."""
+        with lost_process_named():
+            return super().train()
+
+    def val(self) -> dict:
+        """MMEngine's; processes that are lost meanwhile are named."""
+        with lost_process_named():
+            return super().val()
+
+    def test(self) -> dict:
+        """MMEngine's; processes that are lost meanwhile are named."""
+        with lost_process_named():
+            return super().test()
 
     def dump_config(self) -> None:
         """Write the config of a test beside its log.
