@@ -74,6 +74,7 @@ class Record(BaseModel):
         video: of the clip and, most often, of others. frame_dir: a folder of images.
         filename_tmpl: of the files in ``frame_dir``. start_index: of the first of them.
         start_sec: of the clip in the video. end_sec: null for the whole rest.
+        duration_sec: of the video, where it is known.
         start_frame: of the clip, as a file number less ``start_index``.
         end_frame: the last, included. index_fps: of these numbers.
         frame_ids: frames that exist, where some do not.
@@ -93,6 +94,7 @@ class Record(BaseModel):
     ) = None
     start_sec: Seconds
     end_sec: Seconds | None
+    duration_sec: Annotated[Seconds, Field(gt=0)] | None = None
     start_frame: Count | None = None
     end_frame: Count | None = None
     index_fps: Rate | None = None

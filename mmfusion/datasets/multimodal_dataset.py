@@ -7,6 +7,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from mmfusion.datasets.annotation import check_metainfo, check_records, load_annotation
+from mmfusion.datasets.clip_extent import check_outside, within_videos
 from mmfusion.datasets.error_policy import (
     BROKEN_CLIP_ERRORS,
     BadSample,
@@ -45,6 +46,7 @@ class MultiModalDataset(Dataset):
       inside data_root, None for a stream that this record lacks
     - ``skeleton_data``: arrays in memory in place of a file, or None; see
       ``layouts/mmaction.py``
+    - ``outside``: the argument
     - ``ann_meta``: the metainfo of the annotation; shared, not to be changed
 
     The records that a transform of the pipeline does not keep
@@ -61,6 +63,10 @@ class MultiModalDataset(Dataset):
         test_mode: labels may be missing, and no clip may be replaced by another.
         on_error: ``dict(policy="raise"|"skip"|"replace", max_bad=0.01)``, see
             ``error_policy.py``; None raises.
+        outside: treatment of a clip that ends after its video, by over half a second,
+            or starts after it: ``raise``; ``cut`` ends it with the video; ``drop``. See
+            ``clip_extent.py``. Where only the opened video tells its length, what is
+            not cut is a broken clip under ``on_error``.
         num_classes: ``{task: number of classes}`` of the heads, checked against the
             annotation; for MMAction2's lists, which name no classes, it says how many.
         made_by: command that writes ann_file, told where there is none;
@@ -94,6 +100,7 @@ class MultiModalDataset(Dataset):
         require: Sequence[str] = (),
         test_mode: bool = False,
         on_error: Mapping | None = None,
+        outside: str = "raise",
         num_classes: Mapping[str, int] | None = None,
         made_by: str | None = None,
         ann_format: str = "mmfusion",
@@ -112,6 +119,8 @@ class MultiModalDataset(Dataset):
         self.ann_options = dict(ann_options or {})
         self.link_roots = tuple(link_roots)
         self.on_error = ErrorPolicy.from_config(on_error, test_mode=test_mode)
+        check_outside(outside)
+        self.outside = outside
         self.pipeline = [TRANSFORMS.build(dict(config)) for config in pipeline]
         self.made_by = made_by
         files = files_of(questions, join_questions)
@@ -126,6 +135,7 @@ class MultiModalDataset(Dataset):
             raise InputError(f"{where} has no record; expected one at least")
         records = with_streams(records, require, where)
         records = kept_by_pipeline(records, self.pipeline, where)
+        records = within_videos(records, outside, where)
         records = subset(records, indices)
         if not test_mode:
             check_labels(records, self.num_classes, where)
@@ -193,6 +203,7 @@ class MultiModalDataset(Dataset):
             data_root=self.data_root,
             split=split,
             test_mode=True,
+            outside=self.outside,
             questions=questions,
         )
 
@@ -226,6 +237,17 @@ class MultiModalDataset(Dataset):
         return self._load_or_report(key)
 
     def _load(self, key: SampleKey) -> Any:
+        """Run the pipeline; the error of a broken clip names the clip."""
+        try:
+            return self._run(key)
+        except BROKEN_CLIP_ERRORS as error:
+            name = repr(self._records[key.index]["id"])
+            if isinstance(error, MediaError) and name in str(error):
+                raise
+            kind = type(error) if isinstance(error, MediaError) else MediaError
+            raise kind(f"sample {name}: {error}") from error
+
+    def _run(self, key: SampleKey) -> Any:
         results = self._start(key.index)
         with sample_rng(key.seed, key.epoch, results["sample_id"]):
             for transform in self.pipeline:
@@ -242,7 +264,7 @@ class MultiModalDataset(Dataset):
         index = key.index
         for attempt in range(self.on_error.max_tries + 1):
             try:
-                sample = self._load(key._replace(index=index))
+                sample = self._run(key._replace(index=index))
             except BROKEN_CLIP_ERRORS as error:
                 bad.append(
                     BadSample(
@@ -281,7 +303,7 @@ class MultiModalDataset(Dataset):
                 what=f"{stream} of record {name!r} in {self.ann_file}",
                 link_roots=self.link_roots,
             )
-        results["sample_id"] = name
+        results["sample_id"], results["outside"] = name, self.outside
         results["skeleton_data"] = self._arrays.get(name)
         if self.ann_format == "mmaction_pose" and results["skeleton_path"]:
             results["skeleton_data"] = load_pose_file(

@@ -137,6 +137,7 @@ def make_record(
     split: str,
     media: EpicMedia,
     number: Mapping[tuple[int, int], int],
+    durations: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """The record of a segment.
 
@@ -148,6 +149,7 @@ def make_record(
         split: ``train``, ``val`` or ``test``.
         media: where its files are.
         number: of each action, by verb and noun.
+        durations: seconds of the videos, as far as they are known.
     """
     rate = media.index_fps or epic.index_fps(segment.video)
     label = {}
@@ -184,6 +186,8 @@ def make_record(
         folder = getattr(media, f"{stream}_dir")
         if folder is not None:
             record[stream] = {"file": f"{folder}/{segment.video}.npz"}
+    if durations and segment.video in durations:
+        record["duration_sec"] = durations[segment.video]
     if segment.narration is not None:
         record["text"] = text
     return record

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmfusion.layouts.clip_extent import outside_video
 from mmfusion.layouts.csv_rows import read_columns, read_rows
 from mmfusion.utils.errors import AnnotationError
 from mmfusion.utils.schema import shown
@@ -36,7 +37,6 @@ UNSEEN_FILES = {
     "test": "EPIC_100_unseen_participant_ids_test.csv",
 }
 LIST_FPS = 30.0  # of RULSTM's lists
-SLACK_SECONDS = 0.5  # a segment may end so much after its video: readers clamp it
 _LIST_COLUMNS = 7
 _ENDS = ("start", "stop")
 _VIDEO = re.compile(r"(P[0-9]{2})_([0-9]{2,3})")
@@ -407,7 +407,7 @@ def read_durations(path: Path) -> dict[str, float]:
 def check_durations(
     segments: Iterable[EpicSegment], durations: Mapping[str, float]
 ) -> None:
-    """Refuse segments of videos that are shorter than that, by SLACK_SECONDS.
+    """Refuse segments that do not lie within their videos.
 
     Raises:
         AnnotationError: names the segment, its line, and the video.
@@ -418,7 +418,7 @@ def check_durations(
             raise AnnotationError(
                 f"{one.place}: the video {one.video!r} is not in {VIDEO_FILE}"
             )
-        if one.stop_sec > seconds + SLACK_SECONDS:
+        if outside_video(one.start_sec, one.stop_sec, seconds) is not None:
             raise AnnotationError(
                 f"{one.place}: {one.narration_id!r} stops at {one.stop_sec:g} s, but"
                 f" the video {one.video!r} is shorter than its csv says: it has"

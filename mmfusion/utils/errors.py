@@ -128,6 +128,12 @@ class BoxError(MediaError):
     kind = "boxes"
 
 
+class ClipExtentError(MediaError):
+    """A clip does not lie within its video; names the clip."""
+
+    kind = "clip"
+
+
 class SkeletonError(MediaError):
     """A skeleton file is missing, malformed, or belongs to another sequence."""
 

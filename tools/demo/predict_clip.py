@@ -19,7 +19,7 @@ from mmengine.config import Config, DictAction
 from torch import Tensor
 
 from mmfusion.datasets import MultiModalDataset, fusion_collate
-from mmfusion.datasets.transforms.sample_times import clip_span
+from mmfusion.datasets.clip_extent import clip_span
 from mmfusion.engine.launch.start import prepare_config
 from mmfusion.registry import DATASETS, MODELS, TRANSFORMS
 from mmfusion.utils.commands import command_parser, errors_in_one_line

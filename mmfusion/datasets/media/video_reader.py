@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmfusion.layouts.clip_extent import SLACK_SECONDS
 from mmfusion.utils.errors import InputError, MediaError, VideoDecodeError
 
-CLAMP_SECONDS = 0.5  # labels may end a few frames after the last one that exists
 TIME_EPS = 1e-3  # Matroska rounds time stamps to milliseconds
 
 
@@ -47,7 +47,7 @@ class VideoReader(ABC):
         if len(seconds) == 0:
             raise InputError("seconds: got none; expected one or more")
         low, high = seconds.min(), seconds.max()
-        if not (low >= -TIME_EPS and high <= self.duration + CLAMP_SECONDS):
+        if not (low >= -TIME_EPS and high <= self.duration + SLACK_SECONDS):
             reason = (
                 f"the clip asks for {low:.3f} to {high:.3f} s;"
                 f" expected 0 to {self.duration:.3f} s"

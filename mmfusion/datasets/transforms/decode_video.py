@@ -3,13 +3,9 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmfusion.datasets.clip_extent import open_folder
 from mmfusion.datasets.media.video_chunks import ChunkedVideo
-from mmfusion.datasets.media.video_io import (
-    BACKENDS,
-    VideoReader,
-    open_frames,
-    open_video,
-)
+from mmfusion.datasets.media.video_io import BACKENDS, VideoReader, open_video
 from mmfusion.datasets.transforms.sample_times import times_of
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError
@@ -74,14 +70,7 @@ class DecodeVideo(BaseTransform):
             return open_video(results["video_path"], self.backend, self.num_threads)
         if not results.get("frame_dir_path"):
             return None
-        return open_frames(
-            results["frame_dir_path"],
-            filename_tmpl=results.get("filename_tmpl") or "img_{:05d}.jpg",
-            start_index=results.get("start_index", 1),
-            total_frames=results.get("total_frames"),
-            fps=results.get("index_fps") or 30.0,
-            frame_ids=results.get("frame_ids"),
-        )
+        return open_folder(results)
 
     def _missing_size(self, results: dict) -> tuple[int, int]:
         if self.missing_size is None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmfusion.datasets.clip_extent import fit_clip
 from mmfusion.datasets.media.video_reader import TIME_EPS
 from mmfusion.datasets.transforms.sample_times import SampleTimes
 from mmfusion.registry import TRANSFORMS
@@ -96,6 +97,8 @@ class SampleObservedFrames(BaseTransform):
         self.legacy_inavit = legacy_inavit
 
     def transform(self, results: dict) -> dict:
+        if results.get("end_sec") is not None:  # else only the window must exist
+            fit_clip(results, self.sampler.num_frames)
         if self.legacy_inavit:
             times = self._legacy_times(results)
             window = results.get("start_sec"), results.get("end_sec")

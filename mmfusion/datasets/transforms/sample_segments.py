@@ -3,9 +3,10 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmfusion.datasets.clip_extent import clip_span
 from mmfusion.datasets.media.video_index import read_index
 from mmfusion.datasets.media.video_reader import TIME_EPS
-from mmfusion.datasets.transforms.sample_times import MODES, clip_span
+from mmfusion.datasets.transforms.sample_times import MODES
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError
 
@@ -137,9 +138,9 @@ def frame_times(results: dict) -> np.ndarray:
     A video says so itself; of a folder of images or of chunks, ``index_fps`` does.
 
     Raises:
-        ValueError: neither is there, or the clip is empty.
+        ValueError: neither is there, the clip is empty, or not within its video.
     """
-    start, end = clip_span(results)
+    start, end = clip_span(results, ["video"])
     chunks = (results.get("extra") or {}).get("chunk_seconds")
     if results.get("video_path") and not chunks:
         every = read_index(results["video_path"]).times

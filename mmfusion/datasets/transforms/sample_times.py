@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmfusion.datasets.media.video_index import read_index
+from mmfusion.datasets.clip_extent import clip_span
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError
 
@@ -31,7 +31,8 @@ class SampleTimes(BaseTransform):
             a random place; (1, 1) is the whole clip. Only for mode ``random``.
 
     Required keys: start_sec, end_sec (None: to the end of the source). Added keys:
-    times, a dict of float64 seconds (v, n) by stream.
+    times, a dict of float64 seconds (v, n) by stream. A clip that does not lie within
+    its video is an error, or cut, by the dataset's ``outside``; so in every sampler.
 
     Example:
         >>> sampler = SampleTimes(num_frames=dict(video=2, skeleton=4), mode="uniform")
@@ -67,7 +68,7 @@ class SampleTimes(BaseTransform):
         self.window = tuple(window)
 
     def transform(self, results: dict) -> dict:
-        start, end = clip_span(results)
+        start, end = clip_span(results, self.num_frames)
         num_segments = min(self.num_frames.values())
         place = self._places(num_segments)  # (v, s), where in each segment
         begin, length = self._windows()  # (v, 1) each
@@ -119,37 +120,3 @@ def times_of(results: dict, stream: str) -> np.ndarray:
             " SampleTimes(num_frames=...)"
         )
     return times[stream]
-
-
-def clip_span(results: dict) -> tuple[float, float]:
-    """Start and end of a clip in seconds; an open end is the end of its source.
-
-    Raises:
-        ValueError: the clip is empty, or nothing says where it ends.
-    """
-    start = results.get("start_sec")
-    start = 0.0 if start is None else float(start)
-    end = results.get("end_sec")
-    end = _source_end(results) if end is None else float(end)
-    if not start < end:
-        raise InputError(
-            f"sample {results.get('sample_id')!r}: start_sec {start} and end_sec {end};"
-            " expected a clip of more than zero seconds"
-        )
-    return start, end
-
-
-def _source_end(results: dict) -> float:
-    """Seconds at which the video, the frame folder or the skeleton ends."""
-    if results.get("video_path"):
-        return read_index(results["video_path"]).duration
-    fps = results.get("index_fps")
-    if results.get("total_frames") and fps:
-        return results["total_frames"] / fps
-    data = results.get("skeleton_data")
-    if data is not None:
-        return len(data["keypoint"]) / (fps or 1.0)
-    raise InputError(
-        f"sample {results.get('sample_id')!r}: end_sec is missing, and there is neither"
-        " a video nor total_frames with index_fps to take it from"
-    )

@@ -68,6 +68,7 @@ class Data(NamedTuple):
     pairs: list[tuple[int, int]]
     splits: list[Split]
     media: EpicMedia
+    durations: dict[str, float]  # seconds, by video; empty without the file
 
     def metainfo(self) -> dict[str, Any]:
         """The metainfo of the annotation."""
@@ -94,6 +95,9 @@ def read_data(args: argparse.Namespace, console: Console) -> Data:
         _cache_dir(args.root, "skeleton", args.skeleton_dir),
         _cache_dir(args.root, "boxes", args.boxes_dir),
     )
+    durations = {}
+    if (folder / epic.VIDEO_FILE).is_file():
+        durations = epic.read_durations(folder / epic.VIDEO_FILE)
     splits = []
     for name, file in epic.SEGMENT_FILES.items():
         path = folder / file
@@ -104,8 +108,7 @@ def read_data(args: argparse.Namespace, console: Console) -> Data:
         segments = epic.read_segments(path, classes, list_fps=args.list_fps)
         if not segments:
             continue
-        if (folder / epic.VIDEO_FILE).is_file():
-            durations = epic.read_durations(folder / epic.VIDEO_FILE)
+        if durations:
             epic.check_durations(segments, durations)
         epic.check_action_numbers(segments, pairs)
         absent = find_absent(name, segments, media, args.root, console)
@@ -116,7 +119,7 @@ def read_data(args: argparse.Namespace, console: Console) -> Data:
         raise MissingDataError(
             f"{args.root} has none of {list(epic.SEGMENT_FILES.values())}"
         )
-    return Data(classes, pairs, splits, media)
+    return Data(classes, pairs, splits, media, durations)
 
 
 def _cache_dir(root: Path, usual: str, asked: str | None) -> str | None:
@@ -270,7 +273,9 @@ def make_records(data: Data, prefix: str, *, keep_absent: bool) -> list[dict[str
         for one in split.segments:
             if one.video in split.absent and not keep_absent:
                 continue
-            record = make_record(one, split.name, data.media, number)
+            record = make_record(
+                one, split.name, data.media, number, data.durations
+            )
             if prefix != ".":
                 _put_prefix(record, prefix)
             records.append(record)

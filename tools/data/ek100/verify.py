@@ -26,7 +26,8 @@ from mmfusion.datasets.annotation import load_annotation
 from mmfusion.datasets.caches.box_cache import load_box_file
 from mmfusion.datasets.caches.skeleton_cache import load_skeleton_file
 from mmfusion.datasets.media.video_io import open_frames, open_video
-from mmfusion.layouts.epic_kitchens import SEGMENT_FILES, SLACK_SECONDS
+from mmfusion.layouts.clip_extent import outside_video
+from mmfusion.layouts.epic_kitchens import SEGMENT_FILES
 from mmfusion.utils.commands import errors_in_one_line
 from mmfusion.utils.errors import MediaError
 
@@ -80,8 +81,8 @@ def check_split(
         except (MediaError, OSError) as error:
             faults.append(f"{video}: {error}")
     for record in records:
-        video, end = record["group"], record["end_sec"]
-        if video in seconds and end > seconds[video] + SLACK_SECONDS:
+        video, start, end = (record[key] for key in ("group", "start_sec", "end_sec"))
+        if video in seconds and outside_video(start, end, seconds[video]):
             faults.append(
                 f"{record['id']!r} stops at {end:g} s, but {video} is shorter than its"
                 f" csv says: {seconds[video]:g} s"
