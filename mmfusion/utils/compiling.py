@@ -1,6 +1,6 @@
 """Settings that torch.compile needs before it compiles a model of this library."""
 
-import torch
+from torch import nn
 
 
 def prepare_compiler() -> None:
@@ -16,7 +16,18 @@ def prepare_compiler() -> None:
         config.triton.coalesce_tiling_analysis = False
 
 
-def compile_module(module: torch.nn.Module, **options: object) -> None:
+def compile_module(module: nn.Module, **options: object) -> None:
     """:meth:`torch.nn.Module.compile`, after :func:`prepare_compiler`."""
     prepare_compiler()
     module.compile(**options)
+
+
+def parts_of(model: nn.Module) -> list[nn.Module]:
+    """The children of a model, those of its lists and dicts instead of these."""
+    parts: list[nn.Module] = []
+    for name, child in model.named_children():
+        if isinstance(child, nn.ModuleList | nn.ModuleDict):
+            parts += child.children()
+        elif name != "data_preprocessor":
+            parts.append(child)
+    return parts

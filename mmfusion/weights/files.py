@@ -358,6 +358,17 @@ def peek_meta(path: str | os.PathLike) -> dict[str, Any] | None:
     return meta if isinstance(meta, dict) else None
 
 
+def is_of_others(path: str | os.PathLike) -> bool:
+    """True for a whole archive without our digest, whatever it asks for."""
+    try:
+        if check_digest(path):
+            return False
+        check_archive(path)
+    except CheckpointError:
+        return False
+    return zipfile.is_zipfile(path)
+
+
 def read_tensors(
     source: str, *, sha256: str | None = None, revision: str | None = None
 ) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """Save checkpoints, keep the newest and the best, and say when a run is finished."""
 
 import json
+import math
 import operator
 import shutil
 from functools import partial
@@ -11,13 +12,17 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
 from mmfusion.engine.hooks.monitored import find_metric
-from mmfusion.engine.runner.work_dir import FINISHED, resumable_checkpoints
+from mmfusion.engine.runner.work_dir import (
+    BEST,
+    FINISHED,
+    best_meta,
+    find_checkpoints,
+    set_aside,
+)
 from mmfusion.registry import HOOKS
 from mmfusion.utils.errors import CheckpointError, InputError, check_choice
 from mmfusion.utils.paths import write_atomic
-from mmfusion.weights.files import peek_meta
 
-BEST = "best.pth"
 RULES = {"greater": operator.gt, "less": operator.lt}
 
 
@@ -87,10 +92,13 @@ class AtomicCheckpointHook(Hook):
         """
         self._finished = False
         self._find_best(runner)
-        if is_main_process():
-            (Path(runner.work_dir) / FINISHED).unlink(missing_ok=True)
-        found, broken = resumable_checkpoints(runner.work_dir)
-        self._kept = [*broken, *(path for path, _ in reversed(found))]
+        if not is_main_process():
+            return
+        (Path(runner.work_dir) / FINISHED).unlink(missing_ok=True)
+        found = find_checkpoints(runner.work_dir)
+        self._kept = [path for path, _ in reversed(found.good)]
+        for path in found.broken:
+            runner.logger.warning(f"{path} is damaged; it is now {set_aside(path)}")
 
     def after_val_epoch(
         self, runner: Any, metrics: dict[str, float] | None = None
@@ -133,7 +141,7 @@ class AtomicCheckpointHook(Hook):
 
     def _best_in(self, path: Path) -> dict[str, Any] | None:
         """Metric, value and epoch of a ``best.pth``; None if of another metric."""
-        best = (peek_meta(path) or {}).get("best") if path.exists() else None
+        best = (best_meta(path) or {}).get("best")
         asked = {"metric": self.save_best, "rule": self.rule}
         return best if best and asked.items() <= best.items() else None
 
@@ -165,6 +173,8 @@ class AtomicCheckpointHook(Hook):
         if self.save_best is None:
             return
         value = find_metric(self._metrics, self.save_best, "save_best")
+        if not math.isfinite(value):  # nothing would be better than a NaN
+            return
         if self.best is not None and not RULES[self.rule](value, self.best["value"]):
             return
         before = self.best

@@ -18,10 +18,15 @@ from mmfusion.engine.launch.build_errors import explain_build_error
 from mmfusion.engine.launch.config_check import load_config
 from mmfusion.engine.launch.config_compare import comparable_config, config_difference
 from mmfusion.engine.runner.work_dir import (
+    BEST,
+    Checkpoints,
     WorkDirLock,
+    best_meta,
+    check_no_run,
+    check_overwrites,
     check_some_whole,
+    find_checkpoints,
     read_finished,
-    resumable_checkpoints,
 )
 from mmfusion.utils.errors import (
     CheckpointError,
@@ -90,41 +95,55 @@ def prepare_work_dir(config: Config, resume: str | None) -> bool:
         True if the folder has this very run, complete: nothing is to be done.
 
     Raises:
-        WorkDirError: another process uses the folder, or it has a run of another
-            config or seed.
+        WorkDirError: another process uses the folder, it has a run of another config
+            or seed, or files that no run of ours wrote and this one would overwrite.
         CheckpointError: it has checkpoints and every one is damaged.
     """
     folder = Path(config.work_dir)
     first = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", 0))) == 0
     if first:
         WorkDirLock(folder)  # held until the process ends
-    if resume is not None:
-        config.resume = "newest" if resume == "auto" else resume
-        return False
-    good, broken = resumable_checkpoints(folder)
-    check_some_whole(folder, good, broken)
-    if not good:
+    found = find_checkpoints(folder)
+    check_some_whole(folder, found)
+    check_overwrites(folder, config, found)
+    if resume is not None and resume != "auto":
+        config.resume = resume
+        if Path(resume).resolve().parent != folder.resolve():
+            _check_same_run(folder, config, found)
         return False
     finished = read_finished(folder)
-    _check_same_run(folder, config, good[0][1], complete=finished is not None)
-    if finished is not None:
-        print_log(f"{folder} has this run, complete: {json.dumps(finished)}", "current")
-        return True
-    config.resume = "newest"
+    if resume is None:
+        _check_same_run(folder, config, found)
+        if finished is not None:
+            text = f"{folder} has this run, complete: {json.dumps(finished)}"
+            print_log(text, "current")
+            return True
+    if found.good:
+        config.resume = "newest"
+    else:
+        check_no_run(folder, found)
     return False
 
 
-def _check_same_run(
-    folder: Path, config: Config, meta: dict, *, complete: bool
-) -> None:
-    """Raise WorkDirError unless the checkpoint's config decides the same result."""
-    old = json.loads(meta["settings"])
-    difference = config_difference(old, comparable_config(config))
+def _check_same_run(folder: Path, config: Config, found: Checkpoints) -> None:
+    """Refuse a folder that has another run than this one; an empty one is none.
+
+    Raises:
+        WorkDirError: what is there is of another config, or nothing tells of which.
+    """
+    meta = found.good[0][1] if found.good else best_meta(folder / BEST)
+    if meta is None:
+        check_no_run(folder, found)
+        return
+    difference = config_difference(
+        json.loads(meta["settings"]), comparable_config(config)
+    )
     if difference:
-        kind = "a complete run" if complete else "a run"
+        kind = "a run" if read_finished(folder) is None else "a complete run"
+        more = ", or --resume to continue it with this config" if found.good else ""
         raise WorkDirError(
             f"{folder} has {kind} of another config:\n{difference}\n"
-            "Give another --work-dir, or --resume to continue it with this config."
+            f"Give another --work-dir{more}."
         )
 
 

@@ -4,15 +4,21 @@ import inspect
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.dist import all_gather, get_rank, get_world_size
+from mmengine.dist import (
+    all_gather,
+    broadcast,
+    get_rank,
+    get_world_size,
+    is_main_process,
+)
 from torch.nn.parallel import DistributedDataParallel
 
-from mmfusion.utils.errors import ConfigError, LostProcessError
+from mmfusion.utils.errors import CheckpointError, ConfigError, LostProcessError
 
 _NO_ANSWER = re.compile(
     r"gloo|closed by peer|reset by peer|Broken pipe|NCCL|ProcessGroup", re.IGNORECASE
@@ -35,6 +41,23 @@ def gather_json(value: Any) -> list[Any]:
         json.loads(row[:size].cpu().numpy().tobytes())
         for size, row in zip(sizes, all_gather(padded), strict=True)
     ]
+
+
+def write_on_main(write: Callable[[], None]) -> None:
+    """Run ``write`` on the first rank; if it fails, every rank raises."""
+    error: Exception | None = None
+    if is_main_process():
+        try:
+            write()
+        except Exception as caught:
+            error = caught
+    failed = torch.tensor(int(error is not None))
+    if get_world_size() > 1:
+        broadcast(failed)
+    if error is not None:
+        raise error
+    if failed:
+        raise CheckpointError("the first rank could not write a checkpoint")
 
 
 def close_process_group() -> None:

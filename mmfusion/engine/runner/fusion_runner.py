@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.device import is_cuda_available
-from mmengine.dist import barrier, broadcast, is_distributed, is_main_process
+from mmengine.dist import barrier, is_distributed, is_main_process
 from mmengine.evaluator import Evaluator
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -38,6 +38,7 @@ from mmfusion.engine.runner.distributed import (
     lost_process_named,
     slurm_to_torchrun_env,
     sync_buffers_argument,
+    write_on_main,
 )
 from mmfusion.engine.runner.nonfinite import nonfinite_parameters
 from mmfusion.engine.runner.resumable_train_loop import (
@@ -52,13 +53,14 @@ from mmfusion.engine.runner.run_state import (
 )
 from mmfusion.engine.runner.work_dir import (
     CONFIG_MARK,
+    check_begin,
     config_name,
     newest_checkpoint,
 )
 from mmfusion.evaluation.protocols import ReadsDataset
 from mmfusion.registry import RUNNERS
 from mmfusion.utils.allocator import tune_cpu_allocator
-from mmfusion.utils.compiling import compile_module
+from mmfusion.utils.compiling import compile_module, parts_of
 from mmfusion.utils.errors import CheckpointError, ConfigError, NonFiniteError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.weights import fetch, fit, load_checked
@@ -82,6 +84,7 @@ class FusionRunner(Runner):
     """
 
     _randomness_cfg: dict[str, Any]
+    _resume: bool | str
     optim_wrapper: Any
     param_schedulers: Any
     resumed_from: Path | None = None  # the checkpoint that this run goes on from
@@ -254,11 +257,15 @@ class FusionRunner(Runner):
         """
         options = self.cfg.get("compile")
         if options:
-            for part in _parts(self.bare_model):
+            for part in parts_of(self.bare_model):
                 compile_module(part, **({} if options is True else options))
 
     def train(self) -> nn.Module:
-        """MMEngine's; processes that are lost meanwhile are named."""
+        """MMEngine's, where nothing is overwritten that is not of this run.
+
+        Processes that are lost meanwhile are named.
+        """
+        check_begin(Path(self.work_dir), self.cfg, resumed=bool(self._resume))
         with lost_process_named():
             return super().train()
 
@@ -320,7 +327,7 @@ class FusionRunner(Runner):
             )
         checkpoint = self._collect_state(save_optimizer, save_param_scheduler, meta)
         self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
-        self._write_on_main(lambda: save_atomic(checkpoint, Path(out_dir) / filename))
+        write_on_main(lambda: save_atomic(checkpoint, Path(out_dir) / filename))
 
     def _collect_state(
         self, save_optimizer: bool, save_param_scheduler: bool, meta: dict | None
@@ -366,22 +373,6 @@ class FusionRunner(Runner):
         checkpoint["rng"] = gather_rng_states()
         return checkpoint
 
-    def _write_on_main(self, write: Callable[[], None]) -> None:
-        """Run ``write`` on the first rank; if it fails, every rank raises."""
-        error: Exception | None = None
-        if is_main_process():
-            try:
-                write()
-            except Exception as caught:
-                error = caught
-        failed = torch.tensor(int(error is not None))
-        if self.distributed:
-            broadcast(failed)
-        if error is not None:
-            raise error
-        if failed:
-            raise CheckpointError("the first rank could not write a checkpoint")
-
     def stateful_hooks(self) -> dict[str, Any]:
         """Hooks that carry a state, by class name; twins are numbered."""
         found: dict[str, Any] = {}
@@ -395,21 +386,14 @@ class FusionRunner(Runner):
         return found
 
     def load_or_resume(self) -> None:
-        """MMEngine's; then the config is one that runs, and goes into the folder."""
-        self._load_or_resume()
-        if self._train_loop is not None:
-            self._write_config(self.work_dir)
-
-    def _load_or_resume(self) -> None:
         """Load or resume what the config asks for; a damaged file is passed over.
 
         With ``resume=True`` and no ``load_from``, or ``resume='newest'``, the newest
-        checkpoint of the work folder that can be read is taken; ``resume`` may also
-        be the path of one. Files but none
-        readable is an error: a run never starts again from nothing in silence.
+        checkpoint of the work folder that can be read is taken; ``resume`` may also be
+        a path. Files but none readable is an error: a run never starts again from
+        nothing in silence. A config that trains is then known to be one that can, and
+        is written into the work folder.
         """
-        if self._has_loaded:
-            return
         path = self._load_from
         if isinstance(self._resume, str) and self._resume != "newest":
             path = self._resume
@@ -417,14 +401,15 @@ class FusionRunner(Runner):
             path = newest_checkpoint(self.work_dir, self.logger)
             if path is None:
                 self.logger.info(f"nothing to resume in {self.work_dir}")
-                return
-        if path is None:
-            return
-        barrier()  # no rank writes before all have chosen the same file
-        if self._resume:
-            self.resume(str(path))
-        else:
-            self.load_checkpoint(str(path))
+                path, self._resume = self._load_from, False
+        if path is not None and not self._has_loaded:
+            barrier()  # no rank writes before all have chosen the same file
+            if self._resume:
+                self.resume(str(path))
+            else:
+                self.load_checkpoint(str(path))
+        if self._train_loop is not None:
+            self._write_config(self.work_dir)
 
     def load_checkpoint(
         self,
@@ -512,14 +497,3 @@ def _is_for_console(record: logging.LogRecord) -> bool:
     """False for the long texts with which MMEngine's runner begins."""
     long = ("System environment:", "Config:\n", "Hooks will be executed")
     return not record.getMessage().lstrip("\n-").startswith(long)
-
-
-def _parts(model: nn.Module) -> list[nn.Module]:
-    """The children of a model, those of its lists and dicts instead of these."""
-    parts: list[nn.Module] = []
-    for name, child in model.named_children():
-        if isinstance(child, nn.ModuleList | nn.ModuleDict):
-            parts += child.children()
-        elif name != "data_preprocessor":
-            parts.append(child)
-    return parts

@@ -1,10 +1,12 @@
 """The folder of a run: who uses it, what is in it, what can be continued."""
 
 import fcntl
-import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,46 +14,78 @@ from mmengine.config import Config
 
 from mmfusion.engine.runner.checkpoints import check_resumable
 from mmfusion.utils.errors import CheckpointError, WorkDirError
-from mmfusion.weights.files import peek_meta
+from mmfusion.utils.text_files import read_json
+from mmfusion.weights.files import is_of_others, peek_meta
 
-FINISHED = "finished.json"
+BEST, FINISHED = "best.pth", "finished.json"
 CONFIG_MARK = "# mmfusion wrote this when a run began: its config as it is run"
 _LOCK = ".lock"
+_NAME = re.compile(r"(epoch|iter)_\d+\.pth")  # of a resumable checkpoint
+_NOT_OURS = "was not written by a run of mmfusion"
+_MOVE = "move it away, or give another --work-dir"
 
 
-def resumable_checkpoints(
-    work_dir: str | os.PathLike,
-) -> tuple[list[tuple[Path, dict[str, Any]]], dict[Path, str]]:
-    """The checkpoints of a folder with their ``meta``, and those that are damaged.
+@dataclass
+class Checkpoints:
+    """The files of a work folder that have the name of a resumable checkpoint.
+
+    Attributes:
+        good: whole ones and their ``meta``, the newest first, by the time that is
+            written in them.
+        broken: damaged ones, and the reason.
+        foreign: whole ones from which no run of ours can go on, and the reason.
+    """
+
+    good: list[tuple[Path, dict[str, Any]]] = field(default_factory=list)
+    broken: dict[Path, str] = field(default_factory=dict)
+    foreign: dict[Path, str] = field(default_factory=dict)
+
+
+def find_checkpoints(work_dir: str | os.PathLike) -> Checkpoints:
+    """Look at every ``epoch_N.pth`` and ``iter_N.pth`` of a folder.
 
     Every byte of each is compared with its digest before its ``meta`` is believed.
-
-    Returns:
-        Whole ones, the newest first, by the time that is written in them; and paths
-        that look like checkpoints and cannot be read, with the reason.
     """
-    good, broken = [], {}
-    folder = Path(work_dir)
-    for path in sorted([*folder.glob("epoch_*.pth"), *folder.glob("iter_*.pth")]):
+    found = Checkpoints()
+    for path in sorted(Path(work_dir).glob("*.pth")):
+        if not _NAME.fullmatch(path.name):
+            continue
         try:
-            meta = peek_meta(path)
-            if meta is None or not meta.get("resumable"):
-                continue
+            meta = _meta_of(path)
+        except CheckpointError as error:
+            if is_of_others(path):
+                found.foreign[path] = _NOT_OURS
+            else:
+                found.broken[path] = str(error)
+            continue
+        if meta is None:
+            found.foreign[path] = _NOT_OURS
+            continue
+        try:
             check_resumable(meta, path)
         except CheckpointError as error:
-            broken[path] = str(error)
+            found.foreign[path] = str(error)
             continue
-        good.append((path, meta))
-    good.sort(key=lambda pair: pair[1]["saved_at"], reverse=True)
-    return good, broken
+        found.good.append((path, meta))
+    found.good.sort(key=lambda pair: pair[1]["saved_at"], reverse=True)
+    return found
 
 
-def check_some_whole(
-    work_dir: str | os.PathLike, good: Sequence, broken: Mapping[Path, str]
-) -> None:
+def _meta_of(path: Path) -> dict[str, Any] | None:
+    """``peek_meta``, which reads the whole file, once while it stays the same."""
+    now = path.stat()
+    return _peek(path, now.st_ino, now.st_size, now.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _peek(path: Path, *identity: int) -> dict[str, Any] | None:
+    return peek_meta(path)
+
+
+def check_some_whole(work_dir: str | os.PathLike, found: Checkpoints) -> None:
     """Raise CheckpointError where a folder has checkpoints and all are damaged."""
-    if broken and not good:
-        reasons = "\n".join(f"  {reason}" for reason in broken.values())
+    if found.broken and not found.good:
+        reasons = "\n".join(f"  {reason}" for reason in found.broken.values())
         raise CheckpointError(
             f"no checkpoint of {work_dir} can be read; put back a copy of one, or"
             f" delete them to start again from nothing:\n{reasons}"
@@ -68,11 +102,19 @@ def newest_checkpoint(
     Raises:
         CheckpointError: there are checkpoints and every one is damaged.
     """
-    good, broken = resumable_checkpoints(work_dir)
-    check_some_whole(work_dir, good, broken)
-    for reason in broken.values():
+    found = find_checkpoints(work_dir)
+    check_some_whole(work_dir, found)
+    for reason in found.broken.values():
         logger.warning(f"passed over: {reason}")
-    return good[0][0] if good else None
+    return found.good[0][0] if found.good else None
+
+
+def set_aside(path: Path) -> Path:
+    """Give a damaged file another name, under which nothing overwrites it."""
+    names = (path.with_name(f"{path.name}.damaged{n or ''}") for n in count())
+    target = next(name for name in names if not name.exists())
+    path.rename(target)
+    return target
 
 
 def config_name(config: Config) -> str:
@@ -80,12 +122,106 @@ def config_name(config: Config) -> str:
     return f"{Path(config.filename or 'config').stem}.py"
 
 
-def read_finished(work_dir: str | os.PathLike) -> dict[str, Any] | None:
-    """Content of ``finished.json``; None for a run that is not complete."""
-    try:
-        return json.loads((Path(work_dir) / FINISHED).read_text())
-    except FileNotFoundError:
+def best_meta(path: Path) -> dict[str, Any] | None:
+    """``meta`` of a ``best.pth``; None where there is no such file.
+
+    Raises:
+        WorkDirError: the file is damaged, or no run of ours wrote it.
+    """
+    if not path.exists():
         return None
+    try:
+        meta = _meta_of(path)
+    except CheckpointError as error:
+        raise WorkDirError(f"{error}; {_MOVE}") from error
+    if not (meta and meta.get("best")):
+        raise WorkDirError(f"{path} {_NOT_OURS}; {_MOVE}")
+    return meta
+
+
+def read_finished(work_dir: str | os.PathLike) -> dict[str, Any] | None:
+    """Content of ``finished.json``; None for a run that is not complete.
+
+    Raises:
+        WorkDirError: the file is damaged, or no run of ours wrote it.
+    """
+    path = Path(work_dir) / FINISHED
+    if not path.exists():
+        return None
+    done = read_json(path, error_type=WorkDirError)
+    if not (isinstance(done, dict) and {"epoch", "iter", "best"} <= done.keys()):
+        raise WorkDirError(
+            f"{path} {_NOT_OURS} (expected an object with epoch, iter and best);"
+            f" {_MOVE}"
+        )
+    return done
+
+
+def check_begin(folder: Path, config: Config, *, resumed: bool) -> None:
+    """Refuse to train where something would be lost; a new run needs a folder for it.
+
+    Raises:
+        WorkDirError: as :func:`check_overwrites` and :func:`check_no_run`.
+    """
+    found = find_checkpoints(folder)
+    check_overwrites(folder, config, found)
+    if not resumed:
+        check_no_run(folder, found)
+
+
+def check_overwrites(folder: Path, config: Config, found: Checkpoints) -> None:
+    """Refuse a work folder with files that a run would write and no run of ours wrote.
+
+    Args:
+        folder: the work folder.
+        config: of the run; the name of its file counts.
+        found: the checkpoints of the folder.
+
+    Raises:
+        WorkDirError: names each file.
+    """
+    foreign = dict(found.foreign)
+    name = config_name(config)
+    for path, is_ours in {
+        folder / name: lambda text: text.startswith(CONFIG_MARK),
+        folder / "last_checkpoint": lambda text: _NAME.fullmatch(Path(text).name),
+        folder / "bad_samples.json": lambda text: re.match(
+            r'\{\s*("(train|val|test)"|\})', text
+        ),
+    }.items():
+        if path.exists() and not is_ours(_begin_of(path)):
+            foreign[path] = _NOT_OURS
+    if foreign:
+        lines = "\n".join(f"  {path.name}: {why}" for path, why in foreign.items())
+        raise WorkDirError(
+            f"{folder} has files that this run would overwrite or delete, and that it"
+            f" did not write; {_MOVE}:\n{lines}"
+        )
+    best_meta(folder / BEST)
+    read_finished(folder)
+
+
+def _begin_of(path: Path) -> str:
+    """The first characters of a text file; '' of a folder."""
+    if not path.is_file():
+        return ""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read(4096)
+
+
+def check_no_run(folder: Path, found: Checkpoints) -> None:
+    """Refuse to begin a run where another has left something.
+
+    Raises:
+        WorkDirError: names the files.
+    """
+    there = [path.name for path, _ in found.good] + [path.name for path in found.broken]
+    there += [name for name in (BEST, FINISHED) if (folder / name).exists()]
+    if there:
+        raise WorkDirError(
+            f"{folder} has {', '.join(there)} of a run, which a new one would"
+            f" overwrite; {_MOVE}"
+        )
 
 
 class WorkDirLock:

@@ -8,10 +8,12 @@ import zipfile
 
 import pytest
 import torch
+from mmengine.logging import HistoryBuffer
 
+from mmfusion.engine import FusionRunner
 from mmfusion.engine.launch.start import prepare_work_dir
 from mmfusion.engine.runner.checkpoints import save_atomic
-from mmfusion.engine.runner.work_dir import WorkDirLock, resumable_checkpoints
+from mmfusion.engine.runner.work_dir import WorkDirLock, find_checkpoints
 from mmfusion.utils.errors import CheckpointError, WorkDirError
 from mmfusion.weights.files import load_checked
 from tests.engine.toy_runs import differences, run_toy, toy_config, with_signal
@@ -110,9 +112,9 @@ def test_resume_from_a_path_and_newest_by_written_time(tmp_path):
     ends = [folder / "epoch_3.pth" for folder in (tmp_path, tmp_path / "two")]
     assert differences(*ends) == []
     os.utime(tmp_path / "epoch_1.pth", (time.time() + 9, time.time() + 9))
-    found, broken = resumable_checkpoints(tmp_path)
-    names = [path.name for path, _ in found]
-    assert names == ["epoch_3.pth", "epoch_2.pth", "epoch_1.pth"] and not broken
+    found = find_checkpoints(tmp_path)
+    names = [path.name for path, _ in found.good]
+    assert names == ["epoch_3.pth", "epoch_2.pth", "epoch_1.pth"] and not found.broken
 
 
 def test_wrong_model_gets_a_diff(tmp_path):
@@ -150,3 +152,100 @@ def test_checkpoint_says_where_it_comes_from(tmp_path):
     meta = load_checked(tmp_path / "epoch_3.pth")["meta"]
     assert (meta["epoch"], meta["iter"], meta["batch"], meta["seed"]) == (3, 18, 0, 3)
     assert '"model.type": "ToyModel"' in meta["settings"]
+
+
+def mmengines(path):
+    """A checkpoint as MMEngine writes it, which weights_only cannot read."""
+    buffers = {"log_scalars": {"loss": HistoryBuffer([1.0], [1])}}
+    torch.save({"meta": {"epoch": 3}, "state_dict": {}, "message_hub": buffers}, path)
+
+
+def not_resumable(path):
+    torch.save({"meta": {"epoch": 3}, "state_dict": {"w": torch.zeros(2)}}, path)
+
+
+FOREIGN = {
+    "epoch_3.pth": mmengines,
+    "iter_9.pth": not_resumable,
+    "best.pth": not_resumable,
+    "finished.json": lambda path: path.write_text('{"mine": 1}'),
+    "last_checkpoint": lambda path: path.write_text("my notes"),
+    "bad_samples.json": lambda path: path.write_text('["a"]'),
+    "toy_config.py": lambda path: path.write_text("lr = 1  # my own config"),
+}
+
+
+@pytest.mark.parametrize("resume", [None, "auto"])
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_no_run_wrote_is_named_and_not_touched(name, resume, tmp_path):
+    path = tmp_path / name
+    FOREIGN[name](path)
+    before = path.read_bytes()
+    with pytest.raises(WorkDirError, match=name):
+        prepare_work_dir(toy_config(tmp_path), resume)
+    with pytest.raises(WorkDirError, match=name):  # in plain Python too
+        FusionRunner.from_cfg(toy_config(tmp_path)).train()
+    assert path.read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    run_toy(folder)
+    return folder
+
+
+def copy_of(folder, target, names):
+    target.mkdir()
+    for name in names:
+        shutil.copy(folder / name, target)
+    return target
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["best.pth", "finished.json"],
+        ["best.pth"],
+        ["finished.json"],
+        ["epoch_3.pth", "best.pth", "finished.json"],
+    ],
+    ids=lambda names: "+".join(names),
+)
+@pytest.mark.parametrize("options", [None, {"model.drop_rate": 0.1}], ids=["", "other"])
+def test_what_is_left_of_a_run_is_never_replaced(names, options, finished, tmp_path):
+    folder = copy_of(finished, tmp_path / "run", names)
+    before = {name: (folder / name).read_bytes() for name in names}
+    if options is None and "finished.json" in names and len(names) > 1:
+        assert run_toy(folder) is None  # this very run, complete
+    else:
+        with pytest.raises(WorkDirError, match=r"another config|which a new one would"):
+            run_toy(folder, options)
+    if "epoch_3.pth" not in names:
+        with pytest.raises(WorkDirError, match="which a new one would overwrite"):
+            run_toy(folder, options, resume="auto")
+    with pytest.raises(WorkDirError, match="which a new one would overwrite"):
+        FusionRunner.from_cfg(toy_config(folder, options)).train()
+    assert {name: (folder / name).read_bytes() for name in names} == before
+
+
+def test_a_folder_with_another_run_takes_no_checkpoint_of_elsewhere(finished, tmp_path):
+    other = {"model.drop_rate": 0.1}
+    with pytest.raises(WorkDirError, match=r"another config:\n  model.drop_rate"):
+        with_signal(tmp_path, "iter", 1, other)
+        run_toy(tmp_path, resume=str(finished / "epoch_2.pth"))
+
+
+@pytest.mark.parametrize("content", [b'{"epoch": 3, "it', b"[]", b"\xff", b""])
+def test_half_a_finished_json_is_named(content, finished, tmp_path):
+    folder = copy_of(finished, tmp_path / "run", ["epoch_3.pth", "best.pth"])
+    (folder / "finished.json").write_bytes(content)
+    with pytest.raises(WorkDirError, match=r"finished.json .*"):
+        run_toy(folder)
+
+
+def test_nothing_to_resume_starts_from_load_from(finished, tmp_path, log_lines):
+    options = {"load_from": str(finished / "best.pth"), "train_cfg.max_epochs": 1}
+    runner = run_toy(tmp_path, options, resume="auto")
+    assert runner.epoch == 1 and runner.resumed_from is None
+    assert runner._has_loaded
