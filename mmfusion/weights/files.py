@@ -370,28 +370,68 @@ def is_of_others(path: str | os.PathLike) -> bool:
 
 
 def read_tensors(
-    source: str, *, sha256: str | None = None, revision: str | None = None
+    source: str,
+    *,
+    container: str | None = None,
+    sha256: str | None = None,
+    revision: str | None = None,
 ) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by their names in it; see :func:`fetch`."""
-    return unwrap(load_checked(fetch(source, sha256=sha256, revision=revision)), source)
+    """The tensors of a checkpoint by their names in it.
+
+    See :func:`fetch` and :func:`unwrap`.
+    """
+    content = load_checked(fetch(source, sha256=sha256, revision=revision))
+    return unwrap(content, source, container)
 
 
-def unwrap(content: Mapping[str, Any], what: str) -> dict[str, Tensor]:
+def unwrap(
+    content: Mapping[Any, Any], what: str, container: str | None = None
+) -> dict[str, Tensor]:
     """The tensors of a checkpoint, taken out of what training scripts wrap them in.
 
     Args:
         content: what the file holds. what: its name, for the error.
+        container: the dict in it to take, such as ``model_ema``; None takes the one
+            that all published files have, see ``CONTAINERS``.
 
     Raises:
-        CheckpointError: there are no tensors in it.
+        CheckpointError: there are no tensors in it, or some lie beside the dict that
+            would be taken.
     """
     inner: Any = content
+    if container is not None:
+        inner = content.get(container)
+        if not isinstance(inner, Mapping):
+            raise CheckpointError(
+                f"{what} has no dict {container!r}; it holds {_outline(content)}"
+            )
     for name in CONTAINERS:
         if isinstance(inner, Mapping) and isinstance(inner.get(name), Mapping):
+            beside = [k for k, v in inner.items() if isinstance(v, Tensor) and v.dim()]
+            if beside:
+                raise CheckpointError(
+                    f"{what} has tensors in {name!r} and others beside it"
+                    f" ({beside[0]!r}): it is no file of one model"
+                )
             inner = inner[name]
     tensors = {key: value for key, value in inner.items() if isinstance(value, Tensor)}
     if not tensors:
-        raise CheckpointError(f"{what} holds no tensors, only {sorted(content)[:12]}")
+        raise CheckpointError(
+            f"{what} holds no tensors where they are looked for, only"
+            f" {_outline(content)}; where a dict in it is meant, name it:"
+            " init_cfg=dict(type='Pretrained', ..., container='model_ema')"
+        )
+    odd = [key for key in tensors if not isinstance(key, str)]
+    if odd:
+        raise CheckpointError(f"{what} names a tensor {odd[0]!r}, expected text")
     if all(key.startswith("module.") for key in tensors):  # DistributedDataParallel
         tensors = {key[len("module.") :]: value for key, value in tensors.items()}
     return tensors
+
+
+def _outline(content: Mapping[Any, Any]) -> str:
+    """The first keys of a file, dicts with a brace."""
+    keys = [
+        f"{k} {{...}}" if isinstance(v, Mapping) else str(k) for k, v in content.items()
+    ]
+    return ", ".join(keys[:12]) + (", ..." if keys[12:] else "") or "nothing"

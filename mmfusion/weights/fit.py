@@ -1,5 +1,6 @@
 """Bring a file's tensors to the keys and shapes of one of our modules, strictly."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +32,8 @@ class PublishedWeights:
         truncates_time: whether the authors cut a longer table instead of resizing it.
         inflates: the patch convolution: an image's (d, 3, h, w) kernel is put into the
             middle frame of the video's.
-        flattened: kernels that are published as (d, 3 h w).
+        flattened: the one kernel that is published as (d, 3 h w) too, AVION's fast
+            patches; nothing else is taken in another shape of as many numbers.
         from_images: patterns of keys that image weights lack; they keep their start.
     """
 
@@ -124,9 +126,10 @@ def fit(
         strict=False)``, and the report.
 
     Raises:
-        CheckpointError: keys or shapes differ; the message lists them.
+        CheckpointError: keys, shapes or kinds of numbers differ, two keys of the file
+            are one of the model, or numbers are not finite; the message lists them.
     """
-    found, report = _renamed(tensors, module, interpolate)
+    found, report = _renamed(tensors, module, source, interpolate)
     own = module.state_dict()
     kept = [key for key in own if _matches(key, fresh)]
     report.fresh |= dict.fromkeys(kept, "kept fresh by request")
@@ -142,6 +145,7 @@ def fit(
             " init_cfg = dict(type='Pretrained', ..., ignore=[...])."
         )
     usable = {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
+    _check_values(usable, own, f"{source} does not fit {type(module).__name__}")
     report.loaded = [key for key in report.loaded if key in usable]
     ignored = [key for key in own if key not in usable and key not in report.fresh]
     report.fresh |= dict.fromkeys(ignored, "ignored by request")
@@ -158,8 +162,49 @@ def _matches(key: str, names: Sequence[str]) -> bool:
     )
 
 
+def _check_values(
+    found: Mapping[str, Tensor], own: Mapping[str, Tensor], message: str
+) -> None:
+    """Refuse what a copy would change in silence, or what no training wrote.
+
+    Floats of any precision are taken for floats.
+    """
+    kinds = [
+        f"{key}: file {_kind(value)}, model {_kind(own[key])}"
+        for key, value in found.items()
+        if not _is_plain(value)
+        or value.is_floating_point() != own[key].is_floating_point()
+        or (value.dtype != own[key].dtype and not value.is_floating_point())
+    ]
+    bad = [
+        key
+        for key, value in found.items()
+        if not kinds and value.is_floating_point() and not _is_finite(value, own[key])
+    ]
+    for what, keys in (("of another kind", kinds), ("not finite", bad)):
+        if keys:
+            lines = _listed(what, keys, _SHOWN)
+            raise CheckpointError("\n".join([f"{message}:", *lines]))
+
+
+def _is_plain(value: Tensor) -> bool:
+    return value.layout == torch.strided and value.device.type != "meta"
+
+
+def _kind(value: Tensor) -> str:
+    return str(value.dtype if _is_plain(value) else value.layout).removeprefix("torch.")
+
+
+def _is_finite(value: Tensor, like: Tensor) -> bool:
+    """False for a NaN or infinity in the model's precision that the model has not."""
+    finite = (
+        torch.isfinite(value.to(like.dtype)).all() or not torch.isfinite(like).all()
+    )
+    return bool(finite)
+
+
 def _renamed(
-    tensors: Mapping[str, Tensor], module: nn.Module, interpolate: bool
+    tensors: Mapping[str, Tensor], module: nn.Module, source: str, interpolate: bool
 ) -> tuple[dict[str, Tensor], FitReport]:
     """Tensors by the module's keys, some perhaps missing, surplus or of another shape.
 
@@ -172,10 +217,18 @@ def _renamed(
         report.loaded = [key for key in tensors if key in wanted]
         return dict(tensors), report
     fitted: dict[str, Tensor] = {}
+    came_from: dict[str, str] = {}
     for key, value in tensors.items():
         target = _target(key, table, prefix, wanted, report)
         if target is None:
             continue
+        if target in fitted:
+            raise CheckpointError(
+                f"{source} has both {came_from[target]!r} and {key!r}, which are one"
+                f" tensor of the model, {target!r}: it is no file of one model. Remove"
+                " one of the two"
+            )
+        came_from[target] = key
         name = target.removeprefix(prefix)
         if target in wanted and value.shape != wanted[target].shape:
             value, done = _resized(name, value, wanted[target], table, interpolate)
@@ -213,6 +266,8 @@ def _target(
         if re.search(pattern, key):
             report.unused[key] = reason
             return None
+    for pattern, replacement in table.renames:
+        key = re.sub(pattern, replacement, key)
     for pattern, task in table.heads:
         found = re.search(pattern, key)
         if found:
@@ -221,8 +276,6 @@ def _target(
                 return target
             report.unused[key] = f"the published {task} head"
             return None
-    for pattern, replacement in table.renames:
-        key = re.sub(pattern, replacement, key)
     return prefix + key
 
 
@@ -231,17 +284,19 @@ def _resized(
 ) -> tuple[Tensor, str]:
     """A tensor in the shape of ``like`` and what was done, or as it is and ''."""
     shapes = f"{tuple(value.shape)} -> {tuple(like.shape)}"
-    if name == table.flattened and value.numel() == like.numel():
-        return value.view(like.shape), f"reshaped {shapes}"
+    if not value.is_floating_point() or not _is_plain(value):
+        return value, ""
+    if name == table.flattened and value.shape == like.flatten(1).shape:
+        return value.reshape(like.shape), f"reshaped {shapes}"
     if name == table.inflates and value.dim() == 4 and like.dim() == 5:
         kernel = value.new_zeros(like.shape)
         if kernel[:, :, 0].shape == value.shape:
             kernel[:, :, like.shape[2] // 2] = value
             return kernel, f"inflated into the middle frame {shapes}"
-    same_rows = value.dim() == like.dim() and value.shape[-1] == like.shape[-1]
-    if not interpolate or not same_rows:
+    old, new = (x.shape[:-2] + x.shape[-1:] for x in (value, like))
+    if not interpolate or value.dim() < 2 or old != new or not value.numel():
         return value, ""
-    if name == table.space:
+    if name == table.space and _side(value) > 1 and _side(like):
         return _resize_space(value, like), f"interpolated (bicubic) {shapes}"
     if name == table.time:
         if table.truncates_time and value.shape[-2] > like.shape[-2]:
@@ -250,12 +305,16 @@ def _resized(
     return value, ""
 
 
+def _side(table: Tensor) -> int:
+    """Side of the square of positions in (..., 1 + s s, d); 0 if it is none."""
+    count = table.shape[-2] - 1
+    side = math.isqrt(max(count, 0))
+    return side if side * side == count else 0
+
+
 def _resize_space(table: Tensor, like: Tensor) -> Tensor:
     """(..., 1 + s s, d) -> (..., 1 + r r, d); the CLS token's entry stays."""
-    flat = table.reshape(-1, table.shape[-1])
-    old, new = (round((n - 1) ** 0.5) for n in (len(flat), like.shape[-2]))
-    if old * old + 1 != len(flat) or new * new + 1 != like.shape[-2]:
-        return table  # not square: the caller names the shapes
+    flat, old, new = table.reshape(-1, table.shape[-1]), _side(table), _side(like)
     grid = flat[1:].T.reshape(1, -1, old, old)
     grid = F.interpolate(grid.float(), (new, new), mode="bicubic")
     rows = grid.flatten(2)[0].T.to(flat.dtype)  # (r r, d)
@@ -292,9 +351,15 @@ def state_dict_difference(
         ("missing in the file", missing),
         ("not in the model", surplus),
     ):
-        if keys:
-            lines.append(f"  {len(keys)} {title}:")
-            lines += [f"    {key}" for key in keys[:max_lines]]
-            if len(keys) > max_lines:
-                lines.append(f"    ... and {len(keys) - max_lines} more")
+        lines += _listed(title, keys, max_lines)
     return "\n".join(lines)
+
+
+def _listed(title: str, keys: Sequence[str], max_lines: int) -> list[str]:
+    """Lines that count ``keys`` and name the first of them; none if there are none."""
+    if not keys:
+        return []
+    lines = [f"  {len(keys)} {title}:", *(f"    {key}" for key in keys[:max_lines])]
+    if len(keys) > max_lines:
+        lines.append(f"    ... and {len(keys) - max_lines} more")
+    return lines

@@ -1,6 +1,6 @@
 """Start a module from a checkpoint, strictly: what does not fit stops the run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
@@ -27,6 +27,8 @@ class Pretrained:
     Args:
         checkpoint: a ``.pth``, ``.pt``, ``.pyth`` or ``.safetensors`` file: a path,
             ``hf://<owner>/<repository>/<file>`` or ``https://...``.
+        container: the dict in the file to take, such as ``model_ema``; None takes the
+            one that published files have: ``state_dict``, ``model_state``, ``model``.
         prefix: part of the checkpoint to take, such as ``encoders.video.``; keys
             outside it are not looked at.
         ignore: prefixes (after ``prefix`` is cut), or patterns with ``*``, of the
@@ -48,6 +50,7 @@ class Pretrained:
         ignore: Sequence[str] = (),
         *,
         fresh: Sequence[str] = (),
+        container: str | None = None,
         sha256: str | None = None,
         revision: str | None = None,
         interpolate: bool = True,
@@ -56,6 +59,7 @@ class Pretrained:
         self.prefix = prefix if not prefix or prefix.endswith(".") else prefix + "."
         self.ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
         self.fresh = (fresh,) if isinstance(fresh, str) else tuple(fresh)
+        self.container = container
         self.sha256, self.revision = sha256, revision
         self.interpolate = interpolate
 
@@ -79,6 +83,7 @@ class Pretrained:
             interpolate=self.interpolate,
         )
         module.load_state_dict(weights, strict=False)
+        _note_start(module, weights, f"{type(self).__name__}: loaded from {name}")
         MMLogger.get_current_instance().info(
             f"{type(module).__name__} from {name}: {report}"
         )
@@ -87,7 +92,10 @@ class Pretrained:
         """The checkpoint's tensors under the prefix, which is cut off."""
         try:
             tensors = read_tensors(
-                self.checkpoint, sha256=self.sha256, revision=self.revision
+                self.checkpoint,
+                container=self.container,
+                sha256=self.sha256,
+                revision=self.revision,
             )
         except CheckpointError as error:
             if "://" in self.checkpoint or "does not exist" not in str(error):
@@ -106,3 +114,16 @@ class Pretrained:
                 f" {', '.join(parts[:_SHOWN])}"
             )
         return found
+
+
+def _note_start(module: nn.Module, weights: Mapping[str, Tensor], text: str) -> None:
+    """Tell MMEngine's init_weights, which prints it, where parameters come from.
+
+    By itself it asks whether their means have changed, and only of its own kinds of
+    start.
+    """
+    info = getattr(module, "_params_init_info", {})
+    for name, parameter in module.named_parameters():
+        if parameter in info and name in weights:
+            mean = parameter.data.mean().cpu()
+            info[parameter] = {"init_info": text, "tmp_mean_value": mean}

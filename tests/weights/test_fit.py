@@ -168,6 +168,147 @@ def test_image_weights_are_inflated_by_their_middle_frame(tmp_path, log_lines):
     assert "1 fresh (image weights have none): temporal" in "\n".join(log_lines)
 
 
+def odd(key, change):
+    """What makes another tensor of one key of a state dict."""
+    return lambda state: state | {key: change(state[key])}
+
+
+ODD_FILES = {
+    # AVION's patches are published as (d, 3, p, p) or (d, 3 p p), in no other way
+    "patches transposed": (
+        "avion",
+        odd("visual.conv1.weight", lambda x: x.view(3, 64, 16, 16)),
+        "another shape:\n    conv1.weight",
+    ),
+    "patches in a row": (
+        "avion",
+        odd("visual.conv1.weight", lambda x: x.view(1, -1)),
+        "another shape:\n    conv1.weight",
+    ),
+    "two last norms": (
+        "videomamba",
+        lambda state: state | {"norm.weight": state["norm_f.weight"]},
+        "both 'norm_f.weight' and 'norm.weight'",
+    ),
+    "two prefixes": (
+        "videomamba",
+        lambda state: state | {"backbone.cls_token": state["cls_token"]},
+        "both 'cls_token' and 'backbone.cls_token'",
+    ),
+    "whole numbers": ("videomamba", odd("cls_token", torch.Tensor.int), "file int32"),
+    "bits": ("videomamba", odd("cls_token", torch.Tensor.bool), "file bool"),
+    "complex": ("videomamba", odd("cls_token", lambda x: x + 0j), "file complex64"),
+    "sparse": ("videomamba", odd("cls_token", lambda x: x.to_sparse()), "sparse_coo"),
+    "no numbers": ("videomamba", odd("cls_token", lambda x: x.to("meta")), "strided"),
+    "a NaN": (
+        "videomamba",
+        odd("cls_token", lambda x: x * torch.nan),
+        "1 not finite:\n    cls_token",
+    ),
+    "too large for float32": (
+        "videomamba",
+        odd("cls_token", lambda x: x.double() * 1e300),
+        "1 not finite:\n    cls_token",
+    ),
+    "an empty tensor": ("videomamba", odd("cls_token", lambda x: x[:0]), "shape"),
+    "one more axis": ("videomamba", odd("cls_token", lambda x: x[None]), "shape"),
+    "one position": ("videomamba", odd("pos_embed", lambda x: x[:, :2]), "pos_embed"),
+    "no position": ("videomamba", odd("pos_embed", lambda x: x[:, :1]), "pos_embed"),
+    "positions of six models": (
+        "videomamba",
+        odd("pos_embed", lambda x: x.expand(2, -1, -1)),
+        "pos_embed",
+    ),
+    "whole positions": (
+        "videomamba",
+        odd("pos_embed", lambda x: x.repeat(1, 2, 1)[:, :10].long()),
+        "pos_embed",
+    ),
+    "no time": (
+        "videomamba",
+        odd("temporal_pos_embedding", lambda x: x[:, :0]),
+        "temporal_pos_embedding",
+    ),
+    "times of two models": (
+        "videomamba",
+        odd("temporal_pos_embedding", lambda x: x.expand(2, -1, -1)),
+        "temporal_pos_embedding",
+    ),
+    "tensors beside": (
+        "videomamba",
+        lambda state: {"state_dict": state, "cls_token": state["cls_token"]},
+        "others beside it",
+    ),
+    "a number as a name": (
+        "videomamba",
+        lambda state: {**state, 7: state["cls_token"]},
+        "names a tensor 7",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ODD_FILES)
+def test_what_no_published_file_holds_is_refused(case, tmp_path):
+    kind, change, said = ODD_FILES[case]
+    module = filled(CLIPViT(**NANO) if kind == "avion" else VideoMamba(**NANO))
+    prefix = "visual." if kind == "avion" else ""
+    state = {f"{prefix}{k}": v for k, v in module.state_dict().items()}
+    path = tmp_path / "odd.pth"
+    torch.save(state, path)
+    Pretrained(str(path))(fresh(module))
+    torch.save(change(state), path)
+    with pytest.raises(CheckpointError) as error:
+        Pretrained(str(path))(fresh(module))
+    assert said in str(error.value) and "odd.pth" in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.half, torch.bfloat16, torch.double])
+def test_floats_of_any_precision_load(dtype, tmp_path):
+    module = filled(VideoMamba(**NANO))
+    state = {key: value.to(dtype) for key, value in module.state_dict().items()}
+    torch.save(state, tmp_path / "x.pth")
+    loaded = fresh(module)
+    Pretrained(str(tmp_path / "x.pth"))(loaded)
+    for key, value in loaded.state_dict().items():
+        assert torch.equal(value, state[key].float())
+
+
+@pytest.mark.parametrize("prefix", ["", "backbone.", "encoder."])
+def test_heads_are_known_behind_a_prefix(prefix, tmp_path, log_lines):
+    module = filled(VideoMamba(**NANO))
+    state = {f"{prefix}{k}": v for k, v in module.state_dict().items()}
+    state |= linear(f"{prefix}head", 9)
+    torch.save(state, tmp_path / "x.pth")
+    Pretrained(str(tmp_path / "x.pth"))(fresh(module))
+    assert "2 unused (the published action head)" in "\n".join(log_lines)
+    model = recognizer(9)
+    Pretrained(str(tmp_path / "x.pth"))(model)
+    assert torch.equal(model.heads["action"].fc.bias, state[f"{prefix}head.bias"])
+    torch.save(state | linear("module.head", 9), tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match="not in the model"):
+        Pretrained(str(tmp_path / "x.pth"))(model)
+    other = "head" if prefix else "encoder.head"
+    torch.save(state | linear(other, 9), tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match=f"has both '{prefix}head.weight' and"):
+        Pretrained(str(tmp_path / "x.pth"))(model)
+
+
+def test_a_container_is_chosen_by_name(tmp_path):
+    module, content, _ = published("videomamba")
+    averaged = {k: v + 1 for k, v in content["model"].items()}
+    path = str(tmp_path / "x.pth")
+    torch.save({"model_ema": averaged, "epoch": 3}, path)
+    with pytest.raises(CheckpointError, match=r"model_ema {...}.*container='model_ema"):
+        Pretrained(path)(fresh(module))
+    torch.save(content | {"model_ema": averaged}, path)
+    for name, expected in ((None, content["model"]), ("model_ema", averaged)):
+        loaded = fresh(module)
+        Pretrained(path, container=name)(loaded)
+        assert torch.equal(loaded.cls_token, expected["cls_token"])
+    with pytest.raises(CheckpointError, match="no dict 'ema'; it holds model"):
+        Pretrained(path, container="ema")(fresh(module))
+
+
 def recognizer(num_classes, **init):
     backbone = dict(type="VideoMamba", **NANO)
     head = dict(type="ClassificationHead", num_classes=num_classes, in_dims=64)

@@ -1,5 +1,8 @@
+import logging
+
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
 from safetensors.torch import save_file
 
@@ -51,6 +54,21 @@ def test_a_file_comes_after_the_children_start(tmp_path, kind):
     model = Whole(dict(type=kind, checkpoint=str(tmp_path / "x.pth")))
     model.init_weights()
     torch.testing.assert_close(dict(model.state_dict()), state)
+
+
+def test_a_log_file_says_where_each_parameter_comes_from(tmp_path, log_lines):
+    """MMEngine believed that nothing had changed, and said so for each."""
+    state = Whole(None).state_dict() | {"part.fc.bias": torch.ones(4)}
+    torch.save(state, tmp_path / "x.pth")
+    start = dict(type="mmfusion.Pretrained", checkpoint=str(tmp_path / "x.pth"))
+    model = Whole({**start, "fresh": ["part.fc.weight"]})
+    handler = logging.FileHandler(tmp_path / "log")
+    MMLogger.get_current_instance().handlers.append(handler)
+    model.init_weights()
+    handler.close()
+    weight, bias = (tmp_path / "log").read_text().split("part.fc.bias - ")
+    assert f"loaded from {tmp_path / 'x.pth'}" in bias and "loaded from" not in weight
+    assert "same before and after" not in bias
 
 
 def test_missing_file_says_what_to_do(tmp_path):

@@ -95,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="keep this published head: the file then fits load_from of a recognizer",
     )
     add("--back", action="store_true", help="from ours to the published (VideoMamba)")
+    add("--container", help="the dict in the file to take, such as model_ema")
     add("--sha256", help="what the source must have; needed for https")
     add("--revision", help="commit, tag or branch on the hub")
     args = parser.parse_args(argv)
@@ -104,7 +105,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--back knows VideoMamba only, got {args.backbone}")
     if not args.back and args.out.suffix != ".safetensors":
         parser.error(f"{args.out}: expected a name in .safetensors")
-    tensors = read_tensors(args.source, sha256=args.sha256, revision=args.revision)
+    tensors = read_tensors(
+        args.source,
+        container=args.container,
+        sha256=args.sha256,
+        revision=args.revision,
+    )
     if args.back:
         published = {"model": convert_back(tensors)}
         save_atomic(published, args.out)

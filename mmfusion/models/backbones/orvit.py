@@ -294,7 +294,7 @@ class ORViT(Motionformer):
         )
 
     def _checked(self, boxes: Tensor, batch: int, frames: int) -> Tensor:
-        """Boxes in float32 with exactly ``num_objects`` of them, zeros added."""
+        """Exactly ``num_objects`` boxes, zeros added, in the dtype of the weights."""
         shape = tuple(boxes.shape)
         fits = boxes.dim() == 4 and shape[:2] == (batch, frames) and shape[3] == 4
         if not fits or shape[2] > self.num_objects:
@@ -307,4 +307,4 @@ class ORViT(Motionformer):
             if not (low >= 0 and high <= 1):
                 raise InputError(f"boxes reach from {low} to {high}, expected 0..1")
         missing = self.num_objects - shape[2]
-        return F.pad(boxes.float(), (0, 0, 0, missing))
+        return F.pad(boxes.to(self.pos_embed.dtype), (0, 0, 0, missing))

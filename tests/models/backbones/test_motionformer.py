@@ -134,6 +134,15 @@ def test_a_masked_box_is_a_missing_box():
     torch.testing.assert_close(fewer, model(clip, boxes=zeroed).cls)
 
 
+def test_boxes_follow_the_precision_of_the_weights():
+    model = nano(ORViT)
+    clip, boxes = drawn("clip", (2, 3, FRAMES, 32, 32)), make_boxes()
+    single = model(clip, boxes=boxes).cls
+    exact = model.double()(clip.double(), boxes=boxes).cls  # boxes float32 as loaded
+    assert exact.dtype == torch.float64
+    torch.testing.assert_close(exact.float(), single)
+
+
 def test_crop_of_the_whole_map_is_the_map():
     maps = torch.randn(1, 2, 4, 4)
     boxes = torch.tensor([[[0.0, 0.0, 1.0, 1.0], [0.5, 0.5, 0.5, 0.9]]])
