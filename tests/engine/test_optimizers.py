@@ -4,8 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from mmfusion.engine import FusionOptimWrapper, GroupedOptimWrapperConstructor
+from mmfusion.engine import (
+    FusionOptimWrapper,
+    FusionRunner,
+    GroupedOptimWrapperConstructor,
+)
 from mmfusion.utils.errors import ConfigError
+from tests.engine.toy_runs import toy_config
 
 
 def wrapper(model, **arguments):
@@ -102,3 +107,38 @@ def test_rate_and_decay_of_a_parameter_may_come_from_two_keys():
 def test_unknown_paramwise_key_is_named(paramwise):
     with pytest.raises(ConfigError, match=r"norm_decay|custom_keys\['a'\]"):
         GroupedOptimWrapperConstructor(dict(optimizer=dict(type="SGD")), paramwise)
+
+
+class Encoded(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(2, 2)
+
+
+@pytest.mark.parametrize(
+    ("paramwise", "said"),
+    [
+        ({"custom_keys": {"encodr.": {}}}, "'encodr.' is in the name of no parameter"),
+        ({"custom_keys": {"encodr.": {}}}, "nearest: encoder"),
+        ({"custom_keys": {"x": {}}, "may_be_absent": ["y"]}, "custom_keys: 'x' is in"),
+        ({"custom_keys": {"x": {}, "encoder.": {}}, "may_be_absent": ["x"]}, None),
+    ],
+)
+def test_custom_keys_that_match_no_parameter_are_refused(paramwise, said):
+    wrapper = dict(optimizer=dict(type="SGD", lr=0.1))
+    build = GroupedOptimWrapperConstructor(wrapper, paramwise)
+    if said is None:
+        build(Encoded())
+        return
+    with pytest.raises(ConfigError) as error:
+        build(Encoded())
+    assert said in str(error.value)
+
+
+def test_custom_keys_of_mmengines_constructor_are_checked_too(tmp_path):
+    config = toy_config(tmp_path)
+    config.optim_wrapper.pop("constructor")
+    config.optim_wrapper.paramwise_cfg = dict(custom_keys={"bod.": dict(lr_mult=2.0)})
+    runner = FusionRunner.from_cfg(config)
+    with pytest.raises(ConfigError, match="'bod.' is in .*; nearest: body"):
+        runner.build_optim_wrapper(config.optim_wrapper)

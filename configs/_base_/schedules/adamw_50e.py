@@ -30,6 +30,17 @@ optim_wrapper.paramwise_cfg.custom_keys = {
     "modality_embed": dict(decay_mult=0.0),
     "omega": dict(decay_mult=0.0),
 }
+# models of one stream lack some of these, CNNs all
+optim_wrapper.paramwise_cfg.may_be_absent = [
+    ".A_log",
+    ".A_b_log",
+    ".D",
+    "pos_embed",
+    "temporal_pos_embedding",
+    "cls_token",
+    "modality_embed",
+    "omega",
+]
 param_scheduler[0].end = 5
 param_scheduler[1].update(T_max=45, begin=5, end=50)
 custom_hooks = [

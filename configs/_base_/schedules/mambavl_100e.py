@@ -30,7 +30,21 @@ optim_wrapper.paramwise_cfg.custom_keys = {
     "class_embedding": dict(decay_mult=0.0),
     "cls_token": dict(decay_mult=0.0),
     "box_categories": dict(decay_mult=0.0),
-    "logit_scale": dict(decay_mult=0.0),
 }
+# each encoder and each fusion has some of these
+optim_wrapper.paramwise_cfg.may_be_absent = [
+    "neck.",
+    ".A_log",
+    ".A_b_log",
+    ".D",
+    "pos_embed",
+    "positional_embedding",
+    "temporal_",
+    "temp_embed",
+    "modality_embed",
+    "class_embedding",
+    "cls_token",
+    "box_categories",
+]
 param_scheduler[0].start_factor = 1e-3
 auto_scale_lr.base_batch_size = 128

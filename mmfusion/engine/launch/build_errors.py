@@ -1,80 +1,90 @@
-"""Say which key of a config made building fail."""
+"""Say which part of a config could not be built, and why."""
 
-import inspect
-import re
-from collections.abc import Iterator
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from mmengine.config import Config
-from mmengine.registry import Registry
+import mmaction
+import mmengine
+import torch
+from mmengine.config import Config, ConfigDict
 
-from mmfusion.engine.launch.config_check import nearest, walk
+import mmfusion
+from mmfusion.engine.launch.config_check import walk
+from mmfusion.utils.errors import MMFusionError
 
-
-def explain_build_error(config: Config, error: Exception) -> str | None:
-    """One line with the key path for an error of building; None where it says more."""
-    text = str(error.args[0]) if error.args else ""  # str() of a KeyError has quotes
-    argument = re.search(r"(\w+)\.__init__\(\) got an unexpected .*? '(\w+)'", text)
-    missing = re.search(r"(\w+)\.__init__\(\) missing \d+ required .*?: (.*)", text)
-    unknown = re.search(r"(\S+) is not in the (\S+?)::(.+?) registry", text)
-    untyped = 'must contain the key "type"' in text
-    nodes = list(walk(config.to_dict()))
-    if argument:
-        name, key = argument.groups()
-        having = [(p, n) for p, n in nodes if isinstance(n, dict) and key in n]
-        # a loader has no type, and a base class may refuse what it was handed on
-        having.sort(key=lambda pair: not _is_type(pair[1], name))
-        for path, node in having:
-            hint = _arguments_hint(node.get("type"), key)
-            return f"config key {path}.{key}: {name} has no argument {key!r}{hint}"
-    elif missing:
-        name, keys = missing.groups()
-        for path, node in nodes:
-            if isinstance(node, dict) and _is_type(node, name):
-                return f"config key {path}: {name} lacks {keys}"
-    elif unknown:
-        name, scope, registry = unknown.groups()
-        for path, node in nodes:
-            if isinstance(node, dict) and _is_type(node, name):
-                close = nearest(name, _registered(registry))
-                return f"config key {path}.type: no {registry} named {name!r}{close}"
-    elif untyped:
-        for path, node in nodes:
-            if isinstance(node, dict) and f"but got {node}\n" in text:
-                return f"config key {path}: it lacks 'type', got {node}"
-    return None
+_MMENGINE = Path(mmengine.__file__).parent
+_BUILDERS = _MMENGINE / "registry" / "build_functions.py"
+_HOMES = tuple(
+    Path(package.__file__ or "").parent
+    for package in (mmengine, mmaction, torch, mmfusion)
+)
 
 
-def _arguments_hint(kind: Any, wrong: str) -> str:
-    """Arguments that a registered class takes instead; '' for anything else."""
-    name = str(kind).rpartition(".")[2]
-    for registry in _registries():
-        if inspect.isclass(found := registry.module_dict.get(name)):
-            names = list(inspect.signature(found).parameters)
-            return nearest(wrong, names) or f"; it has {', '.join(names)}"
-    return ""
+def explain_build_error(config: Config | None, error: Exception) -> str | None:
+    """One line about an error of building, with the key path where it is known.
+
+    Args:
+        config: whose parts are searched for the one that failed; None where there is
+            none yet.
+        error: as it was caught.
+
+    Returns:
+        None for an error that arose elsewhere, or in a class of the user's: its
+        traceback is what shows the line.
+    """
+    if not _is_of_building(error):
+        return None
+    text = error.args[0] if error.args else ""  # str() of a KeyError has quotes
+    where = "the config cannot be built"
+    part = _innermost_part(error.__traceback__)
+    if config is not None and part is not None:
+        path = _path_of(part, config.to_dict())
+        where = f"config key {path}: {_short(part)} cannot be built" if path else where
+    kind = "" if isinstance(error, MMFusionError) else f"{type(error).__name__}: "
+    return f"{where}: {kind}{text}"
 
 
-def _is_type(node: dict[str, Any], name: str) -> bool:
-    return str(node.get("type", "")).rpartition(".")[2] == name.rpartition(".")[2]
+def _is_of_building(error: Exception) -> bool:
+    """True where MMEngine was building, and no code of the user's failed in it."""
+    frames = [
+        (Path(frame.filename), frame.name)
+        for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    places = [n for n, (path, _) in enumerate(frames) if path.is_relative_to(_MMENGINE)]
+    names = [frames[n][1] for n in places]
+    if not any(name == "from_cfg" or name.startswith("build_") for name in names):
+        return False
+    inside = [path for path, _ in frames[places[-1] + 1 :]]
+    return all(any(path.is_relative_to(home) for home in _HOMES) for path in inside)
 
 
-def _registered(registry: str) -> set[str]:
-    """Names in our registry of that name and in those above it."""
-    return {
-        name
-        for node in _registries()
-        if node.name == registry
-        for name in node.module_dict
-    }
+def _innermost_part(trace: TracebackType | None) -> dict[str, Any] | None:
+    """The config of the part that MMEngine was building when the error arose."""
+    part = None
+    while trace is not None:
+        code, values = trace.tb_frame.f_code, trace.tb_frame.f_locals
+        if Path(code.co_filename) == _BUILDERS and isinstance(
+            cfg := values.get("cfg"), ConfigDict | dict
+        ):
+            part = cfg.to_dict() if isinstance(cfg, ConfigDict) else dict(cfg)
+        trace = trace.tb_next
+    return part if part and "type" in part and "model" not in part else None
 
 
-def _registries() -> Iterator[Registry]:
-    """Ours, each followed by those above it."""
-    from mmfusion import registry as ours
+def _path_of(part: dict[str, Any], config: dict[str, Any]) -> str:
+    """Key path of the part of that type which shares most of its values; or ''."""
+    best, found = -1, ""
+    for path, node in walk(config):
+        if isinstance(node, Mapping) and path and _short(node) == _short(part):
+            same = sum(repr(node[key]) == repr(part.get(key)) for key in node)
+            if same > best:
+                best, found = same, path
+    return found
 
-    for value in vars(ours).values():
-        node = value if isinstance(value, Registry) else None
-        while node is not None:
-            yield node
-            node = node.parent
+
+def _short(part: Mapping[str, Any]) -> str:
+    kind = part.get("type")
+    return getattr(kind, "__name__", str(kind).rpartition(".")[2])

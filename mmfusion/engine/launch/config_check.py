@@ -1,17 +1,22 @@
 """Read a config, and say in one message what is wrong with it."""
 
-import difflib
 import inspect
+import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
+from mmfusion.engine.launch.config_files import Reading, check_variables, external
+from mmfusion.engine.launch.config_parts import check_parts
+from mmfusion.engine.launch.config_streams import check_streams
+from mmfusion.engine.launch.nearest import nearest
 from mmfusion.engine.protocols import DescribesData
 from mmfusion.models.protocols import HasClasses, HasHeads
 from mmfusion.utils.errors import ConfigError
@@ -28,37 +33,10 @@ _OTHER_KEYS = {
     "runner_type",
     "sync_bn",
 }
-# variables that configs use to build others; to change one later has no effect
-_HELPERS = {
-    "ann_file",
-    "ann_file_test",
-    "ann_file_train",
-    "ann_file_val",
-    "batch_size",
-    "data_root",
-    "dataset_type",
-    "img_size",
-    "max_epochs",
-    "num_classes",
-    "num_frames",
-    "num_views",
-}
-_HELPER_PATTERN = re.compile(r"_.*|.*_pipeline|file_client_args")
-
-# plain dicts, of which MMEngine reads these keys and passes over any other
-_SECTIONS = {
-    "auto_scale_lr": {"base_batch_size", "enable"},
-    "env_cfg": {
-        "cudnn_benchmark",
-        "dist_cfg",
-        "flush_denormals",
-        "mp_cfg",
-        "num_threads",
-        "resource_limit",
-        "tune_cpu_allocator",
-    },
-    "randomness": {"deterministic", "diff_rank_seed", "seed"},
-}
+# of a loader: what cannot change a result
+_RESULT_STAYS = re.compile(
+    r"batch_size|num_workers|persistent_workers|pin_memory|prefetch_factor"
+)
 
 
 def known_keys() -> set[str]:
@@ -80,11 +58,11 @@ def load_config(
         ConfigError: names the key or file, what came and what was expected.
     """
     if "::" in str(path):
-        raise ConfigError(_external(str(path)))
+        raise ConfigError(external(str(path)))
     if not Path(path).is_file():
         raise ConfigError(f"config {path} does not exist")
     try:
-        _refuse_external_bases(Path(path))
+        reading = Reading(Path(path))
         config = Config.fromfile(str(path))
     except ConfigError:
         raise
@@ -93,13 +71,16 @@ def load_config(
             f"config {path} cannot be read: {type(error).__name__}: {error}"
         ) from error
     if options:
-        check_options(options)
+        check_options(options, config)
         try:
             config.merge_from_dict(options)
-        except (KeyError, TypeError, AssertionError) as error:
+        except (KeyError, TypeError, AssertionError, IndexError, ValueError) as error:
             raise ConfigError(f"--cfg-options {options}: {error}") from error
-    check_keys(config)
-    import_plugins(config)
+        tops = dict.fromkeys(key.split(".")[0] for key in options)
+        reading.changed(tops, "--cfg-options")
+    check_variables(reading, Path(path), known_keys())
+    check_config(config)
+    warn_of_what_stays_behind(reading, config)
     return config
 
 
@@ -118,55 +99,80 @@ def import_plugins(config: Config) -> None:
         ) from error
 
 
-def _external(name: str) -> str:
-    return (
-        f"{name!r} names a config of another package ('::'), which MMEngine looks up "
-        "by what pip and mim know; copy the config and give its path, or import it by "
-        "'from package.configs... import *' under read_base"
-    )
+def check_options(options: dict[str, Any], config: Config) -> None:
+    """Refuse an option whose first key does nothing, and tell the key that would.
 
-
-def _refuse_external_bases(path: Path) -> None:
-    """Raise where a ``_base_``, at any depth, is in another package by ``::``."""
-    for base in Config._get_base_files(str(path)):
-        if "::" in base:
-            raise ConfigError(f"{path}: _base_ {_external(base)}")
-        _refuse_external_bases(path.parent / base)
-
-
-def check_options(options: dict[str, Any]) -> None:
-    """Refuse an option that would change nothing."""
+    Args:
+        options: dotted key to value.
+        config: where the last name of an option may be found further down.
+    """
     for key in options:
-        top = key.split(".")[0]
-        if top not in known_keys():
-            raise ConfigError(
-                f"--cfg-options {key}: {top!r} is not read by training or testing"
-                f"{nearest(top, known_keys())}"
-            )
-
-
-def check_keys(config: Config) -> None:
-    """Refuse an unknown key at the top, or in a dict that builds nothing."""
-    plain = config.to_dict()
-    for section, known in _SECTIONS.items():
-        for key in set(plain.get(section) or ()) - known:
-            raise ConfigError(
-                f"config key {section}.{key}: unknown, expected some of {sorted(known)}"
-            )
-    for key in plain:
-        if key in known_keys() | _HELPERS or _HELPER_PATTERN.fullmatch(key):
+        top, _, _ = key.partition(".")
+        if top in known_keys():
             continue
+        last = key.rpartition(".")[2]
+        plain = config.to_dict()
+        deep = [
+            path
+            for path, _ in walk({k: plain[k] for k in plain if k in known_keys()})
+            if path.rpartition(".")[2] == last
+        ]
+        hint = f"; nearest: {', '.join(sorted(deep, key=len)[:3])}" if deep else ""
         raise ConfigError(
-            f"config {config.filename or 'given'}: unknown key {key!r}"
-            f"{nearest(key, known_keys())} (a variable of the config's own must start "
-            "with '_' or end with '_pipeline')"
+            f"--cfg-options {key}: {top!r} is not read by training or testing"
+            f"{hint or nearest(top, known_keys())}"
         )
 
 
-def nearest(name: str, choices: Iterable[str]) -> str:
-    """The choices that look like ``name``, as the end of a message; '' if none."""
-    close = difflib.get_close_matches(name, sorted(choices), n=3, cutoff=0.5)
-    return f"; nearest: {', '.join(close)}" if close else ""
+def check_config(config: Config) -> None:
+    """Refuse what nothing reads, and parts that cannot be built; import plugins first.
+
+    Raises:
+        ConfigError: the key path, what came and what was expected.
+    """
+    known = known_keys()
+    plain = config.to_dict()
+    unknown = plain.keys() - known
+    for key in unknown - set(_variables(config) if unknown else ()):
+        raise ConfigError(
+            f"config {config.filename or 'given'}: unknown key {key!r}"
+            f"{nearest(key, known)}"
+        )
+    import_plugins(config)
+    plain = {key: value for key, value in plain.items() if key in known}
+    check_parts(plain)
+    check_streams(plain)
+
+
+def _variables(config: Config) -> Collection[str]:
+    """Names that the config's own files set, which are no keys of a run."""
+    if config.filename is None or not Path(config.filename).is_file():
+        return ()
+    return Reading(Path(config.filename)).names
+
+
+def warn_of_what_stays_behind(reading: Reading, config: Config) -> None:
+    """Log each key that was equal to another one which then changed without it."""
+    for name, (twin, write) in reading.behind.items():
+        if not {name, twin} <= known_keys():
+            continue
+        old, new = dict(walk(config.get(name))), dict(walk(config.get(twin)))
+        changed = [
+            path or twin
+            for path in dict.fromkeys([*new, *old])
+            if old.get(path) != new.get(path)
+            and not isinstance(new.get(path), dict | list)
+            and not _RESULT_STAYS.fullmatch(path)
+        ]
+        if changed:
+            old_keys = ", ".join([*changed[:3], *(["..."] if changed[3:] else [])])
+            print_log(
+                f"{write.place} changes {twin}, but {name}, which was equal to it,"
+                f" keeps its old {old_keys}; to change both, set {name} too"
+                f" ({name} = {twin})",
+                "current",
+                logging.WARNING,
+            )
 
 
 def check_num_classes(model: Any, dataset: Any) -> None:

@@ -13,7 +13,8 @@ _FREE = re.compile(
     r"(work_dir|resume|launcher|log_level|experiment_name|gpu_ids)$"
     r"|(log_processor|visualizer|test_\w+|_\w*)(\.|$)"
     r"|env_cfg\.(dist_cfg|mp_cfg|resource_limit|tune_cpu_allocator)(\.|$)"
-    r"|default_hooks\.(logger|timer|progress|params|runtime_info|stop)(\.|$)"
+    r"|optim_wrapper\.paramwise_cfg\.may_be_absent(\.|$)"
+    r"|default_hooks\.(logger|timer|progress|params|runtime_info|stop|streams)(\.|$)"
     r"|default_hooks\.checkpoint\.(interval|iter_interval|max_keep_ckpts|on_save_error)$"
     r"|\w+_dataloader\.(num_workers|persistent_workers|pin_memory|prefetch_factor)$"
 )

@@ -4,13 +4,9 @@ import argparse
 import json
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-import mmaction
-import mmengine
-import torch
 from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
 
@@ -35,9 +31,6 @@ from mmfusion.utils.errors import (
     NonFiniteError,
     WorkDirError,
 )
-
-_MMENGINE = Path(mmengine.__file__).parent
-_HOMES = (_MMENGINE, Path(mmaction.__file__).parent, Path(torch.__file__).parent)
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -172,35 +165,9 @@ def _explained(error: Exception, config: Config | None) -> str | None:
     """The message for ``error``; None leaves it as it is."""
     if isinstance(error, CheckpointError | ConfigError | NonFiniteError | WorkDirError):
         return str(error)
-    if isinstance(error, TypeError | KeyError) and config is not None:
-        text = explain_build_error(config, error)
-        if text is not None:
-            return text
-    if not isinstance(error, MMFusionError | OSError):
-        return _of_building(error)
+    text = explain_build_error(config, error)
+    if text is not None or not isinstance(error, MMFusionError | OSError):
+        return text
     name = type(error).__name__
     # from a worker of a loader comes its whole traceback, the message last
     return f"{name}: {str(error).rpartition(f'{name}: ')[2].strip()}"
-
-
-def _of_building(error: Exception) -> str | None:
-    """The message where MMEngine, MMAction2 or PyTorch refuses a part of the config.
-
-    None for any other error, above all for one in a class of the user's: its traceback
-    is what shows the line.
-    """
-    frames = [
-        (Path(frame.filename), frame.name)
-        for frame in traceback.extract_tb(error.__traceback__)
-    ]
-    places = [n for n, (path, _) in enumerate(frames) if path.is_relative_to(_MMENGINE)]
-    names = [frames[n][1] for n in places]
-    building = any(name == "from_cfg" or name.startswith("build_") for name in names)
-    refusals = TypeError | KeyError | ValueError | AssertionError
-    if not building or not isinstance(error, refusals):
-        return None
-    inside = [path for path, _ in frames[places[-1] + 1 :]]
-    if not all(any(path.is_relative_to(home) for home in _HOMES) for path in inside):
-        return None
-    text = error.args[0] if error.args else ""  # str() of a KeyError has quotes
-    return f"the config cannot be built: {type(error).__name__}: {text}"

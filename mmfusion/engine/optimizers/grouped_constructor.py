@@ -1,5 +1,7 @@
 """Build an optimizer with few parameter groups: one for each (lr, weight decay)."""
 
+import difflib
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from mmengine.logging import MMLogger
@@ -11,7 +13,38 @@ from mmfusion.engine.optimizers.layer_decay import LayerDecay
 from mmfusion.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from mmfusion.utils.errors import ConfigError
 
-_KEYS = ("custom_keys", "norm_decay_mult", "bias_decay_mult", "layer_decay")
+_KEYS = (
+    "custom_keys",
+    "norm_decay_mult",
+    "bias_decay_mult",
+    "layer_decay",
+    "may_be_absent",
+)
+
+
+def check_custom_keys(
+    keys: Iterable[str], names: Collection[str], may_be_absent: Collection[str] = ()
+) -> None:
+    """Refuse a key of ``paramwise_cfg.custom_keys`` that matches no parameter.
+
+    Args:
+        keys: parts of names. names: of the model's parameters.
+        may_be_absent: keys that need not match, as the schedule serves other models.
+
+    Raises:
+        ConfigError: the key, and parts of names that look like it.
+    """
+    for key in keys:
+        if key in may_be_absent or any(key in name for name in names):
+            continue
+        parts = {part for name in names for part in name.split(".")}
+        close = difflib.get_close_matches(key.strip("."), parts, n=3, cutoff=0.5)
+        hint = f"; nearest: {', '.join(close)}" if close else ""
+        raise ConfigError(
+            f"config key optim_wrapper.paramwise_cfg.custom_keys: {key!r} is in the"
+            f" name of no parameter of this model{hint} (a schedule for several models"
+            " names such keys in paramwise_cfg.may_be_absent)"
+        )
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -29,7 +62,8 @@ class GroupedOptimWrapperConstructor:
             longest key that gives it, so that ``neck.`` may set the rate of a fusion
             and ``.A_log`` the decay of the same parameter; a decay that no key gives
             is that of norms and biases, or 1. ``layer_decay``: arguments of
-            :class:`LayerDecay`, whose scale multiplies the rate.
+            :class:`LayerDecay`, whose scale multiplies the rate. ``may_be_absent``:
+            custom keys that need not be in any name; every other one must be.
     """
 
     def __init__(
@@ -52,6 +86,7 @@ class GroupedOptimWrapperConstructor:
                     f"optim_wrapper.paramwise_cfg.custom_keys[{key!r}] is "
                     f"{dict(multipliers)}, expected lr_mult or decay_mult"
                 )
+        self.may_be_absent = tuple(options.get("may_be_absent") or ())
         self.norm_decay = options.get("norm_decay_mult", 1.0)
         self.bias_decay = options.get("bias_decay_mult", 1.0)
         decay = options.get("layer_decay")
@@ -64,6 +99,7 @@ class GroupedOptimWrapperConstructor:
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         seen: set[int] = set()
         names = [name for name, _ in model.named_parameters()]
+        check_custom_keys(self.custom_keys, names, self.may_be_absent)
         scales = self.layer_decay.scales(names) if self.layer_decay else {}
         for module_name, module in model.named_modules():
             for name, parameter in module.named_parameters(recurse=False):

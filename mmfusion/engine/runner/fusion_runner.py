@@ -1,5 +1,6 @@
 """MMEngine's Runner with checkpoints that are plain, atomic and complete."""
 
+import copy
 import json
 import logging
 import os
@@ -22,14 +23,16 @@ from torch.utils.data import DataLoader
 from mmfusion.engine.hooks.finite_scores_hook import FiniteScoresHook
 from mmfusion.engine.hooks.graceful_stop_hook import GracefulStopHook
 from mmfusion.engine.launch.config_check import (
-    check_keys,
+    check_config,
     check_num_classes,
-    import_plugins,
+    known_keys,
 )
 from mmfusion.engine.launch.config_compare import (
     comparable_config,
     config_edits,
 )
+from mmfusion.engine.launch.config_parts import MMENGINE_HOOKS
+from mmfusion.engine.optimizers.grouped_constructor import check_custom_keys
 from mmfusion.engine.protocols import HidesLabels, StatefulHook
 from mmfusion.engine.runner.checkpoints import FORMAT, check_resumable, save_atomic
 from mmfusion.engine.runner.dataloader import build_dataloader
@@ -66,6 +69,8 @@ from mmfusion.utils.paths import write_atomic
 from mmfusion.weights import fetch, fit, load_checked
 from mmfusion.weights.files import unwrap
 
+_MMENGINES = "DefaultOptimWrapperConstructor"
+
 
 # also the runner of a config that names none, which MMEngine takes for "Runner"
 @RUNNERS.register_module(["FusionRunner", "Runner"])
@@ -91,10 +96,9 @@ class FusionRunner(Runner):
 
     @classmethod
     def from_cfg(cls, cfg: Config | dict) -> "FusionRunner":
-        """MMEngine's, after what tools do: unknown keys, plugins, the default scope."""
+        """MMEngine's, after what tools do: check, plugins, the default scope."""
         config = cfg if isinstance(cfg, Config) else Config(cfg)
-        check_keys(config)
-        import_plugins(config)
+        check_config(config)
         config.setdefault("default_scope", "mmfusion")
         return super().from_cfg(config)
 
@@ -167,9 +171,14 @@ class FusionRunner(Runner):
     def register_default_hooks(self, hooks: dict | None = None) -> None:
         """MMEngine's, with our checkpoint hook where the config names none.
 
+        None leaves out any of them, also one of ours, which MMEngine would not take.
         Scores are checked in any case.
         """
-        hooks = dict(hooks or {})
+        hooks = {
+            name: hook
+            for name, hook in (hooks or {}).items()
+            if hook is not None or name in MMENGINE_HOOKS
+        }
         hooks.setdefault("checkpoint", dict(type="mmfusion.AtomicCheckpointHook"))
         super().register_default_hooks(hooks)
         self.register_hook(FiniteScoresHook())
@@ -185,6 +194,16 @@ class FusionRunner(Runner):
         ``diff_rank_seed`` is for the model: samplers of all ranks must agree.
         """
         return build_dataloader(dataloader, self.base_seed)
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        """MMEngine's, whose own constructor ignores keys that match no parameter."""
+        if isinstance(optim_wrapper, dict):
+            constructor = str(optim_wrapper.get("constructor", _MMENGINES))
+            paramwise = optim_wrapper.get("paramwise_cfg") or {}
+            if constructor.endswith(_MMENGINES):
+                names = [name for name, _ in self.bare_model.named_parameters()]
+                check_custom_keys(paramwise.get("custom_keys") or (), names)
+        return super().build_optim_wrapper(optim_wrapper)
 
     def build_train_loop(self, loop: Any) -> Any:
         """MMEngine's, with our epoch loop where the config says ``by_epoch=True``.
@@ -288,9 +307,13 @@ class FusionRunner(Runner):
             self._write_config(self._log_dir)
 
     def _write_config(self, folder: str) -> None:
+        """Without the variables that its files made it of: they do nothing any more."""
         if is_main_process():
+            config = copy.deepcopy(self.cfg)
+            for key in config.to_dict().keys() - known_keys():
+                config.pop(key)
             path = Path(folder, config_name(self.cfg))
-            text = f"{CONFIG_MARK}\n{self.cfg.pretty_text}"
+            text = f"{CONFIG_MARK}\n{config.pretty_text}"
             write_atomic(path, text.encode())
 
     def save_checkpoint(

@@ -60,9 +60,9 @@ def test_package_base_of_a_base_is_refused_before_anything_is_installed(
         load_config(tmp_path / "no.py")
 
 
-def test_own_variables_and_pipelines_are_allowed(tmp_path):
-    text = "_width = 3\ntrain_pipeline = []\nmodel = dict(width=_width)\ndata_root = ''"
-    assert load_config(write(tmp_path, text)).model.width == 3
+def test_variables_that_are_read_are_allowed(tmp_path):
+    text = "_size = 3\nmine = _size\nlog_level = mine\ntrain_dataloader = None"
+    assert load_config(write(tmp_path, text)).log_level == 3
 
 
 @pytest.mark.parametrize("key", ["max_epochs", "train_pipeline", "nonsense.key"])

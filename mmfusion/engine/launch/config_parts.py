@@ -1,0 +1,549 @@
+"""Check every part of a config against the class that it builds, before any is built.
+
+A part is a dict with ``type``. Its keys must be arguments of that class, those that
+have no default must be there, and plain values must be of the kind that the class
+states. Sections without a type (``env_cfg``...) have the keys that are listed here:
+MMEngine passes over any other.
+"""
+
+import difflib
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.dist import init_dist
+from mmengine.registry import Registry
+from torch.utils.data import DataLoader
+
+from mmfusion import registry as ours
+from mmfusion.engine.launch.argument_kinds import fits, hints_of, shown_kind
+from mmfusion.engine.launch.nearest import nearest
+from mmfusion.utils.errors import ConfigError
+
+MMENGINE_HOOKS = {
+    "checkpoint",
+    "logger",
+    "param_scheduler",
+    "runtime_info",
+    "sampler_seed",
+    "timer",
+}
+_OUR_HOOKS = {"bad_samples", "observed", "params", "progress", "stop", "streams"}
+_HOOKS = MMENGINE_HOOKS | _OUR_HOOKS
+# a second one beside the default hook would do its work twice
+_ONCE = {"IterTimerHook", "ParamSchedulerHook", "RuntimeInfoHook"}
+
+
+class Kind(NamedTuple):
+    """Parts of one kind: where their classes are, and what a builder adds or takes.
+
+    Attributes:
+        registry: of the classes. given: arguments that the builder passes.
+        taken: keys that the builder reads itself. default: type where none is named.
+    """
+
+    registry: Registry
+    given: frozenset[str] = frozenset()
+    taken: frozenset[str] = frozenset()
+    default: str | None = None
+
+
+def _kind(
+    registry: Registry, given: str = "", taken: str = "", default: str | None = None
+) -> Kind:
+    return Kind(registry, frozenset(given.split()), frozenset(taken.split()), default)
+
+
+_MODEL, _METRIC = _kind(ours.MODELS), _kind(ours.METRICS, "dataset_meta")
+_HOOK = _kind(ours.HOOKS, taken="priority")
+_LOOP = "runner dataloader evaluator"
+_TOP = {
+    "custom_hooks": _HOOK,
+    "data_preprocessor": _MODEL,
+    "log_processor": _kind(ours.LOG_PROCESSORS, default="LogProcessor"),
+    "model": _MODEL,
+    "optim_wrapper": _kind(
+        ours.OPTIM_WRAPPERS, "optimizer", "constructor paramwise_cfg", "OptimWrapper"
+    ),
+    "param_scheduler": _kind(
+        ours.PARAM_SCHEDULERS,
+        "optimizer param_name",
+        "convert_to_iter_based epoch_length",
+    ),
+    "test_cfg": _kind(ours.LOOPS, _LOOP, default="TestLoop"),
+    "test_evaluator": _METRIC,
+    "train_cfg": _kind(ours.LOOPS, _LOOP, "by_epoch"),
+    "val_cfg": _kind(ours.LOOPS, _LOOP, default="ValLoop"),
+    "val_evaluator": _METRIC,
+    "visualizer": _kind(ours.VISUALIZERS, "name save_dir"),
+}
+_LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+_LOADER_KEYS = {"num_batch_per_epoch", "disable_subprocess_warning"}
+_TRANSFORM, _DATASET = _kind(ours.TRANSFORMS), _kind(ours.DATASETS)
+# arguments, of whatever part, that hold parts
+_NESTED = {
+    "backbone": _MODEL,
+    "batch_mix": _MODEL,
+    "batch_sampler": _kind(ours.DATA_SAMPLERS, "sampler batch_size dataset seed"),
+    "collate_fn": _kind(ours.FUNCTION, "batch data_batch"),
+    "data_preprocessor": _MODEL,
+    "dataset": _DATASET,
+    "datasets": _DATASET,
+    "encoder": _MODEL,
+    "encoders": _MODEL,
+    "heads": _MODEL,
+    "init_cfg": _kind(ours.WEIGHT_INITIALIZERS, taken="override"),
+    "loss": _MODEL,
+    "metrics": _METRIC,
+    "mix": _kind(ours.MODELS, "embed_dims num_streams"),
+    "neck": _MODEL,
+    "optimizer": _kind(ours.OPTIMIZERS, "params"),
+    "pipeline": _TRANSFORM,
+    "sampler": _kind(ours.DATA_SAMPLERS, "dataset seed"),
+    "transforms": _TRANSFORM,
+    "vis_backends": _kind(ours.VISBACKENDS, "save_dir"),
+    "worker_init_fn": _kind(ours.FUNCTION, "worker_id num_workers rank seed"),
+}
+_BY_NAME = ("encoders", "heads")  # a part for each name in them
+# MMEngine's and MMAction2's builders add to these what they know
+_COMPLETED = re.compile(r"(?!init_cfg)\w+_cfg")
+
+_bool, _str, _int, _any = bool, str, int, Any
+_SECTIONS: dict[str, dict[str, Any]] = {
+    "auto_scale_lr": {"base_batch_size": _int, "enable": _bool},
+    "custom_imports": {"allow_failed_imports": _bool, "imports": list[str] | str},
+    "env_cfg": {
+        "cudnn_benchmark": _bool,
+        "dist_cfg": dict | None,
+        "flush_denormals": _bool,
+        "mp_cfg": dict | None,
+        "num_threads": _int | None,
+        "resource_limit": _int,
+        "tune_cpu_allocator": _bool,
+    },
+    "env_cfg.mp_cfg": {"mp_start_method": _str, "opencv_num_threads": _int},
+    "randomness": {
+        "deterministic": _bool,
+        "diff_rank_seed": _bool,
+        "seed": _int | None,
+    },
+}
+_VALUES = {
+    "default_scope": _str | None,
+    "experiment_name": _str | None,
+    "find_unused_parameters": _bool,
+    "launcher": _str,
+    "load_from": _str | None,
+    "log_level": _int | _str,
+    "resume": _bool | _str,
+    "sync_bn": _str | None,
+    "work_dir": _str | None,
+}
+_DEFAULT_CONSTRUCTOR = {
+    "bias_decay_mult",
+    "bias_lr_mult",
+    "bypass_duplicate",
+    "custom_keys",
+    "dcn_offset_lr_mult",
+    "dwconv_decay_mult",
+    "flat_decay_mult",
+    "norm_decay_mult",
+}
+# what can only be counted; -1 says "all" or "never" where a default does
+_COUNT = re.compile(
+    r"num_\w+|\w+_dims|depth|batch_size|(img|patch|window|tubelet|crop)_size|d_\w+"
+    r"|expand|max_epochs|T_max|accumulative_counts|patience|in_channels|prefetch_factor"
+)
+_NOT_EMPTY = re.compile(r"num_(frames|views|classes|heads)|\w+_dims|\w+_size|T_max")
+
+
+def check_parts(config: Mapping[str, Any]) -> None:
+    """Compare all parts and sections of a config with what reads them.
+
+    Args:
+        config: plain dicts and lists, the classes as they are or by name.
+
+    Raises:
+        ConfigError: the key path of the first fault, and what is known there.
+    """
+    checker = _Checker(config.get("default_scope"))
+    for key, value in config.items():
+        if key in _VALUES and not fits(value, _VALUES[key]):
+            raise _wrong_value(key, value, _VALUES[key])
+        if value is None:
+            continue
+        if key in _TOP:
+            checker.parts(value, key, _TOP[key])
+        elif key in _LOADERS:
+            checker.loader(value, key)
+        elif key == "model_wrapper_cfg":
+            kind = _kind(ours.MODEL_WRAPPERS, "module", default=_WRAPPER)
+            checker.parts(value, key, kind)
+    for path, known in _SECTIONS.items():
+        _check_section(_at(config, path), path, known)
+    _check_process_group(_at(config, "env_cfg.dist_cfg"))
+    _check_compile(config.get("compile"))
+    _check_optimizer(config.get("optim_wrapper"))
+    _check_hooks(checker, config.get("default_hooks"), config.get("custom_hooks"))
+    if config.get("data_preprocessor") and _at(config, "model.data_preprocessor"):
+        raise ConfigError(
+            "config key data_preprocessor: not read, as model.data_preprocessor is set;"
+            " keep one of the two"
+        )
+
+
+_WRAPPER = "MMDistributedDataParallel"
+
+
+class _Checker:
+    """Walks over parts; ``scope`` is where bare names are looked for after ours."""
+
+    def __init__(self, scope: Any) -> None:
+        self.scope = scope
+
+    def parts(self, value: Any, path: str, kind: Kind) -> None:
+        """A part, or several in a list, or in a dict by name."""
+        if isinstance(value, list | tuple):
+            for index, item in enumerate(value):
+                self.parts(item, f"{path}.{index}", kind)
+        elif not isinstance(value, dict):
+            if isinstance(value, str | int | float):
+                raise ConfigError(
+                    f"config key {path}: got {value!r}, expected a dict with 'type'"
+                )
+        elif path.rpartition(".")[2] in _BY_NAME or _is_group(value, path):
+            for name, item in value.items():
+                self.parts(item, f"{path}.{name}", kind)
+        else:
+            self.part(value, path, kind)
+
+    def part(self, node: dict, path: str, kind: Kind) -> None:
+        """One part: its class, its arguments, and the parts within it."""
+        name = node.get("type", kind.default)
+        if path.endswith("evaluator") and name is None and "metrics" in node:
+            name, kind = "Evaluator", _kind(ours.EVALUATOR)
+        if name is None and "by_epoch" in node and path == "train_cfg":
+            name = "ResumableTrainLoop" if node["by_epoch"] else "IterBasedTrainLoop"
+        if name is None:
+            raise ConfigError(
+                f"config key {path}: it lacks 'type', got {node}"
+                f"{nearest('type', map(str, node))}"
+            )
+        found = self.found(name, path, kind)
+        if found is not None:
+            arguments = {key: x for key, x in node.items() if key not in _OWN}
+            for key in kind.taken & arguments.keys():
+                arguments.pop(key)
+            given = kind.given if "optimizer" not in node else kind.given - _OPTIMIZER
+            _check_arguments(found, arguments, path, given, kind.taken)
+        for key, value in node.items():
+            self.within(value, f"{path}.{key}", key, kind)
+
+    def within(self, value: Any, path: str, key: str, parent: Kind) -> None:
+        """Parts within an argument, of the kind that its name tells, or of any."""
+        if key in ("paramwise_cfg", "override") or value is None:
+            return
+        if key in _NESTED and isinstance(value, dict | list | tuple):
+            self.parts(value, path, _NESTED[key])
+        elif not _COMPLETED.fullmatch(str(key)):
+            self.search(value, path, Kind(parent.registry))
+
+    def search(self, value: Any, path: str, kind: Kind) -> None:
+        """Parts somewhere within a value; what built it may add arguments to them."""
+        if isinstance(value, dict) and "type" in value:
+            found = self.found(value["type"], path, kind)
+            names = {key: x for key, x in value.items() if key not in _OWN}
+            if found is not None:
+                _check_names(found, names, path)
+        if isinstance(value, dict):
+            for key, item in value.items():
+                self.within(item, f"{path}.{key}", key, kind)
+        elif isinstance(value, list | tuple):
+            for index, item in enumerate(value):
+                self.search(item, f"{path}.{index}", kind)
+
+    def loader(self, node: Any, path: str) -> None:
+        """A dataloader, which has no type."""
+        if not isinstance(node, dict):
+            return
+        known = _parameters(DataLoader)[0]
+        for key, value in node.items():
+            if key not in known.keys() | _NESTED.keys() | _LOADER_KEYS:
+                names = known.keys() | _LOADER_KEYS
+                raise _unknown(f"{path}.{key}", "DataLoader", key, names)
+            _check_value(DataLoader, f"{path}.{key}", key, value, known.get(key))
+            if key in _NESTED and isinstance(value, dict):
+                self.parts(value, f"{path}.{key}", _NESTED[key])
+        for key in ("dataset", "sampler"):
+            if key not in node:
+                raise ConfigError(
+                    f"config key {path}: it lacks {key!r}{nearest(key, node)}"
+                )
+
+    def found(self, name: Any, path: str, kind: Kind) -> Callable | None:
+        """The class or function of a type; None where it cannot be looked into."""
+        if not isinstance(name, str):
+            if not callable(name):
+                raise ConfigError(
+                    f"config key {path}.type: got {name!r}, expected a class or its"
+                    " name"
+                )
+            return name
+        for asked in (name, f"{self.scope}.{name}" if self.scope else name):
+            found = _get(kind.registry, asked)
+            if found is not None:
+                return found
+        raise ConfigError(
+            f"config key {path}.type: no {kind.registry.name} named {name!r}"
+            f"{nearest(name.rpartition('.')[2], _names(kind.registry))}"
+        )
+
+
+_OWN = ("type", "_scope_", "_delete_")
+_OPTIMIZER = frozenset({"optimizer"})
+
+
+def _is_group(value: dict, path: str) -> bool:
+    """True for schedulers of several optimizers by their names."""
+    return path == "param_scheduler" and all(
+        isinstance(item, list) for item in value.values()
+    )
+
+
+def _at(config: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path of dicts; None where there is none."""
+    value: Any = config
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _check_section(section: Any, path: str, known: dict[str, Any]) -> None:
+    if section is None:
+        return
+    if not isinstance(section, dict):
+        raise ConfigError(f"config key {path}: got {section!r}, expected a dict")
+    for key, value in section.items():
+        if key not in known:
+            raise ConfigError(
+                f"config key {path}.{key}: unknown, expected some of {sorted(known)}"
+                f"{nearest(key, known)}"
+            )
+        if not fits(value, known[key]):
+            raise _wrong_value(f"{path}.{key}", value, known[key])
+
+
+def _check_process_group(section: Any) -> None:
+    """Keys of ``env_cfg.dist_cfg``, which only a run of several processes reads."""
+    if not isinstance(section, dict):
+        return
+    known = set(inspect.signature(torch.distributed.init_process_group).parameters)
+    known |= set(inspect.signature(init_dist).parameters) | {"port", "init_backend"}
+    for key in set(section) - known:
+        raise _unknown(f"env_cfg.dist_cfg.{key}", "init_process_group", key, known)
+
+
+def _check_compile(options: Any) -> None:
+    if isinstance(options, bool | None):
+        return
+    if not isinstance(options, dict):
+        raise ConfigError(
+            f"config key compile: got {options!r}, expected True, False or a dict"
+        )
+    known = set(inspect.signature(torch.compile).parameters) - {"model"}
+    for key in set(options) - known:
+        raise _unknown(f"compile.{key}", "torch.compile", key, known)
+
+
+def _check_optimizer(wrapper: Any) -> None:
+    """Keys of clip_grad, and of MMEngine's own constructor, which ignores others."""
+    if not isinstance(wrapper, dict):
+        return
+    clip = wrapper.get("clip_grad")
+    if isinstance(clip, dict):
+        name = str(clip.get("type", "norm"))
+        functions: dict[str, Callable] = {
+            "norm": torch.nn.utils.clip_grad_norm_,
+            "value": torch.nn.utils.clip_grad_value_,
+        }
+        if name not in functions:
+            raise ConfigError(
+                f"config key optim_wrapper.clip_grad.type: got {name!r}, expected"
+                " 'norm' or 'value'"
+            )
+        arguments = {key: value for key, value in clip.items() if key != "type"}
+        _check_arguments(
+            functions[name],
+            arguments,
+            "optim_wrapper.clip_grad",
+            frozenset({"parameters"}),
+        )
+        for key in ("max_norm", "clip_value"):
+            if clip.get(key, 1) <= 0:
+                raise ConfigError(
+                    f"config key optim_wrapper.clip_grad.{key}: got {clip[key]},"
+                    " expected a number above 0"
+                )
+    paramwise = wrapper.get("paramwise_cfg")
+    constructor = str(wrapper.get("constructor", "DefaultOptimWrapperConstructor"))
+    if constructor.endswith("DefaultOptimWrapperConstructor") and paramwise:
+        for key in set(paramwise) - _DEFAULT_CONSTRUCTOR:
+            path = f"optim_wrapper.paramwise_cfg.{key}"
+            raise _unknown(path, constructor, key, _DEFAULT_CONSTRUCTOR)
+    if isinstance(wrapper.get("constructor"), str):
+        kind = _kind(ours.OPTIM_WRAPPER_CONSTRUCTORS)
+        if _get(kind.registry, constructor) is None:
+            raise ConfigError(
+                f"config key optim_wrapper.constructor: no {kind.registry.name} named"
+                f" {constructor!r}{nearest(constructor, _names(kind.registry))}"
+            )
+
+
+def _check_hooks(checker: _Checker, default: Any, custom: Any) -> None:
+    """Names of the default hooks: MMEngine adds its own beside one of another name."""
+    if default is not None and not isinstance(default, dict):
+        raise ConfigError(f"config key default_hooks: got {default!r}, expected a dict")
+    hooks = default or {}
+    for key, value in hooks.items():
+        close = difflib.get_close_matches(key, _HOOKS, n=1, cutoff=0.7)
+        if key not in _HOOKS and close:
+            raise ConfigError(
+                f"config key default_hooks.{key}: no default hook has this name"
+                f"; nearest: {close[0]} (MMEngine would add its own beside it; a hook"
+                " of your own needs a name that is not so close)"
+            )
+        if value is not None:
+            checker.parts(value, f"default_hooks.{key}", _HOOK)
+    defaults = {"timer", "runtime_info", "param_scheduler"} - hooks.keys()
+    names = ["".join(p.title() for p in key.split("_")) + "Hook" for key in defaults]
+    names = ["IterTimerHook" if name == "TimerHook" else name for name in names]
+    given = [*hooks.values(), *(custom if isinstance(custom, list | tuple) else [])]
+    names += [_short(hook.get("type")) for hook in given if isinstance(hook, dict)]
+    for name in _ONCE:
+        if names.count(name) > 1:
+            raise ConfigError(
+                f"config has {name} {names.count(name)} times in default_hooks and"
+                " custom_hooks (MMEngine adds it where default_hooks has none): its"
+                " work would be done twice; keep one"
+            )
+
+
+def _short(kind: Any) -> str:
+    return getattr(kind, "__name__", str(kind).rpartition(".")[2])
+
+
+def _check_arguments(
+    found: Callable,
+    arguments: dict[str, Any],
+    path: str,
+    given: frozenset[str],
+    taken: frozenset[str] = frozenset(),
+) -> None:
+    """Names, values and completeness of a part's arguments."""
+    _check_names(found, arguments, path, given, taken)
+    known, _ = _parameters(found)
+    missing = [
+        name
+        for name, parameter in known.items()
+        if parameter.default is parameter.empty
+        and name not in given
+        and name not in arguments
+    ]
+    if missing:
+        raise ConfigError(f"config key {path}: {_short(found)} lacks {missing[0]!r}")
+
+
+def _check_names(
+    found: Callable,
+    arguments: dict[str, Any],
+    path: str,
+    given: frozenset[str] = frozenset(),
+    taken: frozenset[str] = frozenset(),
+) -> None:
+    known, is_open = _parameters(found)
+    for key, value in arguments.items():
+        if key not in known and not is_open:
+            names = (known.keys() | taken) - given
+            raise _unknown(f"{path}.{key}", _short(found), key, names)
+        _check_value(found, f"{path}.{key}", key, value, known.get(key))
+
+
+def _check_value(
+    found: Callable, path: str, key: str, value: Any, parameter: Any
+) -> None:
+    hint, default = hints_of(found).get(key, Any), getattr(parameter, "default", ...)
+    if value is None and default is None:
+        return
+    if not fits(value, hint):
+        raise _wrong_value(path, value, hint)
+    if not _COUNT.fullmatch(key) or (isinstance(default, int) and default < 0):
+        return
+    least = 1 if _NOT_EMPTY.fullmatch(key) else 0
+    numbers = value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(x, int | float) and x < least for x in numbers):
+        raise ConfigError(
+            f"config key {path}: got {value!r}, expected no number below {least}"
+        )
+
+
+def _wrong_value(path: str, value: Any, hint: Any) -> ConfigError:
+    return ConfigError(f"config key {path}: got {value!r}, expected {shown_kind(hint)}")
+
+
+def _unknown(path: str, name: str, key: str, known: Any) -> ConfigError:
+    known = [one for one in known if one not in ("self", "args", "kwargs")]
+    near = nearest(key, known)
+    if not near and known:
+        near = f"; it has {', '.join(sorted(known))}"
+    return ConfigError(f"config key {path}: {name} has no argument {key!r}{near}")
+
+
+@cache
+def _parameters(found: Callable) -> tuple[dict[str, inspect.Parameter], bool]:
+    """Arguments by name, those of the classes above where the rest goes there too.
+
+    The second is True where any other name may be an argument, too.
+    """
+    if not inspect.isclass(found):
+        owners: list[Any] = [found]
+    else:
+        owners = [base.__dict__.get("__init__") for base in found.__mro__[:-1]]
+        owners = [init for init in owners if init is not None] or [None]
+    names: dict[str, inspect.Parameter] = {}
+    for owner in owners:
+        if owner is None:
+            return names, False
+        try:
+            parameters = list(inspect.signature(owner).parameters.values())
+        except (TypeError, ValueError):  # written in C
+            return names, True
+        for parameter in parameters[1:] if inspect.isclass(found) else parameters:
+            if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+                names.setdefault(parameter.name, parameter)
+        if parameters[-1:] == [] or parameters[-1].kind != parameters[-1].VAR_KEYWORD:
+            return names, False
+        home = getattr(owner, "__module__", "").partition(".")[0]
+        if home not in ("mmfusion", "mmengine", "torch"):
+            return names, True  # the rest may go anywhere
+    return names, True
+
+
+def _get(registry: Registry, name: str) -> Any:
+    """The class of that name; None where there is none, or its module is broken."""
+    try:
+        return registry.get(name)
+    except (RuntimeError, ImportError, KeyError):
+        return None
+
+
+def _names(registry: Registry) -> set[str]:
+    """Names in a registry and in those above it."""
+    names: set[str] = set()
+    node: Registry | None = registry
+    while node is not None:
+        names |= set(node.module_dict)
+        node = node.parent
+    return names
