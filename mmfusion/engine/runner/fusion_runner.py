@@ -508,7 +508,7 @@ class FusionRunner(Runner):
         continue_run(self, checkpoint, edits)
         self.resumed_from = Path(filename)
         self.logger.info(
-            f"resumed {filename}: epoch {meta['epoch']}, iteration {meta['iter']}"
+            f"resumed {filename}: epoch {self.epoch}, iteration {self.iter}"
         )
 
 
