@@ -22,6 +22,7 @@ _TEMP_SUFFIX = ".tmp"
 _being_written: set[str] = set()  # by threads of this process
 # `http://`, `concat:`, `subfile,,start,0:`, `C:` ...: what FFmpeg or Windows reads
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.,\-]*:")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class UnsafePathError(MMFusionError, ValueError):
@@ -36,7 +37,7 @@ def unsafe_reason(path: object) -> str | None:
     """
     if not isinstance(path, str) or not path:
         return "it is not a non-empty string"
-    if any(ord(char) < 32 or ord(char) == 127 for char in path):
+    if _CONTROL.search(path):
         return "it has a control character"
     try:
         encoded = path.encode()

@@ -89,6 +89,19 @@ def test_the_better_baseline():
     assert better_baseline(methods()[1:2]) is None
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 0, 3, 2), (3, 2, 1, 0)])
+def test_of_two_models_of_one_stream_the_better_is_the_baseline(order):
+    names = {"worse": 40, "better": 60, "skeleton": 50, "fused": 70}
+    streams = dict.fromkeys(names, ["video"])
+    streams |= {"skeleton": ["skeleton"], "fused": ["video", "skeleton"]}
+    found = [method(name, streams[name], right) for name, right in names.items()]
+    found = [found[index] for index in order]
+    rows = {row.result.name: row for row in table_rows(found)}
+    assert rows["fused"].deltas["video"][0] == pytest.approx(100 * 10 / 105)
+    assert rows["fused"].deltas["skeleton"][0] == pytest.approx(100 * 20 / 105)
+    assert better_baseline(found).name == "better"
+
+
 def test_a_baseline_that_is_always_wrong_has_no_relative_difference():
     zero = [method("a", ["video"], 0), method("b", ["video", "skeleton"], 21)]
     assert table_rows(zero)[0].deltas["video"] == (pytest.approx(20.0), None)

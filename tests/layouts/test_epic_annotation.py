@@ -1,6 +1,7 @@
 """EPIC-KITCHENS-100 from its csv files to samples: records, media of every kind."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 
 from mmfusion.datasets import MultiModalDataset
 from mmfusion.datasets.transforms import DecodeVideo, PackInputs, SampleTimes
-from mmfusion.layouts.epic_annotation import EpicMedia
+from mmfusion.layouts.epic_annotation import EpicMedia, make_record
+from mmfusion.layouts.epic_kitchens import read_classes, read_segments
 from mmfusion.utils.errors import AnnotationError, MediaError
 from tests.ek100_files import edit, make_ek100, prepare_ek100, write_csv
 from tests.video_files import number_of, write_video
@@ -77,6 +79,26 @@ def test_the_first_part_counts_60_frames_and_the_extension_50(root: Path) -> Non
     rates = {r["group"]: r["index_fps"] for r in map(dataset.get_record, range(3))}
     assert rates == {"P01_01": 60.0, "P02_101": 50.0}
     assert _dataset(root, "val", "--index-fps", "30").get_record(1)["start_frame"] == 46
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "frames"),
+    [
+        (0.0, 1.0, (1, 60)),  # no number lies below 1
+        (0.1, 0.3, (6, 18)),  # 0.3 * 60 is 17.999...
+        (0.149, 0.299, (8, 17)),  # whole frames only: 8.94 and 17.94
+        (0.15, 1.0 + 1 / 60, (9, 61)),
+        (0.0, 0.016, (1, 1)),
+    ],
+)
+def test_first_and_last_frame_of_a_segment(
+    start: float, stop: float, frames: tuple[int, int], root: Path
+) -> None:
+    segment = read_segments(root / "EPIC_100_train.csv", read_classes(root))[0]
+    segment = replace(segment, start_sec=start, stop_sec=stop)
+    record = make_record(segment, "train", EpicMedia(), {})
+    assert (record["start_frame"], record["end_frame"]) == frames
+    assert (record["start_sec"], record["end_sec"]) == (start, stop)
 
 
 def test_a_list_of_rulstm_serves_for_train(root: Path) -> None:
@@ -179,20 +201,3 @@ def test_chunks_are_read_across_their_border(root: Path) -> None:
     (folder / "1.MP4").unlink()
     with pytest.raises(MediaError, match=r"the chunk 1.MP4 is missing, with chunks of"):
         _clip(root, *flags)
-
-
-@pytest.mark.slow
-def test_the_real_splits_are_whole(shared_data: Path, tmp_path: Path) -> None:
-    root = shared_data / "ek100"
-    flags = ["--out", str(tmp_path), "--train-list", "rulstm/training.csv"]
-    prepare_ek100(root, *flags)
-    for split, count in dict(train=67217, val=9668, test=13092).items():
-        dataset = MultiModalDataset(
-            str(tmp_path / "annotation.json"),
-            [],
-            split=split,
-            questions="generic",
-            test_mode=True,
-        )
-        assert len(dataset) == count
-    assert len(dataset.metainfo["action_pairs"]) == 3806

@@ -1,5 +1,7 @@
 """The official csv files, the real ones and broken ones."""
 
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,60 @@ def test_a_bad_row_is_named_with_file_and_line(
         _read(root)
     assert "EPIC_100_validation.csv:3: " in str(caught.value)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (",do,0,thing,0,", ",do,1,thing,10,"),  # the last classes
+        ("00:00:01.56,00:00:02.45", "00:59:59.99,01:00:00.00"),
+        (",93,147,", ",93,93,"),  # one frame
+        (",93,147,", ",0,0,"),
+    ],
+)
+def test_a_row_just_inside_is_read(old: str, new: str, root: Path) -> None:
+    edit(root / "EPIC_100_validation.csv", old, new)
+    assert len(_read(root)) == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("00:00:01.56", "00:60:01.56", "start_timestamp is '00:60:01.56'"),
+        ("00:00:01.56", "00:00:60.00", "start_timestamp is '00:00:60.00'"),
+        ("00:00:01.56", "00:00:02.45", "stop_timestamp is 2.45 and start_timestamp 2"),
+        (",93,147,", ",148,147,", "stop_frame is 147 and start_frame 148"),
+    ],
+)
+def test_a_row_just_outside_is_refused(
+    old: str, new: str, message: str, root: Path
+) -> None:
+    edit(root / "EPIC_100_validation.csv", old, new)
+    with pytest.raises(AnnotationError, match=message):
+        _read(root)
+
+
+@pytest.mark.parametrize("number", ["10", "11"])
+def test_the_last_tail_class_is_a_class(number: str, root: Path) -> None:
+    edit(root / "EPIC_100_tail_nouns.csv", "10", number)
+    if number == "10":
+        assert epic.read_classes(root).tail_nouns == (0, 10)
+        return
+    with pytest.raises(AnnotationError, match="noun is 11; expected 0..10"):
+        epic.read_classes(root)
+
+
+@pytest.mark.parametrize("stop", [10.5, 10.51])
+def test_a_segment_may_end_half_a_second_after_its_video(
+    stop: float, root: Path
+) -> None:
+    segments = [replace(_read(root)[0], stop_sec=stop)]
+    durations = epic.read_durations(root / "EPIC_100_video_info.csv")
+    if stop == 10.5:
+        epic.check_durations(segments, durations)
+        return
+    with pytest.raises(AnnotationError, match=r"stops at 10.51 s.* it has 10 s"):
+        epic.check_durations(segments, durations)
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
@@ -215,6 +271,9 @@ CELLS = st.text(max_size=12) | st.sampled_from(
 )
 
 
+_classes_of = cache(epic.read_classes)
+
+
 @given(column=st.integers(0, 14), cell=CELLS, raw=st.booleans())
 def test_any_row_is_read_or_refused_by_line(
     column: int, cell: str, raw: bool, tmp_path_factory: pytest.TempPathFactory
@@ -232,7 +291,7 @@ def test_any_row_is_read_or_refused_by_line(
     else:
         write_csv(path, [HEAD, row])
     try:
-        found = epic.read_segments(path, epic.read_classes(root))
+        found = epic.read_segments(path, _classes_of(root))
     except AnnotationError as error:
         assert "fuzzed.csv:" in str(error)
     else:

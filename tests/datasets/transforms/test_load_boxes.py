@@ -58,6 +58,43 @@ def test_no_box_comes_from_a_later_frame() -> None:
     assert valid[3].tolist() == [False, True, False]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "fresh"),
+    [
+        (0.0999, True),
+        (0.1, True),  # frame 1 appears
+        (0.2, True),  # and is shown until here
+        (0.2 + 0.5 - 1e-6, True),
+        (0.2 + 0.5 + 1e-6, False),
+        (0.9 - 1e-5, False),
+        (0.9 - 1e-7, True),  # frame 9, a rounding error early
+        (1.0 + 0.5 - 1e-6, True),
+        (1.0 + 0.5 + 1e-6, False),
+    ],
+)
+def test_the_age_of_a_box_counts_from_when_its_frame_was_gone(
+    seconds: float, fresh: bool
+) -> None:
+    valid = take_boxes(FILE, np.array([seconds]), max_age=0.5)[1]
+    assert valid.any() == fresh
+
+
+@pytest.mark.parametrize(
+    ("corner", "sound"),
+    [(1.00009, True), (1.0002, False), (-0.00009, True), (-0.0002, False)],
+)
+def test_a_rounding_error_beyond_the_picture_is_no_pixel(
+    corner: float, sound: bool, tmp_path: Path
+) -> None:
+    boxes = FILE.boxes.copy()
+    boxes[0, 0] = (min(corner, 0), 0.5, max(corner, 0.2), 1.0)
+    if sound:
+        write_box_cache(tmp_path / "x.npz", replace(FILE, boxes=boxes))
+        return
+    with pytest.raises(BoxError, match="not pixels"):
+        write_box_cache(tmp_path / "x.npz", replace(FILE, boxes=boxes))
+
+
 def test_the_number_of_places_is_fixed_where_asked(results: dict) -> None:
     assert LoadBoxes(num_boxes=2)(results)["boxes"].shape == (2, 2, 2, 4)
     wide = LoadBoxes(num_boxes=5)({**results})

@@ -1,6 +1,8 @@
 """The tools of EPIC-KITCHENS-100, on small files and on the real csv."""
 
 import csv
+import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -112,10 +114,11 @@ def test_boxes_need_a_source(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_real_report(shared_data: Path, capsys: pytest.CaptureFixture) -> None:
-    root = str(shared_data / "ek100")
-    options = ["--root", root, "--train-list", "rulstm/training.csv", "--dry-run"]
-    assert prepare.main(options) == 0
+def test_the_real_splits_are_whole_and_reported(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    flags = ["--out", str(tmp_path), "--train-list", "rulstm/training.csv"]
+    prepare_ek100(shared_data / "ek100", *flags)
     text = capsys.readouterr().out
     for line in (
         "train  67217     495            32     97    289",
@@ -125,3 +128,12 @@ def test_the_real_report(shared_data: Path, capsys: pytest.CaptureFixture) -> No
         "3568 occur in training; 238 occur only in validation, in 372 clips (3.85 %)",
     ):
         assert line in text
+    path = tmp_path / "annotation.json"
+    records = json.loads(path.read_text())["data_list"]
+    counts = Counter(record["split"] for record in records)
+    assert counts == dict(train=67217, val=9668, test=13092)
+    dataset = MultiModalDataset(
+        str(path), [], split="val", questions="generic", test_mode=True
+    )
+    assert len(dataset) == 9668
+    assert len(dataset.metainfo["action_pairs"]) == 3806
