@@ -85,7 +85,7 @@ def test_the_first_part_counts_60_frames_and_the_extension_50(root: Path) -> Non
     ("start", "stop", "frames"),
     [
         (0.0, 1.0, (1, 60)),  # no number lies below 1
-        (0.1, 0.3, (6, 18)),  # 0.3 * 60 is 17.999...
+        (2.05, 4.1, (123, 246)),  # 2.05 * 60 is 122.99999999999999
         (0.149, 0.299, (8, 17)),  # whole frames only: 8.94 and 17.94
         (0.15, 1.0 + 1 / 60, (9, 61)),
         (0.0, 0.016, (1, 1)),

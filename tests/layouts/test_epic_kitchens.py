@@ -134,6 +134,22 @@ def test_a_row_just_outside_is_refused(
         _read(root)
 
 
+@pytest.mark.parametrize("task", ["verb", "noun"])
+def test_slips_of_the_pen_are_read_and_other_class_files_are_not(
+    task: str, root: Path
+) -> None:
+    """One name of three may be of no class, two may not."""
+    path, name = root / "EPIC_100_train.csv", {"verb": ",do,", "noun": ",thing,"}[task]
+    lines = path.read_text().splitlines()
+    lines[1] = lines[1].replace(name, ",slip,", 1)
+    path.write_text("\n".join(lines))
+    assert len(_read(root, "train")) == 3
+    lines[2] = lines[2].replace(name, ",slip,", 1)
+    path.write_text("\n".join(lines))
+    with pytest.raises(AnnotationError, match=f"2 of 3 {task}s are no names of their"):
+        _read(root, "train")
+
+
 @pytest.mark.parametrize("number", ["10", "11"])
 def test_the_last_tail_class_is_a_class(number: str, root: Path) -> None:
     edit(root / "EPIC_100_tail_nouns.csv", "10", number)

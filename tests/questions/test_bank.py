@@ -78,6 +78,45 @@ def test_words_of_the_predicted_pair_are_masked(bank: QuestionBank) -> None:
     assert record.verb_question == "What happens to the <mask> in t1 near the <mask>?"
 
 
+TELLS = {
+    "verb": dict(verb_question="Who takes what, near the <mask>?"),
+    "noun": dict(noun_question="Which of the plates does one <mask>?"),
+}
+
+
+@pytest.mark.parametrize("task", TELLS)
+def test_a_question_that_tells_the_predicted_word_is_passed_over(task: str) -> None:
+    """Of two questions one names its own answer: the other is taken, or none."""
+    telling = replace(_record("t0", "take", "plate"), **TELLS[task])
+    sound = _record("t2", "take", "plate")
+    bank = QuestionBank([telling, sound], LABELS, Masker())
+    for number in range(20):
+        record, level = _ask(bank, f"v{number}", "take", "plate")
+        assert level == "pair" and " t2" in record.question(task)
+    alone = QuestionBank([telling, _record("t1", "wash", "knife")], LABELS, Masker())
+    record, level = _ask(alone, "v", "take", "plate")
+    other = "noun" if task == "verb" else "verb"
+    assert level == f"{other} only" and " t0" in record.question(other)
+    assert record.question(task) == generic_record("v").question(task)
+
+
+def test_a_question_that_tells_another_prediction_is_passed_over() -> None:
+    """It was sound for its own clip; for the predicted verb it is the answer."""
+    records = [
+        replace(_record("t0", "take", "plate"), noun_question="Which spoon is <mask>?"),
+        _record("t2", "take", "plate"),
+    ]
+    bank = QuestionBank(records, {**LABELS, "t2": ("take", "spoon")}, Masker())
+    record, level = _ask(bank, "v", "take", "spoon")
+    assert level == "pair" and " t2" in record.noun_question
+    records = [replace(records[0], verb_question="Who is washing at the <mask>?")]
+    records += [_record("t1", "wash", "knife")]
+    bank = QuestionBank(records, LABELS, Masker())
+    record, level = _ask(bank, "v", "wash", "plate")
+    assert level == "verb and noun apart"
+    assert " t1" in record.verb_question and "spoon" in record.noun_question
+
+
 def test_a_training_clip_is_asked_another_clips_question(bank: QuestionBank) -> None:
     for name, other in (("t0", "t2"), ("t2", "t0")):
         record, _ = _ask(bank, name, "take", "plate", leave_out=True)

@@ -100,6 +100,38 @@ def test_verbs_are_masked_as(masker: Masker, verb: str, text: str, masked: str) 
     assert masker.matcher("verb", verb).mask(text) == masked
 
 
+PARTS = {  # without class files: no instance of a class helps
+    "both": ("noun", "chopping board", "Who is <> on the wet <>?", "chopping board"),
+    "plural": ("noun", "board:chopping", "Are they <>?", "boards"),
+    "derived": ("noun", "oil:olive", "Which <> gives it this <> taste?", "olive oily"),
+    "small": ("noun", "slice of bread", "Is one of the <> of this <>?", "slices bread"),
+    "verb": ("verb", "turn-on", "Who is <> it around?", "turning"),
+}
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "text", "words"), PARTS.values(), ids=[*PARTS]
+)
+def test_one_word_of_two_tells_the_name(
+    task: str, name: str, text: str, words: str
+) -> None:
+    question = text
+    for word in words.split():
+        question = question.replace("<>", word, 1)
+    matcher = Masker().matcher(task, name)
+    assert matcher.mask(question) == text.replace("<>", MASK)
+    assert {match.kind for match in matcher.find(question)} == {"part"}
+
+
+def test_the_particle_and_parts_of_other_names_tell_nothing(masker: Masker) -> None:
+    assert Masker().matcher("verb", "put down").find("What is down there?") == []
+    cherry = "Is a cherry beside the salad?"
+    assert masker.matcher("noun", "tomato").find(cherry) == []
+    assert len(masker.matcher("noun", "tomato:cherry").find(cherry)) == 1
+    pasta = "At the edge of what is pasta?"  # words of two other names of "plate"
+    assert masker.matcher("noun", "plate").find(pasta) == []
+
+
 def test_a_record_is_searched_for_both_words(masker: Masker) -> None:
     record = replace(
         generic_record("a"),

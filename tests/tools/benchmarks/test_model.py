@@ -1,19 +1,17 @@
 import json
-import subprocess
-import sys
-from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import torch
 from model import Classifier, floor_of, parse_args
 
-TOOL = Path(__file__).resolve().parents[3] / "tools" / "benchmarks" / "model.py"
+from tests.tools.command import run_tool
+
 SECTION = "<!-- model benchmark: begin -->\nold\n<!-- model benchmark: end -->\n"
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(TOOL), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def run(*arguments: object) -> CompletedProcess:
+    return run_tool("benchmarks/model", *arguments)
 
 
 @pytest.mark.slow

@@ -1,19 +1,17 @@
 import json
-import subprocess
-import sys
-from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from measure import in_fresh_process
 from scan import parse_args, peak_of
 
-TOOLS = Path(__file__).resolve().parents[3] / "tools" / "benchmarks"
+from tests.tools.command import run_tool
+
 SECTION = "<!-- scan benchmark: begin -->\nold\n<!-- scan benchmark: end -->\n"
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(TOOLS / "scan.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def run(*arguments: object) -> CompletedProcess:
+    return run_tool("benchmarks/scan", *arguments)
 
 
 @pytest.mark.slow

@@ -1,11 +1,10 @@
 """The command: clean files, planted leaks, and what it says about lengths."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -21,14 +20,13 @@ from mmfusion.questions.report import examine
 from mmfusion.questions.writers import TemplateWriter
 from tests.ek100_files import prepare_ek100
 from tests.questions.ek100_classes import read_ek100, vocabulary_of, write_ek100
+from tests.tools.command import run_tool
 
 pytest.importorskip("simplemma")
-TOOL = Path(__file__).resolve().parents[3] / "tools/questions/check.py"
 
 
-def _run(*arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(TOOL), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(*arguments: object) -> CompletedProcess:
+    return run_tool("questions/check", *arguments)
 
 
 def _records(folder: Path) -> list[QuestionRecord]:
@@ -132,14 +130,8 @@ def test_the_real_validation_split_is_clean(shared_data: Path, tmp_path: Path) -
     options = ["--out", str(tmp_path), "--actions", "rulstm/actions.csv"]
     prepare_ek100(shared_data / "ek100", *options)
     asked = ["--annotations", tmp_path / "annotation.json", "--split", "val"]
-    generate = TOOL.with_name("generate.py")
     out = tmp_path / "val.jsonl"
-    made = subprocess.run(
-        [sys.executable, generate, *asked, "--out", out, "--limit", "500"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    made = run_tool("questions/generate", *asked, "--out", out, "--limit", "500")
     assert made.returncode == 0, made.stderr
     assert "have no question" in _run(out, *asked).stderr
     result = _run(out, *asked, "--partial", "--no-leak-meter")

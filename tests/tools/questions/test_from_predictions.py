@@ -1,9 +1,8 @@
 """The command: labels of the dump change nothing but the accuracy it reports."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
@@ -11,15 +10,14 @@ import pytest
 from mmfusion.evaluation.predictions import Predictions, save_predictions
 from mmfusion.questions import load_questions
 from tests.questions.ek100_classes import write_ek100
+from tests.tools.command import run_tool
 
 pytest.importorskip("simplemma")
-FOLDER = Path(__file__).resolve().parents[3] / "tools/questions"
 IDS = [f"P09_01_{i}" for i in range(12)]
 
 
-def _run(tool: str, *arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(FOLDER / tool), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(tool: str, *arguments: object) -> CompletedProcess:
+    return run_tool(f"questions/{tool}", *arguments)
 
 
 def _dump(path: Path, ids: list[str], seed: int) -> None:
@@ -37,7 +35,7 @@ def train(tmp_path: Path) -> list[object]:
     annotation = write_ek100(tmp_path)
     out = tmp_path / "train.jsonl"
     arguments = ["--annotations", annotation, "--out", out]
-    result = _run("generate.py", *arguments)
+    result = _run("generate", *arguments)
     assert result.returncode == 0, result.stderr
     given = ["--annotations", annotation, "--train-split", "val"]
     return ["--train-questions", out, *given]
@@ -53,7 +51,7 @@ def test_labels_change_the_accuracy_and_nothing_else(
         folder.mkdir()
         _dump(folder / "dump.npz", IDS, seed)
         given = ["--predictions", folder / "dump.npz", "--out", folder / "out.jsonl"]
-        result = _run("from_predictions.py", *given, *train, "--recogniser", "nano")
+        result = _run("from_predictions", *given, *train, "--recogniser", "nano")
         assert result.returncode == 0, result.stderr
         meta = json.loads((folder / "out.jsonl.meta.json").read_text())
         made.append(((folder / "out.jsonl").read_bytes(), meta))
@@ -78,7 +76,7 @@ def test_ties_count_against_the_label_as_in_the_metric(
     save_predictions(tmp_path / "dump.npz", Predictions(IDS[:1], arrays, gt, {}))
     out = tmp_path / "out.jsonl"
     given = ["--predictions", tmp_path / "dump.npz", "--out", out]
-    result = _run("from_predictions.py", *given, *train)
+    result = _run("from_predictions", *given, *train)
     assert result.returncode == 0, result.stderr
     found = json.loads(out.with_name("out.jsonl.meta.json").read_text())["accuracy"]
     assert found == dict(num_labelled=1, verb=0.0, noun=100.0, action=0.0)
@@ -92,7 +90,7 @@ def test_a_recogniser_with_an_action_head_only_will_do(
     meta = {"action_pairs": [[0, 1], [4, 5]]}
     save_predictions(tmp_path / "dump.npz", Predictions(IDS[:1], score, {}, meta))
     given = ["--predictions", tmp_path / "dump.npz", "--out", tmp_path / "out.jsonl"]
-    result = _run("from_predictions.py", *given, *train)
+    result = _run("from_predictions", *given, *train)
     assert result.returncode == 0, result.stderr
     record = load_questions(tmp_path / "out.jsonl")[IDS[0]]
     assert (record.verb_answer, record.noun_answer) == ("cut", "tomato")
@@ -103,7 +101,7 @@ def test_evaluated_clips_in_the_bank_are_refused(
 ) -> None:
     _dump(tmp_path / "dump.json", ["P01_01_0", "P01_01_1"], 0)
     given = ["--predictions", tmp_path / "dump.json", "--out", tmp_path / "out.jsonl"]
-    result = _run("from_predictions.py", *given, *train)
+    result = _run("from_predictions", *given, *train)
     assert result.returncode == 2
     assert "2 clips of the dump are in the bank, the first is 'P01" in result.stderr
 
@@ -113,6 +111,6 @@ def test_other_classes_are_refused(tmp_path: Path, train: list[object]) -> None:
     path = tmp_path / "dump.npz"
     save_predictions(path, Predictions(["a"], {"verb": one, "noun": one}, {}))
     given = ["--predictions", path, "--out", tmp_path / "out.jsonl"]
-    result = _run("from_predictions.py", *given, *train)
+    result = _run("from_predictions", *given, *train)
     assert result.returncode == 2
     assert "scores of 3 verb classes, and there are 5 names" in result.stderr

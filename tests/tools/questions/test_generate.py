@@ -1,25 +1,24 @@
 """The command itself: kinds of annotation, kills, exit codes."""
 
 import json
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from multiprocessing.context import ForkProcess
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
 from mmfusion.questions import GENERIC_VERB_QUESTION, load_questions
 from tests.questions.chat_server import ChatServer
 from tests.questions.ek100_classes import write_ek100
+from tests.tools.command import run_tool, start_tool
 
 pytest.importorskip("simplemma")
-TOOL = Path(__file__).resolve().parents[3] / "tools/questions/generate.py"
 KEY = "sk-0123456789secret"
 
 
@@ -29,21 +28,14 @@ def server() -> Iterator[ChatServer]:
         yield running
 
 
-def _command(folder: Path, *arguments: str) -> list[str]:
+def _files(folder: Path) -> list[str]:
     files = ["--annotations", str(folder / "mmfusion/annotation.json")]
-    files += ["--out", str(folder / "out.jsonl")]
-    return [sys.executable, str(TOOL), *files, *arguments]
+    return [*files, "--out", str(folder / "out.jsonl")]
 
 
-def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "OPENAI_API_KEY": KEY, "COLUMNS": "200"}
-    return subprocess.run(
-        _command(folder, *arguments),
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
+def _run(folder: Path, *arguments: str) -> CompletedProcess:
+    given = [*_files(folder), *arguments]
+    return run_tool("questions/generate", *given, OPENAI_API_KEY=KEY, COLUMNS="200")
 
 
 def _server_arguments(server: ChatServer) -> list[str]:
@@ -121,7 +113,6 @@ def test_ids_without_an_answer_are_listed_and_explained(
     assert max(server.answered.values()) == 1
 
 
-@pytest.mark.slow
 def test_killed_five_times_nothing_is_asked_twice(
     server: ChatServer, tmp_path: Path
 ) -> None:
@@ -131,9 +122,9 @@ def test_killed_five_times_nothing_is_asked_twice(
         server.fault = _hang_after(server, allowed)
         process = _start(tmp_path, *_server_arguments(server))
         _wait(lambda n=allowed: _num_kept(tmp_path) == n)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait(10) == -signal.SIGKILL
-        process.communicate()
+        process.kill()
+        process.join(10)
+        assert process.exitcode == -signal.SIGKILL
         assert not (tmp_path / "out.jsonl").exists()
     server.fault = lambda prompt, n: None
     result = _run(tmp_path, *_server_arguments(server))
@@ -160,18 +151,14 @@ def _hang_after(server: ChatServer, allowed: int) -> Callable[[str, int], str | 
     return fault
 
 
-def _start(folder: Path, *arguments: str) -> subprocess.Popen:
-    environment = {**os.environ, "OPENAI_API_KEY": KEY}
-    return subprocess.Popen(
-        _command(folder, *arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=environment,
-    )
+def _start(folder: Path, *arguments: str) -> ForkProcess:
+    given = [*_files(folder), *arguments]
+    log = folder / "log.txt"
+    return start_tool(log, "questions/generate", *given, OPENAI_API_KEY=KEY)
 
 
 def _wait(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -188,7 +175,6 @@ def _num_kept(folder: Path) -> int:
             return 0  # the table is about to be made
 
 
-@pytest.mark.slow
 def test_a_polite_stop_keeps_what_is_under_way(
     server: ChatServer, tmp_path: Path
 ) -> None:
@@ -197,9 +183,9 @@ def test_a_polite_stop_keeps_what_is_under_way(
     server.fault = lambda prompt, n: "slow"
     process = _start(tmp_path, *_server_arguments(server))
     _wait(lambda: sum(server.requests.values()) >= 3)
-    process.send_signal(signal.SIGTERM)
-    text = process.communicate(timeout=10)[0].decode()
-    assert process.returncode == 1
-    assert "stopped with" in text
+    process.terminate()
+    process.join(30)
+    assert process.exitcode == 1
+    assert "stopped with" in (tmp_path / "log.txt").read_text()
     assert _run(tmp_path, *_server_arguments(server)).returncode == 0
     assert set(server.requests.values()) == {1}

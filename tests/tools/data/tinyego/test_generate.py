@@ -1,15 +1,13 @@
 """The command itself."""
 
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
-TOOL = Path(__file__).resolve().parents[4] / "tools/data/tinyego/generate.py"
+from tests.tools.command import run_tool
 
 
-def _run(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(TOOL), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(*arguments: str) -> CompletedProcess:
+    return run_tool("data/tinyego/generate", *arguments)
 
 
 def test_makes_a_world_and_says_its_ceilings(tmp_path: Path) -> None:
