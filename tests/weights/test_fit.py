@@ -169,7 +169,7 @@ def test_image_weights_are_inflated_by_their_middle_frame(tmp_path, log_lines):
 
 
 def odd(key, change):
-    """What makes another tensor of one key of a state dict."""
+    """A change of one tensor of a state dict, by its key."""
     return lambda state: state | {key: change(state[key])}
 
 
