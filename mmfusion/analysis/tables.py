@@ -24,6 +24,9 @@ from mmfusion.evaluation.statistics import (
     resolution,
     table_rows,
 )
+from mmfusion.utils.errors import AnnotationError
+from mmfusion.utils.schema import shown
+from mmfusion.utils.text_files import read_json
 
 NONE = "—"
 _WIDE, _MOST_WIDTH = 130, 10_000  # columns: of a page, of a table that nothing cuts
@@ -271,12 +274,20 @@ def ceiling_of(
     file = Path(root, "ceilings.json") if root else None
     if file is None or not file.is_file():
         return None
-    splits = json.loads(file.read_text())["splits"]
-    bounds = splits.get(experiment.test_set.get("split")) or {}
+    keys: list[Any] = ["splits", experiment.test_set.get("split")]
     if any("tau_a=" in key for key in metainfo.get("metrics") or {}):
-        bounds = bounds.get("anticipation", {}).get("top1", {})
-    source = metainfo.get("question_source")
-    return bounds.get(task, {}).get(_seen(experiment.streams, source))
+        keys += ["anticipation", "top1"]
+    keys += [task, _seen(experiment.streams, metainfo.get("question_source"))]
+    bound = read_json(file)
+    for key in keys:
+        if not isinstance(bound, Mapping):
+            raise AnnotationError(f"{file}: the keys {keys} lead to {shown(bound)}")
+        bound = bound.get(key, {})
+    if isinstance(bound, Mapping) and not bound:
+        return None
+    if type(bound) not in (int, float):
+        raise AnnotationError(f"{file}: {keys} is {shown(bound)}; expected percent")
+    return float(bound)
 
 
 def _seen(streams: Sequence[str], source: str | None) -> str:

@@ -1,15 +1,48 @@
 """Questions from JSON Lines files, joined to the records of an annotation by id."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, model_validator
 
 from mmfusion.questions.generic import GENERIC, generic_record
 from mmfusion.questions.records import QuestionRecord, load_questions
 from mmfusion.utils.errors import AnnotationError, InputError
+from mmfusion.utils.schema import STRICT, Name, Schema
+from mmfusion.utils.text_files import read_json
 
 _TEXTS = ("verb_question", "verb_answer", "noun_question", "noun_answer")
+_Percent = Annotated[float, Field(ge=0, le=100)]
+
+
+class _Accuracy(BaseModel):
+    """Top-1 of a recogniser, percent; null where no clip had a label."""
+
+    model_config = STRICT
+    num_labelled: int = Field(ge=0)
+    verb: _Percent | None
+    noun: _Percent | None
+    action: _Percent | None
+
+    @model_validator(mode="after")
+    def _check_known(self) -> "_Accuracy":
+        if self.num_labelled and None in (self.verb, self.noun, self.action):
+            raise InputError("clips are labelled, and an accuracy is null")
+        return self
+
+
+class _Recogniser(BaseModel):
+    """Parts of FILE.meta.json that a result tells."""
+
+    model_config = STRICT
+    recogniser: Name
+    accuracy: _Accuracy = Field(
+        description="an object of num_labelled, verb, noun and action, percent"
+    )
+
+
+_RECOGNISER = Schema(_Recogniser)
 
 
 def files_of(questions: str | Sequence[str] | None, join: bool) -> list[str]:
@@ -101,19 +134,15 @@ def read_recognisers(files: Sequence[Path]) -> list[dict[str, Any]]:
         path = file.with_name(f"{file.name}.meta.json")
         if not path.is_file():
             continue
+        content = read_json(path)
+        if isinstance(content, dict):  # the others are for people
+            own = _Recogniser.model_fields
+            content = {key: content[key] for key in content if key in own}
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            accuracy = content["accuracy"]
-            keys = ("num_labelled", "verb", "noun", "action")
-            found.append(
-                {
-                    "recogniser": str(content["recogniser"]),
-                    "accuracy": {key: accuracy[key] for key in keys},
-                }
-            )
-        except (ValueError, KeyError, TypeError) as error:
+            found.append(_RECOGNISER.check(content).model_dump())
+        except ValueError as error:
             raise AnnotationError(
                 f"{path}: not what tools/questions/from_predictions.py writes"
-                f" ({error!r}); write the questions again"
-            ) from error
+                f" ({error}); write the questions again"
+            ) from None
     return found

@@ -18,7 +18,6 @@ import math
 import os
 import re
 import zipfile
-import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,8 @@ from numpy.typing import NDArray
 from mmfusion.evaluation.ek100 import Scores
 from mmfusion.utils.errors import InputError, MMFusionError
 from mmfusion.utils.paths import write_atomic
-from mmfusion.utils.text_files import RepeatedKeyError, no_key_twice
+from mmfusion.utils.schema import shown
+from mmfusion.utils.text_files import RepeatedKeyError, no_key_twice, read_bytes
 
 VERSION = "0.2"
 CHALLENGES = ("action_recognition", "action_anticipation")
@@ -53,7 +53,7 @@ class SubmissionError(MMFusionError, ValueError):
 
     def __init__(self, fault: str, message: str) -> None:
         super().__init__(f"{fault}: {message}")
-        self.fault = fault
+        self.fault, self.message = fault, message
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,11 @@ def read_submission(path: str | os.PathLike) -> dict[str, Any]:
         SubmissionError: it is none.
     """
     if Path(path).suffix == ".json":
-        return _decode(Path(path).read_bytes(), path)
+        try:
+            data = read_bytes(path, max_bytes=_MAX_BYTES, error_type=InputError)
+        except InputError as error:
+            _fail("file", str(error))
+        return _decode(data, path)
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.namelist() != [MEMBER]:
@@ -212,8 +216,10 @@ def read_submission(path: str | os.PathLike) -> dict[str, Any]:
             if size > _MAX_BYTES:
                 _fail("zip", f"{MEMBER} has {size} bytes, over {_MAX_BYTES}")
             content = archive.read(MEMBER)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        _fail("zip", f"{path}: {error}")
+    except (SubmissionError, FileNotFoundError):
+        raise
+    except Exception as error:  # zipfile and zlib find about anything in damaged bytes
+        _fail("zip", f"{path}: {type(error).__name__}: {error!s:.200}")
     return _decode(content, path)
 
 
@@ -247,6 +253,7 @@ def check_submission(
     expected_ids: Collection[str],
     *,
     challenge: str | None = None,
+    source: str | os.PathLike = "the submission",
     num_verbs: int = NUM_VERBS,
     num_nouns: int = NUM_NOUNS,
     num_actions: int = NUM_ACTIONS,
@@ -257,6 +264,7 @@ def check_submission(
         submission: what :func:`read_submission` gives.
         expected_ids: the narration ids of the split.
         challenge: the one that is meant; None allows both.
+        source: name of its file, for errors.
         num_verbs: classes that each segment must score.
         num_nouns: the same.
         num_actions: "verb,noun" entries that each segment must have, if any has some.
@@ -264,10 +272,18 @@ def check_submission(
     Raises:
         SubmissionError: the first fault.
     """
-    _check_head(submission, challenge)
-    results = submission["results"]
-    check_ids(results, expected_ids)
     sizes = {"verb": num_verbs, "noun": num_nouns}
+    try:
+        _check_head(submission, challenge)
+        check_ids(submission["results"], expected_ids)
+        _check_results(submission["results"], sizes, num_actions)
+    except SubmissionError as error:
+        raise SubmissionError(error.fault, f"{source}: {error.message}") from None
+
+
+def _check_results(
+    results: Mapping[str, Any], sizes: Mapping[str, int], num_actions: int
+) -> None:
     with_actions = [name for name, entry in results.items() if "action" in entry]
     if with_actions and len(with_actions) != len(results):
         _fail(
@@ -278,7 +294,9 @@ def check_submission(
     for name, entry in results.items():
         unknown = sorted(set(entry) - {"verb", "noun", "action"})
         if unknown:
-            _fail("task", f"{name} has {unknown}, expected verb, noun and action")
+            _fail(
+                "task", f"{name} has {shown(unknown)}, expected verb, noun and action"
+            )
         for task, size in sizes.items():
             _check_classes(name, entry, task, size)
         if with_actions:
@@ -302,15 +320,17 @@ def check_ids(found: Collection[str], expected_ids: Collection[str]) -> None:
 def _check_head(submission: Mapping[str, Any], challenge: str | None) -> None:
     version = submission.get("version")
     if version != VERSION:
-        _fail("version", f"version is {version!r}, expected {VERSION!r}")
+        _fail("version", f"version is {shown(version)}, expected {VERSION!r}")
     allowed = CHALLENGES if challenge is None else (challenge,)
     found = submission.get("challenge")
     if found not in allowed or found not in CHALLENGES:
-        _fail("challenge", f"challenge is {found!r}, expected one of {list(allowed)}")
+        _fail(
+            "challenge", f"challenge is {shown(found)}, expected one of {list(allowed)}"
+        )
     for key in ("sls_pt", "sls_tl", "sls_td"):
         level = submission.get(key)
         if type(level) is not int or not 0 <= level <= 5:
-            _fail("sls", f"{key} is {level!r}, expected a whole number from 0 to 5")
+            _fail("sls", f"{key} is {shown(level)}, expected 0, 1, 2, 3, 4 or 5")
     results = submission.get("results")
     if not isinstance(results, Mapping) or not all(
         isinstance(entry, Mapping) for entry in results.values()
@@ -324,7 +344,9 @@ def _check_classes(name: str, entry: Mapping, task: str, size: int) -> None:
         _fail("task", f"{name} has no {task} scores")
     wrong = [key for key in scores if not _CLASS.fullmatch(key)]
     if wrong:
-        _fail("class", f"{name} has the {task} class {wrong[0]!r}, expected a number")
+        _fail(
+            "class", f"{name} has the {task} class {shown(wrong[0])}, expected a number"
+        )
     found = {int(key) for key in scores}
     missing = sorted(set(range(size)) - found)
     if missing:
@@ -348,7 +370,7 @@ def _check_actions(
     for key in scores:
         match = _PAIR.fullmatch(key)
         if match is None:
-            _fail("action", f"{name} has the action {key!r}, expected 'verb,noun'")
+            _fail("action", f"{name} has the action {shown(key)}, expected 'verb,noun'")
         if int(match[1]) >= sizes["verb"] or int(match[2]) >= sizes["noun"]:
             _fail(
                 "unexpected class",
@@ -362,12 +384,15 @@ def _check_numbers(name: str, task: str, scores: Mapping) -> None:
     for key, score in scores.items():
         number = isinstance(score, int | float) and not isinstance(score, bool)
         if not number or not math.isfinite(score):
-            _fail("score", f"{name} has {score!r} for {task} {key}, expected a number")
+            _fail(
+                "score",
+                f"{name} has {shown(score)} for {task} {key}, expected a number",
+            )
 
 
 def _some(values: Sequence[Any]) -> str:
-    shown = ", ".join(map(str, values[:5]))
-    return f"{shown} and {len(values) - 5} more" if len(values) > 5 else shown
+    first = ", ".join(f"{value!s:.80}" for value in values[:5])
+    return f"{first} and {len(values) - 5} more" if len(values) > 5 else first
 
 
 def _fail(fault: str, message: str) -> NoReturn:

@@ -20,10 +20,13 @@ from numpy.typing import NDArray
 from mmfusion.utils.errors import InputError
 from mmfusion.utils.npz_file import read_npz
 from mmfusion.utils.paths import write_atomic
+from mmfusion.utils.schema import shown
+from mmfusion.utils.text_files import parse_json, read_json
 
 NO_LABEL = -1
-_MAX_BYTES = 8 * 2**30  # of a file, unpacked
 _GT, _SCORE = "gt_", "score_"
+# of JSON, and of an npz unpacked; EPIC's test with 3,806 actions takes 7e8
+_MAX_BYTES = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -138,12 +141,11 @@ def load_predictions(path: str | os.PathLike) -> Predictions:
     try:
         if Path(path).suffix == ".npz":
             return _read_npz(path)
-        content = json.loads(Path(path).read_text())
-        return from_rows(content["predictions"], content["metainfo"])
+        return _read_json(path)
     except FileNotFoundError:
         raise
-    except (ValueError, KeyError, IndexError, TypeError, OSError) as error:
-        raise InputError(f"{path} is no file of predictions: {error!r}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is no file of predictions: {error}") from error
 
 
 def check_suffix(path: str | os.PathLike) -> None:
@@ -182,15 +184,99 @@ def _unreadable(path: str, reason: str) -> Exception:
     return InputError(reason)
 
 
+def _read_json(path: str | os.PathLike) -> Predictions:
+    os.stat(path)  # FileNotFoundError, as for an npz
+    content = read_json(path, max_bytes=_MAX_BYTES, error_type=InputError)
+    rows = content.get("predictions") if isinstance(content, dict) else None
+    if not isinstance(rows, list):
+        raise InputError(
+            f"it holds {shown(content)}; expected an object with 'metainfo' and"
+            " 'predictions', a list"
+        )
+    return _checked(
+        [_row(row, f"prediction {place}") for place, row in enumerate(rows)],
+        content.get("metainfo"),
+    )
+
+
+def _row(row: Any, where: str) -> dict[str, Any]:
+    """One entry of a JSON file, its scores as float32 arrays."""
+    if not isinstance(row, dict) or not isinstance(row.get("id"), str):
+        raise InputError(f"{where} is {shown(row)}; expected an object with 'id', text")
+    where = f"{where} (id {row['id']!r:.80})"
+    for key in ("gt", "score"):
+        if not isinstance(row.get(key), dict):
+            raise InputError(
+                f"{where}: {key} is {shown(row.get(key))}; expected an object by task"
+            )
+    for task, label in row["gt"].items():
+        if type(label) is not int:
+            raise InputError(
+                f"{where}: gt of {task!r:.40} is {shown(label)}; expected a class"
+            )
+    scores = {}
+    for task, values in row["score"].items():
+        numbers = isinstance(values, list) and all(
+            type(value) in (int, float) for value in values
+        )
+        if not numbers or not values:
+            raise InputError(
+                f"{where}: score of {task!r:.40} is {shown(values)}; expected a list"
+                " of numbers"
+            )
+        scores[task] = np.array(values, np.float64)
+    return {**row, "score": scores}
+
+
+def _checked(rows: Sequence[Mapping[str, Any]], metainfo: Any) -> Predictions:
+    if not isinstance(metainfo, dict):
+        raise InputError(f"metainfo is {shown(metainfo)}; expected an object")
+    with np.errstate(over="ignore"):  # then infinite, and refused here
+        found = from_rows(rows, metainfo)
+    for task, score in found.score.items():
+        sound = np.isfinite(score).all(axis=1)
+        if not sound.all():
+            name = found.ids[int(sound.argmin())]
+            raise InputError(
+                f"the score of {task!r} of {name!r:.80} is not finite; expected numbers"
+                " of 32 bits"
+            )
+    for task, labels in found.gt.items():
+        if labels.min(initial=0) < NO_LABEL:
+            name = found.ids[int(labels.argmin())]
+            raise InputError(
+                f"gt of {task!r:.40} of {name!r:.80} is {labels.min()}; expected a"
+                " class from 0 on"
+            )
+    return found
+
+
 def _read_npz(path: str | os.PathLike) -> Predictions:
     arrays = read_npz(str(path), max_bytes=_MAX_BYTES, error=_unreadable)
+    lacking = [key for key in ("id", "metainfo") if key not in arrays]
+    if lacking:
+        raise InputError(f"it lacks {lacking}; it holds {shown(sorted(arrays))}")
+    names, head = arrays["id"], arrays["metainfo"]
+    if names.ndim != 1 or names.dtype.kind != "U" or head.dtype.kind != "U":
+        raise InputError(
+            f"id is {names.dtype} {names.shape} and metainfo {head.dtype}; expected"
+            " text, one id for each clip"
+        )
     gt, score = _by_task(arrays, _GT), _by_task(arrays, _SCORE)
+    for prefix, tables, kinds, ndim in ((_GT, gt, "iu", 1), (_SCORE, score, "fiu", 2)):
+        for task, array in tables.items():
+            fits = array.ndim == ndim and len(array) == len(names)
+            if not fits or array.dtype.kind not in kinds:
+                raise InputError(
+                    f"{prefix}{task} is {array.dtype} {array.shape}; expected numbers,"
+                    f" a row for each of {len(names)} ids"
+                )
     rows = [
         {
             "id": str(name),
             "gt": {task: int(labels[i]) for task, labels in gt.items()},
             "score": {task: scores[i] for task, scores in score.items()},
         }
-        for i, name in enumerate(arrays["id"])
+        for i, name in enumerate(names)
     ]
-    return from_rows(rows, json.loads(str(arrays["metainfo"])))
+    return _checked(rows, parse_json(str(head).encode(), "metainfo"))

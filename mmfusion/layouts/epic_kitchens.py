@@ -8,7 +8,6 @@ a second for videos ``PXX_YY`` and at 50 for ``PXX_1YY``, whatever the video's o
 """
 
 import ast
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +40,8 @@ _LIST_COLUMNS = 7
 _ENDS = ("start", "stop")
 _VIDEO = re.compile(r"(P[0-9]{2})_([0-9]{2,3})")
 _CLOCK = re.compile(r"([0-9]{1,3}):([0-9]{1,2}):([0-9]{1,2}(?:\.[0-9]{1,9})?)")
+_PARTICIPANT = re.compile(r"P[0-9]{2}")
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,20})?")
 _COUNT = re.compile(r"[0-9]{1,9}")
 _WORD = re.compile(r"[^\W_]")
 
@@ -353,7 +354,7 @@ def _instances(text: str, at: str) -> list[str]:
     """The names in a cell such as ``['take', 'pick-up']``."""
     try:
         names = ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         names = None
     if not isinstance(names, list) or not all(
         isinstance(name, str) and _WORD.search(name) for name in names
@@ -385,6 +386,12 @@ def read_unseen(folder: Path, split: str) -> tuple[str, ...]:
     if file is None or not (folder / file).is_file():
         return ()
     rows = read_columns(folder / file, ("participant_id",))
+    for place, row in rows:
+        if not _PARTICIPANT.fullmatch(row["participant_id"]):
+            raise AnnotationError(
+                f"{place}: participant_id is {shown(row['participant_id'])}; expected"
+                " one such as P01"
+            )
     return tuple(row["participant_id"] for _, row in rows)
 
 
@@ -392,14 +399,14 @@ def read_durations(path: Path) -> dict[str, float]:
     """Seconds of every video, from the official file of videos."""
     found = {}
     for place, row in read_columns(path, ("video_id", "duration")):
-        try:
-            seconds = float(row["duration"])
-        except ValueError:
-            seconds = math.nan
-        if not 0 < seconds < math.inf:
+        text = row["duration"]
+        seconds = float(text) if _SECONDS.fullmatch(text) else 0.0
+        if not seconds:
             raise AnnotationError(
-                f"{place}: duration is {shown(row['duration'])}; expected seconds"
+                f"{place}: duration is {shown(text)}; expected seconds, as 12.5"
             )
+        if row["video_id"] in found:
+            raise AnnotationError(f"{place}: video_id {row['video_id']!r} comes twice")
         found[row["video_id"]] = seconds
     return found
 

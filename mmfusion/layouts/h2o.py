@@ -320,7 +320,7 @@ def _numbers(path: Path, count: int) -> np.ndarray:
     try:
         values = np.array(text.split(), dtype=np.float64)
     except ValueError as error:
-        raise SkeletonError(str(path), f"not plain numbers ({error})") from error
+        raise SkeletonError(str(path), f"not plain numbers ({error!s:.200})") from error
     if values.size != count:
         raise SkeletonError(
             str(path), f"{values.size} numbers, expected {count} on one line"

@@ -7,6 +7,7 @@ protobuf message. Fields: 1 video, 2 frame number, 3 hands, 4 objects; of a hand
 right, bottom as fractions of the picture. Bytes are read here, no code of theirs runs.
 """
 
+import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +18,15 @@ import numpy as np
 
 from mmfusion.layouts.csv_rows import read_rows
 from mmfusion.layouts.epic_kitchens import index_fps
-from mmfusion.utils.errors import BoxError, InputError
+from mmfusion.utils.errors import AnnotationError, BoxError, InputError
 from mmfusion.utils.safe_pickle import safe_load
+from mmfusion.utils.schema import shown
 
 HANDS = ("left hand", "right hand")
 CSV_COLUMNS = ("video_id", "frame", "name", "x1", "y1", "x2", "y2")
+_MAX_FRAME = 2**31
+_FRAME = re.compile(r"[0-9]{1,9}")
+_NAME = re.compile(r"[\w.-]{1,200}")  # of a video: that of its cache, too
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 Row = tuple[int, str, float, float, float, float]
 
@@ -162,17 +167,22 @@ def read_detections(
         content = safe_load(str(path))
     except (OSError, ValueError) as error:
         raise BoxError(str(path), str(error)) from error
-    if not isinstance(content, list) or not all(isinstance(m, bytes) for m in content):
-        raise BoxError(str(path), "expected a pickled list of bytes, one a frame")
+    if not isinstance(content, list):
+        reason = f"it holds {shown(content)}; expected a list of bytes, one a frame"
+        raise BoxError(str(path), reason)
     rows: list[Row] = []
     frames = []
     for place, data in enumerate(content):
         try:
+            if not isinstance(data, bytes):
+                raise InputError(f"it is {shown(data)}; expected a list of bytes")
             video, number, found = parse_frame(data)
+            if number >= _MAX_FRAME:
+                raise InputError(f"it has the frame number {number}")
         except ValueError as error:
             raise BoxError(str(path), f"frame {place} of the list: {error}") from None
         if video and video != path.stem:
-            raise BoxError(str(path), f"frame {place} is of the video {video!r}")
+            raise BoxError(str(path), f"frame {place} is of the video {shown(video)}")
         # files of frames count from 1; the first of them shows at 0 seconds
         frame = max(0, number - 1)
         frames.append(frame)
@@ -180,13 +190,16 @@ def read_detections(
     if not rows:
         raise BoxError(str(path), "no box is above the thresholds")
     names = (*HANDS, *_object_names(num_objects))
-    return boxes_of_rows(
-        rows,
-        names=names,
-        fps=index_fps(path.stem),
-        sequence=path.stem,
-        frames=frames,
-    )
+    try:
+        return boxes_of_rows(
+            rows,
+            names=names,
+            fps=index_fps(path.stem),
+            sequence=path.stem,
+            frames=frames,
+        )
+    except InputError as error:
+        raise BoxError(str(path), str(error)) from None
 
 
 def _object_names(count: int) -> list[str]:
@@ -227,23 +240,38 @@ def read_box_csv(path: Path, fps: float | None = None) -> dict[str, BoxFile]:
     Raises:
         BoxError: a row is wrong; names file and line.
     """
-    rows = read_rows(path)
+    try:
+        rows = read_rows(path)
+    except AnnotationError as error:
+        raise BoxError(str(error)) from None
     if not rows or tuple(rows[0][1]) != CSV_COLUMNS:
         raise BoxError(f"{path}:1", f"the header is not {','.join(CSV_COLUMNS)}")
     by_video: dict[str, list[Row]] = {}
+    places: dict[tuple[str, int, str], str] = {}
     names: dict[str, None] = dict.fromkeys(HANDS)
     for place, row in rows[1:]:
         try:
             video, number, name, *corners = row
             x1, y1, x2, y2 = (float(corner) for corner in corners)
-            frame = int(number)
         except ValueError as error:
-            raise BoxError(place, f"{error}; expected {CSV_COLUMNS}") from None
-        if frame < 0 or not (0 <= x1 <= x2 <= 1 and 0 <= y1 <= y2 <= 1):
-            reason = f"frame {frame}, box {corners}; expected corners in 0..1, in order"
+            reason = f"{error!s:.200}; expected {', '.join(CSV_COLUMNS)}"
+            raise BoxError(place, reason) from None
+        if not (0 <= x1 <= x2 <= 1 and 0 <= y1 <= y2 <= 1):
+            reason = f"the box is {shown(corners)}; expected corners in 0..1, in order"
             raise BoxError(place, reason)
+        if not _FRAME.fullmatch(number) or not _NAME.fullmatch(video) or not name:
+            reason = (
+                f"video_id, frame and name are {shown(row[:3])}; expected a name, a"
+                " whole number and a name"
+            )
+            raise BoxError(place, reason)
+        spot = video, int(number), name
+        if spot in places:
+            reason = f"{name!r:.80} of this frame comes twice, first in {places[spot]}"
+            raise BoxError(place, reason)
+        places[spot] = place
         names.setdefault(name)
-        by_video.setdefault(video, []).append((frame, name, x1, y1, x2, y2))
+        by_video.setdefault(video, []).append((int(number), name, x1, y1, x2, y2))
     caches = {}
     for video, found in by_video.items():
         try:

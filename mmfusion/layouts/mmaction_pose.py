@@ -9,6 +9,7 @@ from mmfusion.layouts.frame_arrays import as_fps, as_integers, as_numbers
 from mmfusion.layouts.skeleton_arrays import found_hands
 from mmfusion.utils.errors import AnnotationError, InputError, SkeletonError
 from mmfusion.utils.safe_pickle import UnsafePickleError, safe_load
+from mmfusion.utils.schema import shown
 
 
 def _load(path: str) -> Any:
@@ -53,9 +54,18 @@ def read_pose(
         splits = splits if isinstance(splits, dict) else {}
         if split not in splits:
             raise AnnotationError(
-                f"split is {split!r}; expected one of {sorted(splits)}, those of {path}"
+                f"split is {split!r}; expected one of"
+                f" {shown(sorted(map(str, splits)))}, those of {path}"
             )
-        wanted = set(splits[split])
+        names = splits[split]
+        if not isinstance(names, (list, tuple)) or not all(
+            isinstance(name, str) for name in names
+        ):
+            raise AnnotationError(
+                f"{path}: the split {split!r} is {shown(names)}; expected a list of the"
+                " clips' ids"
+            )
+        wanted = set(names)
     records = []
     for number, entry in enumerate(entries):
         where = f"{path}: annotation {number}"

@@ -27,9 +27,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import ConfigDict, Field, StrictFloat, StrictInt, StrictStr
 
 from mmfusion.layouts.frame_arrays import as_integers
 from mmfusion.layouts.frame_listing import (
@@ -51,8 +52,8 @@ from mmfusion.utils.errors import (
 )
 from mmfusion.utils.npz_file import read_npz
 from mmfusion.utils.safe_pickle import safe_load
-from mmfusion.utils.schema import shown
-from mmfusion.utils.text_files import parse_json, read_bytes, read_text
+from mmfusion.utils.schema import Schema, shown
+from mmfusion.utils.text_files import read_json, read_lines
 
 FPS = 120.0
 IMAGE_STEP = 4  # 30 images a second on a clock of 120
@@ -65,7 +66,8 @@ IN_CAMERA = SkeletonKind.of(TWO_HANDS)
 IN_WORLD = SkeletonKind.of({**TWO_HANDS, "frame": "world"})
 _MAX_BYTES = 2 * 2**30  # of one npz, unpacked
 
-_SEQUENCE = re.compile(r"[\w-]+/[\w-]+")
+_SEQUENCE = re.compile(r"[\w-]{1,200}/[\w-]{1,200}")
+_MAX_KEY = 1000  # characters of a key of a program
 _ANNO_KEYS = ("cam_def", "frame_id_list", "cam_intr", "cam_extr")
 
 Interval = tuple[int, int]
@@ -107,12 +109,31 @@ class EgoView:
         camera: intrinsics in pixels of these images.
     """
 
-    sequence: str
-    frame_dir: str | None
-    suffix: str | None
-    frame_ids: list[int]
-    num_missing: int
-    camera: dict[str, float] | None
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    sequence: Annotated[StrictStr, Field(description="a name")]
+    frame_dir: Annotated[StrictStr | None, Field(description="a folder, or null")]
+    suffix: Annotated[StrictStr | None, Field(description="a suffix, or null")]
+    frame_ids: Annotated[list[StrictInt], Field(description="a list of numbers")]
+    num_missing: Annotated[StrictInt, Field(description="a count")]
+    camera: Annotated[
+        dict[StrictStr, StrictFloat] | None, Field(description="intrinsics, or null")
+    ]
+
+
+_VIEW = Schema(EgoView)
+
+
+def read_view(path: Path) -> EgoView:
+    """The view in a JSON file of what ``dataclasses.asdict`` makes of it.
+
+    Raises:
+        AnnotationError: names file and key, what came and what was expected.
+    """
+    try:
+        return _VIEW.check(read_json(path))
+    except InputError as error:
+        raise AnnotationError(f"{path}: {error}") from None
 
 
 def token_of(sequence: str) -> str:
@@ -131,12 +152,14 @@ def read_split(root: Path, split: str) -> list[str]:
         root, SPLIT_FOLDERS, "{split}.txt", split, "OakInk2-TaMF's asset/split"
     )
     names = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        if line.strip() and not _SEQUENCE.fullmatch(line.strip()):
+    for number, line in read_lines(path):
+        if not _SEQUENCE.fullmatch(line):
             raise AnnotationError(
-                f"{path}:{number}: {line!r}, expected e.g. scene_01__A001/seq__..."
+                f"{path}:{number}: {shown(line)}, expected e.g. scene_01__A001/seq__..."
             )
-        names += line.split()
+        if line in names:
+            raise AnnotationError(f"{path}:{number}: {line!r} comes twice")
+        names.append(line)
     return names
 
 
@@ -159,9 +182,13 @@ def read_program(program: Path, sequence: str) -> list[Primitive]:
         name = entry.get("primitive")
         if not isinstance(name, str) or not name:
             raise AnnotationError(
-                f"{path}: primitive of {key} is {name!r}, expected a name"
+                f"{path}: primitive of {key} is {shown(name)}, expected a name"
             )
         text = texts.get(key, {}).get("seg_desc")
+        if not isinstance(text, str | None):
+            raise AnnotationError(
+                f"{described}: seg_desc of {key} is {shown(text)}, expected a text"
+            )
         primitives.append(Primitive(sequence, number, name, *key, text))
     return primitives
 
@@ -174,7 +201,7 @@ def _read_entries(
     for text, entry in _read_object(path).items():
         if not isinstance(entry, dict):
             raise AnnotationError(
-                f"{path}: entry {text!r} is {entry!r}, expected an object"
+                f"{path}: entry {shown(text)} is {shown(entry)}, expected an object"
             )
         entries[parse_key(text, str(path))] = entry
     return entries
@@ -182,7 +209,7 @@ def _read_entries(
 
 def _read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file."""
-    content = parse_json(read_bytes(str(path)), str(path))
+    content = read_json(path)
     if not isinstance(content, dict):
         raise AnnotationError(
             f"{path} holds a {type(content).__name__}, expected an object"
@@ -197,8 +224,8 @@ def parse_key(text: str, where: str) -> tuple[Interval | None, Interval | None]:
         AnnotationError: it is no such key; ``where`` opens the message.
     """
     try:
-        key = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        key = ast.literal_eval(text[:_MAX_KEY])
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         key = None
     if not isinstance(key, tuple) or len(key) != 2 or key == (None, None):
         raise AnnotationError(
@@ -209,7 +236,7 @@ def parse_key(text: str, where: str) -> tuple[Interval | None, Interval | None]:
         if interval is not None and not _is_interval(interval):
             raise AnnotationError(
                 f"{where}: key {text!r:.80}: interval {interval!r:.40}, expected"
-                " (begin, end) with 0 <= begin < end"
+                " (begin, end) with 0 <= begin < end < 2**31"
             )
     return key
 
@@ -219,7 +246,7 @@ def _is_interval(value: Any) -> bool:
         isinstance(value, tuple)
         and len(value) == 2
         and all(type(number) is int for number in value)
-        and 0 <= value[0] < value[1]
+        and 0 <= value[0] < value[1] < 2**31
     )
 
 
@@ -233,7 +260,13 @@ def read_task_targets(program: Path) -> dict[str, str]:
     path = program / "task_target.json"
     if not path.is_file():
         return {}
-    return {name: str(text) for name, text in _read_object(path).items()}
+    targets = _read_object(path)
+    for name, text in targets.items():
+        if not isinstance(text, str):
+            raise AnnotationError(
+                f"{path}: target of {shown(name)} is {shown(text)}, expected a text"
+            )
+    return targets
 
 
 def read_annotation_pickle(path: Path) -> dict[str, Any]:
@@ -263,6 +296,10 @@ def read_annotation_pickle(path: Path) -> dict[str, Any]:
             raise AnnotationError(f"{path}: {key} has no camera {EGOCENTRIC!r}")
         if not isinstance(cameras[EGOCENTRIC], dict) or not cameras[EGOCENTRIC]:
             raise AnnotationError(f"{path}: {key} of {EGOCENTRIC!r} has no frames")
+    try:
+        egocentric_camera(content, None)
+    except AnnotationError as error:
+        raise AnnotationError(f"{path}: {error}") from None
     return content
 
 

@@ -10,7 +10,6 @@ The first is VideoMamba's ``train.csv`` and also what MMAction2, SlowFast and Vi
 write; a path may hold the separator, as the label is what comes after the last one.
 """  # noqa: E501
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -297,12 +296,17 @@ def read_class_names(path: Path) -> list[str]:
         names = read_names(path)
     else:
         content = read_json(path)
-        numbers = content.values() if isinstance(content, dict) else [None]
-        if not all(type(n) in (str, int) and _LABEL.fullmatch(str(n)) for n in numbers):
+        if not isinstance(content, dict):
             raise AnnotationError(
-                f"{path} is {json.dumps(content)[:120]}; expected an object"
+                f"{path} holds {shown(content)}; expected an object"
                 ' {"Holding something": "12"}'
             )
+        for name, number in content.items():
+            if type(number) not in (str, int) or not _LABEL.fullmatch(str(number)):
+                raise AnnotationError(
+                    f"{path}: the number of {shown(name)} is {shown(number)}; expected"
+                    ' a whole one, such as "12"'
+                )
         pairs = sorted((int(number), name) for name, number in content.items())
         if [number for number, _ in pairs] != list(range(len(pairs))):
             raise AnnotationError(

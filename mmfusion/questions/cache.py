@@ -10,12 +10,14 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from mmfusion.questions.writers.base import Answer
 from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import check_writable_as_file
+from mmfusion.utils.schema import shown
 
 _TABLE = """CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY, identity TEXT NOT NULL, prompt_sha256 TEXT,
@@ -42,17 +44,29 @@ class AnswerCache:
         if str(path) != ":memory:":
             check_writable_as_file(path)
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-        self._file = sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False)
+        with self._faults_named():
+            self._file = sqlite3.connect(
+                path, timeout=_PATIENCE, check_same_thread=False
+            )
         try:
-            self._file.execute("PRAGMA synchronous=FULL")
-            with self._file:
-                self._file.execute(_TABLE)
-            self._file.execute(f"SELECT key, {_COLUMNS} FROM answers LIMIT 1")
-        except sqlite3.DatabaseError as error:
+            with self._faults_named():
+                self._file.execute("PRAGMA synchronous=FULL")
+                with self._file:
+                    self._file.execute(_TABLE)
+                self._file.execute(f"SELECT key, {_COLUMNS} FROM answers LIMIT 1")
+        except InputError:
             self._file.close()
+            raise
+
+    @contextmanager
+    def _faults_named(self) -> Iterator[None]:
+        """Turn what SQLite finds wrong with the file into an error that names it."""
+        try:
+            yield
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise InputError(
-                f"{path} is no cache of answers ({error}); name another file with "
-                "--cache, or move this one away"
+                f"{self.path} is no cache of answers ({error}), or damaged; name"
+                " another file with --cache, or move this one away"
             ) from error
 
     def __enter__(self) -> "AnswerCache":
@@ -62,7 +76,7 @@ class AnswerCache:
         self.close()
 
     def __len__(self) -> int:
-        with self._lock:
+        with self._lock, self._faults_named():
             return int(self._file.execute("SELECT COUNT(*) FROM answers").fetchone()[0])
 
     def close(self) -> None:
@@ -71,11 +85,21 @@ class AnswerCache:
 
     def get(self, asked: Sequence[object]) -> Answer | None:
         """The answer to a question that was asked before, or None."""
-        with self._lock:
+        key = _key(asked)
+        with self._lock, self._faults_named():
             row = self._file.execute(
-                f"SELECT {_COLUMNS} FROM answers WHERE key = ?", (_key(asked),)
+                f"SELECT {_COLUMNS} FROM answers WHERE key = ?", (key,)
             ).fetchone()
-        return None if row is None else Answer(*row)
+        if row is None:
+            return None
+        text, tokens_in, tokens_out, fault = row  # SQLite keeps any type anywhere
+        counts = (type(tokens_in), type(tokens_out)) == (int, int)
+        if not (isinstance(text, str) and isinstance(fault, str | None) and counts):
+            raise InputError(
+                f"{self.path}: the answer {key} is {shown(row)}; expected {_COLUMNS} as"
+                " this program writes them: move the file away"
+            )
+        return Answer(text, tokens_in, tokens_out, fault)
 
     def put(
         self,
@@ -96,7 +120,7 @@ class AnswerCache:
             answer.tokens_in,
             answer.tokens_out,
         )
-        with self._lock, self._file:
+        with self._lock, self._faults_named(), self._file:
             self._file.execute(
                 "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row
             )

@@ -21,6 +21,7 @@ import cv2
 
 from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import write_atomic
+from mmfusion.utils.text_files import read_json
 
 from .actions import Action
 from .layout_ek100 import EK100Layout
@@ -127,11 +128,16 @@ def _claim(out: Path, parameters: dict[str, Any]) -> dict[str, Any] | None:
     for name in (MANIFEST, UNFINISHED):
         if not (out / name).is_file():
             continue
-        found = json.loads((out / name).read_text())
+        found = read_json(out / name)
+        before = found.get("parameters") if isinstance(found, dict) else None
+        if not isinstance(before, dict):
+            raise InputError(
+                f"{out / name} is no manifest of TinyEgo; remove that folder"
+            )
         differs = [
-            f"{key} {found['parameters'].get(key)} (wanted {value})"
+            f"{key} {before.get(key)} (wanted {value})"
             for key, value in parameters.items()
-            if found["parameters"].get(key) != value
+            if before.get(key) != value
         ]
         if differs:
             raise InputError(
@@ -240,7 +246,7 @@ def _describe(recording: Any) -> dict[str, Any]:
 def _read_segments(
     out: Path, plan: SequencePlan, actions: Sequence[Action]
 ) -> tuple[int, list[ActedClip]]:
-    content = json.loads((out / _segments_file(plan)).read_text())
+    content = read_json(out / _segments_file(plan))
     segments = [ActedClip(actions[a], s, e) for a, s, e in content["segments"]]
     return content["num_frames"], segments
 

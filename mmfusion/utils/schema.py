@@ -78,7 +78,7 @@ class Schema(Generic[Model]):
             return self._unknown_key(unknown[0])
         fault = error.errors(include_url=False)[0]
         if not fault["loc"]:  # of several keys together
-            return str(fault["ctx"]["error"])
+            return str(fault.get("ctx", {}).get("error", fault["msg"]))
         key = str(fault["loc"][0])
         if key not in found:
             return f"lacks the key {key!r}; expected {self.expected[key]}"

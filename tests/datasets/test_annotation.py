@@ -296,3 +296,12 @@ def test_fuzzed_file_is_read_or_named(
     path.write_bytes(good[:at] + data + good[at + cut :])
     with contextlib.suppress(AnnotationError):
         load_annotation(str(path))
+
+
+def test_a_split_may_be_anything_and_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    content = {"metainfo": {}, "data_list": [{"split": ["x"]}, {"split": {}}]}
+    content["metainfo"] = {"version": 1, "dataset": "toy", "classes": {}}
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="split 'train' selects none of the 2 records"):
+        load_annotation(str(path), "train")

@@ -77,8 +77,12 @@ def test_the_accuracy_of_who_chose_the_questions_is_known(root: Path) -> None:
     beside.write_text(json.dumps(content))
     found = _dataset(root, questions="predicted.jsonl").metainfo["recognisers"]
     assert found == [dict(recogniser="nano", accuracy=accuracy)]
-    beside.write_text("{}")
-    with pytest.raises(AnnotationError, match="meta.json: not what"):
+    for wrong in ({}, [1], {**content, "accuracy": {**accuracy, "verb": None}}):
+        beside.write_text(json.dumps(wrong))
+        with pytest.raises(AnnotationError, match="meta.json: not what"):
+            _dataset(root, questions="predicted.jsonl")
+    beside.write_text("[" * 10**5)
+    with pytest.raises(AnnotationError, match="meta.json is not valid JSON: nested"):
         _dataset(root, questions="predicted.jsonl")
 
 

@@ -11,6 +11,7 @@ from mmfusion.evaluation.predictions import (
     save_predictions,
 )
 from mmfusion.structures import ActionDataSample
+from mmfusion.utils.errors import InputError
 
 
 def sample(name, score, **labels):
@@ -85,3 +86,35 @@ def test_another_file_is_named(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=name):
         load_predictions(tmp_path / name)
+
+
+_ROW = '{"id": "a", "gt": {"action": 0}, "score": {"action": [0.5, 1]}}'
+
+
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        ("[1]", "prediction 0 is 1; expected an object with 'id'"),
+        (_ROW.replace('"a"', '["a"]'), "prediction 0 is .* expected an object"),
+        (_ROW.replace("0.5", "NaN"), "the number NaN is no JSON"),
+        (_ROW.replace("0.5", "1e39"), "the score of 'action' of 'a' is not finite"),
+        (_ROW.replace("0.5", '"x"'), "prediction 0 .id 'a'.: score of 'action' is"),
+        (
+            _ROW.replace("[0.5, 1]", "3"),
+            "0 .id 'a'.: score of 'action' is 3",
+        ),
+        (
+            _ROW.replace('{"action": [0.5, 1]}', "[1]"),
+            r"score is \[1\]; expected",
+        ),
+        (_ROW.replace(": 0}", ": 0.5}"), "prediction 0 .*: gt of 'action' is 0.5"),
+        (_ROW.replace(": 0}", f": {10**30}}}"), "has more than 64 bits"),
+        (_ROW.replace(": 0}", ": -7}"), "gt of 'action' of 'a' is -7"),
+    ],
+)
+def test_a_row_that_cannot_be_right_is_named(tmp_path, rows, fault):
+    path = tmp_path / "p.json"
+    rows = rows if rows.startswith("[") else f"[{rows}]"
+    path.write_text(f'{{"metainfo": {{}}, "predictions": {rows}}}')
+    with pytest.raises(InputError, match=f"p.json is no file of pred.*{fault}"):
+        load_predictions(path)

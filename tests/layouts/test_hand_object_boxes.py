@@ -84,8 +84,8 @@ def test_thresholds_are_the_users(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("frames", "message"),
     [
-        ({"a": 1}, "expected a pickled list of bytes"),
-        (["text"], "expected a pickled list of bytes"),
+        ({"a": 1}, "expected a list of bytes"),
+        (["text"], "expected a list of bytes"),
         ([FRAMES[0][:-1]], "frame 0 of the list: the message is cut"),
         ([b"\x0f"], "wire type 7"),
         ([_field(3, _hand(2, 0.9, 0, 0, 1.0, 1.0))], "side of a hand is 2"),

@@ -209,6 +209,24 @@ def test_pose(tmp_path: Path) -> None:
     assert data["sequence"] == results["group"] == "a"
 
 
+@pytest.mark.parametrize(
+    ("names", "fault"),
+    [
+        ({"a": 1}, "the split 'train' is {'a': 1}; expected a list"),
+        (3, "the split 'train' is 3; expected a list"),
+        ([["a"]], r"the split 'train' is \[\['a'\]\]; expected a list"),
+        (None, "the split 'train' is None"),
+    ],
+)
+def test_a_pose_split_is_a_list_of_ids(names: Any, fault: str, tmp_path: Path) -> None:
+    content = {"split": {"train": names, 3: ["a"]}, "annotations": [_pose()]}
+    path = _write(tmp_path, content, "pose.pkl")
+    with pytest.raises(AnnotationError, match=f"pose.pkl: {fault}"):
+        _records(path, "pose", split="train")
+    with pytest.raises(AnnotationError, match="split is 'val'; expected one of .*pose"):
+        _records(path, "pose", split="val")
+
+
 def test_pose_pads_persons_and_knows_padding(tmp_path: Path) -> None:
     keypoint = np.ones((1, 4, 5, 3))
     keypoint[0, 3] = 0

@@ -2,13 +2,15 @@
 
 import json
 import pickle
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mmfusion.layouts import oakink2
 from mmfusion.layouts.frame_listing import SPLITS, FrameListing
-from mmfusion.utils.errors import SkeletonError
+from mmfusion.utils.errors import AnnotationError, SkeletonError
 from tests.oakink2_files import SEQUENCES, annotation, world_joints, write_oakink2
 
 
@@ -170,3 +172,22 @@ def test_records_index_images_by_number():
         )
         is None
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"frame_ids": [None]}, "frame_ids is .None.; expected a list of numbers"),
+        ({"frame_ids": ["1"]}, "frame_ids is .'1'.; expected a list of numbers"),
+        ({"camera": 3}, "camera is 3; expected intrinsics"),
+        ({"more": 1}, "has the unknown key 'more'"),
+    ],
+)
+def test_a_damaged_view_is_named(change: dict, fault: str, tmp_path: Path) -> None:
+    view = oakink2.EgoView("a/b", None, None, [0, 4], 0, {"fx": 1.5})
+    path = tmp_path / "view.json"
+    path.write_text(json.dumps(asdict(view)))
+    assert oakink2.read_view(path) == view
+    path.write_text(json.dumps({**asdict(view), **change}))
+    with pytest.raises(AnnotationError, match=f"view.json: {fault}"):
+        oakink2.read_view(path)

@@ -15,9 +15,13 @@ from rich.console import Console
 from rich.table import Table
 
 import mmfusion.weights
+from mmfusion.layouts.csv_rows import read_columns
 from mmfusion.utils.commands import command_parser
 
 ZOO = Path(mmfusion.weights.__file__).with_name("zoo.csv")
+COLUMNS = ("backbone", "num_frames", "img_size", "trained_on", "metric", "value") + (
+    *("source", "checksum", "licence", "note"),
+)
 
 
 def main() -> int:
@@ -26,8 +30,7 @@ def main() -> int:
     parser.add_argument("words", nargs="*", help="show rows that have all of them")
     parser.add_argument("--csv", action="store_true", help="print the file as it is")
     args = parser.parse_args()
-    with open(ZOO, newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = [row for _, row in read_columns(ZOO, COLUMNS, "mmfusion/weights")]
     words = [word.lower() for word in args.words]
     rows = [r for r in rows if all(w in " ".join(r.values()).lower() for w in words)]
     if not rows:

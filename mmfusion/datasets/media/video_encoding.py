@@ -225,6 +225,6 @@ def read_comment(path: str) -> dict[str, Any] | None:
     try:
         with open_container(path) as container:
             value = json.loads(container.metadata.get("comment", ""))
-    except (av.FFmpegError, OSError, ValueError):
+    except (av.FFmpegError, OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

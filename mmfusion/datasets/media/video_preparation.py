@@ -33,6 +33,8 @@ from mmfusion.datasets.media.video_encoding import (
 from mmfusion.datasets.media.video_index import VideoIndex, read_index
 from mmfusion.utils.errors import InputError, MediaError, MMFusionError
 from mmfusion.utils.paths import write_atomic
+from mmfusion.utils.schema import shown
+from mmfusion.utils.text_files import decode_json, read_bytes, read_json
 
 MANIFEST, SETTINGS, LOCK = "manifest.jsonl", "settings.json", ".lock"
 Record = dict[str, Any]
@@ -142,6 +144,23 @@ def _remove_outputs(job: Job, keep: Collection[str] = ()) -> None:
             path.unlink()
 
 
+def _check_record(record: Any) -> None:
+    """Refuse a line of a manifest that :func:`process` does not make."""
+    if not isinstance(record, dict):
+        raise InputError(f"it is {shown(record)}")
+    kinds = {"name": str, "bytes": int, "mtime_ns": int, "outputs": list}
+    for key, kind in kinds.items():
+        if type(record.get(key)) is not kind:
+            raise InputError(f"{key} is {shown(record.get(key))}")
+    if not isinstance(record.get("error", 0), str | None):
+        raise InputError(f"error is {shown(record.get('error', 'missing'))}")
+    for output in record["outputs"]:
+        kinds = {"file": str, "bytes": int, "sha256": str}
+        found = {k: type(v) for k, v in output.items()} if type(output) is dict else {}
+        if found != kinds:
+            raise InputError(f"an output is {shown(output)}")
+
+
 class OutputFolder:
     """An output folder that one run at a time writes into.
 
@@ -176,7 +195,9 @@ class OutputFolder:
         if not file.exists():
             write_atomic(file, (json.dumps(now, indent=1) + "\n").encode())
             return
-        before = json.loads(file.read_text())
+        before = read_json(file, error_type=InputError)
+        if not isinstance(before, dict):
+            raise InputError(f"{file} holds no settings; give another --out")
         changed = [
             f"{key} {before.get(key)} -> {value}"
             for key, value in now.items()
@@ -192,14 +213,15 @@ class OutputFolder:
         """Last record of every source; a line that a kill cut off is removed."""
         file = self.path / MANIFEST
         file.touch()
-        data = file.read_bytes()
+        data = read_bytes(file, error_type=InputError)
         whole = data.rfind(b"\n") + 1
         records = {}
-        for number, line in enumerate(data[:whole].splitlines(), 1):
+        for number, line in enumerate(data[:whole].split(b"\n")[:-1], 1):
             try:
-                record = json.loads(line)
+                record = decode_json(line)
+                _check_record(record)
                 records[record["name"]] = record
-            except (ValueError, KeyError, TypeError) as error:
+            except InputError as error:
                 raise InputError(
                     f"{file}:{number} is no record of a video ({error}); delete that"
                     " line: outputs that are there are taken over"

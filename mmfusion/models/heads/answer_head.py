@@ -85,7 +85,7 @@ class AnswerHead(BaseModule):
             ValueError: no names, or one that comes twice.
         """
         if isinstance(class_names, str):
-            class_names = Path(class_names).read_text(encoding="utf-8").splitlines()
+            class_names = _read_names(class_names)
         names = tuple(class_names)
         if not all(names) or not names or len(set(names)) < len(names):
             raise InputError(f"class_names is {names}, expected names, each once")
@@ -104,3 +104,18 @@ class AnswerHead(BaseModule):
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         """Logits (b, k) and labels (b,), or soft ones (b, k) -> scalar."""
         return self.criterion(logits, target)
+
+
+def _read_names(path: str) -> list[str]:
+    """A name from each line of a file.
+
+    Raises:
+        InputError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"class_names is {path!r}, which cannot be read: {error}; expected a text"
+            " file, a name in each line"
+        ) from None

@@ -13,6 +13,7 @@ from mmfusion.questions.clips import Clip
 from mmfusion.questions.parsing import QUESTION_SCHEMA
 from mmfusion.questions.writers.base import Answer
 from mmfusion.utils.errors import InputError
+from mmfusion.utils.text_files import read_text
 
 PROMPT_FOLDER = Path(__file__).resolve().parent.parent / "prompts"
 _FIELDS = {
@@ -20,6 +21,7 @@ _FIELDS = {
     "questions.txt": {"description", "verb", "noun"},
     "repair.txt": {"problem"},
 }
+_MAX_BYTES = 1 << 20  # of a prompt
 _CHARS_PER_TOKEN = 4  # English, roughly, for every tokenizer in use
 _DESCRIPTION_TOKENS, _QUESTIONS_TOKENS = 45, 90
 _NO_NOUN = "object"
@@ -51,11 +53,11 @@ class Prompts:
         for name, fields in _FIELDS.items():
             path = Path(folder or PROMPT_FOLDER) / name
             try:
-                text = path.read_text(encoding="utf-8")
-            except (FileNotFoundError, UnicodeDecodeError):
+                text = read_text(path, max_bytes=_MAX_BYTES, error_type=InputError)
+            except InputError as error:
                 raise InputError(
-                    f"{path}: no such prompt; expected the files {sorted(_FIELDS)} in"
-                    " UTF-8"
+                    f"{path}: no such prompt ({error}); expected the files"
+                    f" {sorted(_FIELDS)} in UTF-8"
                 ) from None
             template = Template(text)
             if not template.is_valid() or not set(template.get_identifiers()) <= fields:

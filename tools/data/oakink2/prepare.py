@@ -87,8 +87,8 @@ def scan(sequence: str, args: argparse.Namespace) -> Scan:
 def read_view(path: Path) -> oakink2.EgoView | None:
     """The view that :func:`read_pickle` wrote; None where it is not there or whole."""
     try:
-        return oakink2.EgoView(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return oakink2.read_view(path)
+    except ValueError:
         return None
 
 

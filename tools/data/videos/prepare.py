@@ -55,6 +55,8 @@ from mmfusion.datasets.media.video_preparation import (
 from mmfusion.utils.commands import command_parser, errors_in_one_line
 from mmfusion.utils.paths import unsafe_reason, write_atomic
 from mmfusion.utils.errors import InputError
+from mmfusion.utils.schema import shown
+from mmfusion.utils.text_files import read_lines
 
 SUFFIXES = ".mp4 .webm .mkv .avi .mov .m4v .mpg .mpeg .flv .3gp .ts .wmv".split()
 COLUMNS = "name error bytes frames seconds fps width height rotation closed".split()
@@ -86,17 +88,17 @@ def find_videos(source: Path, root: Path | None) -> tuple[Path, list[str]]:
 
 
 def _listed(file: Path, folder: Path) -> Iterable[str]:
-    for number, line in enumerate(file.read_text().splitlines(), 1):
-        text = line.strip()
-        if not text or text.startswith("#"):
+    for number, text in read_lines(file, error_type=InputError):
+        if text.startswith("#"):
             continue
-        name = text if (folder / text).exists() else _LABEL.sub("", text)
+        whole = len(text) < 4096 and os.path.exists(folder / text)
+        name = text if whole else _LABEL.sub("", text)
         if os.path.isabs(name) and Path(name).is_relative_to(folder.resolve()):
             name = Path(name).relative_to(folder.resolve()).as_posix()
         reason = unsafe_reason(name)
         if reason:
             raise InputError(
-                f"{file}:{number}: {name!r}: {reason}; expected a path relative to"
+                f"{file}:{number}: {shown(name)}: {reason}; expected a path relative to"
                 f" {folder} (--root)"
             )
         yield name
