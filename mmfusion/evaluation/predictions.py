@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfusion.structures import MMACTION_LABEL
 from mmfusion.utils.errors import InputError
 from mmfusion.utils.npz_file import read_npz
 from mmfusion.utils.paths import write_atomic
@@ -72,7 +73,8 @@ def prediction_row(sample: Mapping[str, Any]) -> dict[str, Any]:
             f"a data sample has no sample_id, only {sorted(sample)}: the pipeline must "
             "set it (PackInputs does)"
         )
-    labels = {task: int(value) for task, value in _by_task(sample, _GT).items()}
+    own = {key: value for key, value in sample.items() if key != MMACTION_LABEL}
+    labels = {task: int(value) for task, value in _by_task(own, _GT).items()}
     scores = {
         task: np.asarray(value.cpu(), dtype=np.float32)
         for task, value in _by_task(sample, _SCORE).items()
@@ -154,6 +156,11 @@ def check_suffix(path: str | os.PathLike) -> None:
         raise InputError(f"predictions: got {str(path)!r}, expected .json or .npz")
 
 
+def _plain(value: Any) -> Any:
+    """A number or a matrix that a metric gave, as JSON has it."""
+    return value.tolist() if hasattr(value, "tolist") else float(value)
+
+
 def _json_bytes(predictions: Predictions) -> bytes:
     lines = []
     for i, name in enumerate(predictions.ids):
@@ -163,7 +170,7 @@ def _json_bytes(predictions: Predictions) -> bytes:
             t: [float(f"{x:.9g}") for x in v[i]] for t, v in predictions.score.items()
         }
         lines.append(json.dumps({"id": name, "gt": gt, "score": score}))
-    head = json.dumps(predictions.metainfo, default=float)
+    head = json.dumps(predictions.metainfo, default=_plain)
     body = ",\n".join(lines)
     return f'{{"metainfo": {head},\n"predictions": [\n{body}\n]}}\n'.encode()
 
@@ -172,7 +179,7 @@ def _npz_bytes(predictions: Predictions) -> bytes:
     arrays: dict[str, Any] = {_GT + t: v for t, v in predictions.gt.items()}
     arrays |= {_SCORE + t: v for t, v in predictions.score.items()}
     arrays["id"] = np.array(predictions.ids)
-    arrays["metainfo"] = np.array(json.dumps(predictions.metainfo, default=float))
+    arrays["metainfo"] = np.array(json.dumps(predictions.metainfo, default=_plain))
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)
     return stream.getvalue()

@@ -1,6 +1,13 @@
 """Labels and scores of a clip and its origin, which travel beside the inputs."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from mmengine.structures import BaseDataElement
+
+# fields of MMAction2's data samples, which its metrics read
+MMACTION_LABEL = "gt_label"
+_SCORE, _MAIN = "score_", "action"
 
 
 class ActionDataSample(BaseDataElement):
@@ -21,3 +28,29 @@ class ActionDataSample(BaseDataElement):
     def tasks(self) -> list[str]:
         """The tasks that have a label, sorted."""
         return sorted(key[3:] for key in self.keys() if key.startswith("gt_"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as a dict, which is what metrics get.
+
+        MMAction2's names stand in it, too, for the task ``action`` or the only one:
+        ``pred_score`` (k,), ``pred_label`` (1,) and, with a label, ``gt_label`` (1,).
+        """
+        fields: dict[str, Any] = super().to_dict()
+        task = main_task(
+            key.removeprefix(_SCORE) for key in fields if key.startswith(_SCORE)
+        )
+        if task is None or f"{_SCORE}{task}" not in fields:
+            return fields
+        fields["pred_score"] = fields[f"{_SCORE}{task}"]
+        fields["pred_label"] = fields["pred_score"].argmax(0, keepdim=True)
+        if f"gt_{task}" in fields:
+            fields[MMACTION_LABEL] = fields[f"gt_{task}"].reshape(1)
+        return fields
+
+
+def main_task(tasks: Iterable[str]) -> str | None:
+    """The one task that a metric of a single task means; None where none stands out."""
+    names = [*tasks]
+    if _MAIN in names:
+        return _MAIN
+    return names[0] if len(names) == 1 else None

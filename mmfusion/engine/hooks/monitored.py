@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from mmfusion.utils.errors import InputError
 
 
@@ -20,7 +22,7 @@ def find_metric(metrics: Mapping[str, float] | None, name: str, option: str) -> 
     Raises:
         ValueError: no key or more than one is meant.
     """
-    metrics = metrics or {}
+    metrics = {key: x for key, x in (metrics or {}).items() if np.ndim(x) == 0}
     if name in metrics:
         return float(metrics[name])
     found = [key for key in metrics if key.endswith(f"/{name}")]

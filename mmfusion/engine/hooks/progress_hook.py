@@ -2,8 +2,10 @@
 
 import logging
 import sys
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
@@ -107,7 +109,7 @@ class ProgressHook(Hook):
         self, runner: Any, metrics: dict[str, float] | None = None
     ) -> None:
         """Keep the first metric beside the loss, and print all."""
-        for name, value in list((metrics or {}).items())[:1]:
+        for name, value in list(_numbers(metrics).items())[:1]:
             self._score = f"  {name} {value:.2f}"
             if self._run_task is not None:
                 text = f"training{self._score}"
@@ -122,7 +124,7 @@ class ProgressHook(Hook):
 
     def _print(self, title: str, metrics: dict[str, float] | None) -> None:
         if self._bars is not None:
-            values = (f"{name} {value:.2f}" for name, value in (metrics or {}).items())
+            values = (f"{name} {x:.2f}" for name, x in _numbers(metrics).items())
             self._bars.console.print(f"{title}: {'  '.join(values)}", highlight=False)
 
     def after_run(self, runner: Any) -> None:
@@ -134,3 +136,12 @@ class ProgressHook(Hook):
         for handler, level in self._quiet:
             handler.setLevel(level)
         self._quiet = []
+
+
+def _numbers(metrics: Mapping[str, Any] | None) -> dict[str, float]:
+    """Metrics without those that are no number, such as a confusion matrix."""
+    return {
+        name: float(value)
+        for name, value in (metrics or {}).items()
+        if np.ndim(value) == 0
+    }

@@ -4,10 +4,13 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from mmfusion.engine.launch.nearest import nearest
-from mmfusion.registry import MODELS, TRANSFORMS
+from mmfusion.registry import METRICS, MODELS, TRANSFORMS
+from mmfusion.structures import main_task
 from mmfusion.utils.errors import ConfigError
 
 _LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+# those that read what ActionDataSample.to_dict gives
+_MMACTION_METRICS = ("AccMetric", "ConfusionMatrix")
 # whose transforms read the times of no stream but those that are packed
 _HOMES = ("mmfusion", "mmaction", "mmcv", "mmengine")
 
@@ -108,8 +111,25 @@ def _is_known(step: Any) -> bool:
     return home in _HOMES and all(_is_known(one) for one in inner)
 
 
+def _check_mmaction(path: str, name: str, heads: Mapping[str, Any]) -> None:
+    if name not in _MMACTION_METRICS:
+        raise ConfigError(
+            f"config key {path}.type: mmaction.{name} reads more than scores and labels"
+            f" of actions; of MMAction2's metrics there are {_MMACTION_METRICS}"
+        )
+    if main_task(heads) is None:
+        raise ConfigError(
+            f"config key {path}.type: mmaction.{name} scores one task, 'action' or the"
+            f" only one; the heads are {sorted(heads)}; use AccuracyMetric"
+        )
+
+
 def _check_metric(path: str, metric: Any, heads: Mapping[str, Any]) -> None:
     """Tasks of AccuracyMetric, and the one task of MMAction2's metrics."""
+    kind = metric.get("type")
+    found = METRICS.get(kind) if isinstance(kind, str) else kind
+    if getattr(found, "__module__", "").startswith("mmaction."):
+        _check_mmaction(path, _name(metric), heads)
     if _name(metric) != "AccuracyMetric":
         return
     for task in metric.get("tasks") or ():
