@@ -9,6 +9,7 @@ from mmfusion.engine.hooks.param_log_hook import ParamLogHook
 from mmfusion.engine.hooks.prediction_dump_hook import PredictionDumpHook
 from mmfusion.engine.hooks.progress_hook import ProgressHook
 from mmfusion.engine.hooks.show_predictions_hook import ShowPredictionsHook
+from mmfusion.engine.hooks.stream_presence_hook import StreamPresenceHook
 from mmfusion.engine.optimizers.fusion_optim_wrapper import FusionOptimWrapper
 from mmfusion.engine.optimizers.grouped_constructor import (
     GroupedOptimWrapperConstructor,
@@ -30,4 +31,5 @@ __all__ = [
     "ProgressHook",
     "ResumableTrainLoop",
     "ShowPredictionsHook",
+    "StreamPresenceHook",
 ]

@@ -169,18 +169,21 @@ class FusionRunner(Runner):
         return super().wrap_model(model_wrapper_cfg, model)
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
-        """MMEngine's, with our checkpoint hook where the config names none.
+        """MMEngine's, with our hooks for checkpoints and absent streams in any case.
 
         None leaves out any of them, also one of ours, which MMEngine would not take.
         Scores are checked in any case.
         """
-        hooks = {
+        ours = {
+            "checkpoint": dict(type="mmfusion.AtomicCheckpointHook"),
+            "streams": dict(type="mmfusion.StreamPresenceHook"),
+        }
+        chosen = {
             name: hook
-            for name, hook in (hooks or {}).items()
+            for name, hook in {**ours, **(hooks or {})}.items()
             if hook is not None or name in MMENGINE_HOOKS
         }
-        hooks.setdefault("checkpoint", dict(type="mmfusion.AtomicCheckpointHook"))
-        super().register_default_hooks(hooks)
+        super().register_default_hooks(chosen)
         self.register_hook(FiniteScoresHook())
 
     def build_dataloader(  # type: ignore[override]
