@@ -1,10 +1,14 @@
 """Writing and drawing predictions; the progress bars."""
 
+import logging
+
 import av
 import pytest
 import torch
 
-from mmfusion.engine import ProgressHook, ShowPredictionsHook
+from mmfusion.engine import PredictionDumpHook, ProgressHook, ShowPredictionsHook
+from mmfusion.engine.hooks import prediction_dump_hook
+from mmfusion.evaluation.predictions import load_predictions
 from mmfusion.structures import ActionDataSample
 from mmfusion.utils.errors import ConfigError
 from tests.engine.toy_runs import run_toy
@@ -31,6 +35,51 @@ def test_every_second_clip_is_drawn(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a_b_1.mp4", "d.mp4"]
     with av.open(str(tmp_path / "d.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) == 4
+
+
+class TestRun:
+    """A finished test of five clips."""
+
+    cfg = {"load_from": "best.pth"}
+    logger = logging.getLogger("test")
+
+    class test_dataloader:
+        class dataset(list):
+            metainfo = {"classes": {"action": ["a", "b"]}}
+
+        dataset = dataset(range(5))
+
+
+def test_predictions_of_ranks_are_put_in_order_and_repeated_ones_cut(
+    tmp_path, monkeypatch
+):
+    """Rank r of 2 has every second clip; the last of rank 1 is clip 0 again."""
+    hook = PredictionDumpHook(str(tmp_path / "out.json"))
+    hook.before_test_epoch(TestRun)
+    hook.after_test_iter(TestRun, 0, {}, [sample(name) for name in "024"])
+    mine = hook._rows
+
+    def gather(rows):
+        hook.after_test_iter(TestRun, 0, {}, [sample(name) for name in "130"])
+        return [rows[:3], hook._rows[3:]]
+
+    monkeypatch.setattr(prediction_dump_hook, "gather_json", gather)
+    hook.after_test_epoch(TestRun, {"action/top1": 40.0})
+    found = load_predictions(tmp_path / "out.json")
+    assert found.ids == list("01234") and len(mine) == 6
+    assert found.metainfo["metrics"] == {"action/top1": 40.0}
+    assert found.metainfo["checkpoint"] == "best.pth"
+    assert found.gt["action"].tolist() == [2] * 5
+    hook.before_test_epoch(TestRun)
+    assert hook._rows == []
+
+
+def test_only_the_first_process_writes(tmp_path, monkeypatch):
+    hook = PredictionDumpHook(str(tmp_path / "out.json"))
+    hook.after_test_iter(TestRun, 0, {}, [sample("0")])
+    monkeypatch.setattr(prediction_dump_hook, "is_main_process", lambda: False)
+    hook.after_test_epoch(TestRun, {})
+    assert not list(tmp_path.iterdir())
 
 
 def test_drawing_needs_a_video_and_a_window_a_display(tmp_path, monkeypatch):

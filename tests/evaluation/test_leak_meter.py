@@ -48,6 +48,31 @@ def test_words_of_the_label_are_read_off():
     assert found["verb"].majority < 40
 
 
+def otherwise(verb, noun, rng):
+    """Each word for the class before the one that it tells elsewhere."""
+    return ground_truth((verb + 1) % len(VERBS), (noun + 1) % len(NOUNS), rng)
+
+
+def test_the_evaluated_clips_teach_nothing():
+    """Words mean other classes in training: what was learnt there is always wrong."""
+    asked = clips(200, 0, ground_truth)
+    found = measure_leak(asked, clips(400, 1, otherwise))
+    assert {leak.accuracy for leak in found.values()} == {0.0}
+    mixed = measure_leak(asked, clips(40, 1, ground_truth), max_train=40)
+    assert mixed["noun"].accuracy == 100.0
+
+
+def test_commonest_and_chance_are_those_of_training():
+    text = ["x"] * 10
+    train = AskedClips(text, text, np.arange(10) // 4, np.array([3] * 6 + [5] * 4))
+    verb, noun = np.array([0] * 2 + [2] * 8), np.array([5] * 7 + [3] * 3)
+    found = measure_leak(AskedClips(text, text, verb, noun), train)
+    assert (found["verb"].majority, found["noun"].majority) == (20.0, 30.0)
+    assert found["verb"].chance == pytest.approx(100 / 3)
+    assert found["noun"].chance == 50.0
+    assert found["action"].chance == 25.0  # pairs (0, 3), (1, 3), (1, 5), (2, 5)
+
+
 def test_half_a_leak_is_half_measured():
     asked = clips(400, 0, half_informative)
     found = measure_leak(asked, clips(400, 1, half_informative))

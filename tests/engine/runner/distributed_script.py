@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 from mmengine.dist import all_gather, barrier, get_rank
 
-from mmfusion.engine import FusionRunner
+from mmfusion.engine import FusionRunner, PredictionDumpHook
 from mmfusion.engine.launch.start import prepare_work_dir
+from mmfusion.evaluation.predictions import load_predictions
 from mmfusion.weights.files import load_checked
 from tests.engine.toy_runs import differences, toy_config
 
@@ -38,9 +39,23 @@ def check_equal_weights(runner):
         assert torch.equal(first, second), name
 
 
+def check_predictions(runner, path):
+    """Of 11 samples over two ranks, each is there once and in order."""
+    runner.register_hook(PredictionDumpHook(str(path)))
+    metrics = runner.test()
+    if get_rank() == 0:
+        found = load_predictions(path)
+        assert found.ids == [f"toy-{index}" for index in range(11)]
+        right = found.score["action"].argmax(1) == found.labels("action")
+        assert metrics["action/top1"] == 100 * right.sum() / 11
+        assert found.metainfo["metrics"]["action/top1"] == metrics["action/top1"]
+
+
 def main():
     folder = Path(sys.argv[1])
-    check_equal_weights(run(folder / "whole"))
+    whole = run(folder / "whole")
+    check_equal_weights(whole)
+    check_predictions(whole, folder / "predictions.npz")
     for name, place in (("mid", ("iter", 8)), ("val", ("val", 1))):
         stopped = run(folder / name, signal_at=place)
         assert stopped.train_loop.was_stopped

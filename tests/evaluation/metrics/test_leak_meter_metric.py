@@ -63,6 +63,24 @@ def test_ground_truth_questions_tell_all_and_are_warned_about(tmp_path, caplog):
     assert "commonest class 33.33, chance 33.33" in caplog.text
 
 
+def test_it_is_taught_by_the_training_split_and_no_other(tmp_path):
+    """Where training means other nouns by the same words, all are read wrongly."""
+
+    class Other(Kitchen):
+        def with_questions(self, split, questions):
+            made = super().with_questions(split, questions)
+            record = made.get_record
+            made.get_record = lambda index: {
+                **record(index),
+                "label": record(index + 1)["label"],
+            }
+            return made
+
+    (tmp_path / "ground_truth_train.jsonl").touch()
+    found = measure(Other("ground_truth", str(tmp_path)))
+    assert found["ground_truth/leak/noun"] == 0.0
+
+
 def test_without_a_training_file_halves_teach_each_other(tmp_path, caplog):
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
