@@ -1,13 +1,14 @@
 """One dataset for every stream: it reads records, and hands them to a pipeline."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch.utils.data import Dataset
 
 from mmfusion.datasets.annotation import check_metainfo, check_records, load_annotation
 from mmfusion.datasets.clip_extent import check_outside, within_videos
+from mmfusion.datasets.clip_process import ClipProcess
 from mmfusion.datasets.error_policy import (
     BROKEN_CLIP_ERRORS,
     BadSample,
@@ -16,6 +17,7 @@ from mmfusion.datasets.error_policy import (
     substitute_index,
 )
 from mmfusion.datasets.join_questions import add_questions, files_of
+from mmfusion.datasets.loader_watch import LoaderWatch
 from mmfusion.datasets.record_selection import (
     check_labels,
     kept_by_pipeline,
@@ -28,7 +30,13 @@ from mmfusion.datasets.sampler import SampleKey
 from mmfusion.layouts.mmaction import read_mmaction
 from mmfusion.layouts.mmaction_pose import load_pose_file
 from mmfusion.registry import DATASETS, TRANSFORMS
-from mmfusion.utils.errors import AnnotationError, InputError, MediaError
+from mmfusion.utils.errors import (
+    AnnotationError,
+    ClipLostError,
+    InputError,
+    LostProcessError,
+    MediaError,
+)
 from mmfusion.utils.paths import resolve_inside
 
 
@@ -38,7 +46,10 @@ class MultiModalDataset(Dataset):
 
     ``dataset[SampleKey(index, epoch, seed)]`` runs the pipeline on one record, with the
     global random generators seeded by (seed, epoch, id) and put back afterwards;
-    ``dataset[index]`` means epoch 0 and seed 0. The pipeline starts from the record's
+    ``dataset[index]`` means epoch 0 and seed 0. A loader reads in a process of its own
+    (``clip_process.py``), which ends when a clip takes longer than ``clip_timeout``:
+    the clip is then a broken one. ``dataset[...]`` reads here, where a debugger can
+    follow. The pipeline starts from the record's
     own keys (see ``annotation.py``) and from these:
 
     - ``sample_id``: the record's id
@@ -81,6 +92,7 @@ class MultiModalDataset(Dataset):
         join_questions: allow several files of questions, perhaps of several sources.
         indices: keep the first so many records, or those at the given places.
         link_roots: folders outside data_root to which symbolic links may lead.
+        clip_timeout: seconds that a loader gives one clip; None sets no limit.
 
     Example:
         >>> dataset = MultiModalDataset(  # doctest: +SKIP
@@ -109,7 +121,15 @@ class MultiModalDataset(Dataset):
         join_questions: bool = False,
         indices: int | Sequence[int] | None = None,
         link_roots: Sequence[str] = (),
+        clip_timeout: float | None = 30.0,
     ) -> None:
+        if clip_timeout is not None and not clip_timeout > 0:
+            raise InputError(
+                f"clip_timeout is {clip_timeout}; expected seconds above 0, or None"
+            )
+        self.clip_timeout = clip_timeout
+        self.watch: LoaderWatch | None = None
+        self._process: ClipProcess | None = None
         self.data_root = data_root or "."
         self.ann_file = os.path.join(data_root, ann_file)
         self.split = split
@@ -228,18 +248,40 @@ class MultiModalDataset(Dataset):
 
     def __getitem__(self, key: SampleKey | int) -> Any:
         """The pipeline's results, or a :class:`BadSample` that ``skip`` leaves out."""
-        key = key if isinstance(key, SampleKey) else SampleKey(int(key))
-        if not -len(self) <= key.index < len(self):
-            raise IndexError(f"index is {key.index}; the dataset has {len(self)}")
-        key = key._replace(index=key.index % len(self))
-        if self.on_error.policy == "raise":
-            return self._load(key)
-        return self._load_or_report(key)
+        return self._load(self._run, self._checked(key))
 
-    def _load(self, key: SampleKey) -> Any:
+    def __getitems__(self, keys: Sequence[SampleKey | int]) -> list:
+        """Samples for a loader, read in another process; see ``dataset[key]``."""
+        run = self._run if self.clip_timeout is None else self._run_apart
+        checked = [self._checked(key) for key in keys]
+        if self.watch is not None:
+            self.watch.note([self._records[key.index]["id"] for key in checked])
+        return [self._load(run, key) for key in checked]
+
+    def close(self) -> None:
+        """End the process that reads; another starts with the next sample."""
+        if self._process is not None:
+            self._process.close()
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "watch": None, "_process": None}
+
+    def _run_apart(self, key: SampleKey) -> Any:
+        if self._process is None:
+            assert self.clip_timeout is not None
+            unwanted = self.watch.is_over if self.watch is not None else (lambda: False)
+            self._process = ClipProcess(self._run, self.clip_timeout, unwanted)
+        try:
+            return self._process(key)
+        except (ClipLostError, LostProcessError) as error:
+            record = self._records[key.index]
+            files = ", ".join(path for path in _files(record).values() if path)
+            raise type(error)(f"sample {record['id']!r} ({files}): {error}") from None
+
+    def _load_or_name(self, run: Callable[[SampleKey], Any], key: SampleKey) -> Any:
         """Run the pipeline; the error of a broken clip names the clip."""
         try:
-            return self._run(key)
+            return run(key)
         except BROKEN_CLIP_ERRORS as error:
             name = repr(self._records[key.index]["id"])
             if isinstance(error, MediaError) and name in str(error):
@@ -259,12 +301,20 @@ class MultiModalDataset(Dataset):
                     )
         return results
 
-    def _load_or_report(self, key: SampleKey) -> Any:
+    def _checked(self, key: SampleKey | int) -> SampleKey:
+        key = key if isinstance(key, SampleKey) else SampleKey(int(key))
+        if not -len(self) <= key.index < len(self):
+            raise IndexError(f"index is {key.index}; the dataset has {len(self)}")
+        return key._replace(index=key.index % len(self))
+
+    def _load(self, run: Callable[[SampleKey], Any], key: SampleKey) -> Any:
+        if self.on_error.policy == "raise":
+            return self._load_or_name(run, key)
         bad: list[BadSample] = []
         index = key.index
         for attempt in range(self.on_error.max_tries + 1):
             try:
-                sample = self._run(key._replace(index=index))
+                sample = run(key._replace(index=index))
             except BROKEN_CLIP_ERRORS as error:
                 bad.append(
                     BadSample(

@@ -116,6 +116,12 @@ class VideoDecodeError(MediaError):
         super().__init__(path, reason, backend=backend)
 
 
+class ClipLostError(MediaError):
+    """A clip hung or crashed the process that read it; names the clip."""
+
+    kind = "clip"
+
+
 class FrameFolderError(MediaError):
     """A folder of frames, or a file in it, is missing or not readable."""
 

@@ -142,10 +142,12 @@ def _sessions() -> list[tuple[int, int]]:
     return found
 
 
-def train(work_dir: Path, options: dict[str, Any] | None = None) -> Job:
+def train(
+    work_dir: Path, options: dict[str, Any] | None = None, config: Path = CONFIG
+) -> Job:
     """``python tools/train.py CONFIG --work-dir WORK_DIR``."""
     return Job(
-        lambda places: _train(work_dir, options or {}, "none", places),
+        lambda places: _train(work_dir, options or {}, "none", places, config),
         work_dir.with_suffix(".txt"),
     )
 
@@ -223,10 +225,12 @@ def _load(name: str) -> Any:
     return module
 
 
-def _train(work_dir: Path, options: dict, launcher: str, places: int) -> int:
+def _train(
+    work_dir: Path, options: dict, launcher: str, places: int, config: Path = CONFIG
+) -> int:
     """``main`` of tools/train.py, with a hook that is no part of the config."""
     settings = {"experiment_name": f"run{os.getpid()}-{next(_count)}", **options}
-    sys.argv = ["train.py", str(CONFIG), "--work-dir", str(work_dir)]
+    sys.argv = ["train.py", str(config), "--work-dir", str(work_dir)]
     sys.argv += ["--launcher", launcher, "--cfg-options"]
     sys.argv += [f"{key}={value}" for key, value in settings.items()]
     teller = Teller(places)

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import time
+import types
 
 import pytest
 
@@ -220,7 +221,8 @@ def ends_with(signals, pause=0.0):
 
     def child():
         graceful_stop_hook.SAME_REQUEST = 0.2
-        GracefulStopHook().before_train(None)
+        loop = types.SimpleNamespace(is_waiting=lambda: False)
+        GracefulStopHook().before_train(types.SimpleNamespace(train_loop=loop))
         for signum in signals:
             os.kill(os.getpid(), signum)
             time.sleep(pause)

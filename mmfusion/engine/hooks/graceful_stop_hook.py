@@ -31,7 +31,8 @@ class GracefulStopHook(Hook):
 
     The first SIGTERM, SIGINT, SIGHUP, SIGUSR1 or SIGUSR2 is remembered; after the
     running step of training or validation all ranks agree to stop, save and leave with
-    ``exit_code``, and the same command continues. SIGHUP stays ignored under nohup.
+    ``exit_code``, and the same command continues. SIGHUP stays ignored under nohup. A
+    run of one process that waits for data leaves at once: a decoder may hang.
 
     What else comes within three seconds is the same request: torchrun and srun pass a
     signal on to processes that a batch system has signalled already. A later signal is
@@ -51,10 +52,11 @@ class GracefulStopHook(Hook):
         self._received_at = 0.0  # seconds
         self._previous: dict[int, Any] = {}
         self._pid = os.getpid()
+        self._runner: Any = None
 
     def before_train(self, runner: Any) -> None:
         """Install the handlers; only a main thread may."""
-        self._pid = os.getpid()
+        self._pid, self._runner = os.getpid(), runner
         if threading.current_thread() is not threading.main_thread():
             return
         for signum in SIGNALS:
@@ -68,6 +70,9 @@ class GracefulStopHook(Hook):
             return  # a forked worker of a loader: the run will end it
         if self._received is None:
             self._received, self._received_at = signum, time.monotonic()
+            # ranks must agree, and the others are in a step
+            if get_world_size() == 1 and self._runner.train_loop.is_waiting():
+                self._check("while waiting for data")
         elif time.monotonic() - self._received_at > SAME_REQUEST:
             os._exit(128 + signum)
 

@@ -13,6 +13,7 @@ from torch.utils.data import BatchSampler, DataLoader
 
 from mmfusion.engine.optimizers.fusion_optim_wrapper import FusionOptimWrapper
 from mmfusion.engine.protocols import FollowsEpochs, StartsAnywhere
+from mmfusion.engine.runner.dataloader import WatchedLoader
 from mmfusion.engine.runner.nonfinite import explain
 from mmfusion.engine.runner.run_state import get_rng_state, preserved_rng, set_rng_state
 from mmfusion.registry import LOOPS
@@ -122,6 +123,14 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         if not isinstance(found, StartsAnywhere) and isinstance(batches, BatchSampler):
             return batches.sampler
         return found
+
+    def is_waiting(self) -> bool:
+        """True while another process makes the next batch: the state is complete."""
+        if isinstance(self.dataloader, WatchedLoader) and self.dataloader.is_waiting:
+            return self._weights_updated()
+        val_loop = self.runner.val_loop
+        loader = None if val_loop is None else val_loop.dataloader
+        return isinstance(loader, WatchedLoader) and loader.is_waiting
 
     def run(self) -> torch.nn.Module:
         """Train from where the loop stands to the end, or until stopped."""
