@@ -39,7 +39,7 @@ _HARMLESS: list[Any] = [
 # the digest of a file that we write: 64 digits behind this tag
 _TAG, _NO_DIGITS = b"sha256 of this file with zeros for these digits: ", b"0" * 64
 _KEY = "mmfusion"  # of the metadata of our safetensors
-_WINDOW = 4096  # bytes at the end or the beginning in which it is looked for
+_WINDOW = 1 << 17  # bytes at the end or the beginning in which it is looked for
 _END_SIZE = 22  # bytes of a zip's last record without its comment
 _CHUNK = 1 << 20
 
@@ -286,22 +286,23 @@ def _place_of_digits(file: BinaryIO, is_archive: bool) -> int | None:
     """Offset of the digest; None where nothing says that there is one.
 
     Two marks say so, the tag and beside it the length of the comment or the key in the
-    metadata, so that damage to one of them is not taken for a file of others. Of those
-    the offset is -1 where the digest itself is not found.
+    metadata, so that damage to one of them is not taken for a file of others. The
+    offset is -1 where the digest itself is not found, or more follows a zip's end.
     """
     size = os.fstat(file.fileno()).st_size
-    if is_archive:
-        file.seek(max(0, size - _WINDOW))
-        tail = file.read()
-        end = tail.rfind(b"PK\x05\x06")
-        length = int.from_bytes(tail[end + 20 : end + 22], "little") if end >= 0 else 0
-        if _TAG in tail or length == len(_TAG + _NO_DIGITS):
-            return size - len(_NO_DIGITS)
-        return None
-    head = file.read(_WINDOW)
-    if _TAG in head:
-        return head.index(_TAG) + len(_TAG)
-    return -1 if f'"{_KEY}"'.encode() in head else None
+    if not is_archive:
+        head = file.read(_WINDOW)
+        if _TAG in head:
+            return head.index(_TAG) + len(_TAG)
+        return -1 if f'"{_KEY}"'.encode() in head else None
+    is_zip = file.read(2) == b"PK"
+    file.seek(max(0, size - _WINDOW))
+    tail = file.read()
+    end = tail.rfind(b"PK\x05\x06") if is_zip else -1
+    length = int.from_bytes(tail[end + 20 : end + 22], "little") if end >= 0 else 0
+    if _TAG in tail or length == len(_TAG + _NO_DIGITS):
+        return size - len(_NO_DIGITS)
+    return -1 if end >= 0 and len(tail) != end + _END_SIZE + length else None
 
 
 def _digits_at(file: BinaryIO, place: int) -> bytes:
