@@ -13,6 +13,7 @@ from mmfusion.evaluation.ek100 import (
     recognition,
     with_marginals,
 )
+from mmfusion.evaluation.functional import bootstrap_interval
 from mmfusion.layouts import epic_kitchens as epic
 
 SUBSETS = Subsets(frozenset({2, 3}), frozenset({4, 5}), frozenset({"P2"}))
@@ -61,6 +62,28 @@ def random_segments(n=80, seed=1):
         np.array([f"P{i % 3}_{i % 7}" for i in range(n)]),
         np.array([f"P{i % 3}" for i in range(n)]),
     )
+
+
+def test_small_probabilities_keep_their_order():
+    prob = np.array([[1e-6, 3e-6, 0.999996, 0.0]])
+    found = log_probabilities(prob)
+    np.testing.assert_allclose(np.exp(found[:, :3]), prob[:, :3], rtol=1e-12)
+    assert np.isfinite(found).all() and found[0, 3] < -700
+
+
+@pytest.mark.parametrize("task", ["verb", "noun", "action"])
+def test_intervals_of_subsets_draw_their_own_videos(task):
+    segments = random_segments()
+    scores = random_scores(segments, 4, 6, 1.0)
+    top1, recall = (f(scores, segments, SUBSETS) for f in (recognition, anticipation))
+    labels, video = segments.labels(task), segments.video
+    for name, masks in SUBSETS.masks(segments).items():
+        own = masks[task]
+        first = correct(scores, segments, task, 1)[own]
+        assert top1[f"{name}/{task}/top1"] == bootstrap_interval(first, video[own])
+        five = correct(scores, segments, task, 5)[own]
+        expected = bootstrap_interval(five, video[own], classes=labels[own])
+        assert recall[f"{name}/{task}/recall5"] == expected
 
 
 def ranking(score):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from mmfusion.evaluation.functional import (
     accuracy_interval,
@@ -108,8 +109,6 @@ def test_difference_of_seeds_by_hand():
     found = difference_interval(a, b, confidence=0.5)
     variance = (0.5 + 5 / 6 - 1 / 6) / 8
     freedom = (7 / 6) ** 2 / (0.5**2 + (5 / 6) ** 2 / 3 + (1 / 6) ** 2 / 3)
-    from scipy import stats
-
     half = 100 * np.sqrt(variance) * stats.t.ppf(0.75, freedom)
     assert found == pytest.approx((25, 25 - half, 25 + half))
 
@@ -177,6 +176,40 @@ def test_holm_by_hand():
     assert holm_adjust([]).tolist() == []
 
 
+@pytest.mark.parametrize(
+    ("correct", "half"),
+    [
+        # rows 1/64, columns 1/64, rest 11/192: the columns alone, t(0.75, 3) = 0.7649
+        ([[1, 0, 1, 1], [0, 1, 1, 0]], 12.5 * 0.764892),
+        # rows 9/256, columns 23/1792, rest 31/1792: the rows alone, t(0.75, 1) = 1
+        ([[1, 0, 1, 1, 0, 1, 0, 1], [0, 1, 0, 0, 0, 0, 0, 1]], 18.75),
+    ],
+    ids=["clips", "seeds"],
+)
+def test_what_varies_no_more_than_the_rest_adds_nothing(correct, half):
+    found = difference_interval(correct, np.zeros_like(correct), confidence=0.5)
+    mean = 100 * np.mean(correct)
+    assert found == pytest.approx((mean, mean - half, mean + half), abs=1e-3)
+
+
+def test_an_interval_is_never_that_of_more_answers_than_there_were():
+    """Two seeds that are right on other clips vary less than a binomial of 16."""
+    correct = [[0, 0, 1, 1, 1, 1, 0, 0], [0, 1, 0, 0, 0, 0, 0, 1]]
+    found, p, z = accuracy_interval(correct), 6 / 16, stats.t.ppf(0.975, 7)
+    shrink, half = 1 + z**2 / 16, z * np.sqrt(p * (1 - p) / 16 + z**2 / (4 * 16**2))
+    ends = [100 * (p + z**2 / 32 + sign * half) / shrink for sign in (-1, 1)]
+    assert found == pytest.approx((37.5, *ends))
+
+
+def test_bounds_of_mcnemar_where_both_must_be_right_on_some():
+    """8 and 7 of 12 share at least 3: they differ on 1 to 5 + 4 clips."""
+    low, high = mcnemar_bounds(7, 8, 12)
+    assert (low, high) == (1.0, 1.0)
+    low, high = mcnemar_bounds(11, 7, 12)  # at least 6 shared: 4 to 0, or 5 to 1
+    assert low == pytest.approx(2 / 16)
+    assert high == pytest.approx(2 * (1 + 6) / 64)
+
+
 def test_bounds_of_mcnemar_from_two_counts():
     # 3 and 9 of 12: at least 6 clips differ, at most all 12
     low, high = mcnemar_bounds(9, 3, 12)
@@ -217,6 +250,12 @@ def test_bootstrap_of_a_class_mean_is_over_present_classes():
     assert found.low < found.mean < found.high <= 100.0
     again = bootstrap_interval([1, 0, 0, 1], list("abcd"), classes=[0, 0, 0, 7])
     assert found == again
+
+
+def test_a_class_that_a_draw_lacks_does_not_count_in_it():
+    """All is right, whichever of the two videos is drawn twice."""
+    found = bootstrap_interval([1, 1], list("ab"), classes=[0, 1])
+    assert found == (100.0, 100.0, 100.0)
 
 
 def test_bootstrap_refuses_arrays_that_do_not_fit():

@@ -87,6 +87,14 @@ def test_one_file_alone_is_measured_by_halves_and_twice_the_same():
     assert found == measure_leak(asked)
 
 
+def test_halves_do_not_read_what_they_were_taught():
+    """Each question has a word of its own: learnt by heart, and of no use elsewhere."""
+    texts = [f"Is it the thing number {index} here?" for index in range(60)]
+    labels = np.random.default_rng(0).permutation(np.arange(60) % 2)
+    found = measure_leak(AskedClips(texts, texts, labels, labels))
+    assert found["verb"].accuracy < 75
+
+
 def test_a_large_training_split_is_sampled():
     train = clips(400, 1, half_informative)
     few = measure_leak(clips(100, 0, half_informative), train, max_train=10)
