@@ -1,14 +1,20 @@
 """Writing and drawing predictions; the progress bars."""
 
 import logging
+import types
 
 import av
+import numpy as np
 import pytest
 import torch
 
 from mmfusion.engine import PredictionDumpHook, ProgressHook, ShowPredictionsHook
 from mmfusion.engine.hooks import prediction_dump_hook
-from mmfusion.evaluation.predictions import load_predictions
+from mmfusion.evaluation.predictions import (
+    from_rows,
+    load_predictions,
+    save_predictions,
+)
 from mmfusion.structures import ActionDataSample
 from mmfusion.utils.errors import ConfigError
 from tests.engine.toy_runs import run_toy
@@ -80,6 +86,29 @@ def test_only_the_first_process_writes(tmp_path, monkeypatch):
     monkeypatch.setattr(prediction_dump_hook, "is_main_process", lambda: False)
     hook.after_test_epoch(TestRun, {})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_clip_that_is_there_is_not_replaced(tmp_path):
+    (tmp_path / "c.mp4").write_text("mine")
+    hook = ShowPredictionsHook(show_dir=str(tmp_path))
+    video = torch.zeros((1, 1, 3, 1, 32, 32), dtype=torch.uint8)
+    with pytest.raises(ConfigError, match="c.mp4 is there and is not replaced"):
+        hook.after_test_iter(Runner, 0, {"inputs": {"video": video}}, [sample("c")])
+    assert (tmp_path / "c.mp4").read_text() == "mine"
+
+
+def test_predictions_are_replaced_by_the_same_checkpoint_only(tmp_path):
+    path = tmp_path / "p.json"
+    rows = [{"id": "a", "gt": {}, "score": {"action": np.ones(2, np.float32)}}]
+    save_predictions(path, from_rows(rows, {"checkpoint": "one.pth"}))
+    runner = types.SimpleNamespace(cfg={"load_from": "one.pth"})
+    PredictionDumpHook(str(path)).before_test(runner)
+    runner.cfg["load_from"] = "two.pth"
+    with pytest.raises(ConfigError, match="p.json: the file is there and of one.pth"):
+        PredictionDumpHook(str(path)).before_test(runner)
+    path.write_text('{"records": []}')
+    with pytest.raises(ConfigError, match="is there and not a file of predictions"):
+        PredictionDumpHook(str(path)).before_test(runner)
 
 
 def test_drawing_needs_a_video_and_a_window_a_display(tmp_path, monkeypatch):

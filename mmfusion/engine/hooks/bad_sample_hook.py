@@ -30,8 +30,9 @@ class BadSampleHook(Hook):
 
     A broken clip counts once, however often it is asked for. Each is logged with its
     file when it is found, the counts by reason after each epoch, when they are also
-    written to ``bad_samples.json`` in the work folder. Every rank counts its own clips;
-    after an epoch, and for a checkpoint, all ranks put theirs together.
+    written to ``bad_samples.json`` in the work folder (of a test: in that of its log).
+    Every rank counts its own clips; after an epoch, and for a checkpoint, all ranks put
+    theirs together.
 
     Args:
         num_named: how many clips the error names.
@@ -101,7 +102,9 @@ class BadSampleHook(Hook):
         runner.logger.info(f"broken clips in {mode} so far: {len(found)}, {reasons}")
         report = {name: _to_plain(kept) for name, kept in self.found.items() if kept}
         text = json.dumps(report, indent=1, ensure_ascii=False)
-        write_atomic(str(Path(runner.work_dir) / "bad_samples.json"), text.encode())
+        # a test has counts of its own, and may share the folder of the training
+        folder = runner.log_dir if mode == "test" else runner.work_dir
+        write_atomic(Path(folder) / "bad_samples.json", text.encode())
 
     def _merge_ranks(self, phase: str) -> None:
         """Every rank gets what any rank found."""

@@ -10,9 +10,14 @@ from mmengine.hooks import Hook
 
 from mmfusion.engine.protocols import DescribesData
 from mmfusion.engine.runner.distributed import gather_json
-from mmfusion.evaluation.predictions import from_rows, prediction_row, save_predictions
+from mmfusion.evaluation.predictions import (
+    from_rows,
+    load_predictions,
+    prediction_row,
+    save_predictions,
+)
 from mmfusion.registry import HOOKS
-from mmfusion.utils.errors import ConfigError
+from mmfusion.utils.errors import ConfigError, InputError
 
 _MISSING = object()
 
@@ -32,6 +37,21 @@ class PredictionDumpHook(Hook):
             raise ConfigError(f"--dump {path}: expected a name in .json or .npz")
         self.path = Path(path)
         self._rows: list[dict[str, Any]] = []
+
+    def before_test(self, runner: Any) -> None:
+        """Refuse to replace what no test of this checkpoint wrote, before it runs."""
+        if not (is_main_process() and self.path.exists()):
+            return
+        try:
+            tested = load_predictions(self.path).metainfo.get("checkpoint")
+        except InputError:
+            tested = None
+        if tested is None or tested != runner.cfg.get("load_from"):
+            what = "not a file of predictions" if tested is None else f"of {tested}"
+            raise ConfigError(
+                f"--dump {self.path}: the file is there and {what}; it is not replaced."
+                " Give another name, or move it away"
+            )
 
     def before_test_epoch(self, runner: Any) -> None:
         """Begin with nothing."""

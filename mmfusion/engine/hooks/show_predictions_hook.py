@@ -93,7 +93,13 @@ class ShowPredictionsHook(Hook):
 
         if self.show_dir is not None:
             name = re.sub(r"[^\w.-]+", "_", sample_id)
-            write_clip_video(self.show_dir / f"{name}.mp4", frames, self.fps)
+            path = self.show_dir / f"{name}.mp4"
+            if path.exists():
+                raise ConfigError(
+                    f"--show-dir: {path} is there and is not replaced; give another"
+                    " folder, or move it away"
+                )
+            write_clip_video(path, frames, self.fps)
         if self.show:
             import cv2
 

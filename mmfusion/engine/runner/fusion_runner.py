@@ -4,7 +4,6 @@ import copy
 import json
 import logging
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ from mmfusion.engine.launch.config_compare import (
 from mmfusion.engine.launch.config_parts import MMENGINE_HOOKS
 from mmfusion.engine.optimizers.grouped_constructor import check_custom_keys
 from mmfusion.engine.protocols import HidesLabels, StatefulHook
-from mmfusion.engine.runner.checkpoints import FORMAT, check_resumable, save_atomic
+from mmfusion.engine.runner.checkpoints import check_resumable, save_atomic
 from mmfusion.engine.runner.dataloader import build_dataloader
 from mmfusion.engine.runner.distributed import (
     join_process_group,
@@ -43,19 +42,14 @@ from mmfusion.engine.runner.distributed import (
     sync_buffers_argument,
     write_on_main,
 )
-from mmfusion.engine.runner.nonfinite import nonfinite_parameters
 from mmfusion.engine.runner.resumable_train_loop import (
     ResumableTrainLoop,
-    get_progress,
 )
-from mmfusion.engine.runner.resuming import continue_run, optimizer_parts
-from mmfusion.engine.runner.run_state import (
-    gather_rng_states,
-    hub_to_plain,
-    scheduler_states,
-)
+from mmfusion.engine.runner.resuming import continue_run
+from mmfusion.engine.runner.saving import collect_state
 from mmfusion.engine.runner.work_dir import (
     CONFIG_MARK,
+    WorkDirLock,
     check_begin,
     config_name,
     newest_checkpoint,
@@ -64,7 +58,7 @@ from mmfusion.evaluation.protocols import ReadsDataset
 from mmfusion.registry import RUNNERS
 from mmfusion.utils.allocator import tune_cpu_allocator
 from mmfusion.utils.compiling import compile_module, parts_of
-from mmfusion.utils.errors import CheckpointError, ConfigError, NonFiniteError
+from mmfusion.utils.errors import CheckpointError, ConfigError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.weights import fetch, fit, load_checked
 from mmfusion.weights.files import unwrap
@@ -287,6 +281,8 @@ class FusionRunner(Runner):
 
         Processes that are lost meanwhile are named.
         """
+        if is_main_process():
+            WorkDirLock(self.work_dir)  # held until the process ends
         check_begin(Path(self.work_dir), self.cfg, resumed=bool(self._resume))
         with lost_process_named():
             return super().train()
@@ -351,53 +347,11 @@ class FusionRunner(Runner):
                 "checkpoints are written to local folders only, got "
                 f"file_client_args={file_client_args}, backend_args={backend_args}"
             )
-        checkpoint = self._collect_state(save_optimizer, save_param_scheduler, meta)
+        checkpoint = collect_state(
+            self, meta or {}, resumable=save_optimizer, schedule=save_param_scheduler
+        )
         self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
         write_on_main(lambda: save_atomic(checkpoint, Path(out_dir) / filename))
-
-    def _collect_state(
-        self, save_optimizer: bool, save_param_scheduler: bool, meta: dict | None
-    ) -> dict[str, Any]:
-        """All that a checkpoint holds, still on the model's device.
-
-        Raises:
-            NonFiniteError: an update has left parameters that are not finite.
-        """
-        if bad := nonfinite_parameters(self.bare_model):
-            raise NonFiniteError(
-                f"parameters are not finite at epoch {self.epoch + 1}, iteration"
-                f" {self.iter}: {', '.join(bad[:8])}. Nothing of it is saved; gradients"
-                " were finite, so that an update was too large: lower"
-                " optim_wrapper.optimizer.lr and go on from the checkpoint before"
-            )
-        progress = get_progress(self.train_loop, meta or {})
-        checkpoint: dict[str, Any] = {
-            "meta": {
-                **(meta or {}),
-                **progress,
-                "format": FORMAT,
-                "seed": self.base_seed,
-                "world_size": self.world_size,
-                "resumable": save_optimizer,
-                "saved_at": time.time_ns(),
-                "settings": json.dumps(comparable_config(self.cfg)),
-            },
-            "state_dict": dict(self.bare_model.state_dict()),
-        }
-        if not save_optimizer:
-            return checkpoint
-        checkpoint["optimizer"] = self.optim_wrapper.state_dict()
-        checkpoint["optimizer_parts"] = optimizer_parts(
-            self.optim_wrapper, self.bare_model
-        )
-        if save_param_scheduler and self.param_schedulers is not None:
-            checkpoint["param_schedulers"] = scheduler_states(self.param_schedulers)
-        checkpoint["message_hub"] = hub_to_plain(self.message_hub)
-        checkpoint["hooks"] = {
-            name: hook.state_dict() for name, hook in self.stateful_hooks().items()
-        }
-        checkpoint["rng"] = gather_rng_states()
-        return checkpoint
 
     def stateful_hooks(self) -> dict[str, Any]:
         """Hooks that carry a state, by class name; twins are numbered."""

@@ -69,6 +69,11 @@ def continue_run(
             f"resuming a run of {meta['world_size']} processes with "
             f"{runner.world_size}: it continues, not bitwise"
         )
+    if meta["epoch_parts"] != loop.epoch_parts():
+        runner.logger.warning(
+            f"an epoch has {loop.epoch_parts()}, it had {meta['epoch_parts']}: the"
+            " place in it is kept by samples, the schedule is that of the new length"
+        )
     batch = batches_done(meta, loop, runner.optim_wrapper)
     loop.load_progress({**meta, "batch": batch}, checkpoint["rng"])
     hub_from_plain(runner.message_hub, checkpoint["message_hub"])
@@ -237,6 +242,8 @@ def restore_optimizer(
     if parts != old_parts and not keys:
         keys.append("the parameters that are trained")
     saved, states = checkpoint["optimizer"], checkpoint.get("param_schedulers")
+    if states is None and runner.param_schedulers:
+        keys.append("the schedule, which was not saved")
     if not keys:
         wrapper.load_state_dict(saved)
         if states is not None:

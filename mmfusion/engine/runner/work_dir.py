@@ -252,5 +252,8 @@ class WorkDirLock:
                 f"process {owner or 'unknown'} is using {work_dir}; wait for it, end "
                 "it, or give another --work-dir"
             ) from error
+        if not re.fullmatch(rb"(\d+\n)?", os.pread(self._fd, 64, 0)):
+            os.close(self._fd)
+            raise WorkDirError(f"{Path(work_dir) / _LOCK} {_NOT_OURS}; {_MOVE}")
         os.ftruncate(self._fd, 0)
         os.write(self._fd, f"{os.getpid()}\n".encode())

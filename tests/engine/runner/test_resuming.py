@@ -27,9 +27,9 @@ SCHEDULE["param_scheduler"][0]["by_epoch"] = True
 ROWS = {"train_dataloader.dataset.size": 24}  # 6 batches of 4, 12 of 2
 
 
-def rates(folder):
+def rates(folder, name="epoch_3.pth"):
     """Learning rate of each iteration of the run that is kept in ``folder``."""
-    scalars = load_checked(folder / "epoch_3.pth")["message_hub"]["scalars"]
+    scalars = load_checked(folder / name)["message_hub"]["scalars"]
     return scalars["train/lr"]["values"]
 
 
@@ -85,6 +85,32 @@ def test_more_epochs_are_the_run_that_had_them_from_the_start(stopped, tmp_path)
     run_toy(tmp_path / "on", cosine, resume=str(tmp_path / "two" / "epoch_2.pth"))
     on, new = rates(tmp_path / "on"), rates(tmp_path / "three")
     assert torch.equal(on[12:], new[12:]) and not torch.equal(on[:12], new[:12])
+
+
+def test_a_schedule_that_follows_validations_may_only_end_later(tmp_path):
+    """Its rates cannot be computed again for another start."""
+    plateau = dict(type="ReduceOnPlateauLR", monitor="action/top1", patience=0)
+    plateau.update(rule="less", threshold=100.0, factor=0.5)
+    options = {"param_scheduler": [plateau], "train_cfg.max_epochs": 2}
+    run_toy(tmp_path, options)
+    path = str(tmp_path / "epoch_2.pth")
+    options["train_cfg.max_epochs"] = 4
+    lr = {**options, "optim_wrapper.optimizer.lr": 0.5}
+    with pytest.raises(ConfigError, match=r"optimizer.lr.*follows what validations"):
+        run_toy(tmp_path / "lr", lr, resume=path)
+    run_toy(tmp_path / "on", options, resume=path)
+    found = rates(tmp_path / "on", "epoch_4.pth")[::6]
+    assert found.tolist() == [0.02, 0.01, 0.01, 0.005]  # after 2 it had ended
+
+
+def test_a_schedule_that_was_not_saved_is_not_begun_anew(tmp_path):
+    hook = dict(_delete_=True, type="mmengine.CheckpointHook", interval=1)
+    hook["save_param_scheduler"] = False
+    options = {**SCHEDULE, **ROWS, "default_hooks.checkpoint": hook}
+    run_toy(tmp_path / "new", options)
+    path = str(tmp_path / "new" / "epoch_1.pth")
+    run_toy(tmp_path / "on", options, resume=path)
+    assert torch.equal(rates(tmp_path / "on")[6:], rates(tmp_path / "new")[6:])
 
 
 def test_another_grouping_keeps_the_state_of_each_parameter(stopped, tmp_path):

@@ -142,6 +142,8 @@ def test_second_process_is_refused_and_a_dead_one_is_not(tmp_path):
     assert ours.poll(20)
     with pytest.raises(WorkDirError, match=f"process {child.pid} is using"):
         WorkDirLock(tmp_path)
+    with pytest.raises(WorkDirError, match=f"process {child.pid} is using"):
+        FusionRunner.from_cfg(toy_config(tmp_path)).train()
     child.kill()
     child.join()
     os.close(WorkDirLock(tmp_path)._fd)
@@ -172,6 +174,7 @@ FOREIGN = {
     "last_checkpoint": lambda path: path.write_text("my notes"),
     "bad_samples.json": lambda path: path.write_text('["a"]'),
     "toy_config.py": lambda path: path.write_text("lr = 1  # my own config"),
+    ".lock": lambda path: path.write_text("mine"),
 }
 
 
