@@ -1,10 +1,16 @@
 """Loops that a run of ours cannot have, and runners that our loop cannot have."""
 
+import copy
+
 import pytest
+import torch
+from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
 from mmfusion.engine import FusionRunner
-from mmfusion.utils.errors import ConfigError
+from mmfusion.utils.errors import ConfigError, TrainingStopped
+from mmfusion.weights import PublishedWeights
+from tests.engine.toy import ToyModel
 from tests.engine.toy_runs import toy_config
 
 
@@ -20,3 +26,25 @@ def test_mmengines_own_runner_is_refused_by_our_loop(tmp_path):
     config.train_dataloader.collate_fn = dict(type="pseudo_collate")
     with pytest.raises(ConfigError, match="FusionRunner.from_cfg"):
         Runner.from_cfg(config).train()
+
+
+def test_an_average_starts_from_published_weights_too(tmp_path, monkeypatch):
+    """MMEngine's hook looked for the file's own names, and kept its random start."""
+    table = PublishedWeights(marker=r"^visual\.", renames=((r"^visual\.", ""),))
+    monkeypatch.setattr(ToyModel, "published_weights", table, raising=False)
+    state = {key: value + 1 for key, value in ToyModel().state_dict().items()}
+    torch.save({f"visual.{k}": v for k, v in state.items()}, tmp_path / "theirs.pth")
+    config = toy_config(tmp_path / "run", {"load_from": str(tmp_path / "theirs.pth")})
+    runner = FusionRunner.from_cfg(config)
+    average = next(hook for hook in runner.hooks if isinstance(hook, EMAHook))
+    seen = {}
+
+    class Look(Hook):
+        def before_train(self, runner):
+            seen.update(copy.deepcopy(average.ema_model.module.state_dict()))
+            raise TrainingStopped
+
+    runner.register_hook(Look())
+    with pytest.raises(TrainingStopped):
+        runner.train()
+    torch.testing.assert_close(seen, dict(state))
