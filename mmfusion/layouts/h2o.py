@@ -318,6 +318,8 @@ def _numbers(path: Path, count: int) -> np.ndarray:
     """The numbers of a small text file, exactly ``count`` of them."""
     text = read_text(path, max_bytes=_MOST_BYTES, error_type=SkeletonError)
     try:
+        if not text.isascii() or "_" in text:  # which Python takes for digits, too
+            raise InputError("a character that is no digit")
         values = np.array(text.split(), dtype=np.float64)
     except ValueError as error:
         raise SkeletonError(str(path), f"not plain numbers ({error!s:.200})") from error

@@ -10,12 +10,12 @@ right, bottom as fractions of the picture. Bytes are read here, no code of their
 import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmfusion.layouts.box_arrays import BoxFile, checked_boxes
 from mmfusion.layouts.csv_rows import read_rows
 from mmfusion.layouts.epic_kitchens import index_fps
 from mmfusion.utils.errors import AnnotationError, BoxError, InputError
@@ -29,27 +29,6 @@ _FRAME = re.compile(r"[0-9]{1,9}")
 _NAME = re.compile(r"[\w.-]{1,200}")  # of a video: that of its cache, too
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 Row = tuple[int, str, float, float, float, float]
-
-
-@dataclass(frozen=True)
-class BoxFile:
-    """The boxes of one video.
-
-    Attributes:
-        boxes: (t, o, 4) float32, x1 y1 x2 y2 in 0..1; zeros where not valid.
-        valid: (t, o) bool.
-        frame_id: (t,) int64, rising; frame f shows from f / fps seconds on.
-        fps: frames a second of ``frame_id``.
-        sequence: the video.
-        names: (o,) of the places.
-    """
-
-    boxes: np.ndarray
-    valid: np.ndarray
-    frame_id: np.ndarray
-    fps: float
-    sequence: str
-    names: tuple[str, ...]
 
 
 class Detection(NamedTuple):
@@ -179,14 +158,14 @@ def read_detections(
             video, number, found = parse_frame(data)
             if number >= _MAX_FRAME:
                 raise InputError(f"it has the frame number {number}")
+            # files of frames count from 1; the first of them shows at 0 seconds
+            frame = max(0, number - 1)
+            rows += _best(frame, found, num_objects, hand_threshold, object_threshold)
         except ValueError as error:
             raise BoxError(str(path), f"frame {place} of the list: {error}") from None
         if video and video != path.stem:
             raise BoxError(str(path), f"frame {place} is of the video {shown(video)}")
-        # files of frames count from 1; the first of them shows at 0 seconds
-        frame = max(0, number - 1)
         frames.append(frame)
-        rows += _best(frame, found, num_objects, hand_threshold, object_threshold)
     if not rows:
         raise BoxError(str(path), "no box is above the thresholds")
     names = (*HANDS, *_object_names(num_objects))
@@ -225,8 +204,14 @@ def _best(
 
 
 def _inside(box: tuple[float, ...]) -> tuple[float, float, float, float]:
-    """The box within the picture, its corners in order."""
-    x1, y1, x2, y2 = (float(v) for v in np.clip(np.nan_to_num(box), 0, 1))
+    """The box within the picture, its corners in order.
+
+    Raises:
+        InputError: it is no box in fractions of the picture.
+    """
+    if not all(-1 <= corner <= 2 for corner in box):  # NaN is not
+        raise InputError(f"a box is {box}; expected fractions of the picture")
+    x1, y1, x2, y2 = (float(v) for v in np.clip(box, 0, 1))
     return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
 
@@ -300,7 +285,8 @@ def boxes_of_rows(
         frames: further frames, which were looked at and have no box.
 
     Raises:
-        ValueError: a name is not one of ``names``, or a place is taken twice.
+        ValueError: a name is not one of ``names``, a place is taken twice, or the boxes
+            are not what :mod:`mmfusion.layouts.box_arrays` expects.
     """
     looked_at = sorted({row[0] for row in rows} | set(frames))
     place = {frame: number for number, frame in enumerate(looked_at)}
@@ -314,4 +300,13 @@ def boxes_of_rows(
         if valid[spot]:
             raise InputError(f"frame {frame}: {name!r} comes twice")
         boxes[spot], valid[spot] = corners, True
-    return BoxFile(boxes, valid, np.array(looked_at), fps, sequence, tuple(names))
+    return checked_boxes(
+        {
+            "boxes": boxes,
+            "valid": valid,
+            "frame_id": np.array(looked_at),
+            "fps": fps,
+            "sequence": sequence,
+            "names": list(names),
+        }
+    )

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmfusion.datasets.caches.box_cache import check_boxes
 from mmfusion.datasets.transforms import LoadSkeleton
+from mmfusion.layouts.box_arrays import check_boxes
 from mmfusion.layouts.skeleton_arrays import TWO_HANDS, SkeletonKind, check_skeleton
 from mmfusion.utils.errors import BoxError, MMFusionError, SkeletonError
 from tools.data.npz import prepare

@@ -9,7 +9,7 @@ from mmfusion.datasets.transforms.align_skeleton import (
     check_one_crop,
 )
 from mmfusion.datasets.transforms.sample_times import times_of
-from mmfusion.layouts.hand_object_boxes import BoxFile
+from mmfusion.layouts.box_arrays import BoxFile
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import BoxError, InputError
 

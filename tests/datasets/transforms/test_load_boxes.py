@@ -12,7 +12,8 @@ from mmfusion.datasets.caches.box_cache import (
     write_box_cache,
 )
 from mmfusion.datasets.transforms import AlignBoxes, LoadBoxes, PackInputs
-from mmfusion.layouts.hand_object_boxes import BoxFile, boxes_of_rows
+from mmfusion.layouts.box_arrays import BoxFile
+from mmfusion.layouts.hand_object_boxes import boxes_of_rows
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import BoxError
 
