@@ -17,14 +17,15 @@ MOST_FRAMES = 2**31  # frame numbers lie below
 
 
 def as_numbers(value: Any, name: str) -> np.ndarray:
-    """Real numbers as an array of floats, of their own width where they have one."""
+    """Real numbers as an array of floats of 32 bits or more."""
     try:
         array = np.asarray(value)
     except ValueError as error:  # lists of different lengths
         raise InputError(f"{name} is no array of numbers: {error}") from None
     if array.dtype.kind not in "fiu":
         raise InputError(f"{name} is no array of numbers but {array.dtype}")
-    return array if array.dtype.kind == "f" else array.astype(np.float64)
+    wide = array.dtype.kind == "f" and array.itemsize >= 4
+    return array if wide else array.astype(np.float64)
 
 
 def as_mask(value: Any, name: str, *shapes: tuple[int, ...]) -> np.ndarray:

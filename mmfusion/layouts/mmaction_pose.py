@@ -171,23 +171,23 @@ def pose_arrays(
                 f"{where}: keypoint_score is {score.shape}; expected"
                 f" {keypoint.shape[:-1]}, as keypoint is {keypoint.shape}"
             )
+    frame_id = None
     if keypoint.ndim == 3 and "frame_inds" in entry:
         keypoint, score, frame_id = _by_frame(
             keypoint, score, entry, where, max_persons
         )
-    else:
-        frame_id = np.arange(keypoint.shape[1] if keypoint.ndim > 1 else 0)
-    total = int(entry.get("total_frames", 0))
     if keypoint.ndim != 4 or keypoint.shape[-1] not in (2, 3) or not keypoint.size:
         raise AnnotationError(
             f"{where}: keypoint is {keypoint.shape}; expected (persons, frames, joints,"
             " 2 or 3), none of them 0"
         )
-    if "frame_inds" not in entry and keypoint.shape[1] != total:
-        raise AnnotationError(
-            f"{where}: total_frames is {total} but keypoint has {keypoint.shape[1]}"
-            " frames; expected the same"
-        )
+    if frame_id is None:
+        total, frame_id = entry.get("total_frames"), np.arange(keypoint.shape[1])
+        if len(frame_id) != total:
+            raise AnnotationError(
+                f"{where}: total_frames is {total!r:.80} but keypoint has"
+                f" {len(frame_id)} frames; expected the same"
+            )
     keypoint = _pad_persons(keypoint, max_persons).transpose(1, 0, 2, 3)  # (t, m, j, c)
     valid = np.isfinite(keypoint).all(3) & found_hands(keypoint)[..., None]  # (t, m, j)
     if score is not None:  # a NaN is not above 0
