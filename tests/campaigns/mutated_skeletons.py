@@ -103,7 +103,7 @@ def _prepared(path: Path) -> Skeleton:
 
 
 def _trained_on(path: Path) -> Skeleton:
-    """What a pipeline gives at the time of every frame."""
+    """Joints that a pipeline gives at the time of every frame, and their mask."""
     data = load_skeleton_file(str(path), KIND)
     results = {
         "sample_id": "a",
