@@ -5,7 +5,7 @@ import functools
 import sys
 from collections.abc import Callable
 
-from mmfusion.utils.errors import MMFusionError
+from mmfusion.utils.errors import MMFusionError, exit_code_of
 
 
 def command_parser(doc: str | None) -> argparse.ArgumentParser:
@@ -29,7 +29,7 @@ def positive(text: str) -> int:
 def errors_in_one_line(main: Callable[..., int]) -> Callable[..., int]:
     """Wrap ``main``: what a user can mend is one line on stderr and an exit code.
 
-    That of the error, where it is one of ours, else 2.
+    The code is that of :func:`mmfusion.utils.errors.exit_code_of`.
     """
 
     @functools.wraps(main)
@@ -38,6 +38,6 @@ def errors_in_one_line(main: Callable[..., int]) -> Callable[..., int]:
             return main(*args, **kwargs)
         except (MMFusionError, OSError) as error:
             sys.stderr.write(f"error: {error}\n")
-            return error.exit_code if isinstance(error, MMFusionError) else 2
+            return exit_code_of(error)
 
     return run

@@ -44,9 +44,21 @@ class ConfigError(MMFusionError, ValueError):
 
 
 class CheckpointError(MMFusionError, RuntimeError):
-    """A checkpoint cannot be written, read, or put into this model; names the file."""
+    """A checkpoint cannot be read, or put into this model; names the file."""
 
     exit_code = 3
+
+
+class SaveError(CheckpointError):
+    """A checkpoint cannot be written; names the file."""
+
+    exit_code = 1
+
+
+class WriteError(MMFusionError, OSError):
+    """A file cannot be written: the disk is full, or fails; names the file."""
+
+    exit_code = 1
 
 
 class WorkDirError(MMFusionError, RuntimeError):
@@ -144,3 +156,20 @@ class SkeletonError(MediaError):
     """A skeleton file is missing, malformed, or belongs to another sequence."""
 
     kind = "skeleton"
+
+
+# a path that the command or the config names is wrong
+_OF_A_PATH = (
+    FileExistsError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
+
+
+def exit_code_of(error: Exception) -> int:
+    """Exit code of a tool that ends with ``error``: see :class:`MMFusionError`."""
+    if isinstance(error, MMFusionError):
+        return error.exit_code
+    return 1 if isinstance(error, OSError) and not isinstance(error, _OF_A_PATH) else 2

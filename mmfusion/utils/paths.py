@@ -5,8 +5,10 @@ would even open a URL or a pipe. Every such path goes through :func:`resolve_ins
 """
 
 import contextlib
+import errno
 import os
 import re
+import shutil
 import socket
 import stat
 import tempfile
@@ -14,11 +16,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mmfusion.utils.errors import MMFusionError
+from mmfusion.utils.errors import MMFusionError, WriteError
 
 _MAX_PATH_BYTES = 4096  # Linux: PATH_MAX
 _MAX_NAME_BYTES = 255  # Linux: NAME_MAX
 _TEMP_SUFFIX = ".tmp"
+_DAY = 24 * 3600.0  # seconds
 _being_written: set[str] = set()  # by threads of this process
 # `http://`, `concat:`, `subfile,,start,0:`, `C:` ...: what FFmpeg or Windows reads
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.,\-]*:")
@@ -128,22 +131,25 @@ def write_atomic(
 
     Args:
         path: destination; its folder is made where it is missing.
-        data: the content, or what writes it into the open binary file.
-        sweep: look for what killed processes left, which reads the whole folder; for
+        data: the content, or what writes it into the open binary file; on a full disk
+            that is called again, to count.
+        sweep: look for what killed processes left (of another host: a day ago), which
+            reads the whole folder; for
             the one who writes 100,000 files there and has swept it before.
 
     Raises:
         NotAFileError: ``path`` is a folder, a device or a pipe.
-        OSError: it cannot be written.
+        WriteError: the disk is full (the text has the bytes needed and free) or fails.
+        OSError: the folder cannot be made, or written to.
     """
     target = Path(path)
     check_writable_as_file(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    if sweep:
-        _remove_stale_temps(target.parent)
     prefix = f".{target.name}.{socket.gethostname()}.{os.getpid()}."
     handle, temporary = tempfile.mkstemp(_TEMP_SUFFIX, prefix, target.parent)
     _being_written.add(temporary)
+    if sweep:
+        _remove_stale_temps(target.parent, os.fstat(handle).st_mtime)
     guard = _ErrorKeepingFile(os.fdopen(handle, "wb"))
     try:
         with guard.file as file:
@@ -160,12 +166,43 @@ def write_atomic(
             guard.file.close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
-        if guard.error is not None and guard.error is not error:
-            raise guard.error from error
+        cause = error if guard.error is None else guard.error
+        if isinstance(cause, OSError) and not isinstance(cause, MMFusionError):
+            raise _write_error(target, cause, data) from error
         raise
     finally:
         _being_written.discard(temporary)
     _sync_folder(target.parent)
+
+
+def _write_error(
+    target: Path, cause: OSError, data: bytes | Callable[[BinaryIO], Any]
+) -> WriteError:
+    """The error of a file that could not be written; of a full disk, with sizes."""
+    if cause.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return WriteError(f"cannot write {target}: {cause.strerror or cause}")
+    counter = _CountingFile()
+    counter.write(data) if isinstance(data, bytes) else data(counter)  # type: ignore
+    free = shutil.disk_usage(target.parent).free
+    return WriteError(
+        f"no space to write {target}: it needs {counter.size} bytes and {free} are free"
+        f" ({cause.strerror}); what was there before is untouched"
+    )
+
+
+class _CountingFile:
+    """A file that only counts what is written to it."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        self.size += size
+        return size
+
+    def flush(self) -> None:
+        pass
 
 
 class _ErrorKeepingFile:
@@ -206,21 +243,32 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _remove_stale_temps(folder: Path) -> None:
-    """Delete what killed processes of this host left in ``folder``."""
-    host = f".{socket.gethostname()}."
-    for temp in folder.glob(f".*{_TEMP_SUFFIX}"):
-        _, found, tail = temp.name.rpartition(host)
-        pid = tail.split(".")[0]
-        if not found or not pid.isdigit():
-            continue
-        if int(pid) == os.getpid():  # an earlier process may have had our pid
-            stale = str(temp) not in _being_written
-        else:
-            stale = not is_alive(int(pid))
-        if stale:
-            with contextlib.suppress(FileNotFoundError):
+def _remove_stale_temps(folder: Path, now: float) -> None:
+    """Delete what killed processes left in ``folder``.
+
+    Args:
+        folder: where :func:`write_atomic` writes.
+        now: by the clock of its file system, seconds.
+    """
+    for temp in folder.glob(f".*.*{_TEMP_SUFFIX}"):
+        with contextlib.suppress(FileNotFoundError):
+            if _is_stale(temp, now):
                 temp.unlink()
+
+
+def _is_stale(temp: Path, now: float) -> bool:
+    """True if its process is no more, or has written nothing for a day.
+
+    The process of another host, or of another container, cannot be asked.
+    """
+    parts = temp.name.rsplit(".", 3)
+    if len(parts) < 4 or not parts[1].isdigit() or str(temp) in _being_written:
+        return False
+    if parts[0].endswith(f".{socket.gethostname()}"):
+        pid = int(parts[1])
+        if pid == os.getpid() or not is_alive(pid):  # ours: an earlier one's with it
+            return True
+    return now - temp.stat().st_mtime > _DAY
 
 
 def is_alive(pid: int) -> bool:

@@ -1,11 +1,15 @@
 """Hostile paths open nothing outside the root; files appear whole."""
 
+import errno
 import os
+import socket
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
+from mmfusion.utils.errors import WriteError
 from mmfusion.utils.paths import (
     NotAFileError,
     UnsafePathError,
@@ -161,3 +165,66 @@ def test_data_is_synced_before_the_rename(
     )
     write_atomic(str(tmp_path / "a"), b"x")
     assert calls == ["sync", "rename", "sync"]
+
+
+class FullDisk:
+    """A file on a disk that takes ``room`` bytes, as os.fdopen gives it."""
+
+    def __init__(self, file, room):
+        self.file, self.room = file, room
+
+    def write(self, data):
+        self.room -= memoryview(data).nbytes
+        if self.room < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return self.file.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.file.close()
+
+
+@pytest.mark.parametrize("kind", ["bytes", "function"])
+def test_a_full_disk_is_told_with_the_size_of_all(kind, tmp_path, monkeypatch):
+    real = os.fdopen
+    monkeypatch.setattr(os, "fdopen", lambda *args: FullDisk(real(*args), 100))
+
+    def write(file):
+        for _ in range(30):
+            file.write(b"0123456789")
+
+    data = b"x" * 300 if kind == "bytes" else write
+    with pytest.raises(WriteError, match=r"to write .*a\.npz: it needs 300 bytes and"):
+        write_atomic(tmp_path / "a.npz", data)
+    assert WriteError("x").exit_code == 1
+    assert os.listdir(tmp_path) == []
+
+
+def test_another_failure_of_the_disk_names_the_file(tmp_path, monkeypatch):
+    def fail(handle):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(WriteError, match=r"cannot write .*a\.json: Input/output error"):
+        write_atomic(tmp_path / "a.json", b"x")
+
+
+@pytest.mark.parametrize(
+    ("host", "age", "stays"),
+    [("elsewhere", 3600, True), ("elsewhere", 90000, False), ("", 90000, False)],
+)
+def test_what_another_host_left_goes_after_a_day(host, age, stays, tmp_path):
+    host = host or socket.gethostname()  # a process of ours that has another's id
+    temp = tmp_path / f".a.pth.{host}.1.abcd1234.tmp"
+    temp.touch()
+    os.utime(temp, (time.time() - age,) * 2)
+    mine = tmp_path / ".notes.1.tmp"  # of another program
+    mine.touch()
+    os.utime(mine, (0, 0))
+    write_atomic(tmp_path / "b", b"x")
+    assert temp.exists() == stays and mine.exists()

@@ -21,7 +21,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import DictAction
 from rich.console import Console
 
 from mmfusion.analysis.experiments import read_config
@@ -33,6 +32,7 @@ from mmfusion.analysis.flops import (
     num_parameters,
     published_flops,
 )
+from mmfusion.engine.launch.start import OptionsAction
 from mmfusion.utils.commands import command_parser, errors_in_one_line
 from mmfusion.utils.paths import write_atomic
 
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--depth", type=int, default=2, help="of the table of modules (%(default)s)")
     add("--shape", nargs="+", type=_shape, default=[], metavar="STREAM=AxB")
     add("--json", type=Path, metavar="FILE", help="write the numbers there too")
-    add("--cfg-options", nargs="+", action=DictAction, default={}, help="key=value")
+    add("--cfg-options", nargs="+", action=OptionsAction, default={}, help="key=value")
     args = parser.parse_args(argv)
     console = Console(soft_wrap=True)
     found = []

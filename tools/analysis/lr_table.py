@@ -13,11 +13,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import DictAction
 from rich.console import Console
 
 from mmfusion.analysis.experiments import read_config
 from mmfusion.analysis.learning_rates import batch_scale, follow, plot, rate_table
+from mmfusion.engine.launch.start import OptionsAction
 from mmfusion.utils.commands import command_parser, errors_in_one_line, positive
 from mmfusion.utils.paths import write_atomic
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--steps", type=positive, default=20, help="points of the curve an epoch")
     add("--batch-size", type=positive, help="scale the rates for this total batch")
     add("--list", action="store_true", help="name every parameter of every group")
-    add("--cfg-options", nargs="+", action=DictAction, default={}, help="key=value")
+    add("--cfg-options", nargs="+", action=OptionsAction, default={}, help="key=value")
     args = parser.parse_args(argv)
     config, name = read_config(args.config, args.cfg_options), args.config.stem
     scale = batch_scale(config, args.batch_size) if args.batch_size else 1.0

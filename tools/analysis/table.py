@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from mmengine.config import DictAction
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -33,6 +32,7 @@ from mmfusion.analysis.execution import (
 )
 from mmfusion.analysis.experiments import Run, plan
 from mmfusion.analysis.tables import reports_of, show, write
+from mmfusion.engine.launch.start import OptionsAction
 from mmfusion.utils.commands import command_parser, errors_in_one_line, positive
 
 TOOLS = Path(__file__).resolve().parents[1]
@@ -81,7 +81,13 @@ def main(
     add("--data", type=Path, help="data_root of every dataloader")
     add("--task", default="action", help="the task of the table")
     add("--paper", action="store_true", help="the paper's accuracy in its own column")
-    add("--cfg-options", nargs="+", action=DictAction, default={}, help="key.key=value")
+    add(
+        "--cfg-options",
+        nargs="+",
+        action=OptionsAction,
+        default={},
+        help="key.key=value",
+    )
     args = parser.parse_args(argv)
     console = Console()
     experiments = plan(args.configs, options=args.cfg_options, data_root=args.data)

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from torch import Tensor
 
 from mmfusion.datasets import MultiModalDataset, fusion_collate
 from mmfusion.datasets.clip_extent import clip_span
-from mmfusion.engine.launch.start import prepare_config
+from mmfusion.engine.launch.start import OptionsAction, prepare_config
 from mmfusion.registry import DATASETS, MODELS, TRANSFORMS
 from mmfusion.utils.commands import command_parser, errors_in_one_line
 from mmfusion.utils.errors import InputError
@@ -42,7 +42,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--task", default="action", help="the task whose classes are shown")
     add("--fps", type=float, help="speed of the video; the clip's own if left")
     add("--data", help="data_root of the test set")
-    add("--cfg-options", nargs="+", action=DictAction, help="change the config")
+    add("--cfg-options", nargs="+", action=OptionsAction, help="change the config")
     args = parser.parse_args(argv)
     args.work_dir, args.launcher, args.local_rank = None, "none", 0
     return args

@@ -6,7 +6,7 @@ import operator
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -75,6 +75,7 @@ class AtomicCheckpointHook(Hook):
         self._metrics: dict[str, float] = {}
         self._saved: dict[str, Any] | None = None  # the progress last written
         self._kept: list[Path] = []
+        self._told = ""  # name of the file last written
         self._finished = False
 
     def state_dict(self) -> dict[str, Any]:
@@ -129,7 +130,7 @@ class AtomicCheckpointHook(Hook):
             if self.best is not None and self._best_in(source) == self.best:
                 if is_main_process():
                     with open(source, "rb") as file:
-                        write_atomic(path, partial(shutil.copyfileobj, file))
+                        write_atomic(path, partial(_copy, file))
                 return
         found = self._best_in(path)
         if self.best is not None and found is None:
@@ -218,5 +219,13 @@ class AtomicCheckpointHook(Hook):
                 raise
             runner.logger.error(f"going on without a checkpoint: {error}")
             return False
-        runner.logger.info(f"saved {name}")
+        if name != self._told:  # an epoch is saved again after its validation
+            runner.logger.info(f"saved {name}")
+        self._told = name
         return True
+
+
+def _copy(source: BinaryIO, file: BinaryIO) -> None:
+    """Write all of ``source``, however much was read of it."""
+    source.seek(0)
+    shutil.copyfileobj(source, file)

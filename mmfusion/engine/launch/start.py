@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
@@ -30,7 +31,28 @@ from mmfusion.utils.errors import (
     MMFusionError,
     NonFiniteError,
     WorkDirError,
+    exit_code_of,
 )
+
+
+class OptionsAction(DictAction):
+    """MMEngine's ``KEY=VALUE ...``; what it cannot read is an error of the command."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Add the options; a value with brackets that are no list never ends there."""
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except (RecursionError, AssertionError, ValueError):
+            parser.error(
+                f"{option_string} {' '.join(values)}: expected KEY=VALUE, a list as"
+                " [a,b]; of a dict each key by itself, such as train_cfg.max_epochs=30"
+            )
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +60,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=OptionsAction,
         help="change the config: key.key=value, lists as [a,b] or a,b",
     )
     parser.add_argument(
@@ -158,7 +180,7 @@ def run_job(args: argparse.Namespace, job: Callable[[Config], int]) -> int:
         if text is None:
             raise
         sys.stderr.write(f"error: {text}\n(--debug shows where)\n")
-        return error.exit_code if isinstance(error, MMFusionError) else 2
+        return exit_code_of(error)
 
 
 def _explained(error: Exception, config: Config | None) -> str | None:

@@ -5,18 +5,15 @@ at any moment leaves the previous file or the new one, never a half. Its digest 
 it, see :mod:`mmfusion.weights.files`.
 """
 
-import errno
 import os
-import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmfusion.utils.errors import CheckpointError
+from mmfusion.utils.errors import CheckpointError, SaveError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.weights.files import write_archive
 
@@ -79,21 +76,16 @@ def save_atomic(obj: Any, path: str | os.PathLike) -> None:
         path: destination; its folder must exist.
 
     Raises:
-        CheckpointError: ``obj`` holds something else, or the disk is full (the message
-            has the path, the bytes needed and the bytes free).
+        CheckpointError: ``obj`` holds something else.
+        SaveError: it cannot be written; for a full disk the message has the path, the
+            bytes needed and the bytes free.
     """
     obj = to_plain(obj)
     check_plain(obj)
     try:
         write_atomic(path, lambda file: write_archive(obj, file))
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise CheckpointError(f"cannot write {path}: {error}") from error
-        free = shutil.disk_usage(Path(path).parent).free
-        raise CheckpointError(
-            f"no space to write {path}: it needs {_num_bytes(obj)} bytes and "
-            f"{free} are free; what was there before is untouched"
-        ) from error
+        raise SaveError(str(error)) from error
 
 
 def check_resumable(meta: Mapping[str, Any], path: str | os.PathLike) -> None:
@@ -113,14 +105,3 @@ def check_resumable(meta: Mapping[str, Any], path: str | os.PathLike) -> None:
             f" from format {FORMAT}: end the run with the version that began it, or use"
             " load_from without resume to start from its weights"
         )
-
-
-def _num_bytes(obj: Any) -> int:
-    """Bytes of all tensors in ``obj``: what a file of it needs at least."""
-    if isinstance(obj, Tensor):
-        return obj.numel() * obj.element_size()
-    if isinstance(obj, dict):
-        return sum(_num_bytes(value) for value in obj.values())
-    if isinstance(obj, list | tuple):
-        return sum(_num_bytes(value) for value in obj)
-    return 0

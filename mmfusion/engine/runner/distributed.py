@@ -18,7 +18,7 @@ from mmengine.dist import (
 )
 from torch.nn.parallel import DistributedDataParallel
 
-from mmfusion.utils.errors import CheckpointError, ConfigError, LostProcessError
+from mmfusion.utils.errors import ConfigError, LostProcessError, SaveError
 
 _NO_ANSWER = re.compile(
     r"gloo|closed by peer|reset by peer|Broken pipe|NCCL|ProcessGroup", re.IGNORECASE
@@ -57,7 +57,7 @@ def write_on_main(write: Callable[[], None]) -> None:
     if error is not None:
         raise error
     if failed:
-        raise CheckpointError("the first rank could not write a checkpoint")
+        raise SaveError("the first rank could not write a checkpoint")
 
 
 def close_process_group() -> None:

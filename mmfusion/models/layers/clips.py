@@ -16,10 +16,17 @@ from mmfusion.utils.errors import InputError
 
 
 def check_clip(x: Tensor, shape: Sequence[int]) -> None:
-    """Raise ValueError unless x is (b, *shape), the size a backbone was built for."""
+    """Raise ValueError unless x is (b, *shape), the size a backbone was built for.
+
+    And unless it is of floats: the recognizer's preprocessor makes them of uint8.
+    """
     if tuple(x.shape[1:]) != tuple(shape):
+        sizes = ", ".join(map(str, shape))
+        raise InputError(f"video has shape {tuple(x.shape)}, expected (b, {sizes})")
+    if not x.is_floating_point():
         raise InputError(
-            f"video has shape {tuple(x.shape)}, expected (b, *{tuple(shape)})"
+            f"video has dtype {x.dtype}, expected floats; MultiModalPreprocessor makes"
+            " them of uint8"
         )
 
 

@@ -64,7 +64,10 @@ Say = Callable[[str], None]
 
 
 class BuildError(RuntimeError):
-    """No library, and none can be built; the text says why and what mends it."""
+    """No library, and none can be built; the text says why and what mends it.
+
+    No MMFusionError: setup.py runs this file alone. library.py makes a reason of it.
+    """
 
 
 def open_library(

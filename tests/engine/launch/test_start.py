@@ -70,3 +70,13 @@ def test_a_refusal_by_torch_of_a_part_of_the_config_is_one_message(args, capsys)
 def test_an_error_of_mmengine_that_builds_nothing_keeps_its_traceback(args):
     with pytest.raises(TypeError, match="cfg_dict must be a dict"):
         run_job(args, lambda config: Config(5))
+
+
+@pytest.mark.parametrize("value", ["a=dict(b=1,c=2)", "a", "a=[1,2"])
+def test_an_option_that_cannot_be_read_is_one_message(value, capsys):
+    parser = argparse.ArgumentParser()
+    add_run_arguments(parser)
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["--cfg-options", value])
+    said = capsys.readouterr().err
+    assert f"--cfg-options {value}: expected KEY=VALUE" in said

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mmfusion.engine.runner.checkpoints import save_atomic, to_plain
-from mmfusion.utils.errors import CheckpointError
+from mmfusion.utils.errors import CheckpointError, SaveError
 
 
 def test_numpy_becomes_plain():
@@ -45,9 +45,15 @@ def test_full_disk_leaves_the_old_file_and_says_how_much(tmp_path, monkeypatch):
 
     real = os.fdopen
     monkeypatch.setattr(os, "fdopen", lambda *args: FullDisk(real(*args)))
-    with pytest.raises(CheckpointError, match="needs 4000 bytes and [0-9]+ are free"):
+    with pytest.raises(
+        SaveError, match="needs [0-9]+ bytes and [0-9]+ are free"
+    ) as said:
         save_atomic({"w": torch.zeros(1000)}, path)
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["a.pth"]
+    assert said.value.exit_code == 1  # 3 is a checkpoint that cannot be read
+    monkeypatch.setattr(os, "fdopen", real)
+    save_atomic({"w": torch.zeros(1000)}, path)
+    assert f"needs {path.stat().st_size} bytes" in str(said.value)
 
 
 def test_failed_rename_leaves_no_temporary(tmp_path, monkeypatch):

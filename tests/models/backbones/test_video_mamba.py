@@ -134,3 +134,11 @@ def test_wrong_arguments_raise(options):
 def test_wrong_clip_raises(model):
     with pytest.raises(ValueError, match=r"\(1, 3, 5, 32, 32\)"):
         model(torch.randn(1, 3, 5, 32, 32))
+
+
+def test_a_clip_of_another_kind_is_told_in_words() -> None:
+    model = VideoMamba(arch="nano", num_frames=2, img_size=32)
+    with pytest.raises(ValueError, match=r"expected \(b, 3, 2, 32, 32\)"):
+        model(torch.zeros(1, 3, 2, 16, 16))
+    with pytest.raises(ValueError, match="torch.uint8, expected floats; MultiModalPre"):
+        model(torch.zeros(1, 3, 2, 32, 32, dtype=torch.uint8))

@@ -19,8 +19,10 @@ model = dict(
               streams=dict(video=dict(), text=dict())),
     heads=dict(verb=dict(type='ClassificationHead', num_classes=5, in_dims=64)),
 )
-test_dataloader = dict(dataset=dict(type='X', pipeline=[
-    dict(type='mmfusion.TokenizeQuestions', tokenizer='x', max_length=7)]))
+test_dataloader = dict(
+    sampler=dict(type='SeededSampler'),
+    dataset=dict(type='MultiModalDataset', ann_file='x', pipeline=[
+        dict(type='mmfusion.TokenizeQuestions', tokenizer='x', max_length=7)]))
 """
 
 
@@ -36,6 +38,6 @@ def test_the_command(tmp_path, capsys):
     assert by_module[""] == found["macs"] == pytest.approx(parts)
     assert found["inputs"]["text"] == [2, 7]
     assert main([str(config), "--shape", "video=3x4x32x32"]) == 2
-    assert "(1, 3, 4, 32, 32), expected (b, *(3, 2, 32, 32))" in capsys.readouterr().err
+    assert "(1, 3, 4, 32, 32), expected (b, 3, 2, 32, 32)" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([str(config), "--shape", "video=3xlarge"])

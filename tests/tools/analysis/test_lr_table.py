@@ -16,7 +16,7 @@ def test_the_command_writes_the_table_and_the_plot(tmp_path, capsys):
 
 def test_a_config_that_trains_nothing_is_refused(tmp_path, capsys):
     path = tmp_path / "empty.py"
-    path.write_text("model = dict()\n")
+    path.write_text("model = None\n")
     assert main([str(path)]) == 2
     assert "no optim_wrapper" in capsys.readouterr().err
 

@@ -9,7 +9,7 @@
 The scores are those of a dump; the narration ids must be exactly those of the split.
 --supervision says what the model was trained with (PT, TL, TD, 0 to 5 each,
 github.com/epic-kitchens/sls): questions that are written from labels are knowledge
-beyond them, TL 5. Exit codes: 0 done, 1 the file would be refused, 2 wrong command.
+beyond them, TL 5. Exit codes: 0 done, 2 wrong command, or a file that would be refused.
 """
 
 import argparse
@@ -20,7 +20,6 @@ from pathlib import Path
 from mmfusion.evaluation.ek100 import scores_of
 from mmfusion.evaluation.challenge import (
     NUM_ACTIONS,
-    SubmissionError,
     Supervision,
     check_ids,
     check_submission,
@@ -29,7 +28,7 @@ from mmfusion.evaluation.challenge import (
 )
 from mmfusion.evaluation.predictions import load_predictions
 from mmfusion.layouts import epic_kitchens as epic
-from mmfusion.utils.commands import command_parser
+from mmfusion.utils.commands import command_parser, errors_in_one_line
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = command_parser(__doc__)
@@ -56,41 +55,35 @@ def read_split(root: Path, split: str) -> tuple[list[str], dict[str, int]]:
     return [one.narration_id for one in segments], sizes
 
 
+@errors_in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    try:
-        ids, sizes = read_split(args.root, args.split)
-        count = min(NUM_ACTIONS, sizes["verb"] * sizes["noun"])
-        out = args.files[-1]
-        if not args.check:
-            dump = load_predictions(args.files[0])
-            check_ids(dump.ids, ids)  # before a file is written
-            pairs = dump.metainfo.get("action_pairs")
-            scores = scores_of(dump.score, pairs, sizes)
-            count = min(NUM_ACTIONS, scores.num_actions)
-            write_submission(
-                out,
-                dump.ids,
-                scores,
-                challenge=f"action_{args.task}",
-                supervision=Supervision(*args.supervision),
-                num_actions=count,
-            )
-        found = read_submission(out)
-        check_submission(
-            found,
-            ids,
+    ids, sizes = read_split(args.root, args.split)
+    count = min(NUM_ACTIONS, sizes["verb"] * sizes["noun"])
+    out = args.files[-1]
+    if not args.check:
+        dump = load_predictions(args.files[0])
+        check_ids(dump.ids, ids)  # before a file is written
+        pairs = dump.metainfo.get("action_pairs")
+        scores = scores_of(dump.score, pairs, sizes)
+        count = min(NUM_ACTIONS, scores.num_actions)
+        write_submission(
+            out,
+            dump.ids,
+            scores,
             challenge=f"action_{args.task}",
-            num_verbs=sizes["verb"],
-            num_nouns=sizes["noun"],
+            supervision=Supervision(*args.supervision),
             num_actions=count,
         )
-    except SubmissionError as error:
-        print(f"refused: {error}", file=sys.stderr)
-        return 1
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    found = read_submission(out)
+    check_submission(
+        found,
+        ids,
+        challenge=f"action_{args.task}",
+        num_verbs=sizes["verb"],
+        num_nouns=sizes["noun"],
+        num_actions=count,
+    )
     print(f"{out}: {len(ids)} segments, complete, {args.task}")
     return 0
 

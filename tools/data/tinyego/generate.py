@@ -8,6 +8,7 @@ How many clips, and how large, is the layout's own choice where it is not said.
 
 import argparse
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from rich.table import Table
 
 from mmfusion.tinyego import LAYOUTS, generate
-from mmfusion.utils.commands import command_parser
+from mmfusion.utils.commands import command_parser, errors_in_one_line
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,35 +56,34 @@ def summarise(manifest: dict[str, Any]) -> Table:
     return table
 
 
-def main() -> None:
+@errors_in_one_line
+def main() -> int:
     args = parse_args()
     console = Console()
-    try:
-        asked = {
-            "seed": args.seed,
-            "num_train": args.num_train,
-            "num_val": args.num_val,
-            "num_test": args.num_test,
-            "height": args.size,
-        }
-        said = {key: value for key, value in asked.items() if value is not None}
-        config = replace(LAYOUTS[args.layout].world.default, **said)
-        columns = ("TinyEgo", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=console) as progress:
-            bar = progress.add_task("sequences", total=None)
-            manifest = generate(
-                args.out,
-                args.layout,
-                config,
-                workers=args.workers,
-                on_progress=lambda done, total: progress.update(
-                    bar, completed=done, total=total
-                ),
-            )
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
+    asked = {
+        "seed": args.seed,
+        "num_train": args.num_train,
+        "num_val": args.num_val,
+        "num_test": args.num_test,
+        "height": args.size,
+    }
+    said = {key: value for key, value in asked.items() if value is not None}
+    config = replace(LAYOUTS[args.layout].world.default, **said)
+    columns = ("TinyEgo", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("sequences", total=None)
+        manifest = generate(
+            args.out,
+            args.layout,
+            config,
+            workers=args.workers,
+            on_progress=lambda done, total: progress.update(
+                bar, completed=done, total=total
+            ),
+        )
     console.print(summarise(manifest))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -61,8 +61,8 @@ def test_an_action_head_alone_is_enough(root):
 
 def test_another_split_is_refused_by_name(root, capsys):
     made = dump(root, ids=["P01_101_0", "P99_1_0"])
-    assert run(root, made, root / "x.zip", "--supervision", 2, 5, 3) == 1
-    assert "refused: missing id: no results for P01_101_1" in capsys.readouterr().err
+    assert run(root, made, root / "x.zip", "--supervision", 2, 5, 3) == 2
+    assert "error: missing id: no results for P01_101_1" in capsys.readouterr().err
     assert not list(root.rglob("*.zip"))
 
 

@@ -20,7 +20,7 @@ def test_makes_a_world_and_says_its_ceilings(tmp_path: Path) -> None:
 
 def test_a_bad_size_is_one_line(tmp_path: Path) -> None:
     result = _run("--out", str(tmp_path / "world"), "--num-val", "100")
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert "error: num_val is 100; expected a multiple of 12" in result.stderr
     assert "Traceback" not in result.stderr
 
