@@ -7,7 +7,12 @@ import pytest
 
 from mmfusion.questions.clips import Clip
 from mmfusion.questions.masking import Masker
-from mmfusion.questions.parsing import Maker, UnusableAnswerError, parse_questions
+from mmfusion.questions.parsing import (
+    Maker,
+    UnusableAnswerError,
+    parse_description,
+    parse_questions,
+)
 from mmfusion.questions.records import QuestionRecord
 
 pytest.importorskip("simplemma")
@@ -48,6 +53,41 @@ def test_the_object_is_found_between_other_words(around: str, clip: Clip) -> Non
     )
     assert record.noun_question == "Which thing does the person <mask> at this moment?"
     assert replace(record, noun_answer=None).verb_answer == "wash"
+
+
+@pytest.mark.parametrize(
+    ("words", "fits"), [(2, False), (3, True), (30, True), (31, False)]
+)
+def test_a_question_has_3_to_30_words(words: int, fits: bool, clip: Clip) -> None:
+    question = " ".join(["Where", *["is"] * (words - 2), "it?"])
+    text = json.dumps({**GOOD, "verb_question": question})
+    if fits:
+        assert parsed(text, clip).verb_question == question
+        return
+    with pytest.raises(UnusableAnswerError, match="a whole question|at most 30"):
+        parsed(text, clip)
+
+
+@pytest.mark.parametrize(("words", "fits"), [(80, True), (81, False)])
+def test_a_description_has_at_most_80_words(words: int, fits: bool) -> None:
+    text = " ".join(["the person is here"] * (words // 4) + ["now"] * (words % 4))
+    if fits:
+        assert parse_description(text) == text
+        return
+    with pytest.raises(UnusableAnswerError, match="has 81 words; write at most 80"):
+        parse_description(text)
+
+
+@pytest.mark.parametrize(("greek", "fits"), [(1, True), (8, False)])
+def test_a_few_foreign_letters_are_english(greek: int, fits: bool, clip: Clip) -> None:
+    """A tenth of the letters may be foreign, not a fifth."""
+    question = f"What does the person do here with it {chr(945) * greek}?"
+    text = json.dumps({**GOOD, "verb_question": question})
+    if fits:
+        assert parsed(text, clip).verb_question == question
+        return
+    with pytest.raises(UnusableAnswerError, match="not in English"):
+        parsed(text, clip)
 
 
 REFUSED = {

@@ -144,6 +144,9 @@ def test_a_window_in_the_action_is_asked_for_aloud():
 @pytest.mark.parametrize(
     ("length", "numbers"),
     [
+        (0, [0] * 16),
+        (1, [0] * 16),
+        (2, [1, *[0] * 15]),
         (60, [1, *[0] * 15]),
         # in the middle of the action's room, 0 + 136 - 2 frames on
         (400, np.floor(np.linspace(7, 135, 16))),

@@ -168,12 +168,72 @@ def test_jitter_keeps_bones_up_to_scale():
     assert not np.allclose(ratio[0], ratio[1]) and not np.allclose(out["joints"], old)
 
 
+@pytest.mark.parametrize(
+    "transform",
+    [
+        NormalizeSkeleton("wrist"),
+        NormalizeSkeleton("first_wrist"),
+        NormalizeSkeleton("bone"),
+        NormalizeSkeleton("none"),
+        JitterSkeleton(scale=0.2, rotation=30.0, translation=0.1, noise=0.01),
+        JitterSkeleton(drop_prob=0.5),
+    ],
+    ids=["wrist", "first wrist", "bone", "none", "jitter", "drop"],
+)
+def test_unseen_joints_move_no_seen_one_and_stay_unseen(transform):
+    """Most joints of a hand are hidden, in some frames and not in others."""
+    mask = np.random.default_rng(1).random((2, 6, 2, 21)) < 0.3
+    mask[..., 0] = True  # the wrist
+    mask[:, 2] = False
+    mask[:, 3, 1] = False
+    outputs = []
+    for place in (0.0, 1e4):
+        before = hands(num=12, views=2)
+        before["joints"] = np.where(mask[..., None], before["joints"], place)
+        np.random.seed(0)
+        outputs.append(transform({**before, "joints_mask": mask.copy()}))
+    seen = outputs[0]["joints_mask"]
+    assert not (seen & ~mask).any() and seen.any()
+    np.testing.assert_array_equal(seen, outputs[1]["joints_mask"])
+    one, other = (out["joints"][mask] for out in outputs)
+    np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
+
+
+def test_first_wrist_is_of_the_first_frame_with_any():
+    """One wrist of two is seen in frame 1, both in frame 2."""
+    before = hands()
+    before["joints_mask"][0, 0, :, 0] = before["joints_mask"][0, 1, 1, 0] = False
+    out = NormalizeSkeleton("first_wrist")(dict(before))["joints"]
+    expected = before["joints"][0, 3, 0] - before["joints"][0, 1, 0, 0]
+    np.testing.assert_allclose(out[0, 3, 0], expected, atol=1e-6)
+
+
+def test_a_joint_on_the_edge_of_a_crop():
+    """Inside from 0 on and below 1; what was unseen stays unseen."""
+    before = hands("image", num=1)
+    places = [(0.25, 0.5), (0.75, 0.5), (0.5, 1.0), (0.5, 0.75), (0.5, 0.8)]
+    before["joints"][0, 0, 0, :5, :2] = places
+    before["joints_mask"][0, 0, 0, 4] = False
+    crop = dict(
+        crop_quadruple=np.array([0.25, 0.5, 0.5, 0.5]),
+        imgs=[None],
+        num_clips=1,
+        clip_len=1,
+    )
+    out = AlignSkeleton(mark_outside=True)({**before, **crop})
+    expected = [True, False, False, True, False]
+    assert out["joints_mask"][0, 0, 0, :5].tolist() == expected
+
+
 def test_jitter_noise_and_drop():
     np.random.seed(0)
     same = JitterSkeleton()(hands())
     np.testing.assert_allclose(same["joints"], hands()["joints"], atol=1e-6)
     out = JitterSkeleton(noise=0.01, drop_prob=0.5)(hands(num=200))
     assert 0.3 < out["joints_mask"].mean() < 0.7
+    rare = JitterSkeleton(drop_prob=0.1)(hands(num=200))["joints_mask"]
+    assert 0.8 < rare.mean() < 0.99
+    assert (rare.all(axis=-1) | ~rare.any(axis=-1)).all()  # whole hands
     assert 0.005 < np.std(out["joints"] - hands(num=200)["joints"]) < 0.02
 
 
