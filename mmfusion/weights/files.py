@@ -190,6 +190,9 @@ def check_archive(path: str | os.PathLike) -> None:
         return  # the format before torch 1.6, or damaged: torch.load says which
     try:
         with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if len(set(names)) < len(names):
+                raise zipfile.BadZipFile("two records have one name")
             for record in archive.infolist():
                 with archive.open(record) as stream:
                     count = sum(map(len, iter(lambda: stream.read(_CHUNK), b"")))

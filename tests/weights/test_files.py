@@ -157,6 +157,16 @@ def test_a_zip_that_claims_more_bytes_than_it_has_is_refused(tmp_path):
         load_checked(path)
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")  # zipfile says so, and writes it
+def test_two_records_of_one_name_are_refused(tmp_path):
+    path = tmp_path / "a.pth"
+    torch.save({"w": torch.ones(3)}, path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("a/data/0", bytes(12))
+    with pytest.raises(CheckpointError, match="two records have one name"):
+        load_checked(path)
+
+
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     """A web server of one folder; (folder, address, requests it got)."""
