@@ -65,8 +65,7 @@ def trial(number: int, random: np.random.Generator, folder: Path) -> str:
         job.send_signal(signal.SIGKILL)
     code = job.wait()
     assert code in (-signal.SIGKILL, 0), job.text()
-    if code == 0:
-        assert number % 2 == 0, f"{outcome}: no such call\n{job.text()}"
+    if code == 0:  # a run may do some calls less, as the deletion of a stale file
         outcome = "too late"
     check_left(work, [int(told.split()[1]) for told in job.places if "saved" in told])
     again = start(work)
