@@ -16,6 +16,7 @@ from mmfusion.datasets.error_policy import (
     attach_bad_samples,
     substitute_index,
 )
+from mmfusion.datasets.frame_numbers import check_first_files
 from mmfusion.datasets.join_questions import add_questions, files_of
 from mmfusion.datasets.loader_watch import LoaderWatch
 from mmfusion.datasets.record_selection import (
@@ -157,6 +158,7 @@ class MultiModalDataset(Dataset):
         records = kept_by_pipeline(records, self.pipeline, where)
         records = within_videos(records, outside, where)
         records = subset(records, indices)
+        check_first_files(records, self.data_root, self.link_roots, where)
         if not test_mode:
             check_labels(records, self.num_classes, where)
         self.has_labels = any(record["label"] for record in records)
