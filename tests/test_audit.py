@@ -22,6 +22,9 @@ GOES_ON = {
     ("mmfusion/datasets/media/video_preparation.py", "_serve"): (
         "travels to the parent process, which raises it"
     ),
+    ("mmfusion/datasets/clip_process.py", "_answer"): (
+        "travels to the process that asked, which raises it"
+    ),
     ("mmfusion/evaluation/challenge.py", "read_submission"): "_fail raises",
     ("mmfusion/ops/mamba_ssm_backend.py", "_probe_scan"): (
         "the reason is returned, and raised where this backend was asked for by name"
@@ -87,6 +90,9 @@ UNSAFE_MODULES = {"pickle", "marshal", "shelve", "dill", "joblib", "cloudpickle"
 # who may name such a module
 NAMES_UNSAFE = {
     "mmfusion/utils/safe_pickle.py": "its Unpickler answers names from a table",
+    "mmfusion/datasets/clip_process.py": (
+        "between a process and its own child, as multiprocessing does; no file"
+    ),
     "mmfusion/tinyego/layout_oakink2.py": "writes pickles, as the data set has them",
 }
 

@@ -292,7 +292,7 @@ def _camera(
 def read_intrinsics(path: Path) -> dict[str, float]:
     """fx, fy, cx, cy, width, height in pixels, of ``cam_intrinsics.txt``."""
     values = _numbers(path, 6)
-    if not (values > 0).all():
+    if not ((values > 0) & np.isfinite(values)).all():
         raise InputError(f"{path}: {values.tolist()}, expected six positive numbers")
     names = ("fx", "fy", "cx", "cy", "width", "height")
     return dict(zip(names, (float(value) for value in values), strict=True))

@@ -143,7 +143,9 @@ def damaged_cell(
         row[column] = str(random.choice(CELLS))
         what = "cell replaced"
         plain = row[column].isascii() and row[column].replace(".", "", 1).isdigit()
-        harmless = row[column] in ("+1", "-0", "1e3") or not "".join(row).strip()
+        # a blank cell is none where blanks separate, nor a row of one blank cell
+        blank = not row[column].strip() and (separator == " " or len(row) == 1)
+        harmless = row[column] in ("+1", "-0", "1e3") or blank
         if column in numbers and not plain and not harmless:
             must = "refused"
     text = "\n".join(separator.join(cells) for cells in table) + "\n"

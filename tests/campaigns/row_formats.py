@@ -4,6 +4,7 @@ A format knows how to write itself, and gives what its reader makes of a file as
 values by row, so that a campaign sees which rows a damage has changed.
 """
 
+import copy
 import json
 import math
 import pickle
@@ -44,6 +45,7 @@ class Format:
         tree: content of JSON, JSON Lines (a list) or a pickle; None for a table.
         table: rows of a table, the first of them its head; None for a tree.
         separator: of a table. numbers: columns of plain numbers.
+        takes_mark: a byte order mark does no harm.
         beside: writes the files that the reader needs, too.
         binary: makes the bytes where it is neither text nor JSON.
     """
@@ -54,6 +56,7 @@ class Format:
     table: tuple[tuple[str, ...], ...] | None = None
     separator: str = ","
     numbers: frozenset[int] = frozenset()
+    takes_mark: bool = True
     beside: Callable[[Path], None] | None = None
     binary: Callable[[Any, Path], bytes] | None = None
 
@@ -245,7 +248,11 @@ def _submission(path: Path) -> Rows:
     ids = results if isinstance(results, dict) else ()
     sizes = {"num_verbs": 2, "num_nouns": 2, "num_actions": 2}
     check_submission(content, ids, source=path, **sizes)
-    return plain(results)
+    scores = {name: plain(results[name]) for name in results}
+    for entry in scores.values():  # a score may be a whole number of any size
+        for task in entry:
+            entry[task] = {key: float(value) for key, value in entry[task].items()}
+    return scores
 
 
 def _boxes(path: Path) -> Rows:
@@ -391,7 +398,7 @@ _SUBMISSION = {
     "sls_pt": 1,
     "sls_tl": 3,
     "sls_td": 3,
-    "results": {f"P01_101_{n}": _ENTRY for n in range(3)},
+    "results": {f"P01_101_{n}": copy.deepcopy(_ENTRY) for n in range(3)},
 }
 _CAMERA = {"egocentric": {0: [[9.0, 0, 1], [0, 9.0, 1], [0, 0, 1]]}}
 _POSE = {"egocentric": {0: [[1.0, 0, 0, 0]] * 4}}
@@ -613,7 +620,7 @@ FORMATS = (
         },
         binary=_npz_bytes,
     ),
-    Format("test.json", _submission, _SUBMISSION),
+    Format("test.json", _submission, _SUBMISSION, takes_mark=False),
     Format(
         "boxes.csv",
         _boxes,

@@ -216,7 +216,9 @@ class OutputFolder:
         data = read_bytes(file, error_type=InputError)
         whole = data.rfind(b"\n") + 1
         records = {}
-        for number, line in enumerate(data[:whole].split(b"\n")[:-1], 1):
+        for number, line in enumerate(data[:whole].split(b"\n"), 1):
+            if not line.strip():
+                continue
             try:
                 record = decode_json(line)
                 _check_record(record)
