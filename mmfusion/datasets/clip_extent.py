@@ -146,6 +146,7 @@ def open_folder(results: dict) -> VideoReader:
         total_frames=results.get("total_frames"),
         fps=results.get("index_fps") or 30.0,
         frame_ids=results.get("frame_ids"),
+        roots=results.get("path_roots"),
     )
 
 

@@ -56,6 +56,7 @@ class MultiModalDataset(Dataset):
     - ``sample_id``: the record's id
     - ``video_path``, ``frame_dir_path``, ``skeleton_path``, ``boxes_path``: absolute,
       inside data_root, None for a stream that this record lacks
+    - ``path_roots``: data_root and link_roots, to which links in a folder may lead
     - ``skeleton_data``: arrays in memory in place of a file, or None; see
       ``layouts/mmaction.py``
     - ``outside``: the argument
@@ -355,6 +356,7 @@ class MultiModalDataset(Dataset):
                 what=f"{stream} of record {name!r} in {self.ann_file}",
                 link_roots=self.link_roots,
             )
+        results["path_roots"] = (self.data_root, *self.link_roots)
         results["sample_id"], results["outside"] = name, self.outside
         results["skeleton_data"] = self._arrays.get(name)
         if self.ann_format == "mmaction_pose" and results["skeleton_path"]:

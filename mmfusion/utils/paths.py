@@ -85,13 +85,32 @@ def resolve_inside(
             f"{what} is {shown!r}: {reason}; expected a relative path inside {root!r}"
         )
     real = os.path.realpath(os.path.join(root, path))
-    for allowed in (root, *link_roots):
+    _check_inside(real, (root, *link_roots), f"{what} is {path!r}")
+    return real
+
+
+def check_link(path: str, roots: Sequence[str]) -> None:
+    """Refuse a file, found in a folder that may be read, that is a link out of there.
+
+    Args:
+        path: of the file; its folder is a resolved one.
+        roots: the data root, and further folders to which a link may lead.
+
+    Raises:
+        UnsafePathError: the link leads out of them.
+    """
+    if os.path.islink(path):
+        _check_inside(os.path.realpath(path), roots, f"the file {path!r}")
+
+
+def _check_inside(real: str, roots: Sequence[str], told: str) -> None:
+    for allowed in roots:
         real_root = os.path.realpath(allowed)
         if real == real_root or real.startswith(real_root.rstrip(os.sep) + os.sep):
-            return real
+            return
     raise UnsafePathError(
-        f"{what} is {path!r}: a link leads out of {root!r}, to {real!r}; move the"
-        " file, or name the folder that the link leads to in link_roots"
+        f"{told}: a link leads out of {roots[0]!r}, to {real!r}; move the file, or name"
+        " the folder that the link leads to in link_roots"
     )
 
 

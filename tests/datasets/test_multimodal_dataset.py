@@ -13,6 +13,7 @@ from mmfusion.datasets import MultiModalDataset, SampleKey, SeededSampler
 from mmfusion.datasets.collate import fusion_collate
 from mmfusion.utils.paths import UnsafePathError
 from tests.datasets.clips import CLASSES, PIPELINE, make_record, write_clips
+from tests.video_files import number_of, write_frames
 
 
 def test_results_have_what_a_pipeline_needs(tmp_path: Path) -> None:
@@ -121,6 +122,34 @@ def test_link_out_of_the_root_is_refused(tmp_path: Path) -> None:
         path, [], data_root=str(root), link_roots=[str(outside)]
     )
     assert dataset[0]["video_path"] == str(outside / "a.mp4")
+
+
+def test_link_among_frames_out_of_the_root_is_refused(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    write_frames(root / "a", [0, 1])
+    write_frames(outside, [2])
+    (root / "a/img_00002.png").symlink_to(outside / "img_00002.png")
+    record = make_record(
+        0,
+        video=None,
+        frame_dir="a",
+        filename_tmpl="img_{:05d}.png",
+        index_fps=1.0,
+        start_sec=0.0,
+        end_sec=3.0,
+    )
+    path = write_clips(root, [record])
+    pipeline = [
+        {"type": "SampleTimes", "num_frames": {"video": 3}, "mode": "uniform"},
+        {"type": "DecodeVideo"},
+    ]
+    dataset = MultiModalDataset(path, pipeline, data_root=str(root))
+    with pytest.raises(UnsafePathError, match=r"img_00002\.png.*leads out of"):
+        dataset[0]
+    dataset = MultiModalDataset(
+        path, pipeline, data_root=str(root), link_roots=[str(outside)]
+    )
+    assert [number_of(image) for image in dataset[0]["imgs"]] == [0, 1, 2]
 
 
 def test_sample_depends_on_its_key_only(tmp_path: Path) -> None:

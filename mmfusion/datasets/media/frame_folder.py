@@ -10,6 +10,7 @@ import numpy as np
 from mmfusion.datasets.media.video_index import first_line
 from mmfusion.datasets.media.video_reader import VideoReader
 from mmfusion.utils.errors import FrameFolderError, InputError, MediaError
+from mmfusion.utils.paths import check_link
 
 
 class FrameFolderReader(VideoReader):
@@ -24,11 +25,13 @@ class FrameFolderReader(VideoReader):
         numbers: np.ndarray,
         times: np.ndarray,
         frame_seconds: float,
+        roots: Sequence[str] | None,
     ) -> None:
         self.path, self.times = path, times
         self.duration = float(times[-1]) + frame_seconds
         self._filename_tmpl = filename_tmpl
         self._numbers = numbers
+        self._roots = roots
 
     def _read(self, index: np.ndarray) -> dict[int, np.ndarray]:
         frames: dict[int, np.ndarray] = {}
@@ -51,6 +54,8 @@ class FrameFolderReader(VideoReader):
         file = os.path.join(self.path, name)
         if not os.path.isfile(file):
             raise self.broken(f"frame file {name!r} does not exist")
+        if self._roots is not None:
+            check_link(file, self._roots)
         try:
             image = cv2.imread(file, cv2.IMREAD_COLOR)
         except cv2.error as error:
@@ -67,6 +72,7 @@ def open_frames(
     total_frames: int | None = None,
     fps: float = 30.0,
     frame_ids: Sequence[int] | None = None,
+    roots: Sequence[str] | None = None,
 ) -> VideoReader:
     """Open a folder of images, one a frame.
 
@@ -77,6 +83,7 @@ def open_frames(
         fps: frames, or with ``frame_ids`` ids, per second.
         frame_ids: the ids that exist, ascending, where not every one does; the file
             number is the id plus ``start_index``.
+        roots: folders to which a file that is a link may lead; None: anywhere.
 
     Raises:
         FrameFolderError: the folder is missing or holds no frame.
@@ -102,7 +109,7 @@ def open_frames(
     step = float(np.median(np.diff(ids))) if len(ids) > 1 else 1.0
     middles = np.r_[ids[0], (ids[:-1] + ids[1:] + 1) / 2] if step > 1 else ids
     return FrameFolderReader(
-        folder, filename_tmpl, ids + start_index, middles / fps, step / fps
+        folder, filename_tmpl, ids + start_index, middles / fps, step / fps, roots
     )
 
 

@@ -5,11 +5,13 @@ begins at the second that its name says.
 """
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
 from mmfusion.datasets.media.video_io import open_video
 from mmfusion.utils.errors import VideoDecodeError
+from mmfusion.utils.paths import check_link
 
 _SUFFIXES = (".MP4", ".mp4")
 
@@ -21,6 +23,7 @@ class ChunkedVideo:
         folder: absolute path of the folder of chunks.
         chunk_seconds: length of each chunk but the last.
         backend, num_threads: see :func:`mmfusion.datasets.media.video_io.open_video`.
+        roots: folders to which a chunk that is a link may lead; None: anywhere.
 
     Raises:
         VideoDecodeError: the folder is missing.
@@ -32,12 +35,14 @@ class ChunkedVideo:
         chunk_seconds: float,
         backend: str = "auto",
         num_threads: int = 1,
+        roots: Sequence[str] | None = None,
     ) -> None:
         if not os.path.isdir(folder):
             raise VideoDecodeError(folder, "open", "the folder of chunks is missing")
         self.path = folder
         self.chunk_seconds = chunk_seconds
         self._options = backend, num_threads
+        self._roots = roots
 
     def frames_at(self, seconds: np.ndarray) -> list[np.ndarray]:
         """The frames shown at ``seconds`` (n,): n arrays (h, w, 3), uint8, RGB.
@@ -61,6 +66,8 @@ class ChunkedVideo:
         for suffix in _SUFFIXES:
             file = os.path.join(self.path, f"{start:g}{suffix}")
             if os.path.isfile(file):
+                if self._roots is not None:
+                    check_link(file, self._roots)
                 return file
         raise VideoDecodeError(
             self.path,

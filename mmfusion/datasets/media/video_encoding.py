@@ -8,7 +8,6 @@ and every keyframe can be decoded from. Sound is left out. Each file says in its
 import hashlib
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
@@ -19,7 +18,6 @@ from av.video.frame import PictureType
 
 from mmfusion.datasets.media.video_index import (
     VideoIndex,
-    check_frame,
     decode_all,
     open_container,
 )
@@ -106,9 +104,8 @@ def segments_of(index: VideoIndex, settings: EncodeSettings) -> list[Segment]:
         if settings.fps is not None:
             ticks = max(1, int(np.ceil((stop - start - TIME_EPS) * settings.fps)))
             seconds = np.arange(ticks) / settings.fps
-            numbers = (
-                np.searchsorted(times, start + seconds + TIME_EPS, side="right") - 1
-            )
+            numbers = np.searchsorted(times, start + seconds + TIME_EPS, side="right")
+            numbers = np.maximum(numbers - 1, 0)
         else:
             first = max(
                 0, int(np.searchsorted(times, start + TIME_EPS, side="right")) - 1
@@ -116,19 +113,9 @@ def segments_of(index: VideoIndex, settings: EncodeSettings) -> list[Segment]:
             end = int(np.searchsorted(times, stop - TIME_EPS, side="left"))
             numbers = np.arange(first, max(end, first + 1))
             seconds = np.maximum(times[numbers] - start, 0.0)
+            seconds[0] = 0.0  # also where sound begins before the first picture
         segments.append(Segment(start, numbers, seconds))
     return segments
-
-
-def decoded_frames(index: VideoIndex) -> Iterator[tuple[int, "av.VideoFrame"]]:
-    """Every frame of a video with its number, in the order shown.
-
-    Raises:
-        VideoDecodeError: see :func:`decode_all` and :func:`check_frame`.
-    """
-    for number, frame in decode_all(index):
-        check_frame(index, frame)
-        yield number, frame
 
 
 class Encoder:
@@ -140,7 +127,8 @@ class Encoder:
 
     def __init__(self, index: VideoIndex, settings: EncodeSettings) -> None:
         self._index, self._settings = index, settings
-        self._frames = decoded_frames(index)
+        self._frames = decode_all(index)
+        self._cut = _Cut(index)
         self._last: tuple[int, av.VideoFrame] | None = None
 
     def encode(self, segment: Segment, comment: str) -> bytes:
@@ -193,23 +181,50 @@ class Encoder:
         return stream
 
     def _upright(self, frame: "av.VideoFrame", stream: Any) -> "av.VideoFrame":
-        """A frame turned, of the output's size and pixel format."""
+        """A frame as shown, of the output's size and pixel format."""
         height, width = stream.height, stream.width
-        turns = self._index.rotation // 90  # counter-clockwise
-        if turns % 2:
+        display = self._index.display
+        if display.transposed:
             height, width = width, height
-        frame = frame.reformat(
+        frame = self._cut(frame).reformat(
             width, height, "yuv420p", interpolation="BICUBIC", dst_color_range="MPEG"
         )
-        if not turns:
+        if not display.transposed and not any(display.flips):
             return frame
         luma, chroma = np.split(frame.to_ndarray().ravel(), [height * width])
         planes = [luma.reshape(height, width)]
         planes += [*chroma.reshape(2, height // 2, width // 2)]  # blue, red
-        flat = np.concatenate([np.rot90(plane, turns).ravel() for plane in planes])
+        flat = np.concatenate([display.turn(plane).ravel() for plane in planes])
         return av.VideoFrame.from_ndarray(
             flat.reshape(-1, stream.width), format="yuv420p"
         )
+
+
+class _Cut:
+    """FFmpeg's crop filter, made with the first frame; nothing where none is hidden."""
+
+    def __init__(self, index: VideoIndex) -> None:
+        self._crop, self._size = index.display.crop, index.coded_size
+        self._graph: av.filter.Graph | None = None
+
+    def __call__(self, frame: "av.VideoFrame") -> "av.VideoFrame":
+        if not any(self._crop):
+            return frame
+        if self._graph is None:
+            top, bottom, left, right = self._crop
+            height, width = self._size[0] - top - bottom, self._size[1] - left - right
+            self._graph = av.filter.Graph()
+            source = self._graph.add_buffer(
+                width=frame.width,
+                height=frame.height,
+                format=frame.format,
+                time_base=_CLOCK,
+            )
+            crop = self._graph.add("crop", f"{width}:{height}:{left}:{top}:exact=1")
+            sink = self._graph.add("buffersink")
+            self._graph.link_nodes(source, crop, sink).configure()
+        self._graph.vpush(frame)
+        return self._graph.vpull()
 
 
 def _copy_colour(frame: "av.VideoFrame", context: Any) -> None:

@@ -8,21 +8,31 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 import av
 import numpy as np
+from av.stream import Disposition
 
+from mmfusion.datasets.media.container_crop import read_crop
+from mmfusion.datasets.media.display import Display, orientation, pixel_aspect
 from mmfusion.utils.errors import VideoDecodeError
 
 MAX_SIDE = 16384  # pixels; checked before anything of that size is allocated
 MAX_FRAMES = 20_000_000  # four days at 60 fps
+MIN_LEAD = 0.1  # seconds; sound that begins a little earlier is its encoder's priming
 # Containers only: a playlist (hls, concat, dash) inside a ".mp4" would open other files
 _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,"
     "h264,hevc,m4v,gif,mxf,nut"
 )
 _STAMPED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # FFmpeg's names
+_RAW_FORMATS = ("h264", "hevc", "m4v", "mpegvideo")
+_TO_MP4 = "write it anew: ffmpeg -i IN -c:v libx264 -pix_fmt yuv420p OUT.mp4"
+_DOLBY_TAGS = ("dvh1", "dvhe", "dva1", "dvav", "dav1")  # no picture for other players
+_PQ = 16  # FFmpeg's number of the transfer function SMPTE ST 2084
 _DECORD_PREFIX = re.compile(r"\[\d\d:\d\d:\d\d\] \S+:\d+: ")
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]*:|://")
 
@@ -33,36 +43,40 @@ class VideoIndex:
 
     Attributes:
         path: absolute path.
-        times: (n,) float64, seconds at which each frame appears, the first at 0.
+        stream: place among the video streams of the one that players show.
+        times: (n,) float64, seconds at which each frame appears, as players count: from
+            the first picture, or from sound that begins clearly before it.
         duration: seconds, the last frame's display time included.
         pts: (n,) int64 time stamps in the stream's own unit, or None where the
             container has none to rely on.
+        positions: (n,) int64, byte in the file at which a frame's packet begins; -1
+            where it is not known.
         keyframes: (m,) int64, sorted indices of the frames where decoding can begin.
         closed: every keyframe is shown in the place in which it is stored. Where it is
             not, frames stored after it are shown before it and need the group before.
         stamped: the file itself states when each picture is shown. Elsewhere (AVI, and
             MPEG-4 part 2 with several pictures in a packet) FFmpeg guesses, and its
             versions, PyAV's and decord's, guess differently.
-        coded_size: (height, width) before rotation.
-        rotation: degrees counter-clockwise that put the picture upright: 0, 90, 180
-            or 270.
+        coded_size: (height, width) as stored.
+        display: how a stored picture is shown.
     """
 
     path: str
+    stream: int
     times: np.ndarray
     duration: float
     pts: np.ndarray | None
+    positions: np.ndarray
     keyframes: np.ndarray
     closed: bool
     stamped: bool
     coded_size: tuple[int, int]
-    rotation: int
+    display: Display
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of an upright frame."""
-        height, width = self.coded_size
-        return (width, height) if self.rotation in (90, 270) else (height, width)
+        """(height, width) of a frame as shown."""
+        return self.display.shown_size(self.coded_size)
 
     @property
     def seekable_by_stamp(self) -> bool:
@@ -114,19 +128,50 @@ def _read_index(path: str, mtime_ns: int, num_bytes: int) -> VideoIndex:
         raise VideoDecodeError(path, "pyav", "the file is empty")
     try:
         with open_container(path) as container:
-            if not container.streams.video:
-                raise VideoDecodeError(path, "pyav", "the file has no video stream")
             return _make_index(path, container)
     except (av.FFmpegError, OSError, MemoryError, OverflowError) as error:
         raise VideoDecodeError(path, "pyav", first_line(error)) from error
 
 
-def _checked_size(path: str, stream: "av.video.stream.VideoStream") -> tuple[int, int]:
-    height, width = stream.codec_context.height, stream.codec_context.width
+def _choose_stream(path: str, container: "av.container.InputContainer") -> int:
+    """Place among the video streams of the one that players show; never a cover."""
+    if container.format.name in _RAW_FORMATS:
+        reason = (
+            f"raw {container.format.name} states no times; expected a container: ffmpeg"
+            " -framerate FPS -i IN -c copy OUT.mp4"
+        )
+        raise VideoDecodeError(path, "pyav", reason)
+    covers = Disposition.attached_pic | Disposition.timed_thumbnails
+    # FFmpeg's choice: what is marked as default, then what has several pictures
+    best = container.streams.best("video")
+    streams = container.streams.video
+    videos = [stream for stream in streams if not stream.disposition & covers]
+    if not videos:
+        kind = "only a cover picture" if streams else "no video stream"
+        raise VideoDecodeError(path, "pyav", f"the file has {kind}")
+    chosen = best if best in videos else videos[0]
+    return [stream.index for stream in streams].index(chosen.index)
+
+
+def _check_stream(path: str, stream: "av.video.stream.VideoStream") -> tuple[int, int]:
+    """The stored size (height, width) of a stream that can be decoded."""
+    context = stream.codec_context
+    # PyAV gives None for a codec that its FFmpeg does not know
+    if context is None:  # type: ignore[comparison-overlap]
+        reason = f"its codec is unknown to FFmpeg {av.ffmpeg_version_info}; {_TO_MP4}"
+        raise VideoDecodeError(path, "pyav", reason)
+    if context.codec_tag in _DOLBY_TAGS:
+        reason = "its colours are Dolby Vision's own; export it as SDR"
+        raise VideoDecodeError(path, "pyav", reason)
+    height, width = context.height, context.width
+    _check_size(path, height, width)
+    return height, width
+
+
+def _check_size(path: str, height: int, width: int) -> None:
     if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
         reason = f"frames of {width}x{height} pixels; expected 1 to {MAX_SIDE} a side"
         raise VideoDecodeError(path, "pyav", reason)
-    return height, width
 
 
 def _is_stamped(
@@ -142,46 +187,81 @@ def _read_packets(
     path: str,
     container: "av.container.InputContainer",
     stream: "av.video.stream.VideoStream",
-) -> tuple[list[int | None], list[bool]]:
-    """Time stamp and keyframe mark of every packet that is shown."""
+) -> tuple[list[int | None], list[bool], list[int]]:
+    """Time stamp, keyframe mark and place of every packet that is shown."""
     stamps: list[int | None] = []
     keys: list[bool] = []
+    positions: list[int] = []
     for packet in container.demux(stream):
         # an edit list hides packets (discard); the last one only flushes (size 0)
         if packet.size == 0 or packet.is_discard:
             continue
         stamps.append(packet.pts)
         keys.append(packet.is_keyframe)
+        positions.append(-1 if packet.pos is None else packet.pos)
         if len(stamps) > MAX_FRAMES:
             raise VideoDecodeError(path, "pyav", f"more than {MAX_FRAMES} frames")
-    return stamps, keys
+    return stamps, keys, positions
 
 
-def _read_rotation(path: str) -> int:
-    """The display rotation, which travels with the first decoded frame."""
+def _read_display(path: str, place: int, size: tuple[int, int]) -> Display:
+    """Display of a stream's pictures; some of it comes with the first one."""
     with open_container(path) as container:
-        for frame in container.decode(container.streams.video[0]):
-            return round(frame.rotation / 90) * 90 % 360
+        stream = container.streams.video[place]
+        crop = read_crop(
+            path, container.format.name, track=stream.id, order=place, size=size
+        )
+        aspect = pixel_aspect(stream.sample_aspect_ratio)
+        for frame in container.decode(stream):
+            return _display_of(path, frame, crop, aspect)
     raise VideoDecodeError(path, "pyav", "the video has 0 frames")
 
 
+def _display_of(
+    path: str, frame: "av.VideoFrame", crop: tuple[int, int, int, int], aspect: Fraction
+) -> Display:
+    if frame.color_trc == _PQ:
+        reason = "it is HDR (PQ), which would look washed out; export it as SDR"
+        raise VideoDecodeError(path, "pyav", reason)
+    matrix = display_matrix(frame)
+    turned = orientation(matrix)
+    if turned is None:
+        reason = (
+            f"its display matrix {matrix[[0, 1, 3, 4]].tolist()} turns by no multiple"
+            f" of 90 degrees; {_TO_MP4}"
+        )
+        raise VideoDecodeError(path, "pyav", reason)
+    return Display(crop, aspect, *turned)
+
+
+def display_matrix(frame: "av.VideoFrame") -> np.ndarray:
+    """Display matrix (9,), int32, that comes with a frame; the unit where none does."""
+    data: Any = frame.side_data
+    if "DISPLAYMATRIX" not in data:
+        return np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], np.int32)
+    return np.frombuffer(bytes(data["DISPLAYMATRIX"])[:36], np.int32)
+
+
 def _make_index(path: str, container: "av.container.InputContainer") -> VideoIndex:
-    stream = container.streams.video[0]
-    size = _checked_size(path, stream)
-    stamps, keys = _read_packets(path, container, stream)
+    place = _choose_stream(path, container)
+    stream = container.streams.video[place]
+    size = _check_stream(path, stream)
+    stamps, keys, found = _read_packets(path, container, stream)
     rate = float(stream.average_rate or 0) or 25.0
     unit = float(stream.time_base or 0)
     stamped = _is_stamped(container, stream)
-    rotation = _read_rotation(path)
+    display = _read_display(path, place, size)
+    _check_size(path, *display.scaled_size(size))
     if not stamps:
         raise VideoDecodeError(path, "pyav", "the video has 0 frames")
-    num = len(stamps)
+    num, positions = len(stamps), np.asarray(found, dtype=np.int64)
     usable = unit > 0 and None not in stamps and len(set(stamps)) == num
     if usable:
         order = np.argsort(np.asarray(stamps, dtype=np.int64))
         pts = np.asarray(stamps, dtype=np.int64)[order]  # (n,) in the order shown
-        times = (pts - pts[0]) * unit
+        times = (pts - pts[0]) * unit + _lead(container, float(pts[0]) * unit)
         step = float(np.median(np.diff(times))) if num > 1 else 1 / rate
+        positions = positions[order]
         keyframes = np.flatnonzero(np.asarray(keys)[order])
         closed = bool(np.array_equal(keyframes, np.flatnonzero(keys)))
     else:
@@ -191,8 +271,26 @@ def _make_index(path: str, container: "av.container.InputContainer") -> VideoInd
     times.flags.writeable = False
     duration = float(times[-1]) + step
     return VideoIndex(
-        path, times, duration, pts, keyframes, closed, stamped, size, rotation
+        path,
+        place,
+        times,
+        duration,
+        pts,
+        positions,
+        keyframes,
+        closed,
+        stamped,
+        size,
+        display,
     )
+
+
+def _lead(container: "av.container.InputContainer", first: float) -> float:
+    """Seconds that players show before the first picture, at ``first`` by its stamp."""
+    if container.start_time is None:
+        return 0.0
+    lead = first - container.start_time / av.time_base
+    return lead if lead > MIN_LEAD else 0.0
 
 
 def decode_all(
@@ -207,9 +305,13 @@ def decode_all(
     count = 0
     try:
         with open_container(index.path) as container:
-            stream = container.streams.video[0]
+            stream = container.streams.video[index.stream]
             stream.codec_context.thread_count = num_threads
             for frame in container.decode(stream):
+                check_frame(index, frame)
+                if _is_another(index, count, frame):
+                    reason = f"frame {count} has the time stamp of another"
+                    raise VideoDecodeError(index.path, "pyav", reason)
                 yield count, frame
                 count += 1
     except (av.FFmpegError, MemoryError) as error:
@@ -218,6 +320,13 @@ def decode_all(
     if count != len(index.times):
         reason = f"{count} frames could be decoded; expected {len(index.times)}"
         raise VideoDecodeError(index.path, "pyav", reason)
+
+
+def _is_another(index: VideoIndex, number: int, frame: "av.VideoFrame") -> bool:
+    """True if the frame decoded as ``number`` has the stamp of another one."""
+    if not index.stamped or index.pts is None or frame.pts is None:
+        return False
+    return number >= len(index.pts) or frame.pts != index.pts[number]
 
 
 def check_frame(index: VideoIndex, frame: "av.VideoFrame") -> None:
@@ -229,6 +338,8 @@ def check_frame(index: VideoIndex, frame: "av.VideoFrame") -> None:
     elif (frame.height, frame.width) != (height, width):
         size = f"{frame.width}x{frame.height}"
         reason = f"a frame of {size} pixels; expected {width}x{height}"
+    elif orientation(display_matrix(frame)) != index.display.orientation:
+        reason = f"the frame at {frame.time} s is turned otherwise than the first"
     if reason:
         raise VideoDecodeError(index.path, "pyav", reason)
 

@@ -1,16 +1,18 @@
 """One door to video: ``open_video`` for files, ``open_frames`` for folders of images.
 
-Two decoders stand behind ``open_video``, decord and PyAV. Both honour rotation flags
-and choose frames by the table of ``video_index.py``, hence give the same pictures.
+PyAV decodes, and a frame at a time is what a full decode shows at that time, as players
+show it, or an error. decord stands beside it, by name, for who compares with code that
+uses it: it is checked against PyAV, since it tells neither damage nor a wrong seek.
 """
 
+import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import av
+import cv2
 import numpy as np
-from mmengine.logging import print_log
 
 from mmfusion.datasets.media.frame_folder import open_frames
 from mmfusion.datasets.media.video_index import (
@@ -22,15 +24,14 @@ from mmfusion.datasets.media.video_index import (
     read_index,
 )
 from mmfusion.datasets.media.video_reader import VideoReader
-from mmfusion.utils.errors import InputError, VideoDecodeError
+from mmfusion.utils.errors import InputError
 
 __all__ = ["BACKENDS", "VideoReader", "open_frames", "open_video"]
 
 BACKENDS = ("auto", "decord", "pyav")
 MAX_CLIP_BYTES = 8 * 2**30  # one call's decoded frames
 NO_SUBSTITUTES = 1e-9  # share of a video's frames; decord takes 0 as "any number"
-
-_reported: set[str] = set()
+ROUNDING = 2  # of 255: two versions of FFmpeg may differ by that
 
 
 class _IndexedReader(VideoReader):
@@ -49,14 +50,131 @@ class _IndexedReader(VideoReader):
             raise self.broken(reason)
 
 
+class _StampMismatch(Exception):
+    """The container's stamps or keyframes are not the decoder's: count frames."""
+
+
+class PyAVReader(_IndexedReader):
+    """Decode with PyAV, from the nearest keyframe before each wanted frame."""
+
+    backend = "pyav"
+
+    def _read(self, index: np.ndarray) -> dict[int, np.ndarray]:
+        self._check_bytes(len(index))
+        try:
+            if self._index.pts is None:
+                return self._read_by_count(index)
+            try:
+                return self._read_by_stamp(index, self._index.pts)
+            except _StampMismatch:  # in AVI, or where no table of keyframes is
+                return self._read_by_count(index)
+        except (av.FFmpegError, MemoryError) as error:
+            raise self.broken(first_line(error)) from error
+
+    def _read_by_stamp(
+        self, index: np.ndarray, pts: np.ndarray
+    ) -> dict[int, np.ndarray]:
+        """Seek, and know each frame by its time stamp; ``pts`` (n,) of all frames."""
+        number_of = {int(stamp): number for number, stamp in enumerate(pts)}
+        frames: dict[int, np.ndarray] = {}
+        key, position = 0, -1  # where decoding began, the frame decoded last
+        with open_container(self.path) as container:
+            stream = container.streams.video[self._index.stream]
+            stream.codec_context.thread_count = self._num_threads
+            shown = self._decode(container, stream, number_of)
+            for wanted in index.tolist():
+                nearest = self._keyframe_before(wanted)
+                if nearest > position + 1:
+                    self._look_ahead(shown, position, stream)
+                    key, position = nearest, -1
+                    container.seek(int(pts[key]), stream=stream)
+                    shown = self._decode(container, stream, number_of)
+                while position < wanted:
+                    frame = next(shown, None)
+                    if frame is None:
+                        raise _StampMismatch
+                    number = -1 if frame.pts is None else number_of.get(frame.pts, -1)
+                    # some may lack before the keyframe; after it every one follows
+                    if not (number == position + 1 or position < number <= key):
+                        raise _StampMismatch
+                    if number == key > 0 and not frame.key_frame:
+                        raise _StampMismatch
+                    if number >= key:
+                        check_frame(self._index, frame)
+                    position = number
+                    if position == wanted:
+                        frames[wanted] = self._to_rgb(frame)
+            self._look_ahead(shown, position, stream)
+        return frames
+
+    def _look_ahead(
+        self,
+        shown: Iterator["av.VideoFrame"],
+        position: int,
+        stream: "av.video.stream.VideoStream",
+    ) -> None:
+        """Refuse a frame made from one that is shown after it and is damaged.
+
+        Args:
+            shown: the frames that follow. position: number of the frame; -1: none.
+            stream: says how far apart the orders of decoding and of showing are.
+        """
+        if position < 0:
+            return
+        for number, frame in enumerate(
+            itertools.islice(shown, stream.codec_context.reorder_depth), position + 1
+        ):
+            if self._index.closed and number in self._index.keyframes:
+                return  # of another group
+            check_frame(self._index, frame)
+
+    def _decode(
+        self,
+        container: "av.container.InputContainer",
+        stream: "av.video.stream.VideoStream",
+        number_of: Mapping[int, int],
+    ) -> Iterator["av.VideoFrame"]:
+        """Frames from here on, while each packet lies where the index found it.
+
+        Without a table (AVI without idx1) a seek may land on a neighbour and give it
+        the time stamp that was asked for.
+        """
+        for packet in container.demux(stream):
+            number = None if packet.pts is None else number_of.get(packet.pts)
+            found = packet.pos if number is None else self._index.positions[number]
+            if packet.pos not in (None, found):
+                raise _StampMismatch
+            yield from packet.decode()
+
+    def _keyframe_before(self, number: int) -> int:
+        place = np.searchsorted(self._index.keyframes, number, side="right") - 1
+        return int(self._index.keyframes[place]) if place >= 0 else 0
+
+    def _read_by_count(self, index: np.ndarray) -> dict[int, np.ndarray]:
+        """Decode all and count: a frame lost on the way shows in the count only."""
+        wanted = set(index.tolist())
+        return {
+            number: self._to_rgb(frame)
+            for number, frame in decode_all(self._index, self._num_threads)
+            if number in wanted
+        }
+
+    def _to_rgb(self, frame: "av.VideoFrame") -> np.ndarray:
+        """(h, w, 3) uint8, as players show it."""
+        return self._index.display.show(frame.to_ndarray(format="rgb24"))
+
+
 class DecordReader(_IndexedReader):
-    """Decode with decord, opened where it reads: its handles do not survive a fork."""
+    """Decode with decord, opened where it reads: its handles do not survive a fork.
+
+    Each frame is compared with PyAV's.
+    """
 
     backend = "decord"
 
     def _read(self, index: np.ndarray) -> dict[int, np.ndarray]:
+        expected = PyAVReader(self._index, self._num_threads)._read(index)
         decord = _import_decord()
-        self._check_bytes(len(index))
         try:
             source = decord.VideoReader(
                 self.path,
@@ -77,11 +195,22 @@ class DecordReader(_IndexedReader):
             IndexError,
         ) as error:
             raise self.broken(first_line(error)) from error
-        expected = (len(index), self.height, self.width, 3)
-        if batch.shape != expected or batch.dtype != np.uint8:
-            reason = f"got {batch.dtype} frames {batch.shape}; expected {expected}"
+        return {
+            number: self._checked(number, frame, expected[number])
+            for number, frame in zip(index.tolist(), batch, strict=True)
+        }
+
+    def _checked(
+        self, number: int, frame: np.ndarray, expected: np.ndarray
+    ) -> np.ndarray:
+        """A frame (h, w, 3) that is the expected one, its pixels made square."""
+        height, width = expected.shape[:2]
+        if frame.shape != expected.shape:  # decord turns pictures, and that is all
+            frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
+        if np.abs(frame.astype(np.int16) - expected).max() > ROUNDING:
+            reason = f"frame {number} is not what a full decode shows; use 'pyav'"
             raise self.broken(reason)
-        return {int(number): frame for number, frame in zip(index, batch, strict=True)}
+        return frame
 
     def _batch(self, source: Any, index: np.ndarray) -> np.ndarray:
         """Frames (n, h, w, 3).
@@ -102,102 +231,6 @@ class DecordReader(_IndexedReader):
         return np.stack([f.asnumpy() for i, f in enumerate(frames) if i in wanted])
 
 
-class _StampMismatch(Exception):
-    """The decoder's time stamps are not the container's: count frames instead."""
-
-
-class PyAVReader(_IndexedReader):
-    """Decode with PyAV, from the nearest keyframe before each wanted frame."""
-
-    backend = "pyav"
-
-    def _read(self, index: np.ndarray) -> dict[int, np.ndarray]:
-        self._check_bytes(len(index))
-        try:
-            if self._index.pts is None:
-                return self._read_by_count(index)
-            try:
-                return self._read_by_stamp(index, self._index.pts)
-            except _StampMismatch:  # in AVI
-                return self._read_by_count(index)
-        except (av.FFmpegError, MemoryError) as error:
-            raise self.broken(first_line(error)) from error
-
-    def _read_by_stamp(
-        self, index: np.ndarray, pts: np.ndarray
-    ) -> dict[int, np.ndarray]:
-        """Seek, and know each frame by its time stamp; ``pts`` (n,) of all frames."""
-        number_of = {int(stamp): number for number, stamp in enumerate(pts)}
-        frames: dict[int, np.ndarray] = {}
-        key, position = 0, -1  # where decoding began, the frame decoded last
-        with open_container(self.path) as container:
-            stream = container.streams.video[0]
-            stream.codec_context.thread_count = self._num_threads
-            shown = container.decode(stream)
-            for wanted in index.tolist():
-                nearest = self._keyframe_before(wanted)
-                if nearest > position + 1:
-                    key, position = nearest, -1
-                    container.seek(int(pts[key]), stream=stream)
-                    shown = container.decode(stream)
-                while position < wanted:
-                    frame = next(shown, None)
-                    if frame is None:
-                        lost = f"{position + 1} frames could be decoded"
-                        raise self.broken(f"{lost}; expected {self.num_frames}")
-                    number = -1 if frame.pts is None else number_of.get(frame.pts, -1)
-                    # some may lack before the keyframe; after it every one follows
-                    if not (number == position + 1 or position < number <= key):
-                        raise _StampMismatch
-                    position = number
-                    if position == wanted:
-                        frames[wanted] = self._to_rgb(frame)
-        return frames
-
-    def _keyframe_before(self, number: int) -> int:
-        place = np.searchsorted(self._index.keyframes, number, side="right") - 1
-        return int(self._index.keyframes[place]) if place >= 0 else 0
-
-    def _read_by_count(self, index: np.ndarray) -> dict[int, np.ndarray]:
-        """Decode all and count: a frame lost on the way shows in the count only."""
-        wanted = set(index.tolist())
-        return {
-            number: self._to_rgb(frame)
-            for number, frame in decode_all(self._index, self._num_threads)
-            if number in wanted
-        }
-
-    def _to_rgb(self, frame: "av.VideoFrame") -> np.ndarray:
-        """(h, w, 3) uint8, upright."""
-        check_frame(self._index, frame)
-        image = frame.to_ndarray(format="rgb24")
-        return np.ascontiguousarray(np.rot90(image, self._index.rotation // 90))
-
-
-class AutoReader(_IndexedReader):
-    """decord first; where it fails, PyAV. The first change is logged, with reason."""
-
-    backend = "auto"
-
-    def _read(self, index: np.ndarray) -> dict[int, np.ndarray]:
-        pyav = PyAVReader(self._index, self._num_threads)
-        if not self._index.seekable_by_stamp:  # decord would decode from the start
-            return pyav._read(index)
-        try:
-            return DecordReader(self._index, self._num_threads)._read(index)
-        except ImportError as error:
-            _report_once("import", f"decord does not import ({error}): using PyAV")
-            return pyav._read(index)
-        except VideoDecodeError as error:
-            try:
-                frames = pyav._read(index)
-            except VideoDecodeError as second:
-                reason = f"decord: {error.reason}; pyav: {second.reason}"
-                raise VideoDecodeError(self.path, "decord, pyav", reason) from second
-            _report_once("decode", f"{error}: using PyAV; further files unreported")
-            return frames
-
-
 def open_video(
     path: str | os.PathLike, backend: str = "auto", num_threads: int = 1
 ) -> VideoReader:
@@ -205,7 +238,7 @@ def open_video(
 
     Args:
         path: a file on this machine; URLs and FFmpeg protocols are refused.
-        backend: ``decord`` or ``pyav`` are used or raise; ``auto`` may choose.
+        backend: ``auto`` is ``pyav``; ``decord`` is slower here, for it is checked.
         num_threads: threads of the decoder; loader workers are parallel already.
 
     Raises:
@@ -216,12 +249,8 @@ def open_video(
         raise InputError(f"backend: got {backend!r}; expected one of {BACKENDS}")
     if backend == "decord":
         _import_decord()
-    readers: dict[str, Callable[[VideoIndex, int], VideoReader]] = {
-        "auto": AutoReader,
-        "decord": DecordReader,
-        "pyav": PyAVReader,
-    }
-    return readers[backend](read_index(path), num_threads)
+        return DecordReader(read_index(path), num_threads)
+    return PyAVReader(read_index(path), num_threads)
 
 
 def _import_decord() -> Any:
@@ -230,9 +259,3 @@ def _import_decord() -> Any:
 
     decord.logging.set_level(decord.logging.FATAL)
     return decord
-
-
-def _report_once(kind: str, message: str) -> None:
-    if kind not in _reported:
-        _reported.add(kind)
-        print_log(message, logger="current", level=30)

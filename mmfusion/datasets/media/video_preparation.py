@@ -26,11 +26,10 @@ from mmfusion.datasets.conversion import clear_temporaries
 from mmfusion.datasets.media.video_encoding import (
     Encoder,
     EncodeSettings,
-    decoded_frames,
     read_comment,
     segments_of,
 )
-from mmfusion.datasets.media.video_index import VideoIndex, read_index
+from mmfusion.datasets.media.video_index import VideoIndex, decode_all, read_index
 from mmfusion.utils.errors import InputError, MediaError, MMFusionError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.utils.schema import shown
@@ -71,7 +70,7 @@ def process(job: Job, settings: EncodeSettings, mode: str = "prepare") -> Record
 
     Returns:
         Its line of the manifest: name, bytes, mtime_ns, error (None or the reason),
-        and of a good one its frames, seconds, size, rotation, codec order and outputs.
+        and of a good one its frames, seconds, size, display, codec order and outputs.
 
     Raises:
         OutputError: the disk is full, or the like.
@@ -87,11 +86,11 @@ def process(job: Job, settings: EncodeSettings, mode: str = "prepare") -> Record
             "fps": round(len(index.times) / index.duration, 3),
             "height": index.size[0],
             "width": index.size[1],
-            "rotation": index.rotation,
+            "display": str(index.display),
             "closed": index.closed,
         }
         if mode == "check":
-            for _ in decoded_frames(index):
+            for _ in decode_all(index):
                 pass
         elif mode == "prepare":
             record |= _encode(job, index, settings, stamp)

@@ -19,12 +19,13 @@ class DecodeVideo(BaseTransform):
     ``video_chunks.py``.
 
     Args:
-        backend: ``decord`` or ``pyav`` are used or raise; ``auto`` tries decord first.
+        backend: ``auto`` is ``pyav``; ``decord`` is checked against it, hence slower.
         num_threads: threads of the decoder.
         missing_size: (height, width) of the black frames that stand for the video of a
             sample without one; None makes such a sample an error.
 
-    Required keys: times; video_path or frame_dir_path. Added keys: those that
+    Required keys: times; video_path or frame_dir_path; and, where files in a folder may
+    be links, path_roots, the folders to which they may lead. Added keys: those that
     MMAction2's image transforms work on, imgs (list of v t arrays (h, w, 3), uint8,
     RGB), img_shape and original_shape (h, w), modality, num_clips (v), clip_len (t);
     and, with ``missing_size``, imgs_mask (v t,) bool, False where a frame lacks.
@@ -64,7 +65,11 @@ class DecodeVideo(BaseTransform):
         chunk = (results.get("extra") or {}).get("chunk_seconds")
         if results.get("video_path") and chunk:
             return ChunkedVideo(
-                results["video_path"], chunk, self.backend, self.num_threads
+                results["video_path"],
+                chunk,
+                self.backend,
+                self.num_threads,
+                results.get("path_roots"),
             )
         if results.get("video_path"):
             return open_video(results["video_path"], self.backend, self.num_threads)

@@ -3,6 +3,7 @@ import pytest
 
 from mmfusion.datasets.media.video_io import open_frames
 from mmfusion.utils.errors import FrameFolderError
+from mmfusion.utils.paths import UnsafePathError
 from tests.video_files import number_of, picture, write_frames
 
 PNG = "img_{:05d}.png"
@@ -55,3 +56,19 @@ def test_broken_image(tmp_path):
 def test_template_stays_in_the_folder(tmp_path, template):
     with pytest.raises(ValueError, match="filename_tmpl"):
         open_frames(tmp_path, template)
+
+
+def test_a_link_among_the_frames_stays_inside_the_roots(tmp_path):
+    root, secret = tmp_path / "data", tmp_path / "secret"
+    write_frames(secret, [2])
+    folder = write_frames(root / "a", [1, 3])
+    (folder / "img_00002.png").symlink_to(secret / "img_00002.png")
+    (folder / "img_00004.png").symlink_to(folder / "img_00001.png")
+
+    def read(number, roots):
+        reader = open_frames(folder, PNG, roots=roots)
+        return number_of(reader.frames_at_index([number])[0])
+
+    with pytest.raises(UnsafePathError, match=r"img_00002\.png.*link_roots"):
+        read(1, [str(root)])
+    assert read(3, [str(root)]) == 1 and read(1, [str(root), str(secret)]) == 2

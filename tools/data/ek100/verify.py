@@ -53,9 +53,14 @@ def media_seconds(record: dict[str, Any], root: Path) -> float:
     path = root / record["video"]
     if not path.is_dir():
         return open_video(path).duration
-    chunks = sorted(path.glob("*.[mM][pP]4"), key=lambda one: float(one.stem))
+    chunks = list(path.glob("*.[mM][pP]4"))
     if not chunks:
         raise MediaError(str(path), "the folder has no chunk")
+    try:
+        chunks.sort(key=lambda one: float(one.stem))
+    except ValueError as error:
+        reason = f"a chunk is not named by its second, as 15.MP4: {error}"
+        raise MediaError(str(path), reason) from error
     length = record["extra"]["chunk_seconds"]
     expected = [number * length for number in range(len(chunks))]
     found = [float(one.stem) for one in chunks]

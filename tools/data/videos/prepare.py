@@ -7,7 +7,7 @@
     python tools/data/videos/prepare.py data/ek100/videos --out data/ek100/chunks \
         --chunk-seconds 15 --fps 30
 
-INPUT is a folder, read with all below it, or a list: one path a line, relative to
+INPUT is a folder, read with all below it (files of other kinds are counted), or a list: one path a line, relative to
 --root, with or without a label behind it. Outputs are H.264 in mp4 without sound, whose
 short side is --short-side pixels (never enlarged), upright, with a keyframe at least
 every --keyframe-interval frames and no B-frames. `a/b.webm` becomes `OUT/a/b.mp4`; with
@@ -58,33 +58,62 @@ from mmfusion.utils.errors import InputError
 from mmfusion.utils.schema import shown
 from mmfusion.utils.text_files import read_lines
 
-SUFFIXES = ".mp4 .webm .mkv .avi .mov .m4v .mpg .mpeg .flv .3gp .ts .wmv".split()
-COLUMNS = "name error bytes frames seconds fps width height rotation closed".split()
+SUFFIXES = (  # the second line: raw streams, each of which is refused with the remedy
+    ".mp4 .webm .mkv .avi .mov .m4v .mpg .mpeg .flv .3gp .ts .wmv .3g2 .mj2 .mts .m2ts"
+    " .vob .ogv .asf .mxf .nut .gif .qt .f4v .divx .mpe"
+    " .h264 .264 .avc .hevc .h265 .265 .m1v .m2v .mpv"
+).split()
+COLUMNS = "name error bytes frames seconds fps width height display closed".split()
 _LABEL = re.compile(r"[\s,]+-?\d+(?:[\s,]+-?\d+)*\s*$")
 _SHOWN = 5
 
 
-def find_videos(source: Path, root: Path | None) -> tuple[Path, list[str]]:
-    """The folder that names are relative to, and the names.
+def find_videos(source: Path, root: Path | None) -> tuple[Path, list[str], Counter]:
+    """The folder that names are relative to, the names, and what was passed over.
 
     Raises:
         ValueError: a line of the list has no plain relative path, or nothing is there.
     """
+    passed: Counter[str] = Counter()
     if source.is_dir():
-        names = [
-            path.relative_to(source).as_posix()
-            for path in sorted(source.rglob("*"))
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-        ]
+        names = [path.relative_to(source).as_posix() for path in _found(source, passed)]
         folder = source
     elif source.is_file():
         folder = root or source.parent
-        names = list(dict.fromkeys(_listed(source, folder)))
+        lines = list(_listed(source, folder))
+        names = list(dict.fromkeys(lines))
+        passed["lines that name a video again"] += len(lines) - len(names)
     else:
         raise InputError(f"{source} is neither a folder of videos nor a list of them")
     if not names:
-        raise InputError(f"{source} has no video (known: {' '.join(SUFFIXES)})")
-    return folder, names
+        seen = f"; passed over: {told(passed)}" if passed else ""
+        raise InputError(f"{source} has no video (known: {' '.join(SUFFIXES)}){seen}")
+    return folder, names, +passed
+
+
+def _found(source: Path, passed: Counter[str]) -> list[Path]:
+    """Videos below a folder; what else is there is counted in ``passed``."""
+
+    def closed(error: OSError) -> None:
+        passed[f"folders that cannot be read ({error.strerror})"] += 1
+
+    videos = []
+    for folder, inner, files in os.walk(source, onerror=closed):
+        links = sum((Path(folder) / name).is_symlink() for name in inner)
+        passed["links to folders"] += links
+        for path in (Path(folder) / name for name in files):
+            if path.name.startswith("."):
+                passed["hidden files"] += 1
+            elif path.suffix.lower() in SUFFIXES:
+                videos.append(path)
+            else:
+                passed[f"*{path.suffix.lower()}" if path.suffix else "no suffix"] += 1
+    return sorted(videos)
+
+
+def told(passed: Counter[str]) -> str:
+    """Kinds of files with their counts, the most frequent first."""
+    return ", ".join(f"{count} {kind}" for kind, count in passed.most_common() if count)
 
 
 def _listed(file: Path, folder: Path) -> Iterable[str]:
@@ -168,9 +197,9 @@ def summary(records: Sequence[Record], *, tried: str) -> list[str]:
         rates = Counter(f"{r['fps']:g}" for r in good).most_common(_SHOWN)
         lines.append("size: " + ", ".join(f"{size} ({n})" for size, n in sizes))
         lines.append("frames a second: " + ", ".join(f"{r} ({n})" for r, n in rates))
-        turned = sum(record["rotation"] != 0 for record in good)
+        turned = sum(record["display"] != "" for record in good)
         lines.append(
-            f"rotated: {turned}; open groups of pictures:"
+            f"turned, cut or of other than square pixels: {turned}; open groups of pictures:"
             f" {sum(not record['closed'] for record in good)}"
         )
     for reason, count in Counter(record["error"] for record in bad).most_common():
@@ -180,7 +209,9 @@ def summary(records: Sequence[Record], *, tried: str) -> list[str]:
     return lines
 
 
-def write_report(records: Sequence[Record], folder: Path) -> None:
+def write_report(
+    records: Sequence[Record], folder: Path, passed: Counter[str]
+) -> None:
     """report.csv, one row a video, and report.json, the counts."""
     stream = io.StringIO()
     rows = csv.DictWriter(stream, COLUMNS, extrasaction="ignore", lineterminator="\n")
@@ -193,6 +224,7 @@ def write_report(records: Sequence[Record], folder: Path) -> None:
         "good": len(records) - bad.total(),
         "broken": dict(bad),
         "outputs": sum(len(record.get("outputs", ())) for record in records),
+        "passed_over": dict(passed),
     }
     write_atomic(folder / "report.json", (json.dumps(counts, indent=1) + "\n").encode())
 
@@ -247,7 +279,12 @@ def settings_of(args: argparse.Namespace) -> EncodeSettings:
     return EncodeSettings(**{name: getattr(args, name) for name in names})
 
 
-def prepare(jobs: Sequence[Job], args: argparse.Namespace, console: Console) -> int:
+def prepare(
+    jobs: Sequence[Job],
+    args: argparse.Namespace,
+    console: Console,
+    passed: Counter[str],
+) -> int:
     """Encode what is not done, and report on everything."""
     with closing(OutputFolder(args.out, settings_of(args))) as folder:
         pending = folder.pending(jobs, retry=args.retry)
@@ -255,7 +292,7 @@ def prepare(jobs: Sequence[Job], args: argparse.Namespace, console: Console) -> 
         folder.sweep(pending)
         fresh = work(pending, args, "prepare", console, folder)
         records = [folder.records[job.name] for job in jobs]
-        write_report(records, args.out)
+        write_report(records, args.out, passed)
     encoded, adopted = (
         sum(r.get(key, 0) for r in fresh) for key in ("encoded", "adopted")
     )
@@ -288,10 +325,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
     settings_of(args)
     if args.verify:
         return verify(args, console)
-    folder, names = find_videos(args.input, args.root)
+    folder, names, passed = find_videos(args.input, args.root)
+    if passed:
+        _say(console, f"passed over: {told(passed)}")
     jobs = make_jobs(folder, names, args)
     if not (args.dry_run or args.check):
-        return prepare(jobs, args, console)
+        return prepare(jobs, args, console, passed)
     mode = "check" if args.check else "look"
     records = work(jobs, args, mode, console, None)
     _say(console, *summary(records, tried="decoded" if args.check else "open"))

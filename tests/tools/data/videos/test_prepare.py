@@ -82,7 +82,7 @@ def test_rotation_is_gone_and_the_picture_upright(tmp_path, angle):
     before = open_video(source, "pyav")
     process(job(source, tmp_path / "o.mp4"), EncodeSettings(crf=5))
     after = open_video(tmp_path / "o.mp4", "pyav")
-    assert read_index(tmp_path / "o.mp4").rotation == 0
+    assert not str(read_index(tmp_path / "o.mp4").display)
     assert (after.height, after.width) == (before.height, before.width)
     pictures = [video.frames_at_index(range(3)) for video in (before, after)]
     for old, new in zip(*pictures, strict=True):
@@ -228,3 +228,29 @@ def test_a_decoder_that_hangs_costs_one_video(tmp_path):
 def fifo(folder: Path) -> Path:
     os.mkfifo(folder / "pipe.mp4")
     return folder / "pipe.mp4"
+
+
+def test_nothing_is_passed_over_without_a_word(tmp_path, run):
+    folder = tmp_path / "in"
+    for name in ("a.mp4", "b.M2TS", "c.h264"):
+        (folder / "sub").mkdir(parents=True, exist_ok=True)
+        codec = {"c.h264": "libx264"}.get(name, "libx264")
+        source = write_video(tmp_path / f"v.{name[2:].lower()}", 3, codec=codec)
+        shutil.move(source, folder / name)
+    for name in ("sub/list.txt", "sub/notes.TXT", "noise", ".hidden.mp4"):
+        (folder / name).touch()
+    (folder / "linked").symlink_to(tmp_path)
+    out = tmp_path / "out"
+    made = run(folder, "--out", out)
+    assert made.returncode == 1  # the raw stream
+    assert sorted(files(out)) == ["a.mp4", "b.mp4"]
+    assert "c.h264" in made.stdout and "-framerate FPS" in made.stdout
+    line = next(one for one in made.stdout.splitlines() if "passed over" in one)
+    for told in ("2 *.txt", "1 hidden", "1 links to folders", "1 no suffix"):
+        assert told in line
+    report = json.loads((out / "report.json").read_text())
+    assert report["passed_over"]["*.txt"] == 2
+    listed = tmp_path / "list.csv"
+    listed.write_text("a.mp4 1\na.mp4 2\n")
+    again = run(listed, "--root", folder, "--out", tmp_path / "out2")
+    assert "1 lines that name a video again" in again.stdout
