@@ -137,7 +137,8 @@ class ContextMix(BaseModule):
         self, cls: Tensor, tokens: Tensor, present: Tensor | None = None
     ) -> Tensor:
         """(b, m, d), (b, l, d), (b, m) -> (b, d)."""
-        context = self.mixer(tokens).float()  # (b, l, d)
+        context = self.mixer(tokens)  # (b, l, d)
+        context = context.to(torch.promote_types(torch.float32, context.dtype))
         logits = context.unflatten(-1, (self.num_logits, -1)).mean(dim=(1, 3))
         self.last_weights = stream_weights(logits.detach()).mean(0)  # (m,)
         return mix_by_logits(cls, logits.to(cls.dtype), present)

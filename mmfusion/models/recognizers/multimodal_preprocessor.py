@@ -36,17 +36,25 @@ class MultiModalPreprocessor(BaseDataPreprocessor):
         self.register_buffer("std", torch.tensor(std).view(shape), persistent=False)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Video (b, v, 3, t, h, w) uint8 -> normalised float32; the rest as it is.
+        """Video (b, v, 3, t, h, w) uint8 -> normalised floats; the rest as it is.
+
+        Floats of all streams are float32, or float64 in a model of float64.
 
         Raises:
             ValueError: the video is not uint8.
         """
         data = self.cast_data(data)
-        video: Tensor | None = data["inputs"].get("video")
+        precision = torch.promote_types(torch.float32, self.mean.dtype)
+        inputs = {
+            name: value.to(precision) if value.is_floating_point() else value
+            for name, value in data["inputs"].items()
+        }
+        data = {**data, "inputs": inputs}
+        video: Tensor | None = inputs.get("video")
         if video is None:
             return data
         if video.dtype != torch.uint8:
             raise InputError(f"video has dtype {video.dtype}, expected torch.uint8")
         video = (video.float() - self.mean) / self.std
-        data = {**data, "inputs": {**data["inputs"], "video": video}}
+        inputs["video"] = video
         return self.batch_mix(data) if training and self.batch_mix else data

@@ -52,6 +52,16 @@ def test_loss_and_every_gradient(streams):
     assert set(zero) == (unread if len(streams) == 1 else set())
 
 
+@pytest.mark.parametrize("mix", ["AverageMix", "ContextMix"])
+def test_a_model_of_float64_takes_the_same_batches(mix):
+    model = build(neck={**NECK, "mix": dict(type=mix)}).eval()
+    batch = make_batch()
+    single = forward(model, batch, "tensor")["action"]
+    exact = forward(model.double(), batch, "tensor")["action"]
+    assert exact.dtype == torch.float64
+    torch.testing.assert_close(exact.float(), single, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("mix", ["NaiveMix", "AverageMix", "WeightedMix", "ContextMix"])
 def test_bfloat16_step_scans_in_float32(mix, monkeypatch):
     dtypes = set()
