@@ -3,6 +3,8 @@ import pytest
 
 from mmfusion.datasets.caches.skeleton_cache import write_skeleton_cache
 from mmfusion.datasets.transforms import LoadSkeleton
+from mmfusion.datasets.transforms.load_skeleton import take_joints
+from mmfusion.layouts.skeleton_arrays import check_skeleton
 from mmfusion.utils.errors import SkeletonError
 from tests.datasets.transforms.helpers import META, results, skeleton
 
@@ -57,6 +59,42 @@ def test_mask_by_joint():
     out = LoadSkeleton()(results(skeleton_data=data))
     assert out["joints_mask"][0].sum(axis=0).tolist()[1][:3] == [10, 0, 10]
     assert not out["joints"][:, :, 1, 1].any()
+
+
+@pytest.mark.parametrize(
+    ("position", "max_gap", "near"),
+    [
+        (1.4, 0.3, True),  # a frame away is near, however few a second there are
+        (1.6, 0.3, False),
+        (3.4, 3.0, True),
+        (3.6, 3.0, False),
+        (6.6, 3.0, False),
+        (7.6, 3.0, True),  # the middle of frame 10 is 3 - 0.1 away
+        (13.4, 3.0, True),
+        (13.6, 3.0, False),
+    ],
+)
+def test_a_row_is_near_within_the_gap(position, max_gap, near):
+    data = skeleton(num=2)
+    data["frame_id"] = np.array([0, 10])
+    content = check_skeleton("x", data)
+    place = np.array([position])
+    mask = take_joints(content, place, np.arange(2), max_gap)[1]
+    assert bool(mask.all()) == bool(mask.any()) == near
+
+
+@pytest.mark.parametrize(("end", "fits"), [(0.56, True), (0.54, False)])
+def test_a_clip_may_end_half_a_second_before_the_first_row(end, fits):
+    """Frame 10 at 10 a second; the clip's frames end at 5.1 and at 4.9."""
+    data = skeleton(num=20)
+    data["frame_id"] = np.arange(10, 30)
+    options = dict(skeleton_data=data, start_sec=0.0, end_sec=end)
+    options["times"] = {"skeleton": np.array([[0.1]])}
+    if fits:
+        assert not LoadSkeleton()(results(**options))["joints_mask"].any()
+        return
+    with pytest.raises(SkeletonError, match="holds frames 10 to 29; the clip asks"):
+        LoadSkeleton()(results(**options))
 
 
 def test_gaps_in_frame_ids_are_not_valid():

@@ -86,3 +86,11 @@ def test_wrong_clips(clip, message):
 def test_wrong_options(options):
     with pytest.raises(ValueError, match="expected|takes"):
         SampleTimes(**options)
+
+
+def test_the_last_moment_is_before_the_end(monkeypatch):
+    """Random numbers next to 1 would round to the end, where no frame is."""
+    last = np.nextafter(1.0, 0.0)
+    monkeypatch.setattr(np.random, "random", lambda size: np.full(size, last))
+    times = SampleTimes(dict(video=4))(dict(start_sec=0.0, end_sec=3.0))["times"]
+    assert 2.999 < times["video"].max() < 3.0

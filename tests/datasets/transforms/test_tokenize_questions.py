@@ -53,6 +53,15 @@ def test_the_mask_is_written_as_the_tokenizer_writes_it(
     assert before[0, 0, : len(by_hand)].tolist() == by_hand
 
 
+def test_a_question_that_just_fits_is_whole(folder: str) -> None:
+    length = int(TokenizeQuestions(folder)(_results())["tokens_mask"].sum(-1).max())
+    for size, cut in ((length + 1, 0), (length, 0), (length - 1, 1)):
+        transform = TokenizeQuestions(folder, max_length=size)
+        mask = transform(_results())["tokens_mask"]
+        assert transform.num_truncated == cut
+        assert mask.sum(-1).max() == min(size, length)
+
+
 def test_order_and_source_go_on(folder: str) -> None:
     transform = TokenizeQuestions(folder, question_tasks=("noun", "verb"))
     meta = {"question_source": "predicted+generic"}

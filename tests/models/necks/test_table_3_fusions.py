@@ -6,6 +6,7 @@ import torch
 from mmfusion.models import MLPFusion, TransformerFusion
 from mmfusion.models.necks.stream_inputs import stream_mlp
 from mmfusion.structures import TokenFeatures
+from tests.models.backbones.generated_weights import fill_by_rule
 
 D = 16
 PLAIN = {"video": {}, "text": {}}
@@ -72,6 +73,68 @@ def test_pooled_reads_four_tokens_and_tokens_all():
         )
         neck(features())
     assert lengths == [4, (1 + 1 + 7) + (1 + 5)]
+
+
+def watched(neck):
+    """The list that gets what the first block is given, sequence and mask."""
+    seen = []
+    neck.blocks[0].register_forward_pre_hook(lambda _, args: seen.append(args))
+    return seen
+
+
+def test_sequence_of_a_transformer_by_hand():
+    """Each stream has a CLS token, positions and a type of its own."""
+    neck, feats = build("tokens", streams=PLAIN), features()
+    fill_by_rule(neck)
+    seen = watched(neck)
+    neck(feats)
+    video = torch.cat([feats["video"].cls.unsqueeze(1), feats["video"].tokens], 1)
+    parts = []
+    for index, tokens in enumerate((video, feats["text"].tokens)):
+        x = torch.cat([neck.cls_token[index].expand(2, 1, -1), tokens], 1)
+        positions = neck.pos_embed[index, : x.shape[1]]
+        parts.append(x + positions + neck.modality_embed[index])
+    x, mask = seen[0]
+    assert mask is None
+    torch.testing.assert_close(x, torch.cat(parts, 1))
+
+
+@pytest.mark.parametrize("lacking", ["video", "text"])
+def test_readable_tokens_of_a_transformer(lacking):
+    """A missing stream's own CLS token is not read, unless it is the output."""
+    neck, feats = build("tokens", streams=PLAIN), features()
+    old = feats[lacking]
+    mask = torch.ones(old.tokens.shape[:2], dtype=torch.bool)
+    mask[0], mask[1, 2] = False, False
+    feats[lacking] = TokenFeatures(old.tokens, old.cls, mask)
+    seen = watched(neck)
+    neck(feats)
+    video, text = torch.ones(2, 1 + 1 + 7), torch.ones(2, 1 + 5)
+    if lacking == "video":
+        video[0, 1:], video[1, 4] = 0, 0
+    else:
+        text[0], text[1, 3] = 0, 0
+    torch.testing.assert_close(seen[0][1].float(), torch.cat([video, text], 1))
+
+
+class Zero(torch.nn.Module):
+    """A dropout of everything."""
+
+    def forward(self, x):
+        return torch.zeros_like(x)
+
+
+def test_dropout_of_a_transformer_is_of_its_input_and_of_both_branches():
+    neck = build("tokens")
+    rates = [m.p for m in neck.modules() if isinstance(m, torch.nn.Dropout)]
+    assert rates == [0.1] * 3 and neck.blocks[0].drop_rate == 0.1
+    block, x = neck.blocks[1], torch.randn(2, 5, D)
+    block.dropout = Zero()
+    assert torch.equal(block(x), x)
+    seen = watched(neck)
+    neck.dropout = Zero()
+    neck(features())
+    assert not seen[0][0].any()
 
 
 @KINDS

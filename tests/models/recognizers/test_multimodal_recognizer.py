@@ -95,6 +95,24 @@ def test_scores_are_the_mean_over_views():
         torch.testing.assert_close(sample.score_action, score)
 
 
+@pytest.mark.parametrize("mixed", [False, True])
+def test_every_view_has_the_label_of_its_own_clip(mixed):
+    model, batch = build().eval(), make_batch(views=2)
+    labels = torch.tensor([0, 0, 1, 1, 2, 2])
+    target = torch.nn.functional.one_hot(labels, 5).float()
+    if mixed:
+        for sample, share in zip(batch["data_samples"], (0.6, 0.7, 0.8), strict=True):
+            sample.own_share, sample.other_action = torch.tensor(share), torch.tensor(4)
+        shares = torch.tensor([0.6, 0.6, 0.7, 0.7, 0.8, 0.8]).unsqueeze(1)
+        target = shares * target + (1 - shares) * torch.eye(5)[4]
+    logits = forward(model, batch, "tensor")["action"]
+    losses = forward(model, batch, "loss")
+    expected = -(target * logits.log_softmax(-1)).sum(-1).mean()
+    torch.testing.assert_close(losses["loss_action"], expected)
+    hits = (logits.argmax(-1) == labels).float().mean()
+    torch.testing.assert_close(losses["acc_action"], 100 * hits)
+
+
 def test_one_view_of_a_stream_serves_all():
     model, batch = build().eval(), make_batch(views=2)
     for name in ("skeleton", "skeleton_mask"):

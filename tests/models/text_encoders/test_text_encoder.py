@@ -75,6 +75,20 @@ def test_padding_is_not_read(mode, config):
     assert model(x, mask).tokens.isfinite().all()
 
 
+@pytest.mark.parametrize("summary", ["first", "mean"])
+def test_the_mask_is_that_of_the_tokens_that_are_given(summary):
+    """Padding in front and a gap: the first token is not read, nor told as real."""
+    model, x = build(summary=summary), torch.randint(3, 39, (2, 2, 6))
+    mask = torch.tensor([[False, False, True, True, False, True]]).expand(2, 2, 6)
+    feats = model(x, mask)
+    given = mask.flatten(0, 1)
+    assert torch.equal(feats.mask, given[:, 1:] if summary == "first" else given)
+    changed = x.clone()
+    changed[..., 0] += 1
+    other = model(changed, mask)
+    torch.testing.assert_close(other.tokens[feats.mask], feats.tokens[feats.mask])
+
+
 @MODES
 def test_published_weights_survive_init_weights(folder, mode):
     class Model(BaseModel):
