@@ -145,7 +145,13 @@ class Skeleton(BaseModel):
 
     model_config = {**STRICT, "extra": "allow"}
     layout: Name | None = None
-    hands: list[Name] | None = None
+    hands: (
+        Annotated[
+            list[Name],
+            rule(lambda hands: len({*hands}) == len(hands), "a name comes twice"),
+        ]
+        | None
+    ) = None
     unit: Unit | None = None
     frame: Name | None = None
     num_joints: Annotated[int, Field(gt=0)] | None = None

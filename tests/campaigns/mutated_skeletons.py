@@ -331,7 +331,7 @@ def _fake_hand(poses: np.ndarray, shapes: np.ndarray) -> np.ndarray:
 
 
 def _scan(folder: Path, key: str) -> Skeleton:
-    """What prepare caches of the one sequence, by ``--joints`` or ``--mano``."""
+    """Cache that prepare makes of the one sequence, by ``--joints`` or ``--mano``."""
     sequence = oakink2_files.SEQUENCES["train"]
     args = Namespace(root=folder, out=folder / "out", joints=None, mano=None)
     args.overwrite, args.dry_run, args.data_root = True, False, folder

@@ -305,3 +305,24 @@ def test_a_split_may_be_anything_and_is_named(tmp_path: Path) -> None:
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match="split 'train' selects none of the 2 records"):
         load_annotation(str(path), "train")
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "message"),
+    [
+        ({"unit": "inch"}, r"skeleton is .*unit: .*not one of \['m', 'cm', 'mm', 'px'"),
+        ({"unit": ["m"]}, "skeleton is .*skeleton.unit"),
+        ({"layout": ["h2o"]}, "skeleton is .*skeleton.layout"),
+        ({"hands": 2}, "skeleton is .*skeleton.hands"),
+        ({"hands": ["left", "left"]}, ".*a name comes twice"),
+        ({"num_joints": 0}, "skeleton is .*skeleton.num_joints"),
+    ],
+    ids=str,
+)
+def test_metainfo_says_what_skeletons_are(skeleton: dict, message: str) -> None:
+    metainfo = {"version": 1, "dataset": "d", "classes": {}, "skeleton": skeleton}
+    with pytest.raises(AnnotationError, match=f"a.json: metainfo: {message}"):
+        check_metainfo(metainfo, "a.json")
+    known = {"unit": "mm", "hands": ["left"], "layout": "mine", "own key": 1}
+    made = check_metainfo({**metainfo, "skeleton": known}, "a.json")
+    assert made["skeleton"] == known

@@ -91,6 +91,15 @@ def test_thresholds_are_the_users(tmp_path: Path) -> None:
         ([_field(3, _hand(2, 0.9, 0, 0, 1.0, 1.0))], "side of a hand is 2"),
         ([_frame(1, video=b"P01_102")], "frame 0 is of the video 'P01_102'"),
         ([b"\xff" * 12], "more than 64 bits"),
+        (
+            [_frame(1, _field(3, _hand(1, 0.9, 0.0, 0.0, 456.0, 256.0)))],
+            "a box is .*fractions",
+        ),
+        (
+            [_frame(1, _field(3, _hand(1, 0.9, np.nan, 0.0, 1.0, 1.0)))],
+            "0 of the list: a b",
+        ),
+        ([FRAMES[0], FRAMES[0]], "P01_101.pkl.*comes twice"),
     ],
 )
 def test_other_files_are_refused(frames: object, message: str, tmp_path: Path) -> None:

@@ -301,6 +301,17 @@ def test_real_annotation_with_a_file_for_each_clip(
         ({"label": [1, 2]}, "label is .*; expected an integer"),
         ({"total_frames": 5}, "total_frames is 5 but keypoint has 4 frames"),
         ({"total_frames": 0}, "total_frames is 0; expected an integer >= 1"),
+        ({"total_frames": True}, "total_frames is True; expected an integer >= 1"),
+        ({"total_frames": 10**9, "frame_inds": [0]}, "10+ but keypoint has 4 frames"),
+        ({"label": True}, "label is True; expected an integer"),
+        (
+            {
+                "keypoint": np.ones((2, 5, 2)),
+                "keypoint_score": None,
+                "frame_inds": np.array([0, 4]),
+            },
+            "the last of frame 4; expected one at least, and frames below .* 4",
+        ),
         ({"keypoint": np.ones((2, 4, 5))}, r"keypoint_score is .*; expected \(2, 4\)"),
         ({"keypoint": "x"}, "keypoint is no array of numbers"),
         ({"keypoint": np.ones((2, 4, 5, 4))}, r"keypoint is \(2, 4, 5, 4\); expected"),

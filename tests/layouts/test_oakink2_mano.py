@@ -24,6 +24,28 @@ def test_joints_are_those_of_the_model_moved_by_the_translation():
     assert not joints[1, 1].any()
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ((), None, "raw_mano is None, expected a dict by frame"),
+        ((104,), [1], r"raw_mano of frame 104 is \[1\], expected a dict"),
+        ((104, "lh__tsl"), None, "frame 104: lh__tsl is None, expected numbers"),
+        ((104, "rh__betas"), "x", "frame 104: rh__betas is 'x', expected numbers"),
+        ((104, "rh__pose_coeffs"), np.zeros((1, 15, 4)), "frame 104: rh__pose_coeffs"),
+    ],
+)
+def test_a_wrong_parameter_names_frame_and_key(place, value, message):
+    mano = {number: dict(entry) for number, entry in annotation()["raw_mano"].items()}
+    if not place:
+        mano = value
+    elif len(place) == 1:
+        mano[place[0]] = value
+    else:
+        mano[place[0]][place[1]] = value
+    with pytest.raises(ValueError, match=message):
+        joints_of_hands(mano, [100, 104], {"left": fake_hand, "right": fake_hand})
+
+
 def test_missing_model_says_what_to_install(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"MANO_LEFT.pkl is missing: install"):
         load_hand_models(tmp_path)

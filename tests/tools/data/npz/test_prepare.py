@@ -46,6 +46,33 @@ def test_writes_one_record_and_cache_a_sequence(tmp_path, capsys):
     assert not data.keypoint[0, 0].any() and not data.valid[0, 0]
 
 
+def test_a_second_run_takes_the_corrected_file(tmp_path):
+    run(tmp_path, arrays())
+    seen = np.ones((12, 2, 4), bool)
+    seen[4, 1, 2] = False
+    run(tmp_path, arrays(keypoint=arrays()["keypoint"] / 2, valid=seen))
+    data = load_skeleton_file(str(tmp_path / "out/skeleton/00001.npz"))
+    assert data.keypoint[0, 0, 0, 1] == arrays()["keypoint"][3, 0, 0, 1] / 2
+    assert np.argwhere(~data.valid).tolist() == [[1, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"start": np.arange(0, 12, 3) * 1.0}, r"start is float64 \(4,\); expected"),
+        ({"length": np.array([3, 3, 3, np.nan])}, "length is float64"),
+        ({"start": np.array([0, 3, 6, 255], np.uint8)}, "sequence 3 has start 255"),
+        ({"label": np.array([[0, 1, 0, 1]])}, r"label is int64 \(1, 4\); expected"),
+        ({"label": np.array([0, 1, 0, -1])}, r"label\[3\] is -1; expected 0\.\."),
+        ({"class_names": np.array([1, 2])}, r"class_names is int64 \(2,\); expected"),
+        ({"split": np.arange(4)}, r"--split-by: split is int64 \(4,\); expected"),
+    ],
+)
+def test_a_column_of_another_kind_is_named(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path, arrays(**changes))
+
+
 def test_split_by_remainder_and_seeded_validation(tmp_path):
     data = prepare.Sequences(
         *(np.zeros(0),) * 4, np.arange(100) % 2, [], {"seq_index": np.arange(100)}
