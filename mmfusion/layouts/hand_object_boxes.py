@@ -244,7 +244,8 @@ def read_box_csv(path: Path, fps: float | None = None) -> dict[str, BoxFile]:
         if not (0 <= x1 <= x2 <= 1 and 0 <= y1 <= y2 <= 1):
             reason = f"the box is {shown(corners)}; expected corners in 0..1, in order"
             raise BoxError(place, reason)
-        if not _FRAME.fullmatch(number) or not _NAME.fullmatch(video) or not name:
+        is_name = name.isprintable() and name.strip() == name != ""
+        if not (_FRAME.fullmatch(number) and _NAME.fullmatch(video) and is_name):
             reason = (
                 f"video_id, frame and name are {shown(row[:3])}; expected a name, a"
                 " whole number and a name"

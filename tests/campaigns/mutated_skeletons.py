@@ -648,7 +648,7 @@ def boxes_csv(turn: int, random: Random, folder: Path) -> str:
     found = attempt(lambda: read_box_csv(path), "boxes.csv")
     if isinstance(found, Refused):
         return "refused"
-    every = csv.reader(data.decode("utf-8-sig").splitlines()[1:])
+    every = [*csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))][1:]
     for video, frame, name, *corners in (row for row in every if row):
         made = found.value[video]
         spot = made.frame_id.tolist().index(int(frame)), made.names.index(name)
