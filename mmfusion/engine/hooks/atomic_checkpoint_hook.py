@@ -99,7 +99,9 @@ class AtomicCheckpointHook(Hook):
         found = find_checkpoints(runner.work_dir)
         self._kept = [path for path, _ in reversed(found.good)]
         for path in found.broken:
-            runner.logger.warning(f"{path} is damaged; it is now {set_aside(path)}")
+            runner.logger.warning(
+                f"{path} is damaged; it is now {set_aside(path, 'damaged')}"
+            )
 
     def after_val_epoch(
         self, runner: Any, metrics: dict[str, float] | None = None

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from mmfusion.engine.runner.work_dir import (
     check_some_whole,
     find_checkpoints,
     read_finished,
+    set_aside,
 )
 from mmfusion.utils.errors import (
     CheckpointError,
@@ -127,16 +129,20 @@ def prepare_work_dir(config: Config, resume: str | None) -> bool:
             _check_same_run(folder, config, found)
         return False
     finished = read_finished(folder)
-    if resume is None:
+    if resume is None or not found.good:
         _check_same_run(folder, config, found)
-        if finished is not None:
-            text = f"{folder} has this run, complete: {json.dumps(finished)}"
-            print_log(text, "current")
-            return True
+    if resume is None and finished is not None:
+        text = f"{folder} has this run, complete: {json.dumps(finished)}"
+        print_log(text, "current")
+        return True
     if found.good:
         config.resume = "newest"
-    else:
+    elif finished is not None:
         check_no_run(folder, found)
+    elif first and (folder / BEST).exists():  # cut off before its first checkpoint
+        kept = set_aside(folder / BEST, "earlier")
+        text = f"no checkpoint to go on from in {folder}; its best.pth is now {kept}"
+        print_log(text, "current", logging.WARNING)
     return False
 
 

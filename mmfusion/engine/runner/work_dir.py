@@ -109,9 +109,9 @@ def newest_checkpoint(
     return found.good[0][0] if found.good else None
 
 
-def set_aside(path: Path) -> Path:
-    """Give a damaged file another name, under which nothing overwrites it."""
-    names = (path.with_name(f"{path.name}.damaged{n or ''}") for n in count())
+def set_aside(path: Path, ending: str) -> Path:
+    """Rename a file to ``<name>.<ending>``, which nothing replaces; the new path."""
+    names = (path.with_name(f"{path.name}.{ending}{n or ''}") for n in count())
     target = next(name for name in names if not name.exists())
     path.rename(target)
     return target

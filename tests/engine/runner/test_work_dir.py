@@ -209,7 +209,6 @@ def copy_of(folder, target, names):
     "names",
     [
         ["best.pth", "finished.json"],
-        ["best.pth"],
         ["finished.json"],
         ["epoch_3.pth", "best.pth", "finished.json"],
     ],
@@ -225,11 +224,25 @@ def test_what_is_left_of_a_run_is_never_replaced(names, options, finished, tmp_p
         with pytest.raises(WorkDirError, match=r"another config|which a new one would"):
             run_toy(folder, options)
     if "epoch_3.pth" not in names:
-        with pytest.raises(WorkDirError, match="which a new one would overwrite"):
+        with pytest.raises(WorkDirError, match=r"another config|which a new one would"):
             run_toy(folder, options, resume="auto")
     with pytest.raises(WorkDirError, match="which a new one would overwrite"):
         FusionRunner.from_cfg(toy_config(folder, options)).train()
     assert {name: (folder / name).read_bytes() for name in names} == before
+
+
+@pytest.mark.parametrize("resume", [None, "auto"])
+def test_a_best_without_checkpoint_is_kept_under_another_name(
+    resume, finished, tmp_path
+):
+    """A run that was killed before its first checkpoint begins again."""
+    folder = copy_of(finished, tmp_path / "run", ["best.pth"])
+    before = (folder / "best.pth").read_bytes()
+    with pytest.raises(WorkDirError, match=r"another config:\n  model.drop_rate"):
+        run_toy(folder, {"model.drop_rate": 0.1}, resume=resume)
+    assert run_toy(folder, {"log_level": "ERROR"}, resume=resume).epoch == 3
+    assert (folder / "best.pth.earlier").read_bytes() == before
+    assert differences(folder / "epoch_3.pth", finished / "epoch_3.pth") == []
 
 
 def test_a_folder_with_another_run_takes_no_checkpoint_of_elsewhere(finished, tmp_path):
