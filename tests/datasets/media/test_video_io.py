@@ -15,6 +15,30 @@ BACKENDS = ("decord", "pyav")
 OPEN_GOP = {"x264-params": "keyint=8:min-keyint=8:open-gop=1:bframes=2:scenecut=0"}
 
 
+@pytest.mark.parametrize(
+    ("seconds", "frame"),
+    [
+        (-0.0009, 0),
+        (0.2989, 2),
+        (0.2991, 3),  # a rounding error of a container before frame 3
+        (0.3, 3),
+        (0.3989, 3),
+        (1.2, 11),  # the end
+        (1.2 + 0.499, 11),
+    ],
+)
+def test_a_frame_is_shown_from_its_time_to_the_next(tmp_path, seconds, frame):
+    reader = open_video(write_video(tmp_path / "a.mp4"))
+    assert reader.index_at(np.array([seconds])).tolist() == [frame]
+
+
+@pytest.mark.parametrize("seconds", [-0.0011, 1.2 + 0.501])
+def test_a_time_just_outside_is_refused(tmp_path, seconds):
+    reader = open_video(write_video(tmp_path / "a.mp4"))
+    with pytest.raises(VideoDecodeError, match=r"expected 0 to 1.200 s"):
+        reader.index_at(np.array([seconds]))
+
+
 @pytest.mark.parametrize("backend", ["auto", *BACKENDS])
 def test_frames_by_index_and_time(tmp_path, backend):
     reader = open_video(write_video(tmp_path / "a.mp4"), backend)
