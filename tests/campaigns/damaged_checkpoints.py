@@ -16,6 +16,7 @@ import functools
 import io
 import logging
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -30,6 +31,7 @@ from torch import Tensor, nn
 from mmfusion.engine.launch.start import prepare_work_dir
 from mmfusion.engine.runner.work_dir import newest_checkpoint
 from mmfusion.models import CLIPTimeSformer, CLIPViT, VideoMamba
+from mmfusion.models.backbones.clip_vit import TEXT_TOWER
 from mmfusion.utils.errors import CheckpointError, WorkDirError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.weights import Pretrained, load_checked
@@ -361,9 +363,12 @@ def _transposed(state: dict, key: str, random: Random) -> dict | None:
 
 
 def _twice(state: dict, key: str, random: Random) -> dict | None:
-    if key.startswith("visual."):
-        return state | {key.removeprefix("visual."): state[key]}
-    return state | {f"backbone.{key}": state[key]}
+    if not key.startswith("visual."):
+        return state | {f"backbone.{key}": state[key]}
+    other = key.removeprefix("visual.")
+    if re.search(TEXT_TOWER, other):
+        return None  # CLIP's text encoder has that name
+    return state | {other: state[key]}
 
 
 def _missing(state: dict, key: str, random: Random) -> dict:
