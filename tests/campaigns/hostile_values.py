@@ -6,6 +6,7 @@ so that a campaign can see whether a reader changed others in silence.
 
 import copy
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,21 @@ CELLS = (
         "\U0001f600",
     ),
     *("00:00:99.99", "24:61:00", "{0.__class__}", "%s%n", "-" * 3000, "[" * 3000),
+)
+LIKE_NUMBERS = (
+    *(
+        "\uff11",
+        "\u0663",
+        "\u00b2",
+        "1_0",
+        "1e400",
+        "9" * 40,
+        "nan",
+        "inf",
+        "-1",
+        "0x1",
+    ),
+    *("20240115", "1.5", "1 0", "1\t", "\xa01", "1,0", ""),
 )
 VALUES = (
     *(None, True, False, "", " ", "x", 0, -1, 1, 0.5, -0.0, 10**12, 2**63, 10**40),
@@ -140,9 +156,11 @@ def damaged_cell(
         row[column], row[other] = row[other], row[column]
         what = "cells swapped"
     else:
-        row[column] = str(random.choice(CELLS))
+        alike = column in numbers and random.integers(2)
+        row[column] = str(random.choice(LIKE_NUMBERS if alike else CELLS))
         what = "cell replaced"
-        plain = row[column].isascii() and row[column].replace(".", "", 1).isdigit()
+        text = row[column].strip()
+        plain = text.isascii() and re.fullmatch(r"[0-9.]+([ ,\t][0-9]+)?", text)
         # a blank cell is none where blanks separate, nor a row of one blank cell
         blank = not row[column].strip() and (separator == " " or len(row) == 1)
         harmless = row[column] in ("+1", "-0", "1e3") or blank

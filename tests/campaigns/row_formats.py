@@ -277,7 +277,11 @@ def _detections(path: Path) -> Rows:
 def _cache(path: Path) -> Rows:
     with AnswerCache(path) as cache:
         assert len(cache) >= 0
-        return {"answer": plain(cache.get(ASKED))}
+        found = cache.get(ASKED)
+        if found is not None:
+            counts = found.tokens_in, found.tokens_out
+            assert isinstance(found.text, str) and {type(n) for n in counts} == {int}
+        return {"answer": plain(found)}
 
 
 def _cache_bytes(tree: Any, folder: Path) -> bytes:
