@@ -3,8 +3,9 @@
 C code that hangs or crashes takes its process with it: no exception, no signal handler
 and no other thread gets in. So a reader of data (a loader's worker, or the run itself
 where it has none) forks one process more, asks it for sample after sample, and ends it
-when one takes too long. Only bytes travel between the two; arrays lie in memory that
-both of them see.
+when one takes too long. What travels between the two is pickled, as with the workers of
+a loader: both are this program, nobody else has their pipes, and no file holds it.
+Arrays lie in memory that both of them see.
 """
 
 import ctypes

@@ -14,7 +14,6 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from torch import Tensor
 from mmfusion.utils.errors import CheckpointError
 
 HUB, WEB = "hf://", ("https://", "http://")
+TIMEOUT = 60.0  # seconds
 # what the authors' training scripts wrap their weights in, outermost first
 CONTAINERS = ("state_dict", "model_state", "model", "module")
 # what published training checkpoints hold beside tensors: options and best accuracies
@@ -45,7 +45,11 @@ _CHUNK = 1 << 20
 
 
 def fetch(
-    source: str, *, sha256: str | None = None, revision: str | None = None
+    source: str,
+    *,
+    sha256: str | None = None,
+    revision: str | None = None,
+    timeout: float = TIMEOUT,
 ) -> Path:
     """The local file of a checkpoint, downloaded once into a cache where it is remote.
 
@@ -55,6 +59,7 @@ def fetch(
             ``~/.cache/torch/hub/checkpoints``). It may end in ``#sha256=...``.
         sha256: what the file must have, 64 hexadecimal digits; required for https.
         revision: commit, tag or branch on the hub; ``main`` if None.
+        timeout: seconds that a server may take without sending anything.
 
     Raises:
         CheckpointError: there is no such file, it cannot be fetched, or its checksum is
@@ -65,9 +70,11 @@ def fetch(
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise CheckpointError(f"sha256 is {sha256!r}, expected 64 hexadecimal digits")
     if source.startswith(HUB):
-        path = _from_hub(source, revision)
+        path = _from_hub(source, revision, timeout)
     elif source.startswith(WEB):
-        path = _from_web(source, sha256)
+        from mmfusion.weights.downloads import from_web  # what few runs need
+
+        path = from_web(source, sha256, timeout)
     else:
         path = Path(source)
         if not path.is_file():
@@ -87,49 +94,24 @@ def _check_sha256(path: Path, expected: str) -> None:
         )
 
 
-def _from_hub(source: str, revision: str | None) -> Path:
+def _from_hub(source: str, revision: str | None, timeout: float) -> Path:
     parts = source.removeprefix(HUB).split("/")
     if len(parts) < 3 or not all(parts):
         raise CheckpointError(
             f"{source} is not of the form hf://<owner>/<repository>/<file>"
         )
-    repository, name = "/".join(parts[:2]), "/".join(parts[2:])
-    from huggingface_hub import hf_hub_download  # slow to import
+    from mmfusion.weights.downloads import from_hub  # what few runs need
 
-    try:
-        return Path(hf_hub_download(repository, name, revision=revision))
-    except Exception as error:  # its errors have no common base but Exception
-        reason = " ".join(str(error).split())[:300]
-        pinned = f" --revision {revision}" if revision else ""
-        raise CheckpointError(
-            f"{source} cannot be fetched: {type(error).__name__}: {reason}. Where there"
-            f" is a network, run: hf download {repository} {name}{pinned}; or give the"
-            " path of the file"
-        ) from error
+    return from_hub("/".join(parts[:2]), "/".join(parts[2:]), revision, timeout)
 
 
-def _from_web(source: str, sha256: str | None) -> Path:
-    if sha256 is None:
-        raise CheckpointError(
-            f"{source}: a download needs its sha256, so that it is the file you mean:"
-            " init_cfg=dict(type='Pretrained', checkpoint=..., sha256='...')"
-        )
-    folder = Path(torch.hub.get_dir(), "checkpoints")
-    # the checksum in the name: two files of one name never meet
-    name = f"{sha256.lower()[:16]}-{Path(urlsplit(source).path).name or 'checkpoint'}"
-    path = folder / name
-    if path.is_file():
-        return path
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        torch.hub.download_url_to_file(source, str(path), hash_prefix=sha256.lower())
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(
-            f"{source} cannot be fetched: {type(error).__name__}: {reason}. Put the"
-            f" file into {path}, or give its path"
-        ) from error
-    return path
+def shown(source: str) -> str:
+    """The source of a checkpoint as messages have it: without passwords and tokens."""
+    if not source.startswith(WEB):
+        return source
+    from mmfusion.utils.secrets import hide_in_urls  # what few runs need
+
+    return hide_in_urls(source)
 
 
 def load_checked(
@@ -379,13 +361,14 @@ def read_tensors(
     container: str | None = None,
     sha256: str | None = None,
     revision: str | None = None,
+    timeout: float = TIMEOUT,
 ) -> dict[str, Tensor]:
     """The tensors of a checkpoint by their names in it.
 
     See :func:`fetch` and :func:`unwrap`.
     """
-    content = load_checked(fetch(source, sha256=sha256, revision=revision))
-    return unwrap(content, source, container)
+    path = fetch(source, sha256=sha256, revision=revision, timeout=timeout)
+    return unwrap(load_checked(path), shown(source), container)
 
 
 def unwrap(

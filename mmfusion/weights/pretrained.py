@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmfusion.registry import WEIGHT_INITIALIZERS
 from mmfusion.utils.errors import CheckpointError
-from mmfusion.weights.files import read_tensors
+from mmfusion.weights.files import TIMEOUT, read_tensors, shown
 from mmfusion.weights.fit import fit
 
 _SHOWN = 12  # names in a message
@@ -36,6 +36,7 @@ class Pretrained:
         fresh: the same, of keys that keep their start even where the file has them.
         sha256: what the file must have; required for https.
         revision: commit, tag or branch on the hub.
+        timeout: seconds that a server may take without sending anything.
         interpolate: False makes another number of frames or another size an error.
 
     Raises:
@@ -53,6 +54,7 @@ class Pretrained:
         container: str | None = None,
         sha256: str | None = None,
         revision: str | None = None,
+        timeout: float = TIMEOUT,
         interpolate: bool = True,
     ) -> None:
         self.checkpoint = str(checkpoint)
@@ -60,7 +62,7 @@ class Pretrained:
         self.ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
         self.fresh = (fresh,) if isinstance(fresh, str) else tuple(fresh)
         self.container = container
-        self.sha256, self.revision = sha256, revision
+        self.sha256, self.revision, self.timeout = sha256, revision, timeout
         self.interpolate = interpolate
 
     def __call__(self, module: nn.Module) -> None:
@@ -73,7 +75,7 @@ class Pretrained:
             starting = hasattr(child, "_params_init_info")  # by MMEngine's init_weights
             if starting and isinstance(child, BaseModule) and not child.is_init:
                 child.init_weights()
-        name = f"{self.checkpoint} (prefix {self.prefix!r})"
+        name = f"{shown(self.checkpoint)} (prefix {self.prefix!r})"
         weights, report = fit(
             self._read(),
             module,
@@ -96,6 +98,7 @@ class Pretrained:
                 container=self.container,
                 sha256=self.sha256,
                 revision=self.revision,
+                timeout=self.timeout,
             )
         except CheckpointError as error:
             if "://" in self.checkpoint or "does not exist" not in str(error):

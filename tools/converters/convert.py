@@ -27,7 +27,7 @@ from mmfusion.registry import MODELS
 from mmfusion.utils.commands import command_parser, errors_in_one_line
 from mmfusion.utils.paths import write_atomic
 from mmfusion.weights import fit, read_tensors
-from mmfusion.weights.files import tensor_bytes
+from mmfusion.weights.files import TIMEOUT, shown, tensor_bytes
 
 BACKBONES = ("VideoMamba", "CLIPViT", "CLIPTimeSformer", "Motionformer", "ORViT")
 
@@ -58,7 +58,7 @@ def build(args: argparse.Namespace) -> nn.Module:
 def convert(tensors: dict[str, Tensor], args: argparse.Namespace) -> dict[str, Tensor]:
     """Tensors of our module from published ones; the report goes to the terminal."""
     module = build(args)
-    found, report = fit(tensors, module, args.source)
+    found, report = fit(tensors, module, shown(args.source))
     own = module.state_dict()
     Console(stderr=True).print(f"{args.backbone}: {report}", highlight=False)
     return {key: found.get(key, own[key]).contiguous() for key in own}
@@ -97,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--back", action="store_true", help="from ours to the published (VideoMamba)")
     add("--container", help="the dict in the file to take, such as model_ema")
     add("--sha256", help="what the source must have; needed for https")
+    add("--timeout", type=float, default=TIMEOUT, help="seconds without any byte")
     add("--revision", help="commit, tag or branch on the hub")
     args = parser.parse_args(argv)
     sizes = {"arch": args.arch, "num_frames": args.num_frames}
@@ -110,6 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         container=args.container,
         sha256=args.sha256,
         revision=args.revision,
+        timeout=args.timeout,
     )
     if args.back:
         published = {"model": convert_back(tensors)}

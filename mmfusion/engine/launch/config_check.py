@@ -20,6 +20,7 @@ from mmfusion.engine.launch.nearest import nearest
 from mmfusion.engine.protocols import DescribesData
 from mmfusion.models.protocols import HasClasses, HasHeads
 from mmfusion.utils.errors import ConfigError
+from mmfusion.utils.secrets import hide_checkpoints, hide_in_urls
 
 # what MMEngine reads from a config beside the Runner's own arguments
 _OTHER_KEYS = {
@@ -75,12 +76,15 @@ def load_config(
         try:
             config.merge_from_dict(options)
         except (KeyError, TypeError, AssertionError, IndexError, ValueError) as error:
-            raise ConfigError(f"--cfg-options {options}: {error}") from error
+            raise ConfigError(
+                hide_in_urls(f"--cfg-options {options}: {error}")
+            ) from error
         tops = dict.fromkeys(key.split(".")[0] for key in options)
         reading.changed(tops, "--cfg-options")
     check_variables(reading, Path(path), known_keys())
     check_config(config)
     warn_of_what_stays_behind(reading, config)
+    hide_checkpoints(config._cfg_dict)
     return config
 
 

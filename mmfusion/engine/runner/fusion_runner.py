@@ -60,6 +60,7 @@ from mmfusion.utils.allocator import tune_cpu_allocator
 from mmfusion.utils.compiling import compile_module, parts_of
 from mmfusion.utils.errors import CheckpointError, ConfigError
 from mmfusion.utils.paths import write_atomic
+from mmfusion.utils.secrets import hide_checkpoints
 from mmfusion.weights import fetch, fit, load_checked
 from mmfusion.weights.files import unwrap
 
@@ -93,6 +94,7 @@ class FusionRunner(Runner):
         """MMEngine's, after what tools do: check, plugins, the default scope."""
         config = cfg if isinstance(cfg, Config) else Config(cfg)
         check_config(config)
+        hide_checkpoints(config._cfg_dict)  # load_from of the command line, too
         config.setdefault("default_scope", "mmfusion")
         return super().from_cfg(config)
 

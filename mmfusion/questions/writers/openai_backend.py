@@ -13,6 +13,7 @@ from mmfusion.questions.writers.pacing import Pacer
 from mmfusion.questions.writers.prompted import Message
 from mmfusion.utils.errors import InputError
 from mmfusion.utils.optional import import_optional
+from mmfusion.utils.secrets import KeyMask
 
 RESPONSE_FORMATS = ("json_schema", "json_object", "text")
 _NO_KEY = "no-key-is-needed"
@@ -71,6 +72,7 @@ class OpenAIBackend:
         self.model = model
         self.settings = f"temperature={temperature} max_tokens={max_tokens}"
         self._key = _checked_key(key, key_name, base_url)
+        self._mask = None if self._key is None else KeyMask(self._key)
         self._module = import_optional("openai", "questions by --writer openai")
         self._pacer = pacer or Pacer()
         hooks: dict[str, Any] = {
@@ -165,8 +167,8 @@ class OpenAIBackend:
         )
 
     def _clean(self, text: str) -> str:
-        """``text`` without the key, should a server or a proxy repeat it."""
-        return text if self._key is None else text.replace(self._key, "[key]")
+        """``text`` without the key, should a server or a proxy repeat or change it."""
+        return text if self._mask is None else self._mask(text)
 
 
 def _checked_key(key: str | None, name: str, base_url: str | None) -> str | None:
