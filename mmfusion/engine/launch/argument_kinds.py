@@ -38,6 +38,14 @@ def hints_of(found: Callable) -> dict[str, Any]:
     return hints
 
 
+def kind_of_default(found: Callable, default: Any) -> Any:
+    """Annotation in place of one that is not there, by the default; else Any."""
+    home = getattr(found, "__module__", "").partition(".")[0]
+    if home not in _HOMES or type(default) not in _PLAIN:
+        return Any
+    return float if type(default) is int else type(default)
+
+
 def fits(value: Any, hint: Any) -> bool:
     """False where a plain value cannot be what the annotation says.
 
@@ -64,8 +72,10 @@ def fits(value: Any, hint: Any) -> bool:
         return whole and (
             len(inner) != 2 or all(fits(item, inner[1]) for item in value.values())
         )
-    is_tensor = inspect.isclass(origin) and issubclass(origin, Tensor | nn.Module)
-    return not (is_tensor and isinstance(value, _PLAIN))
+    if inspect.isclass(origin) and issubclass(origin, Tensor):
+        return isinstance(value, Tensor)
+    is_module = inspect.isclass(origin) and issubclass(origin, nn.Module)
+    return not (is_module and isinstance(value, _PLAIN))
 
 
 def _fits_sequence(value: Any, origin: Any, inner: tuple) -> bool:

@@ -11,7 +11,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from mmengine.dist import init_dist
@@ -19,7 +19,12 @@ from mmengine.registry import Registry
 from torch.utils.data import DataLoader
 
 from mmfusion import registry as ours
-from mmfusion.engine.launch.argument_kinds import fits, hints_of, shown_kind
+from mmfusion.engine.launch.argument_kinds import (
+    fits,
+    hints_of,
+    kind_of_default,
+    shown_kind,
+)
 from mmfusion.engine.launch.nearest import nearest
 from mmfusion.utils.errors import ConfigError
 
@@ -138,10 +143,11 @@ _VALUES = {
     "launcher": _str,
     "load_from": _str | None,
     "log_level": _int | _str,
-    "resume": _bool | _str,
+    "resume": Literal[True, False, "newest"],
     "sync_bn": _str | None,
     "work_dir": _str | None,
 }
+_MMENGINES = "DefaultOptimWrapperConstructor"
 _DEFAULT_CONSTRUCTOR = {
     "bias_decay_mult",
     "bias_lr_mult",
@@ -155,9 +161,12 @@ _DEFAULT_CONSTRUCTOR = {
 # what can only be counted; -1 says "all" or "never" where a default does
 _COUNT = re.compile(
     r"num_\w+|\w+_dims|depth|batch_size|(img|patch|window|tubelet|crop)_size|d_\w+"
-    r"|expand|max_epochs|T_max|accumulative_counts|patience|in_channels|prefetch_factor"
+    r"|val_interval|prefetch_factor"
+    r"|expand|max_epochs|T_max|accumulative_counts|patience|in_channels"
 )
-_NOT_EMPTY = re.compile(r"num_(frames|views|classes|heads)|\w+_dims|\w+_size|T_max")
+_NOT_EMPTY = re.compile(
+    r"num_(frames|views|classes|heads)|\w+_dims|\w+_size|T_max|val_interval"
+)
 
 
 def check_parts(config: Mapping[str, Any]) -> None:
@@ -236,9 +245,15 @@ class _Checker:
         if found is not None:
             arguments = {key: x for key, x in node.items() if key not in _OWN}
             for key in kind.taken & arguments.keys():
-                arguments.pop(key)
+                value, hint = arguments.pop(key), _TAKEN.get(key, Any)
+                if not fits(value, hint):
+                    raise _wrong_value(f"{path}.{key}", value, hint)
             given = kind.given if "optimizer" not in node else kind.given - _OPTIMIZER
             _check_arguments(found, arguments, path, given, kind.taken)
+            if getattr(found, "__module__", "").partition(".")[0] in _STRICT:
+                for key in _NESTED.keys() & arguments.keys():
+                    if isinstance(arguments[key], str | int | float):
+                        self.parts(arguments[key], f"{path}.{key}", kind)
         for key, value in node.items():
             self.within(value, f"{path}.{key}", key, kind)
 
@@ -260,6 +275,7 @@ class _Checker:
                 _check_names(found, names, path)
         if isinstance(value, dict):
             for key, item in value.items():
+                _check_count(f"{path}.{key}", str(key), item)
                 self.within(item, f"{path}.{key}", key, kind)
         elif isinstance(value, list | tuple):
             for index, item in enumerate(value):
@@ -268,14 +284,16 @@ class _Checker:
     def loader(self, node: Any, path: str) -> None:
         """A dataloader, which has no type."""
         if not isinstance(node, dict):
-            return
+            if isinstance(node, DataLoader):
+                return
+            raise ConfigError(f"config key {path}: got {node!r}, expected a dict")
         known = _parameters(DataLoader)[0]
         for key, value in node.items():
             if key not in known.keys() | _NESTED.keys() | _LOADER_KEYS:
                 names = known.keys() | _LOADER_KEYS
                 raise _unknown(f"{path}.{key}", "DataLoader", key, names)
             _check_value(DataLoader, f"{path}.{key}", key, value, known.get(key))
-            if key in _NESTED and isinstance(value, dict):
+            if key in _NESTED and value is not None and not callable(value):
                 self.parts(value, f"{path}.{key}", _NESTED[key])
         for key in ("dataset", "sampler"):
             if key not in node:
@@ -302,6 +320,14 @@ class _Checker:
         )
 
 
+_TAKEN = {
+    "by_epoch": bool,
+    "convert_to_iter_based": bool,
+    "epoch_length": int,
+    "paramwise_cfg": dict | None,
+    "priority": int | str,
+}
+_STRICT = ("mmengine", "mmfusion")  # where such arguments hold nothing but parts
 _OWN = ("type", "_scope_", "_delete_")
 _OPTIMIZER = frozenset({"optimizer"})
 
@@ -334,6 +360,7 @@ def _check_section(section: Any, path: str, known: dict[str, Any]) -> None:
             )
         if not fits(value, known[key]):
             raise _wrong_value(f"{path}.{key}", value, known[key])
+        _check_count(f"{path}.{key}", key, value)
 
 
 def _check_process_group(section: Any) -> None:
@@ -387,19 +414,33 @@ def _check_optimizer(wrapper: Any) -> None:
                     f"config key optim_wrapper.clip_grad.{key}: got {clip[key]},"
                     " expected a number above 0"
                 )
-    paramwise = wrapper.get("paramwise_cfg")
-    constructor = str(wrapper.get("constructor", "DefaultOptimWrapperConstructor"))
-    if constructor.endswith("DefaultOptimWrapperConstructor") and paramwise:
+    _check_constructor(wrapper)
+
+
+def _check_constructor(wrapper: dict) -> None:
+    """Settings of the groups of parameters, as far as they need no model."""
+    name = wrapper.get("constructor", _MMENGINES)
+    kind = ours.OPTIM_WRAPPER_CONSTRUCTORS
+    found = _get(kind, name) if isinstance(name, str) else name
+    if found is None:
+        raise ConfigError(
+            f"config key optim_wrapper.constructor: no {kind.name} named {name!r}"
+            f"{nearest(name, _names(kind))}"
+        )
+    paramwise = wrapper.get("paramwise_cfg") or {}
+    grouped = _short(found) == "GroupedOptimWrapperConstructor"
+    one = grouped or _short(found) == _MMENGINES
+    if one and not isinstance(wrapper.get("optimizer"), dict):
+        raise ConfigError(
+            "config key optim_wrapper: it lacks 'optimizer', a dict with 'type'"
+            f"{nearest('optimizer', wrapper)}"
+        )
+    if grouped:
+        found(wrapper, paramwise)  # checks its keys
+    elif one:
         for key in set(paramwise) - _DEFAULT_CONSTRUCTOR:
             path = f"optim_wrapper.paramwise_cfg.{key}"
-            raise _unknown(path, constructor, key, _DEFAULT_CONSTRUCTOR)
-    if isinstance(wrapper.get("constructor"), str):
-        kind = _kind(ours.OPTIM_WRAPPER_CONSTRUCTORS)
-        if _get(kind.registry, constructor) is None:
-            raise ConfigError(
-                f"config key optim_wrapper.constructor: no {kind.registry.name} named"
-                f" {constructor!r}{nearest(constructor, _names(kind.registry))}"
-            )
+            raise _unknown(path, _MMENGINES, key, _DEFAULT_CONSTRUCTOR)
 
 
 def _check_hooks(checker: _Checker, default: Any, custom: Any) -> None:
@@ -474,12 +515,19 @@ def _check_names(
 def _check_value(
     found: Callable, path: str, key: str, value: Any, parameter: Any
 ) -> None:
-    hint, default = hints_of(found).get(key, Any), getattr(parameter, "default", ...)
+    default = getattr(parameter, "default", ...)
+    hint = hints_of(found).get(key, kind_of_default(found, default))
     if value is None and default is None:
         return
     if not fits(value, hint):
         raise _wrong_value(path, value, hint)
-    if not _COUNT.fullmatch(key) or (isinstance(default, int) and default < 0):
+    if not (isinstance(default, int) and default < 0):
+        _check_count(path, key, value)
+
+
+def _check_count(path: str, key: str, value: Any) -> None:
+    """Refuse a size or a number of things below 0, or of none where one is needed."""
+    if not _COUNT.fullmatch(key):
         return
     least = 1 if _NOT_EMPTY.fullmatch(key) else 0
     numbers = value if isinstance(value, list | tuple) else [value]

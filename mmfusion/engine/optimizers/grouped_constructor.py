@@ -1,7 +1,7 @@
 """Build an optimizer with few parameter groups: one for each (lr, weight decay)."""
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from mmengine.logging import MMLogger
@@ -47,6 +47,20 @@ def check_custom_keys(
         )
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _dict_of(options: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The dict under ``key``; empty where there is none."""
+    value = options.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            f"optim_wrapper.paramwise_cfg.{key} is {value!r}, expected a dict"
+        )
+    return dict(value)
+
+
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class GroupedOptimWrapperConstructor:
     """MMEngine's ``paramwise_cfg`` without one group, and five log lines, a parameter.
@@ -78,19 +92,34 @@ class GroupedOptimWrapperConstructor:
                 f"optim_wrapper.paramwise_cfg has unknown keys {unknown}, expected "
                 f"some of {list(_KEYS)}"
             )
-        keys = dict(options.get("custom_keys") or {})
+        keys = _dict_of(options, "custom_keys")
         self.custom_keys = {key: keys[key] for key in sorted(keys, key=len)[::-1]}
         for key, multipliers in keys.items():
-            if set(multipliers) - {"lr_mult", "decay_mult"}:
+            if (
+                not isinstance(multipliers, Mapping)
+                or set(multipliers) - {"lr_mult", "decay_mult"}
+                or not all(_is_number(value) for value in multipliers.values())
+            ):
                 raise ConfigError(
                     f"optim_wrapper.paramwise_cfg.custom_keys[{key!r}] is "
-                    f"{dict(multipliers)}, expected lr_mult or decay_mult"
+                    f"{multipliers}, expected numbers lr_mult and decay_mult"
+                )
+        for name in ("norm_decay_mult", "bias_decay_mult"):
+            if not _is_number(options.get(name, 1.0)):
+                raise ConfigError(
+                    f"optim_wrapper.paramwise_cfg.{name} is {options[name]!r}, expected"
+                    " a number"
                 )
         self.may_be_absent = tuple(options.get("may_be_absent") or ())
         self.norm_decay = options.get("norm_decay_mult", 1.0)
         self.bias_decay = options.get("bias_decay_mult", 1.0)
-        decay = options.get("layer_decay")
-        self.layer_decay = None if decay is None else LayerDecay(**decay)
+        decay = _dict_of(options, "layer_decay")
+        if set(decay) - {"rate", "form"} or len(decay) == 1:
+            raise ConfigError(
+                f"optim_wrapper.paramwise_cfg.layer_decay is {decay}, expected rate"
+                " and form"
+            )
+        self.layer_decay = LayerDecay(**decay) if decay else None
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """The optimizer wrapper for the parameters of ``model`` that are trained."""

@@ -42,9 +42,10 @@ class LayerDecay:
     """
 
     def __init__(self, rate: float, form: str) -> None:
-        if form not in FORMS or not 0 < rate <= 1:
+        is_number = isinstance(rate, int | float) and not isinstance(rate, bool)
+        if form not in FORMS or not is_number or not 0 < rate <= 1:
             raise ConfigError(
-                f"optim_wrapper.paramwise_cfg.layer_decay has rate={rate},"
+                f"optim_wrapper.paramwise_cfg.layer_decay has rate={rate!r},"
                 f" form={form!r}; expected a rate above 0 and at most 1, and one of"
                 f" {FORMS}"
             )
