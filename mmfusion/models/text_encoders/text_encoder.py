@@ -4,6 +4,7 @@ Shapes: b clips (times views), q questions of a clip, l tokens of a question, d
 channels.
 """
 
+import difflib
 import inspect
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -162,6 +163,7 @@ class TextEncoder(BaseModule):
         configs = import_transformers().AutoConfig
         if hf_config is not None:
             config = configs.for_model(**hf_config)
+            _check_hf_keys(hf_config, type(config)().to_dict())
         elif self.pretrained is not None:
             config = load_local(configs, self.pretrained, self.revision)
         else:
@@ -271,3 +273,14 @@ def _num_positions(model: nn.Module) -> int | None:
             unused = 0 if module.padding_idx is None else module.padding_idx + 1
             return module.num_embeddings - unused
     return None
+
+
+def _check_hf_keys(given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Refuse a key that is nearly one of the config's: transformers takes any.
+
+    Keys like no other pass, as the files of a hub have some that nothing reads.
+    """
+    for key in given:
+        close = difflib.get_close_matches(key, [*known], n=1, cutoff=0.8)
+        if key not in known and close and close[0] not in given:
+            raise InputError(f"hf_config has no key {key!r}; nearest: {close[0]}")

@@ -184,3 +184,11 @@ def test_wrong_inputs_raise():
         model(torch.ones(1, 1, 13, dtype=torch.int64))
     with pytest.raises(ValueError, match=r"ids up to 40, expected 0\.\.39"):
         model(torch.full((1, 1, 3), 40))
+
+
+def test_a_misspelt_key_of_the_architecture_is_refused():
+    tiny = dict(model_type="roberta", hidden_size=8, num_attehtion_heads=2)
+    with pytest.raises(
+        ValueError, match="no key 'num_attehtion_heads'; nearest: num_a"
+    ):
+        TextEncoder(None, hf_config=tiny, mode="embeddings")
