@@ -49,6 +49,7 @@ READERS = {
     "mmfusion/engine/launch/config_check.py": "the door of configs",
     "mmfusion/engine/launch/config_files.py": "the bases of a config, before it runs",
     "mmfusion/datasets/media/video_index.py": "the door of videos",
+    "mmfusion/datasets/media/container_crop.py": "boxes of an MP4 or MKV, for a crop",
     "mmfusion/datasets/media/frame_folder.py": "the door of image files",
     "mmfusion/layouts/frame_listing.py": "the header of an image, for its size",
     "mmfusion/layouts/epic_kitchens.py": "a list in a cell, by literal_eval",

@@ -82,7 +82,7 @@ class Schema(Generic[Model]):
         key = str(fault["loc"][0])
         if key not in found:
             return f"lacks the key {key!r}; expected {self.expected[key]}"
-        place = ".".join(map(str, fault["loc"]))
+        place = f"{'.'.join(map(str, fault['loc'])):.120}"
         return (
             f"{key} is {shown(found[key])}; expected {self.expected[key]} ({place}:"
             f" {fault['msg']})"

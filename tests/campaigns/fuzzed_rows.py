@@ -38,7 +38,7 @@ _WHOLE = (
     *("readable npz", "holds", "numbers, expected", "no box", "no cache of answers"),
     *("names the", "zip", "twice", "lacks", "each once", "not plain numbers"),
     *("expected finite numbers", "all or none", "bytes; expected at most"),
-    *("key '", "the score of"),
+    *("key '", "the score of", "sample '"),
 )
 
 
