@@ -187,9 +187,10 @@ def test_unseen_joints_move_no_seen_one_and_stay_unseen(transform):
     mask[:, 2] = False
     mask[:, 3, 1] = False
     outputs = []
-    for place in (0.0, 1e4):
+    hidden = np.random.default_rng(2).normal(size=(2, 6, 2, 21, 3))
+    for far in (0.0, 1e4):
         before = hands(num=12, views=2)
-        before["joints"] = np.where(mask[..., None], before["joints"], place)
+        before["joints"] = np.where(mask[..., None], before["joints"], far * hidden)
         np.random.seed(0)
         outputs.append(transform({**before, "joints_mask": mask.copy()}))
     seen = outputs[0]["joints_mask"]
