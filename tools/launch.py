@@ -66,10 +66,12 @@ def wait(processes: list, first_rank: int, requests: list[int]) -> int:
     failed_at, code, patience = 0.0, 0, list(PATIENCE)
     reported: set[int] = set()
     while len(reported) < len(processes):
-        for local, process in enumerate(processes):
-            status = process.poll()
-            if status is None or local in reported:
-                continue
+        ended = [(process.poll(), local) for local, process in enumerate(processes)]
+        new = [
+            pair for pair in ended if pair[0] is not None and pair[1] not in reported
+        ]
+        # a killed one first: another may have ended because of it, and is seen with it
+        for status, local in sorted(new):
             reported.add(local)
             if status and not code:
                 failed_at, code = time.monotonic(), _exit_code(status)
