@@ -153,8 +153,8 @@ def write_atomic(
         data: the content, or what writes it into the open binary file; on a full disk
             that is called again, to count.
         sweep: look for what killed processes left (of another host: a day ago), which
-            reads the whole folder; for
-            the one who writes 100,000 files there and has swept it before.
+            reads the whole folder; False is for the one who writes 100,000 files there
+            and has swept it before.
 
     Raises:
         NotAFileError: ``path`` is a folder, a device or a pipe.
@@ -168,7 +168,8 @@ def write_atomic(
     handle, temporary = tempfile.mkstemp(_TEMP_SUFFIX, prefix, target.parent)
     _being_written.add(temporary)
     if sweep:
-        _remove_stale_temps(target.parent, os.fstat(handle).st_mtime)
+        # absolute, as the names in _being_written are
+        _remove_stale_temps(Path(temporary).parent, os.fstat(handle).st_mtime)
     guard = _ErrorKeepingFile(os.fdopen(handle, "wb"))
     try:
         with guard.file as file:

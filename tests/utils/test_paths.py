@@ -228,3 +228,11 @@ def test_what_another_host_left_goes_after_a_day(host, age, stays, tmp_path):
     os.utime(mine, (0, 0))
     write_atomic(tmp_path / "b", b"x")
     assert temp.exists() == stays and mine.exists()
+
+
+def test_a_relative_path_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for content in (b"one", b"two"):
+        write_atomic("folder/file", content)
+    assert Path("folder/file").read_bytes() == b"two"
+    assert [path.name for path in Path("folder").iterdir()] == ["file"]

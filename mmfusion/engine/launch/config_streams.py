@@ -87,8 +87,11 @@ def _name(step: Any) -> str:
 def _check_pipeline(path: str, pipeline: list, read: set[str]) -> None:
     packing = next(step for step in pipeline if _name(step) == "PackInputs")
     packed = packing.get("streams", ("video", "skeleton"))
-    at = f"{path}.{pipeline.index(packing)}.streams"
-    for name in sorted(read - {*packed}):
+    place = pipeline.index(packing)
+    at = f"{path}.{place}.streams"
+    # a transform of the user's that comes later may add streams
+    complete = all(_is_known(step) for step in pipeline[place:])
+    for name in sorted(read - {*packed}) if complete else ():
         raise ConfigError(
             f"config key {at}: {list(packed)} lacks {name!r}, which the encoders of the"
             f" model read{nearest(name, packed)}"

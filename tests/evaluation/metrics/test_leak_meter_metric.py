@@ -64,7 +64,7 @@ def test_ground_truth_questions_tell_all_and_are_warned_about(tmp_path, caplog):
 
 
 def test_it_is_taught_by_the_training_split_and_no_other(tmp_path):
-    """Where training means other nouns by the same words, all are read wrongly."""
+    """Training that means other nouns by the same words makes all be read wrongly."""
 
     class Other(Kitchen):
         def with_questions(self, split, questions):
