@@ -272,7 +272,9 @@ def trial(number: int, random: np.random.Generator, folder: Path) -> str:
 
 def _in_a_process(path: Path, seed: int) -> str:
     """Outcome of reading a video in a child process, which may die or hang."""
-    context = multiprocessing.get_context("fork")
+    # a fork of this process would inherit the locks of encoders' threads
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.campaigns.mutated_videos", "decord"])
     pipe, end = context.Pipe()
     process = context.Process(target=_child, args=(end, path, seed))
     process.start()

@@ -3,17 +3,15 @@
 import numpy as np
 import pytest
 
-from mmfusion.datasets.media import video_io
 from mmfusion.datasets.media.video_io import PyAVReader
 from tests.campaigns.campaign import run_trials
 from tests.campaigns.mutated_videos import content_of, read_as_decoded, trial
 
 
 def test_frames_of_a_full_decode_or_our_error(tmp_path):
-    video_io._import_decord()  # once, and not in each child
-    counts = run_trials(trial, range(36, 1000, 73), tmp_path)
+    counts = run_trials(trial, range(36, 1000, 110), tmp_path)
     assert not counts.broken, counts.broken
-    assert len(counts.outcomes) > 4
+    assert len(counts.outcomes) > 2
 
 
 @pytest.mark.parametrize("name", ["h264", "mpeg4 avi"])

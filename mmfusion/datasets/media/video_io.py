@@ -5,7 +5,7 @@ show it, or an error. decord stands beside it, by name, for who compares with co
 uses it: it is checked against PyAV, since it tells neither damage nor a wrong seek.
 """
 
-import itertools
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -85,7 +85,7 @@ class PyAVReader(_IndexedReader):
             for wanted in index.tolist():
                 nearest = self._keyframe_before(wanted)
                 if nearest > position + 1:
-                    self._look_ahead(shown, position, stream)
+                    self._check_pending(stream, position)
                     key, position = nearest, -1
                     container.seek(int(pts[key]), stream=stream)
                     shown = self._decode(container, stream, number_of)
@@ -104,29 +104,30 @@ class PyAVReader(_IndexedReader):
                     position = number
                     if position == wanted:
                         frames[wanted] = self._to_rgb(frame)
-            self._look_ahead(shown, position, stream)
+            self._check_pending(stream, position)
         return frames
 
-    def _look_ahead(
-        self,
-        shown: Iterator["av.VideoFrame"],
-        position: int,
-        stream: "av.video.stream.VideoStream",
+    def _check_pending(
+        self, stream: "av.video.stream.VideoStream", position: int
     ) -> None:
         """Refuse a frame made from one that is shown after it and is damaged.
 
+        Such a one is decoded already. The decoder is at its end afterwards, until a
+        seek.
+
         Args:
-            shown: the frames that follow. position: number of the frame; -1: none.
-            stream: says how far apart the orders of decoding and of showing are.
+            stream: that decodes. position: number of the frame; -1: none.
         """
         if position < 0:
             return
-        for number, frame in enumerate(
-            itertools.islice(shown, stream.codec_context.reorder_depth), position + 1
-        ):
-            if self._index.closed and number in self._index.keyframes:
-                return  # of another group
-            check_frame(self._index, frame)
+        pending: list[av.VideoFrame] = []
+        with contextlib.suppress(av.FFmpegError):  # the file had ended
+            pending = stream.codec_context.decode(None)
+        stored = self._index.positions
+        following = range(position + 1, self.num_frames)
+        for number, frame in zip(following, pending, strict=False):
+            if stored[number] <= stored[position]:  # decoded before it
+                check_frame(self._index, frame)
 
     def _decode(
         self,
