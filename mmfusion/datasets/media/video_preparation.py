@@ -36,6 +36,7 @@ from mmfusion.utils.schema import shown
 from mmfusion.utils.text_files import decode_json, read_bytes, read_json
 
 MANIFEST, SETTINGS, LOCK = "manifest.jsonl", "settings.json", ".lock"
+_FORMAT = 2  # of the outputs: their pictures are as players show them
 Record = dict[str, Any]
 
 
@@ -190,7 +191,7 @@ class OutputFolder:
         self._opened.close()
 
     def _check_settings(self) -> None:
-        file, now = self.path / SETTINGS, asdict(self.settings)
+        file, now = self.path / SETTINGS, {**asdict(self.settings), "format": _FORMAT}
         if not file.exists():
             write_atomic(file, (json.dumps(now, indent=1) + "\n").encode())
             return

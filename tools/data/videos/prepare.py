@@ -199,8 +199,8 @@ def summary(records: Sequence[Record], *, tried: str) -> list[str]:
         lines.append("frames a second: " + ", ".join(f"{r} ({n})" for r, n in rates))
         turned = sum(record["display"] != "" for record in good)
         lines.append(
-            f"turned, cut or of other than square pixels: {turned}; open groups of pictures:"
-            f" {sum(not record['closed'] for record in good)}"
+            f"turned, cut or of other than square pixels: {turned}; open groups of"
+            f" pictures: {sum(not record['closed'] for record in good)}"
         )
     for reason, count in Counter(record["error"] for record in bad).most_common():
         names = [record["name"] for record in bad if record["error"] == reason]

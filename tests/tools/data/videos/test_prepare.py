@@ -254,3 +254,15 @@ def test_nothing_is_passed_over_without_a_word(tmp_path, run):
     listed.write_text("a.mp4 1\na.mp4 2\n")
     again = run(listed, "--root", folder, "--out", tmp_path / "out2")
     assert "1 lines that name a video again" in again.stdout
+
+
+def test_outputs_of_an_earlier_form_are_not_taken_over(tmp_path: Path) -> None:
+    settings = EncodeSettings()
+    OutputFolder(tmp_path / "out", settings).close()
+    OutputFolder(tmp_path / "out", settings).close()
+    file = tmp_path / "out" / "settings.json"
+    found = json.loads(file.read_text())
+    assert found.pop("format") == 2
+    file.write_text(json.dumps(found))
+    with pytest.raises(ValueError, match="format None -> 2.*another --out"):
+        OutputFolder(tmp_path / "out", settings)
