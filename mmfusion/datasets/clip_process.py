@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Callable
 from io import BytesIO
 from multiprocessing.connection import Connection, Pipe
+from multiprocessing.pool import RemoteTraceback  # type: ignore[attr-defined]
 from typing import Any, NoReturn
 
 import numpy as np
@@ -78,7 +79,7 @@ class ClipProcess:
             self.close()
             raise
         if kind == "error":
-            raise value from _Traceback(text)
+            raise value from RemoteTraceback(f'\n"""\n{text}"""')
         return value
 
     def close(self) -> int:
@@ -170,13 +171,6 @@ def end_with_parent() -> None:
     """Let the kernel end this process when its parent ends (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-class _Traceback(Exception):
-    """The traceback of an error in the other process, shown as the error's cause."""
-
-    def __str__(self) -> str:
-        return f'\n"""\n{self.args[0]}"""'
 
 
 class _Pickler(pickle.Pickler):

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import torch
 
-from mmfusion.utils.errors import CheckpointError
+from mmfusion.utils.errors import CheckpointError, InputError
 from mmfusion.utils.secrets import HIDDEN, hide_in_urls, whole_url
 
 SLOWEST = 1024  # bytes a second on average, over the time limit
@@ -102,9 +102,9 @@ def _download(url: str, path: Path, sha256: str, timeout: float) -> None:
             size += len(chunk)
         promised = response.headers.get("Content-Length")
         if promised is not None and size != int(promised):
-            raise ValueError(f"it ended after {size} of {promised} bytes")
+            raise InputError(f"it ended after {size} of {promised} bytes")
         if digest.hexdigest() != sha256:
-            raise ValueError(
+            raise InputError(
                 f"the file has sha256 {digest.hexdigest()}, expected {sha256}"
             )
         file.flush()

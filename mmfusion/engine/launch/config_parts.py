@@ -11,7 +11,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.dist import init_dist
@@ -143,7 +143,7 @@ _VALUES = {
     "launcher": _str,
     "load_from": _str | None,
     "log_level": _int | _str,
-    "resume": Literal[True, False, "newest"],
+    "resume": _bool | _str,
     "sync_bn": _str | None,
     "work_dir": _str | None,
 }

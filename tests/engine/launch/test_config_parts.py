@@ -52,7 +52,7 @@ def test_keys_that_nothing_reads_are_refused(options, said):
     ("options", "said"),
     [
         ({"randomness.seed": "3"}, "randomness.seed: got '3', expected a whole number"),
-        ({"resume": 3}, "resume: got 3, expected one of (True, False"),
+        ({"resume": 3}, "resume: got 3, expected True or False or a string"),
         ({"custom_hooks.1.patience": "10"}, "got '10', expected a whole number"),
         ({"default_hooks.checkpoint.interval": 1.5}, "got 1.5, expected a whole"),
         ({"train_dataloader.sampler.shuffle": "no"}, "expected True or False"),

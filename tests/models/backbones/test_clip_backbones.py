@@ -96,7 +96,7 @@ def test_wrong_arguments_raise(name, options):
 
 
 def test_wrong_clip_and_activation_raise(name):
-    with pytest.raises(ValueError, match=r"expected \(b, \*\(3, 3, 32, 32\)\)"):
+    with pytest.raises(ValueError, match=r"expected \(b, 3, 3, 32, 32\)"):
         nano(name)(torch.randn(1, 3, 4, 32, 32))
     with pytest.raises(ValueError, match="quick_gelu"):
         CLIPViT("nano", img_size=32, act="relu")
