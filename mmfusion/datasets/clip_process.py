@@ -9,6 +9,7 @@ Arrays lie in memory that both of them see.
 """
 
 import ctypes
+import gc
 import itertools
 import mmap
 import os
@@ -200,6 +201,7 @@ def _serve(
         os.setpgrp()  # a signal to the run's group is the run's affair
         for name in _IGNORED:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+        gc.freeze()  # garbage of the parent may wait for threads that are not here
         torch.set_num_threads(1)  # a pool of threads does not survive a fork
         while os.getppid() == owner:
             key = pickle.loads(requests.recv_bytes())

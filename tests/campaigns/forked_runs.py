@@ -6,6 +6,7 @@ before a file is written. Each place lasts for some milliseconds, so that a sign
 """
 
 import functools
+import gc
 import importlib.util
 import itertools
 import os
@@ -207,6 +208,7 @@ def _run_and_exit(target: Callable[[], int], output: Path) -> None:
         os.dup2(file, 1)
         os.dup2(file, 2)
         sys.stdout, sys.stderr = (open(n, "w", 1, closefd=False) for n in (1, 2))  # noqa: SIM115
+        gc.freeze()  # a decoder among the parent's garbage would wait for its threads
         torch.set_num_threads(1)
         code = target()
     except SystemExit as end:
