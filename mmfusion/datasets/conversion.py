@@ -157,7 +157,8 @@ def data_root_of(root: Path, out: Path) -> Path:
 
 def relative_to(data_root: Path, path: Path) -> str:
     """``path`` relative to the data root, with forward slashes; links are kept."""
-    return Path(os.path.abspath(path)).relative_to(data_root).as_posix()
+    root = os.path.abspath(data_root)
+    return Path(os.path.abspath(path)).relative_to(root).as_posix()
 
 
 def parser_of(

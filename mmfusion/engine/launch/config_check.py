@@ -68,8 +68,9 @@ def load_config(
     except ConfigError:
         raise
     except Exception as error:
+        reason = str(error) or f"from {error.__cause__ or error.__context__!r}"
         raise ConfigError(
-            f"config {path} cannot be read: {type(error).__name__}: {error}"
+            f"config {path} cannot be read: {type(error).__name__}: {reason}"
         ) from error
     if options:
         check_options(options, config)
@@ -158,8 +159,8 @@ def _variables(config: Config) -> Collection[str]:
 def warn_of_what_stays_behind(reading: Reading, config: Config) -> None:
     """Log each key that was equal to another one which then changed without it."""
     for name, (twin, write) in reading.behind.items():
-        if not {name, twin} <= known_keys():
-            continue
+        if not {name, twin} <= known_keys() or config.get(twin) is None:
+            continue  # None: it is left out, as by --no-validate
         old, new = dict(walk(config.get(name))), dict(walk(config.get(twin)))
         changed = [
             path or twin

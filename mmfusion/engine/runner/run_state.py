@@ -119,10 +119,14 @@ def hub_from_plain(hub: MessageHub, state: dict[str, Any]) -> None:
 
 
 def scheduler_states(schedulers: Any) -> Any:
-    """The states of a list of schedulers, or of a dict of lists."""
+    """The states of a list of schedulers, or of a dict of lists.
+
+    A function in a state (OneCycleLR's form) is not kept: the config gives it again.
+    """
     if isinstance(schedulers, dict):
         return {name: scheduler_states(group) for name, group in schedulers.items()}
-    return [scheduler.state_dict() for scheduler in schedulers]
+    states = [scheduler.state_dict() for scheduler in schedulers]
+    return [{k: v for k, v in one.items() if not callable(v)} for one in states]
 
 
 def load_scheduler_states(schedulers: Any, states: Any) -> None:

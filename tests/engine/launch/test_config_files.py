@@ -85,6 +85,7 @@ def test_a_part_that_is_changed_in_place_is_read(child, request):
         ("", {"val_evaluator.type": "mmfusion.AccuracyMetric"}, "type"),
         ("val_dataloader = dict(batch_size=9)", None, None),
         ("test_dataloader = dict(dataset=dict(size=9))", None, None),
+        ("val_dataloader = None\nval_cfg = None\nval_evaluator = None", None, None),
     ],
 )
 def test_what_was_equal_and_is_left_behind_is_named(

@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,12 @@ def test_writes_one_record_and_cache_a_sequence(tmp_path, capsys):
     assert data.sequence == records[1]["group"] == "set/00001"
     np.testing.assert_array_equal(data.keypoint[1:], arrays()["keypoint"][4:6])
     assert not data.keypoint[0, 0].any() and not data.valid[0, 0]
+
+
+def test_an_output_may_be_relative(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(Path("."), arrays()) == 0
+    assert Path("out/annotation.json").is_file()
 
 
 def test_a_second_run_takes_the_corrected_file(tmp_path):
