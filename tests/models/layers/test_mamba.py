@@ -192,3 +192,8 @@ def test_a_parametrised_projection_is_read_as_it_is():
         twice.x_proj.weight *= 2
     nn.utils.parametrize.register_parametrization(mixer.x_proj, "weight", Double())
     torch.testing.assert_close(mixer(x), twice(x))
+
+
+@pytest.mark.parametrize(("width", "rank"), [(8, 1), (16, 1), (24, 2), (64, 4)])
+def test_the_rank_of_delta_is_rounded_up(width: int, rank: int) -> None:
+    assert MambaMixer(width).dt_rank == rank
