@@ -192,11 +192,11 @@ def _parse_row(where: str, fields: list[str], header: list[str]) -> H2OClip:
         raise AnnotationError(
             f"{where}: action_label is {label}, expected 1..{len(ACTIONS)}"
         )
-    if min(value["id"], value["end_frame"]) < 0:
-        raise AnnotationError(
-            f"{where}: id is {value['id']} and end_frame {value['end_frame']}, expected"
-            " 0 or more"
-        )
+    for name in ("id", "start_frame", "end_frame"):
+        if value[name] < 0:
+            raise AnnotationError(
+                f"{where}: {name} is {value[name]}, expected 0 or more"
+            )
     if not 0 <= value["start_act"] <= value["end_act"]:
         raise AnnotationError(
             f"{where}: start_act {value['start_act']} and end_act {value['end_act']},"

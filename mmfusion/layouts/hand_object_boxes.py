@@ -25,6 +25,7 @@ from mmfusion.utils.schema import shown
 HANDS = ("left hand", "right hand")
 CSV_COLUMNS = ("video_id", "frame", "name", "x1", "y1", "x2", "y2")
 _MAX_FRAME = 2**31
+_CORNER = re.compile(r"\s*[-+]?[0-9.]+([eE][-+]?[0-9]+)?\s*")  # float() takes more
 _FRAME = re.compile(r"[0-9]{1,9}")
 _NAME = re.compile(r"[\w.-]{1,200}")  # of a video: that of its cache, too
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -237,7 +238,7 @@ def read_box_csv(path: Path, fps: float | None = None) -> dict[str, BoxFile]:
     for place, row in rows[1:]:
         try:
             video, number, name, *corners = row
-            x1, y1, x2, y2 = (float(corner) for corner in corners)
+            x1, y1, x2, y2 = (_corner(text) for text in corners)
         except ValueError as error:
             reason = f"{error!s:.200}; expected {', '.join(CSV_COLUMNS)}"
             raise BoxError(place, reason) from None
@@ -311,3 +312,9 @@ def boxes_of_rows(
             "names": list(names),
         }
     )
+
+
+def _corner(text: str) -> float:
+    if not _CORNER.fullmatch(text):
+        raise InputError(f"a corner is {shown(text)}")
+    return float(text)

@@ -103,6 +103,7 @@ def test_real_pose_lists_clamp_five_ends(shared_data, split, expected):
         ("1 subject1/h1/0 0 0 5 0 9", r":3: action_label is 0, expected 1\.\.36"),
         ("1 subject1/h1/0 1 0 5 0", r":3: 6 columns, expected 7: id path"),
         ("1 subject1/h1/0 1 6 5 0 9", r":3: start_act 6 and end_act 5, expected"),
+        ("1 subject1/h1/0 1 0 5 -1 9", r":3: start_frame is -1, expected 0 or more"),
         ("1 subject1/h1/0 1 x 5 0 9", r":3: start_act is 'x', expected an integer"),
         ("1 subject1/h1/0 1 1.5 5 0 9", r":3: start_act is '1\.5', expected"),
         ("1 ../h1/0 1 0 5 0 9", r":3: path is '\.\./h1/0', expected e\.g\. subject1"),

@@ -143,6 +143,10 @@ def test_a_csv_file_gives_a_cache_per_video(tmp_path: Path) -> None:
     write_csv(tmp_path / "boxes.csv", [CSV_COLUMNS, *rows])
     with pytest.raises(BoxError, match=r"boxes.csv:3.*expected corners in 0..1"):
         read_box_csv(tmp_path / "boxes.csv")
+    rows[1][3] = "\uff11"  # a digit that float() takes
+    write_csv(tmp_path / "boxes.csv", [CSV_COLUMNS, *rows])
+    with pytest.raises(BoxError, match=r"boxes.csv:3.*a corner is"):
+        read_box_csv(tmp_path / "boxes.csv")
     write_csv(tmp_path / "boxes.csv", [["a", "b"]])
     with pytest.raises(BoxError, match=r"boxes.csv:1.*the header is not video_id,"):
         read_box_csv(tmp_path / "boxes.csv")
