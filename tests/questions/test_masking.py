@@ -170,3 +170,9 @@ def test_wrong_arguments_are_named() -> None:
         AnswerMatcher("action", "cut")
     with pytest.raises(ValueError, match="the verb answer is '-'"):
         AnswerMatcher("verb", "-")
+
+
+@pytest.mark.parametrize("word", ["choppingboard", "boardchopping", "choppingboards"])
+def test_a_compound_written_as_one_word_is_masked_in_any_order(word: str) -> None:
+    matcher = AnswerMatcher("noun", "board:chopping")
+    assert matcher.mask(f"Who took the {word}?") == f"Who took the {MASK}?"
