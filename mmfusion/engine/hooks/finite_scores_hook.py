@@ -1,6 +1,5 @@
 """End a validation or a test at a score that is not finite, and say whose it is."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,37 +19,19 @@ class FiniteScoresHook(Hook):
 
     priority = "VERY_HIGH"
 
-    def after_val_iter(
+    def _after_iter(
         self,
         runner: Any,
         batch_idx: int,
         data_batch: Any = None,
-        outputs: Sequence | None = None,
+        outputs: Any = None,
+        mode: str = "train",
     ) -> None:
-        """Raise NonFiniteError for a score of a validation."""
-        loop = runner.val_loop
-        self._check(runner, "validation", batch_idx, loop, data_batch, outputs)
-
-    def after_test_iter(
-        self,
-        runner: Any,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Sequence | None = None,
-    ) -> None:
-        """Raise NonFiniteError for a score of a test."""
-        loop = runner.test_loop
-        self._check(runner, "testing", batch_idx, loop, data_batch, outputs)
-
-    def _check(
-        self,
-        runner: Any,
-        phase: str,
-        batch_idx: int,
-        loop: Any,
-        data_batch: Any,
-        outputs: Sequence | None,
-    ) -> None:
+        """Raise NonFiniteError for a score of a validation or a test."""
+        if mode == "train":  # its optimizer wrapper checks the loss
+            return
+        phase = {"val": "validation", "test": "testing"}[mode]
+        loop = runner.val_loop if mode == "val" else runner.test_loop
         scores = [_scores(sample) for sample in outputs or ()]
         if is_finite(scores):
             return
