@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from tests.campaigns import mutation
 from tests.campaigns.defects import DEFECTS
+from tests.campaigns.fresh import run_fresh
 
 
 def test_every_defect_is_still_one_line_of_the_code() -> None:
@@ -15,5 +14,6 @@ def test_every_defect_is_still_one_line_of_the_code() -> None:
 
 def test_a_defect_turns_a_test_red(tmp_path: Path) -> None:
     number = next(i for i, one in enumerate(DEFECTS) if one.file.endswith("tokens.py"))
-    outcome = mutation.trial(number, np.random.default_rng(0), tmp_path)
-    assert outcome == "red in its own tests"
+    counts = run_fresh(mutation.trial, [number], tmp_path)
+    assert not counts.broken, counts.broken
+    assert dict(counts.outcomes) == {"red in its own tests": 1}
