@@ -24,7 +24,7 @@ from mmfusion.datasets.media.video_index import (
     read_index,
 )
 from mmfusion.datasets.media.video_reader import VideoReader
-from mmfusion.utils.errors import InputError
+from mmfusion.utils.errors import InputError, MediaError
 
 __all__ = ["BACKENDS", "VideoReader", "open_frames", "open_video"]
 
@@ -173,6 +173,9 @@ class DecordReader(_IndexedReader):
 
     backend = "decord"
 
+    def broken(self, reason: str) -> MediaError:
+        return super().broken(f"{reason}; try backend 'pyav'")
+
     def _read(self, index: np.ndarray) -> dict[int, np.ndarray]:
         expected = PyAVReader(self._index, self._num_threads)._read(index)
         decord = _import_decord()
@@ -209,7 +212,7 @@ class DecordReader(_IndexedReader):
         if frame.shape != expected.shape:  # decord turns pictures, and that is all
             frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
         if np.abs(frame.astype(np.int16) - expected).max() > ROUNDING:
-            reason = f"frame {number} is not what a full decode shows; use 'pyav'"
+            reason = f"frame {number} is not what a full decode shows"
             raise self.broken(reason)
         return frame
 

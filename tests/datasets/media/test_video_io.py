@@ -245,6 +245,11 @@ def test_no_table_of_keyframes(tmp_path, backend, b_frames):
             assert number_of(frame) == number
 
 
+def test_an_error_of_decord_names_the_other_backend(tmp_path):
+    reader = open_video(write_video(tmp_path / "a.mp4"), "decord")
+    assert str(reader.broken("lost")).endswith("lost; try backend 'pyav'")
+
+
 def test_unknown_backend():
     with pytest.raises(ValueError, match="backend: got 'ffmpeg'"):
         open_video("a.mp4", "ffmpeg")
