@@ -2,29 +2,31 @@
 
 A part is a dict with ``type``. Its keys must be arguments of that class, those that
 have no default must be there, and plain values must be of the kind that the class
-states. Sections without a type (``env_cfg``...) have the keys that are listed here:
-MMEngine passes over any other.
+states.
 """
 
 import difflib
-import inspect
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any, NamedTuple
 
 import torch
-from mmengine.dist import init_dist
 from mmengine.registry import Registry
 from torch.utils.data import DataLoader
 
 from mmfusion import registry as ours
-from mmfusion.engine.launch.argument_kinds import (
-    fits,
-    hints_of,
-    kind_of_default,
-    shown_kind,
+from mmfusion.engine.launch.argument_check import (
+    check_arguments,
+    check_count,
+    check_names,
+    check_value,
+    class_name,
+    parameters_of,
+    unknown,
+    wrong_value,
 )
+from mmfusion.engine.launch.argument_kinds import fits
+from mmfusion.engine.launch.config_sections import at, check_plain, check_sections
 from mmfusion.engine.launch.nearest import nearest
 from mmfusion.utils.errors import ConfigError
 
@@ -116,37 +118,6 @@ _BY_NAME = ("encoders", "heads")  # a part for each name in them
 # MMEngine's and MMAction2's builders add to these what they know
 _COMPLETED = re.compile(r"(?!init_cfg)\w+_cfg")
 
-_bool, _str, _int, _any = bool, str, int, Any
-_SECTIONS: dict[str, dict[str, Any]] = {
-    "auto_scale_lr": {"base_batch_size": _int, "enable": _bool},
-    "custom_imports": {"allow_failed_imports": _bool, "imports": list[str] | str},
-    "env_cfg": {
-        "cudnn_benchmark": _bool,
-        "dist_cfg": dict | None,
-        "flush_denormals": _bool,
-        "mp_cfg": dict | None,
-        "num_threads": _int | None,
-        "resource_limit": _int,
-        "tune_cpu_allocator": _bool,
-    },
-    "env_cfg.mp_cfg": {"mp_start_method": _str, "opencv_num_threads": _int},
-    "randomness": {
-        "deterministic": _bool,
-        "diff_rank_seed": _bool,
-        "seed": _int | None,
-    },
-}
-_VALUES = {
-    "default_scope": _str | None,
-    "experiment_name": _str | None,
-    "find_unused_parameters": _bool,
-    "launcher": _str,
-    "load_from": _str | None,
-    "log_level": _int | _str,
-    "resume": _bool | _str,
-    "sync_bn": _str | None,
-    "work_dir": _str | None,
-}
 _MMENGINES = "DefaultOptimWrapperConstructor"
 _DEFAULT_CONSTRUCTOR = {
     "bias_decay_mult",
@@ -158,15 +129,6 @@ _DEFAULT_CONSTRUCTOR = {
     "flat_decay_mult",
     "norm_decay_mult",
 }
-# what can only be counted; -1 says "all" or "never" where a default does
-_COUNT = re.compile(
-    r"num_\w+|\w+_dims|depth|batch_size|(img|patch|window|tubelet|crop)_size|d_\w+"
-    r"|val_interval|prefetch_factor"
-    r"|expand|max_epochs|T_max|accumulative_counts|patience|in_channels"
-)
-_NOT_EMPTY = re.compile(
-    r"num_(frames|views|classes|heads)|\w+_dims|\w+_size|T_max|val_interval"
-)
 
 
 def check_parts(config: Mapping[str, Any]) -> None:
@@ -180,8 +142,7 @@ def check_parts(config: Mapping[str, Any]) -> None:
     """
     checker = _Checker(config.get("default_scope"))
     for key, value in config.items():
-        if key in _VALUES and not fits(value, _VALUES[key]):
-            raise _wrong_value(key, value, _VALUES[key])
+        check_plain(key, value)
         if value is None:
             continue
         if key in _TOP:
@@ -191,13 +152,10 @@ def check_parts(config: Mapping[str, Any]) -> None:
         elif key == "model_wrapper_cfg":
             kind = _kind(ours.MODEL_WRAPPERS, "module", default=_WRAPPER)
             checker.parts(value, key, kind)
-    for path, known in _SECTIONS.items():
-        _check_section(_at(config, path), path, known)
-    _check_process_group(_at(config, "env_cfg.dist_cfg"))
-    _check_compile(config.get("compile"))
+    check_sections(config)
     _check_optimizer(config.get("optim_wrapper"))
     _check_hooks(checker, config.get("default_hooks"), config.get("custom_hooks"))
-    if config.get("data_preprocessor") and _at(config, "model.data_preprocessor"):
+    if config.get("data_preprocessor") and at(config, "model.data_preprocessor"):
         raise ConfigError(
             "config key data_preprocessor: not read, as model.data_preprocessor is set;"
             " keep one of the two"
@@ -247,9 +205,9 @@ class _Checker:
             for key in kind.taken & arguments.keys():
                 value, hint = arguments.pop(key), _TAKEN.get(key, Any)
                 if not fits(value, hint):
-                    raise _wrong_value(f"{path}.{key}", value, hint)
+                    raise wrong_value(f"{path}.{key}", value, hint)
             given = kind.given if "optimizer" not in node else kind.given - _OPTIMIZER
-            _check_arguments(found, arguments, path, given, kind.taken)
+            check_arguments(found, arguments, path, given, kind.taken)
             if getattr(found, "__module__", "").partition(".")[0] in _STRICT:
                 for key in _NESTED.keys() & arguments.keys():
                     if isinstance(arguments[key], str | int | float):
@@ -272,10 +230,10 @@ class _Checker:
             found = self.found(value["type"], path, kind)
             names = {key: x for key, x in value.items() if key not in _OWN}
             if found is not None:
-                _check_names(found, names, path)
+                check_names(found, names, path)
         if isinstance(value, dict):
             for key, item in value.items():
-                _check_count(f"{path}.{key}", str(key), item)
+                check_count(f"{path}.{key}", str(key), item)
                 self.within(item, f"{path}.{key}", key, kind)
         elif isinstance(value, list | tuple):
             for index, item in enumerate(value):
@@ -287,12 +245,12 @@ class _Checker:
             if isinstance(node, DataLoader):
                 return
             raise ConfigError(f"config key {path}: got {node!r}, expected a dict")
-        known = _parameters(DataLoader)[0]
+        known = parameters_of(DataLoader)[0]
         for key, value in node.items():
             if key not in known.keys() | _NESTED.keys() | _LOADER_KEYS:
                 names = known.keys() | _LOADER_KEYS
-                raise _unknown(f"{path}.{key}", "DataLoader", key, names)
-            _check_value(DataLoader, f"{path}.{key}", key, value, known.get(key))
+                raise unknown(f"{path}.{key}", "DataLoader", key, names)
+            check_value(DataLoader, f"{path}.{key}", key, value, known.get(key))
             if key in _NESTED and value is not None and not callable(value):
                 self.parts(value, f"{path}.{key}", _NESTED[key])
         for key in ("dataset", "sampler"):
@@ -339,52 +297,6 @@ def _is_group(value: dict, path: str) -> bool:
     )
 
 
-def _at(config: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path of dicts; None where there is none."""
-    value: Any = config
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def _check_section(section: Any, path: str, known: dict[str, Any]) -> None:
-    if section is None:
-        return
-    if not isinstance(section, dict):
-        raise ConfigError(f"config key {path}: got {section!r}, expected a dict")
-    for key, value in section.items():
-        if key not in known:
-            raise ConfigError(
-                f"config key {path}.{key}: unknown, expected some of {sorted(known)}"
-                f"{nearest(key, known)}"
-            )
-        if not fits(value, known[key]):
-            raise _wrong_value(f"{path}.{key}", value, known[key])
-        _check_count(f"{path}.{key}", key, value)
-
-
-def _check_process_group(section: Any) -> None:
-    """Keys of ``env_cfg.dist_cfg``, which only a run of several processes reads."""
-    if not isinstance(section, dict):
-        return
-    known = set(inspect.signature(torch.distributed.init_process_group).parameters)
-    known |= set(inspect.signature(init_dist).parameters) | {"port", "init_backend"}
-    for key in set(section) - known:
-        raise _unknown(f"env_cfg.dist_cfg.{key}", "init_process_group", key, known)
-
-
-def _check_compile(options: Any) -> None:
-    if isinstance(options, bool | None):
-        return
-    if not isinstance(options, dict):
-        raise ConfigError(
-            f"config key compile: got {options!r}, expected True, False or a dict"
-        )
-    known = set(inspect.signature(torch.compile).parameters) - {"model"}
-    for key in set(options) - known:
-        raise _unknown(f"compile.{key}", "torch.compile", key, known)
-
-
 def _check_optimizer(wrapper: Any) -> None:
     """Keys of clip_grad, and of MMEngine's own constructor, which ignores others."""
     if not isinstance(wrapper, dict):
@@ -402,7 +314,7 @@ def _check_optimizer(wrapper: Any) -> None:
                 " 'norm' or 'value'"
             )
         arguments = {key: value for key, value in clip.items() if key != "type"}
-        _check_arguments(
+        check_arguments(
             functions[name],
             arguments,
             "optim_wrapper.clip_grad",
@@ -428,8 +340,8 @@ def _check_constructor(wrapper: dict) -> None:
             f"{nearest(name, _names(kind))}"
         )
     paramwise = wrapper.get("paramwise_cfg") or {}
-    grouped = _short(found) == "GroupedOptimWrapperConstructor"
-    one = grouped or _short(found) == _MMENGINES
+    grouped = class_name(found) == "GroupedOptimWrapperConstructor"
+    one = grouped or class_name(found) == _MMENGINES
     if one and not isinstance(wrapper.get("optimizer"), dict):
         raise ConfigError(
             "config key optim_wrapper: it lacks 'optimizer', a dict with 'type'"
@@ -440,7 +352,7 @@ def _check_constructor(wrapper: dict) -> None:
     elif one:
         for key in set(paramwise) - _DEFAULT_CONSTRUCTOR:
             path = f"optim_wrapper.paramwise_cfg.{key}"
-            raise _unknown(path, _MMENGINES, key, _DEFAULT_CONSTRUCTOR)
+            raise unknown(path, _MMENGINES, key, _DEFAULT_CONSTRUCTOR)
 
 
 def _check_hooks(checker: _Checker, default: Any, custom: Any) -> None:
@@ -462,7 +374,7 @@ def _check_hooks(checker: _Checker, default: Any, custom: Any) -> None:
     names = ["".join(p.title() for p in key.split("_")) + "Hook" for key in defaults]
     names = ["IterTimerHook" if name == "TimerHook" else name for name in names]
     given = [*hooks.values(), *(custom if isinstance(custom, list | tuple) else [])]
-    names += [_short(hook.get("type")) for hook in given if isinstance(hook, dict)]
+    names += [class_name(hook.get("type")) for hook in given if isinstance(hook, dict)]
     for name in _ONCE:
         if names.count(name) > 1:
             raise ConfigError(
@@ -470,113 +382,6 @@ def _check_hooks(checker: _Checker, default: Any, custom: Any) -> None:
                 " custom_hooks (MMEngine adds it where default_hooks has none): its"
                 " work would be done twice; keep one"
             )
-
-
-def _short(kind: Any) -> str:
-    return getattr(kind, "__name__", str(kind).rpartition(".")[2])
-
-
-def _check_arguments(
-    found: Callable,
-    arguments: dict[str, Any],
-    path: str,
-    given: frozenset[str],
-    taken: frozenset[str] = frozenset(),
-) -> None:
-    """Names, values and completeness of a part's arguments."""
-    _check_names(found, arguments, path, given, taken)
-    known, _ = _parameters(found)
-    missing = [
-        name
-        for name, parameter in known.items()
-        if parameter.default is parameter.empty
-        and name not in given
-        and name not in arguments
-    ]
-    if missing:
-        raise ConfigError(f"config key {path}: {_short(found)} lacks {missing[0]!r}")
-
-
-def _check_names(
-    found: Callable,
-    arguments: dict[str, Any],
-    path: str,
-    given: frozenset[str] = frozenset(),
-    taken: frozenset[str] = frozenset(),
-) -> None:
-    known, is_open = _parameters(found)
-    for key, value in arguments.items():
-        if key not in known and not is_open:
-            names = (known.keys() | taken) - given
-            raise _unknown(f"{path}.{key}", _short(found), key, names)
-        _check_value(found, f"{path}.{key}", key, value, known.get(key))
-
-
-def _check_value(
-    found: Callable, path: str, key: str, value: Any, parameter: Any
-) -> None:
-    default = getattr(parameter, "default", ...)
-    hint = hints_of(found).get(key, kind_of_default(found, default))
-    if value is None and default is None:
-        return
-    if not fits(value, hint):
-        raise _wrong_value(path, value, hint)
-    if not (isinstance(default, int) and default < 0):
-        _check_count(path, key, value)
-
-
-def _check_count(path: str, key: str, value: Any) -> None:
-    """Refuse a size or a number of things below 0, or of none where one is needed."""
-    if not _COUNT.fullmatch(key):
-        return
-    least = 1 if _NOT_EMPTY.fullmatch(key) else 0
-    numbers = value if isinstance(value, list | tuple) else [value]
-    if any(isinstance(x, int | float) and x < least for x in numbers):
-        raise ConfigError(
-            f"config key {path}: got {value!r}, expected no number below {least}"
-        )
-
-
-def _wrong_value(path: str, value: Any, hint: Any) -> ConfigError:
-    return ConfigError(f"config key {path}: got {value!r}, expected {shown_kind(hint)}")
-
-
-def _unknown(path: str, name: str, key: str, known: Any) -> ConfigError:
-    known = [one for one in known if one not in ("self", "args", "kwargs")]
-    near = nearest(key, known)
-    if not near and known:
-        near = f"; it has {', '.join(sorted(known))}"
-    return ConfigError(f"config key {path}: {name} has no argument {key!r}{near}")
-
-
-@cache
-def _parameters(found: Callable) -> tuple[dict[str, inspect.Parameter], bool]:
-    """Arguments by name, those of the classes above where the rest goes there too.
-
-    The second is True where any other name may be an argument, too.
-    """
-    if not inspect.isclass(found):
-        owners: list[Any] = [found]
-    else:
-        owners = [base.__dict__.get("__init__") for base in found.__mro__[:-1]]
-        owners = [init for init in owners if init is not None] or [None]
-    names: dict[str, inspect.Parameter] = {}
-    for owner in owners:
-        if owner is None:
-            return names, False
-        try:
-            parameters = list(inspect.signature(owner).parameters.values())
-        except (TypeError, ValueError):  # written in C
-            return names, True
-        for parameter in parameters[1:] if inspect.isclass(found) else parameters:
-            if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-                names.setdefault(parameter.name, parameter)
-        if parameters[-1:] == [] or parameters[-1].kind != parameters[-1].VAR_KEYWORD:
-            return names, False
-        home = getattr(owner, "__module__", "").partition(".")[0]
-        if home not in ("mmfusion", "mmengine", "torch"):
-            return names, True  # the rest may go anywhere
-    return names, True
 
 
 def _get(registry: Registry, name: str) -> Any:
