@@ -70,11 +70,11 @@ def write_video(
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
         if sound:
-            _write_silence(container, sound)
+            write_silence(container, sound)
     return path
 
 
-def _write_silence(container: Any, sound: Any) -> None:
+def write_silence(container: Any, sound: Any) -> None:
     silence = av.AudioFrame.from_ndarray(
         np.zeros((1, 8192), np.float32), format="fltp", layout="mono"
     )

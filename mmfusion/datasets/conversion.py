@@ -52,8 +52,8 @@ class ConversionReport:
 
     @property
     def classes(self) -> list[str]:
-        """Class names of the task ``action``."""
-        return self.metainfo["classes"]["action"]
+        """Class names of the task ``action``; none where no clip has a label."""
+        return self.metainfo["classes"].get("action", [])
 
     def count_hands(self, masks: Iterable[np.ndarray]) -> None:
         """Fill in ``valid`` from the masks (t, hands[, joints]) of all sequences.

@@ -10,7 +10,7 @@ from mmfusion.utils.schema import shown
 from mmfusion.utils.text_files import read_text
 
 
-def read_rows(path: Path) -> list[tuple[str, list[str]]]:
+def read_rows(path: Path, separator: str = ",") -> list[tuple[str, list[str]]]:
     """Every row that is not empty, with its ``file:line``.
 
     Raises:
@@ -22,7 +22,8 @@ def read_rows(path: Path) -> list[tuple[str, list[str]]]:
             f"{path}: there is no such file; the README beside the data's prepare.py"
             " says where it is from and how it lies"
         )
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    stream = io.StringIO(read_text(path), newline="")
+    reader = csv.reader(stream, delimiter=separator, strict=True)
     rows: list[tuple[str, list[str]]] = []
     while True:
         line = reader.line_num + 1

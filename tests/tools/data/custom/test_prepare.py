@@ -1,0 +1,129 @@
+"""From folders and lists of videos to an annotation that the dataset reads."""
+
+import os
+import re
+from pathlib import Path
+
+import av
+import pytest
+
+from mmfusion.datasets import MultiModalDataset
+from mmfusion.datasets.annotation import load_annotation
+from tests.tools.command import run_tool
+from tests.video_files import write_silence, write_video
+
+
+def run(*options: object):
+    return run_tool("data/custom/prepare", *options)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory) -> Path:
+    """Two classes of three videos of 1.2 s at 10 frames a second."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "wave").mkdir()
+    (folder / "point").mkdir()
+    first = write_video(folder / "wave/0.mp4", size=(32, 32))
+    for name in ("wave/1", "wave/2", "point/0", "point/1", "point/\u00fc 2"):
+        (folder / f"{name}.mp4").write_bytes(first.read_bytes())
+    return folder
+
+
+def test_a_folder_for_each_class(videos, tmp_path):
+    done = run(videos, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "splits: class by class, seed 0" in done.stdout
+    assert "videos by frames a second: 6 x 10" in done.stdout
+    root = Path(os.path.commonpath([videos, tmp_path]))
+    ann_file = (tmp_path / "out/annotation.json").relative_to(root).as_posix()
+    assert f"data_root={str(root)!r}, ann_file={ann_file!r}" in done.stdout
+    metainfo, records = load_annotation(str(tmp_path / "out/annotation.json"))
+    assert metainfo["classes"] == {"action": ["point", "wave"]}
+    assert [r["label"]["action"] for r in records] == [0, 0, 0, 1, 1, 1]
+    assert sorted(r["split"] for r in records) == ["test"] * 2 + ["train"] * 2 + [
+        "val"
+    ] * 2
+    pipeline = [
+        {"type": "SampleTimes", "num_frames": {"video": 2}},
+        {"type": "DecodeVideo"},
+    ]
+    dataset = MultiModalDataset(ann_file, pipeline, data_root=str(root), split="train")
+    assert len(dataset[0]["imgs"]) == 2
+
+
+def test_parts_of_videos_in_a_list(videos, tmp_path):
+    lines = ["video,label,start,end,subject"]
+    for number, name in enumerate(["wave/0", "wave/1", "point/0", "point/1"]):
+        who, label = f"p{number % 2}", "ab"[number % 2]
+        lines += [f"{name}.mp4,{label},,0.5,{who}", f"{name}.mp4,c,0.5,,{who}"]
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    options = ("--clips", tmp_path / "list.csv", "--out", tmp_path / "out")
+    done = run(videos, *options, "--test-fraction", "0.5", "--val-fraction", 0)
+    assert done.returncode == 0, done.stderr
+    _, records = load_annotation(str(tmp_path / "out/annotation.json"))
+    assert records[0]["id"] == "wave/0.mp4#0-0.5"
+    assert (records[1]["start_sec"], round(records[1]["end_sec"], 3)) == (0.5, 1.2)
+    by_group = {record["group"]: set() for record in records}
+    for record in records:
+        by_group[record["group"]].add((record["split"], record["extra"]["subject"]))
+    assert all(len(found) == 1 for found in by_group.values())
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("wave/9.mp4,x,,", "csv:2: .*wave/9.mp4.*does not exist"),
+        ("wave/0.mp4,x,,9", "csv:2: it ends at 9 s and its video at 1.2 s"),
+        ("wave/0.mp4,x,2,", "csv:2: it starts at 2 s and its video ends at 1.2 s"),
+        ("broken.mp4,x,,", "csv:2: .*broken.mp4.*the file is empty"),
+        ("sound.mp4,x,,", "csv:2: .*sound.mp4.*no video stream"),
+        ("text.mp4,x,,", "csv:2: .*text.mp4.*[Ii]nvalid data"),
+    ],
+)
+def test_a_faulty_video_is_named_with_its_row(videos, tmp_path, rows, message):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    os.symlink(videos / "wave", folder / "wave")
+    (folder / "broken.mp4").write_bytes(b"")
+    (folder / "text.mp4").write_bytes(b"not a video" * 99)
+    with av.open(str(folder / "sound.mp4"), "w") as container:
+        write_silence(container, container.add_stream("aac", rate=8000))
+    (folder / "clips.csv").write_text(
+        f"video,label,start,end\n{rows}\nwave/0.mp4,x,0,1\nwave/1.mp4,x,,\n"
+    )
+    done = run(folder, "--out", tmp_path / "out")
+    assert done.returncode == 1 and not (tmp_path / "out").exists()
+    (line,) = [one for one in done.stdout.splitlines() if one.startswith("  /")]
+    assert re.search(message, line)
+    assert "--drop-faulty" in done.stdout
+    done = run(folder, "--out", tmp_path / "out", "--drop-faulty")
+    assert done.returncode == 0 and "link_roots=" in done.stdout
+    assert len(load_annotation(str(tmp_path / "out/annotation.json"))[1]) == 2
+
+
+def test_clips_without_labels_are_for_prediction(videos, tmp_path):
+    (tmp_path / "list.csv").write_text("video\nwave/0.mp4\n")
+    options = ("--clips", tmp_path / "list.csv", "--out", tmp_path / "out")
+    refused = run(videos, *options)
+    assert refused.returncode == 2 and "csv:2: no label" in refused.stderr
+    done = run(videos, *options, "--no-labels")
+    assert done.returncode == 0 and "predicted only" in done.stdout
+    metainfo, records = load_annotation(str(tmp_path / "out/annotation.json"))
+    assert metainfo["classes"] == {} and records[0]["split"] == "test"
+
+
+def test_another_set_is_not_replaced_silently(videos, tmp_path):
+    out = ("--out", tmp_path / "out")
+    assert run(videos, *out, "--name", "first").returncode == 0
+    refused = run(videos, *out, "--name", "second")
+    assert refused.returncode == 2
+    assert "the annotation of 'first'; expected none" in refused.stderr
+    assert run(videos, *out, "--name", "second", "--overwrite").returncode == 0
+    again = run(videos, *out, "--name", "second")
+    assert "replaced: an annotation of 6 clips" in (tmp_path / "out/prepare.log").read_text()
+    assert again.returncode == 0
+
+
+def test_dry_run_writes_nothing(videos, tmp_path):
+    assert run(videos, "--out", tmp_path / "out", "--dry-run").returncode == 0
+    assert not (tmp_path / "out").exists()
