@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from mmfusion.layouts.hand_layouts import check_layout_keys
 from mmfusion.layouts.skeleton_arrays import UNITS
 from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import unsafe_reason
@@ -62,6 +63,18 @@ Unit = Annotated[
     str,
     Field(description="a unit"),
     rule(lambda unit: unit in UNITS, f"it is not one of {[*UNITS]}, or null"),
+]
+Joints = Annotated[
+    list[Name],
+    Field(min_length=1, max_length=4096, description="a list of names, one a joint"),
+    rule(lambda names: len({*names}) == len(names), "a name comes twice"),
+]
+JointNumber = Annotated[
+    int, Field(ge=0, lt=4096, description="the number of a joint, counted from 0")
+]
+JointPairs = Annotated[
+    list[Annotated[list[JointNumber], Field(min_length=2, max_length=2)]],
+    Field(description="a list of pairs of joint numbers, counted from 0"),
 ]
 Anything = Annotated[dict, Field(description="an object of anything more")]
 
@@ -138,9 +151,16 @@ class Skeleton(BaseModel):
     """The skeletons of all records; further keys are the user's own.
 
     Attributes:
-        layout: name of the joints' order. hands: their names, in the files' order.
+        layout: name of the joints' order. hands: their names, in the files' order;
+            for other skeletons theirs, such as ``["body"]``.
         unit: of the coordinates. frame: ``camera``, ``image``, ``world``...
-        num_joints: joints of a hand, where no known layout says it.
+        dims: 2 or 3, the coordinates that say something; 2-D joints are stored as
+            (x, y, 0).
+        joints: their names, where the layout is none of ``hand_layouts.LAYOUTS``.
+        num_joints: joints of a hand, where neither a layout nor ``joints`` says it.
+        bones: [[parent, child], ...]. wrist: the root joint.
+        mirror: [[left, right], ...], joints that change places in a mirror; [] for
+            none. A body without it cannot be mirrored.
     """
 
     model_config = {**STRICT, "extra": "allow"}
@@ -154,7 +174,17 @@ class Skeleton(BaseModel):
     ) = None
     unit: Unit | None = None
     frame: Name | None = None
-    num_joints: Annotated[int, Field(gt=0)] | None = None
+    dims: Annotated[Literal[2, 3], Field(description="2 or 3")] | None = None
+    joints: Joints | None = None
+    num_joints: Annotated[int, Field(gt=0, le=4096)] | None = None
+    bones: JointPairs | None = None
+    wrist: JointNumber | None = None
+    mirror: JointPairs | None = None
+
+    @model_validator(mode="after")
+    def _check_layout(self) -> "Skeleton":
+        check_layout_keys(self.model_dump())
+        return self
 
 
 class Metainfo(BaseModel):
@@ -167,7 +197,9 @@ class Metainfo(BaseModel):
         description="{task: [class names]}, no list empty"
     )
     skeleton: Skeleton | None = Field(
-        None, description=f"an object of layout, hands, unit ({[*UNITS]}) and frame"
+        None,
+        description=f"an object of layout (or joints, bones, wrist), hands, unit"
+        f" ({[*UNITS]}), frame and dims",
     )
     question_source: Name | None = None
     extra: Anything | None = None

@@ -1,15 +1,20 @@
-"""One table of joint orders: what each data set calls joint 0, 1, 2...
+"""Orders of joints: a table of the published ones, and :func:`layout_of` for any other.
+
+An annotation's ``metainfo.skeleton`` names a layout of the table, or has a layout of
+its own: any name, with ``joints``, ``bones``, ``wrist`` and ``mirror`` beside it.
 
 OpenPose 21 is the order that mmfusion stores and draws: the wrist, then thumb, index,
 middle, ring and little finger, each from its base to its tip. H2O, Ego-Exo4D, MediaPipe
 and manotorch already use it; the others are brought to it by :func:`to_openpose21`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mmfusion.utils.errors import InputError
+from mmfusion.utils.schema import shown
 
 _FINGERS = ("thumb", "index", "middle", "ring", "little")
 _KNUCKLES = {"thumb": ("cmc", "mcp", "ip", "tip")}
@@ -32,16 +37,21 @@ class JointLayout:
         name: the name used in an annotation's ``metainfo.skeleton.layout``.
         joint_names: one name a joint, in the layout's own order.
         bones: pairs (parent, child) of joint indices in the layout's own order.
-        wrist: index of the wrist.
+        wrist: index of the wrist, or of the root of another skeleton (a body's hip);
+            None where nothing tells it.
         openpose_index: for each OpenPose joint the index of the same joint here, -1
             where this layout lacks it; None for a layout that is not a hand.
+        mirror: pairs (left, right) of joints that change places in a mirror, () where
+            none does; None where nothing tells it, as of a hand, which in a mirror is
+            the other hand.
     """
 
     name: str
     joint_names: tuple[str, ...]
     bones: tuple[tuple[int, int], ...]
-    wrist: int
+    wrist: int | None
     openpose_index: tuple[int, ...] | None
+    mirror: tuple[tuple[int, int], ...] | None = None
 
     @property
     def num_joints(self) -> int:
@@ -97,15 +107,106 @@ LAYOUTS: dict[str, JointLayout] = {
 }
 
 
-def get_layout(name: str) -> JointLayout:
-    """The layout called ``name``.
+def get_layout(layout: str | JointLayout) -> JointLayout:
+    """The layout of that name in the table; a :class:`JointLayout` as it is.
 
     Raises:
         ValueError: no layout has this name.
     """
-    if name not in LAYOUTS:
-        raise InputError(f"layout: got {name!r}; expected one of {sorted(LAYOUTS)}")
-    return LAYOUTS[name]
+    if isinstance(layout, JointLayout):
+        return layout
+    if layout not in LAYOUTS:
+        raise InputError(f"layout: got {layout!r}; expected one of {sorted(LAYOUTS)}")
+    return LAYOUTS[layout]
+
+
+def layout_of(skeleton: Mapping | None) -> JointLayout | None:
+    """The layout that ``metainfo.skeleton`` of an annotation names or describes.
+
+    Args:
+        skeleton: of it are read ``layout``; ``joints``, names in the arrays' order;
+            ``num_joints`` where they have no names; ``bones`` [[parent, child], ...];
+            ``wrist``, the root joint; ``mirror`` [[left, right], ...], which may stand
+            beside a layout of the table, too.
+
+    Returns:
+        None where it neither names a layout of the table nor tells its joints.
+
+    Raises:
+        ValueError: it is not what an annotation may hold.
+    """
+    skeleton = skeleton or {}
+    check_layout_keys(skeleton)
+    name, joints = skeleton.get("layout"), skeleton.get("joints")
+    mirror = skeleton.get("mirror")
+    pairs = None if mirror is None else tuple((left, right) for left, right in mirror)
+    if name in LAYOUTS:
+        known = LAYOUTS[name]
+        return known if pairs is None else replace(known, mirror=pairs)
+    count = skeleton.get("num_joints")
+    if joints is None:
+        if count is None:
+            return None
+        joints = [f"joint_{number}" for number in range(count)]
+    bones = tuple((parent, child) for parent, child in skeleton.get("bones") or ())
+    wrist = skeleton.get("wrist")
+    return JointLayout(name or "own", tuple(joints), bones, wrist, None, pairs)
+
+
+def check_layout_keys(skeleton: Mapping) -> None:
+    """Refuse keys of ``metainfo.skeleton`` that contradict each other.
+
+    Raises:
+        InputError: names the key, what came and what was expected.
+    """
+    known = LAYOUTS.get(skeleton.get("layout") or "")
+    joints, count = skeleton.get("joints"), skeleton.get("num_joints")
+    if known is not None:
+        own = dict(
+            joints=[*known.joint_names],
+            num_joints=known.num_joints,
+            bones=[[*bone] for bone in known.bones],
+            wrist=known.wrist,
+        )
+        for key, value in own.items():
+            if skeleton.get(key) not in (None, value):
+                raise InputError(
+                    f"{key} is {shown(skeleton[key])} beside the layout"
+                    f" {known.name!r}, whose {key} is {shown(value)}: leave {key} out,"
+                    " or give the layout another name"
+                )
+        count = known.num_joints
+    elif joints is not None:
+        if count not in (None, len(joints)):
+            raise InputError(
+                f"num_joints is {count} but joints has {len(joints)} names; leave"
+                " num_joints out"
+            )
+        count = len(joints)
+    used = [(key, n) for key in ("bones", "mirror") for n in _flat(skeleton.get(key))]
+    if skeleton.get("wrist") is not None:
+        used.append(("wrist", skeleton["wrist"]))
+    for key, joint in used:
+        if count is None:
+            raise InputError(
+                f"{key} is given without joints; expected joints, a list of names (or"
+                " num_joints), beside it"
+            )
+        if joint >= count:
+            raise InputError(
+                f"{key} has joint {joint}; expected 0..{count - 1}, as there are"
+                f" {count} joints, counted from 0"
+            )
+    changing = _flat(skeleton.get("mirror"))
+    if len(set(changing)) < len(changing):
+        raise InputError(
+            f"mirror is {shown(skeleton['mirror'])}; expected each joint in one pair at"
+            " most, as [[left_eye, right_eye], [left_hip, right_hip]]"
+        )
+
+
+def _flat(pairs: Sequence[Sequence[int]] | None) -> list[int]:
+    return [joint for pair in pairs or () for joint in pair]
 
 
 def to_openpose21(array: np.ndarray, layout: str) -> tuple[np.ndarray, np.ndarray]:

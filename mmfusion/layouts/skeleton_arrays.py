@@ -1,4 +1,4 @@
-"""One rule for hand skeletons, whatever file they are from.
+"""One rule for skeletons (hands, a body), whatever file they are from.
 
 Every door leads here: the converters, the caches, pose files, ``LoadSkeleton``.
 
@@ -24,7 +24,7 @@ from mmfusion.layouts.frame_arrays import (
     as_name,
     as_numbers,
 )
-from mmfusion.layouts.hand_layouts import LAYOUTS
+from mmfusion.layouts.hand_layouts import JointLayout, layout_of
 from mmfusion.utils.errors import InputError, SkeletonError
 
 
@@ -73,6 +73,8 @@ class SkeletonKind:
         hands: their names, in the order of the arrays.
         layout: name of the joints' order. num_joints: joints of a hand.
         unit: a key of UNITS. frame: ``camera``, ``image``, ``world``...
+        order: the layout itself, where it is known or described.
+        dims: 2 where the third number of each joint is 0 and says nothing, else 3.
     """
 
     hands: tuple[str, ...] | None = None
@@ -80,30 +82,45 @@ class SkeletonKind:
     num_joints: int | None = None
     unit: str | None = None
     frame: str | None = None
+    order: JointLayout | None = None
+    dims: int = 3
 
     @classmethod
     def of(cls, meta: Mapping | None) -> "SkeletonKind":
         """The kind that ``metainfo.skeleton`` describes."""
         meta = meta or {}
-        layout = LAYOUTS.get(meta.get("layout") or "")
+        order = layout_of(meta)
         return cls(
             tuple(meta["hands"]) if meta.get("hands") else None,
             meta.get("layout"),
-            layout.num_joints if layout else meta.get("num_joints"),
+            order.num_joints if order else None,
             meta.get("unit"),
             meta.get("frame"),
+            order,
+            meta.get("dims") or 3,
         )
 
     @property
     def range(self) -> Unit | None:
-        """Range of the coordinates; in the frame ``image`` they are fractions of it."""
-        return UNITS.get("image" if self.frame == "image" else self.unit or "")
+        """Range of the coordinates; None where nothing tells their unit."""
+        fractions = self.frame == "image" and self.unit != "px"
+        return UNITS.get("image" if fractions else self.unit or "")
+
+    @property
+    def place(self) -> str:
+        """Frame of the coordinates for transforms.
+
+        ``image`` means fractions of the picture's width and height, ``pixels`` the unit
+        ``px``; ``camera`` also stands for what is not told.
+        """
+        if self.unit == "px" and self.frame in (None, "image"):
+            return "pixels"
+        return self.frame or ("image" if self.unit == "image" else "camera")
 
     @property
     def is_hand(self) -> bool:
         """Tell whether the layout is one of a human hand's joints."""
-        layout = LAYOUTS.get(self.layout or "")
-        return layout is not None and layout.openpose_index is not None
+        return self.order is not None and self.order.openpose_index is not None
 
 
 ANY_KIND = SkeletonKind()
@@ -163,6 +180,8 @@ def _checked(arrays: Mapping[str, Any], kind: SkeletonKind) -> SkeletonFile:
     fps = as_fps(arrays["fps"]) if "fps" in arrays else None
     sequence = as_name(arrays["sequence"], "sequence") if "sequence" in arrays else None
     keypoint = _sound(keypoint, valid, kind)
+    if kind.dims == 2:
+        _check_flat(keypoint)
     for array in (keypoint, valid, frame_id):
         array.flags.writeable = False  # shared by every clip of the sequence
     return SkeletonFile(keypoint, valid, frame_id, fps, sequence)
@@ -172,7 +191,7 @@ def _check_shape(shape: tuple[int, ...], kind: SkeletonKind) -> None:
     if len(shape) != 4 or shape[-1] != 3:
         raise InputError(
             f"keypoint has shape {shape}; expected (t, h, j, 3): frames, hands, joints"
-            " (21 in a hand, 63 numbers), x y z"
+            " (21 in a hand, 63 numbers), x y z (0 for 2-D)"
         )
     if 0 in shape:
         raise InputError(
@@ -238,6 +257,17 @@ def _tell_outside(keypoint: np.ndarray, mask: np.ndarray, unit: Unit | None) -> 
         f" {unit.low:g} and {unit.high:g}: give the unit that the numbers are in, or"
         " convert them"
     )
+
+
+def _check_flat(joints: np.ndarray) -> None:
+    """Refuse a third number other than 0 in 2-D joints (t, h, j, 3)."""
+    if joints[..., 2].any():
+        frame, hand, joint = np.argwhere(joints[..., 2])[0].tolist()
+        raise InputError(
+            f"row {frame}, hand {hand}, joint {joint}: z is"
+            f" {joints[frame, hand, joint, 2]:g}; expected 0, as metainfo.skeleton says"
+            " dims 2; set dims to 3 if the third number is a depth"
+        )
 
 
 def _check_extent(joints: np.ndarray, valid: np.ndarray, unit: Unit) -> None:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from av.video.stream import VideoStream
 
+from mmfusion.layouts.hand_layouts import JointLayout
 from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.visualization.hands import draw_hands
@@ -64,7 +65,7 @@ def render_prediction_clip(
     valid: np.ndarray | None,
     top5: Sequence[tuple[str, float]],
     truth: str | None,
-    layout: str = "openpose21",
+    layout: str | JointLayout = "openpose21",
 ) -> list[np.ndarray]:
     """Frames with the hands drawn and a panel of the best classes at their right.
 

@@ -1,9 +1,9 @@
-"""Hands on a picture."""
+"""Hands, or other skeletons, on a picture."""
 
 import cv2
 import numpy as np
 
-from mmfusion.layouts.hand_layouts import get_layout
+from mmfusion.layouts.hand_layouts import JointLayout, get_layout
 from mmfusion.utils.errors import InputError
 
 # RGB; blue and orange stay apart for every kind of colour vision
@@ -15,15 +15,17 @@ def draw_hands(
     image: np.ndarray,
     joints2d: np.ndarray,
     valid: np.ndarray,
-    layout: str = "openpose21",
+    layout: str | JointLayout = "openpose21",
 ) -> np.ndarray:
     """Draw hands as bones and joints, the first one blue and the second one orange.
+
+    A body is drawn as one blue hand would be.
 
     Args:
         image: (height, width, 3) uint8 RGB; not changed.
         joints2d: (h, j, 2 or more) pixels, the first two coordinates are x and y.
         valid: (h,) or (h, j) bool; what is not valid is not drawn.
-        layout: a key of ``LAYOUTS`` with j joints.
+        layout: a key of ``LAYOUTS``, or a layout, with j joints.
 
     Returns:
         A new (height, width, 3) uint8 RGB picture.
@@ -34,7 +36,7 @@ def draw_hands(
     order = get_layout(layout)
     if joints2d.ndim != 3 or joints2d.shape[1] != order.num_joints:
         raise InputError(
-            f"joints2d: got shape {joints2d.shape}; layout {layout!r} expects"
+            f"joints2d: got shape {joints2d.shape}; layout {order.name!r} expects"
             f" (h, {order.num_joints}, 2)"
         )
     if valid.shape not in (joints2d.shape[:1], joints2d.shape[:2]):

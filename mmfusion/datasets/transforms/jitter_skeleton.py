@@ -57,6 +57,8 @@ class JitterSkeleton(BaseTransform):
         joints, mask = results["joints"], results["joints_mask"]
         moved = [self._jitter(*view) for view in zip(joints, mask, strict=True)]
         results["joints"] = np.stack(moved).astype(np.float32)  # (v, n, h, j, 3)
+        if results.get("joints_dims") == 2:  # stays in its plane
+            results["joints"][..., 2] = 0
         if self.drop_prob:
             kept = np.random.random(joints.shape[:3]) >= self.drop_prob  # (v, n, h)
             results["joints_mask"] = mask & kept[..., None]

@@ -32,7 +32,9 @@ class LoadSkeleton(BaseTransform):
     Required keys: times, skeleton_path or skeleton_data, ann_meta (its ``skeleton``
     says layout, hands, unit and frame), group, index_fps, start_sec, end_sec. Added
     keys: joints (v, n, h, j, 3) float32, joints_mask (v, n, h, j) bool, True where
-    seen, joints_frame, joints_layout, joints_hands, num_hands (h).
+    seen, joints_frame (``image`` for fractions of the picture, ``pixels``, ``camera``,
+    ``world``...), joints_layout (a JointLayout or None), joints_dims (2 or 3),
+    joints_hands, num_hands (h).
     """
 
     def __init__(
@@ -64,8 +66,9 @@ class LoadSkeleton(BaseTransform):
         if self.hands is not None:
             joints, mask = _place_hands(joints, mask, kind.hands, self.hands)
         results["joints"], results["joints_mask"] = joints, mask
-        results["joints_frame"] = kind.frame or "camera"
-        results["joints_layout"] = kind.layout
+        results["joints_frame"] = kind.place
+        results["joints_layout"] = kind.order
+        results["joints_dims"] = kind.dims
         results["joints_hands"] = list(self.hands or kind.hands or ())
         results["num_hands"] = joints.shape[2]
         return results
@@ -103,7 +106,8 @@ class LoadSkeleton(BaseTransform):
         if kind.hands is None or kind.num_joints is None:
             raise InputError(
                 "ann_meta: metainfo.skeleton must name hands and a known layout (or"
-                f" num_joints) for samples without a skeleton; got {kind}"
+                " joints, or num_joints) for samples without a skeleton; got hands"
+                f" {kind.hands} and layout {kind.layout!r}"
             )
         return len(kind.hands), kind.num_joints
 

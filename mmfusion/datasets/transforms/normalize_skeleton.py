@@ -3,11 +3,11 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmfusion.layouts.hand_layouts import get_layout
+from mmfusion.layouts.hand_layouts import JointLayout, get_layout
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError
 
-MODES = ("none", "wrist", "first_wrist", "bone")
+MODES = ("none", "wrist", "first_wrist", "bone", "size")
 
 
 @TRANSFORMS.register_module()
@@ -19,10 +19,15 @@ class NormalizeSkeleton(BaseTransform):
             every frame (shape only); ``first_wrist`` takes the wrist of the first frame
             with a hand, the mean of both where both are seen, and so keeps the motion
             of the hands and their distance; ``bone`` is ``first_wrist`` divided by the
-            median bone length, which removes the size of person and unit.
+            median bone length, which removes the size of person and unit; ``size`` is
+            ``first_wrist`` divided by the skeleton's own size (the median over hands
+            and frames of the root mean square distance of its seen joints from their
+            middle), for any layout, body or unit; where there is no wrist, or none is
+            seen in the view, the middle of the joints first seen is the origin.
         scale: factor applied last, e.g. 0.001 from millimetres, or 10 to bring metres
             to the order of one.
-        wrist: index of the wrist joint; None takes it from the annotation's layout.
+        wrist: index of the wrist, or of another skeleton's root joint; None takes it
+            from the annotation's layout.
         fill: ``zero`` sets unseen joints to 0, ``hold`` keeps their last seen place
             (0 where a joint is not seen in the whole view).
 
@@ -51,16 +56,20 @@ class NormalizeSkeleton(BaseTransform):
         if "joints" not in results:
             return results
         layout = results.get("joints_layout")
+        layout = None if layout is None else get_layout(layout)
         views = zip(results["joints"], results["joints_mask"], strict=True)
         done = [self._normalize(joints, mask, layout) for joints, mask in views]
         results["joints"] = np.stack(done).astype(np.float32)  # (v, n, h, j, 3)
         return results
 
     def _normalize(
-        self, joints: np.ndarray, mask: np.ndarray, layout: str | None
+        self, joints: np.ndarray, mask: np.ndarray, layout: JointLayout | None
     ) -> np.ndarray:
         """One view: joints (n, h, j, 3), mask (n, h, j)."""
-        if self.mode != "none":
+        if self.mode == "size":
+            root = layout.wrist if self.wrist is None and layout else self.wrist
+            joints = _own_size(joints, mask, root)
+        elif self.mode != "none":
             wrist = self._wrist(layout, joints.shape[2])
             if self.mode == "wrist":
                 joints = joints - joints[:, :, wrist : wrist + 1]
@@ -71,7 +80,7 @@ class NormalizeSkeleton(BaseTransform):
         keep = mask if self.fill == "zero" else np.any(mask, axis=0, keepdims=True)
         return np.where(keep[..., None], np.multiply(joints, self.scale), 0)
 
-    def _wrist(self, layout: str | None, num_joints: int) -> int:
+    def _wrist(self, layout: JointLayout | None, num_joints: int) -> int:
         wrist = self.wrist
         if wrist is None:
             if layout is None:
@@ -79,7 +88,12 @@ class NormalizeSkeleton(BaseTransform):
                     "wrist: got None, and the annotation names no layout; mode"
                     f" {self.mode!r} expects one of them"
                 )
-            wrist = get_layout(layout).wrist
+            wrist = layout.wrist
+            if wrist is None:
+                raise InputError(
+                    f"wrist: got None, and metainfo.skeleton (layout {layout.name!r})"
+                    f" names no root joint; mode {self.mode!r} expects one of them"
+                )
         if not 0 <= wrist < num_joints:
             raise InputError(f"wrist: got {wrist}; expected 0 to {num_joints - 1}")
         return wrist
@@ -94,12 +108,43 @@ def _first_wrist(joints: np.ndarray, mask: np.ndarray, wrist: int) -> np.ndarray
     return joints[frame, seen[frame], wrist].mean(axis=0)
 
 
-def _bone_length(joints: np.ndarray, mask: np.ndarray, layout: str | None) -> float:
+def _bone_length(
+    joints: np.ndarray, mask: np.ndarray, layout: JointLayout | None
+) -> float:
     """Median length over the seen bones of a view; 1 where none is seen."""
     if layout is None:
         raise InputError("layout: the annotation names none; mode 'bone' expects one")
-    parent, child = np.asarray(get_layout(layout).bones).T
+    if not layout.bones:
+        raise InputError(
+            f"bones: metainfo.skeleton (layout {layout.name!r}) lists none; mode 'bone'"
+            " expects some; mode 'size' needs none"
+        )
+    parent, child = np.asarray(layout.bones).T
     seen = mask[:, :, parent] & mask[:, :, child]  # (n, h, bones)
     length = np.linalg.norm(joints[:, :, child] - joints[:, :, parent], axis=-1)
     median = float(np.median(length[seen])) if seen.any() else 0.0
     return median if median > 0 else 1.0
+
+
+def _own_size(joints: np.ndarray, mask: np.ndarray, root: int | None) -> np.ndarray:
+    """Joints from the first root, or the first middle, in units of their own size."""
+    if root is not None and mask[:, :, root].any():
+        moved = joints - _first_wrist(joints, mask, root)
+    elif mask.any():
+        first = int(mask.any(axis=(1, 2)).argmax())
+        moved = joints - joints[first][mask[first]].mean(axis=0)
+    else:
+        return joints
+    return moved / _size(moved, mask)
+
+
+def _size(joints: np.ndarray, mask: np.ndarray) -> float:
+    """Size of the skeletons of a view; 1 where none has two seen joints apart."""
+    weight = mask[..., None]  # (n, h, j, 1)
+    seen = np.where(weight, joints, 0).astype(np.float64)
+    count = mask.sum(axis=2)  # (n, h)
+    middle = seen.sum(axis=2) / np.maximum(count, 1)[..., None]  # (n, h, 3)
+    square = np.where(weight, seen - middle[:, :, None], 0) ** 2
+    spread = np.sqrt(square.sum(axis=(2, 3)) / np.maximum(count, 1))  # (n, h)
+    sizes = spread[(count > 1) & (spread > 0)]
+    return float(np.median(sizes)) if len(sizes) else 1.0

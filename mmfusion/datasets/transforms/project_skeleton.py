@@ -37,6 +37,11 @@ class ProjectSkeleton(BaseTransform):
             raise InputError(
                 f"joints_frame: got {results['joints_frame']!r}; expected 'camera'"
             )
+        if results.get("joints_dims") == 2:
+            raise InputError(
+                "joints: they are 2-D (metainfo.skeleton.dims); expected 3-D ones, as"
+                " the camera divides by their depth"
+            )
         pixels, in_front = project(results["joints"], camera)  # (..., 2), (...)
         joints = results["joints"].copy()
         joints[..., 0] = pixels[..., 0] / camera["width"]
