@@ -24,8 +24,9 @@ class DecodeVideo(BaseTransform):
         missing_size: (height, width) of the black frames that stand for the video of a
             sample without one; None makes such a sample an error.
 
-    Required keys: times; video_path or frame_dir_path; and, where files in a folder may
-    be links, path_roots, the folders to which they may lead. Added keys: those that
+    Required keys: times; video_path or frame_dir_path, or video_data, an open reader in
+    place of the file; and, where files in a folder may be links, path_roots, the
+    folders to which they may lead. Added keys: those that
     MMAction2's image transforms work on, imgs (list of v t arrays (h, w, 3), uint8,
     RGB), img_shape and original_shape (h, w), modality, num_clips (v), clip_len (t);
     and, with ``missing_size``, imgs_mask (v t,) bool, False where a frame lacks.
@@ -62,6 +63,8 @@ class DecodeVideo(BaseTransform):
 
     def _open(self, results: dict) -> VideoReader | ChunkedVideo | None:
         """A reader of the sample's frames, or None where it has no video."""
+        if results.get("video_data") is not None:
+            return results["video_data"]
         chunk = (results.get("extra") or {}).get("chunk_seconds")
         if results.get("video_path") and chunk:
             return ChunkedVideo(

@@ -46,6 +46,7 @@ from rich.progress import (
 )
 
 from mmfusion.datasets.media.video_encoding import EncodeSettings
+from mmfusion.datasets.media.video_files import VIDEO_SUFFIXES
 from mmfusion.datasets.media.video_preparation import (
     Job,
     OutputFolder,
@@ -58,11 +59,6 @@ from mmfusion.utils.errors import InputError
 from mmfusion.utils.schema import shown
 from mmfusion.utils.text_files import read_lines
 
-SUFFIXES = (  # the second line: raw streams, each of which is refused with the remedy
-    ".mp4 .webm .mkv .avi .mov .m4v .mpg .mpeg .flv .3gp .ts .wmv .3g2 .mj2 .mts .m2ts"
-    " .vob .ogv .asf .mxf .nut .gif .qt .f4v .divx .mpe"
-    " .h264 .264 .avc .hevc .h265 .265 .m1v .m2v .mpv"
-).split()
 COLUMNS = "name error bytes frames seconds fps width height display closed".split()
 _LABEL = re.compile(r"[\s,]+-?\d+(?:[\s,]+-?\d+)*\s*$")
 _SHOWN = 5
@@ -87,7 +83,7 @@ def find_videos(source: Path, root: Path | None) -> tuple[Path, list[str], Count
         raise InputError(f"{source} is neither a folder of videos nor a list of them")
     if not names:
         seen = f"; passed over: {told(passed)}" if passed else ""
-        raise InputError(f"{source} has no video (known: {' '.join(SUFFIXES)}){seen}")
+        raise InputError(f"{source} has no video (known: {' '.join(VIDEO_SUFFIXES)}){seen}")
     return folder, names, +passed
 
 
@@ -104,7 +100,7 @@ def _found(source: Path, passed: Counter[str]) -> list[Path]:
         for path in (Path(folder) / name for name in files):
             if path.name.startswith("."):
                 passed["hidden files"] += 1
-            elif path.suffix.lower() in SUFFIXES:
+            elif path.suffix.lower() in VIDEO_SUFFIXES:
                 videos.append(path)
             else:
                 passed[f"*{path.suffix.lower()}" if path.suffix else "no suffix"] += 1
