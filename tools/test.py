@@ -2,6 +2,9 @@
 
     python tools/test.py CONFIG work_dirs/NAME/best.pth --dump predictions.json
 
+The log names the worst classes of each task and the calibration error. The file of
+--dump has every class and the confusion matrix, too, under metainfo.report.
+
 Exit codes: 0 done, 2 wrong config or command, 3 checkpoint unreadable or not of this
 model.
 """
@@ -58,6 +61,9 @@ def merge_args(config: Config, args: argparse.Namespace) -> None:
             )
         )
     config.custom_hooks = hooks
+    metrics = config.get("test_evaluator") or []
+    metrics = [*metrics] if isinstance(metrics, list | tuple) else [metrics]
+    config.test_evaluator = [*metrics, dict(type="mmfusion.ClassReportMetric")]
 
 
 def main() -> int:

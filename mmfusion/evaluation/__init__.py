@@ -2,8 +2,14 @@
 
 from mmfusion.evaluation.metrics import (
     AccuracyMetric,
+    ClassReportMetric,
     EpicKitchensMetric,
     LeakMeterMetric,
 )
 
-__all__ = ["AccuracyMetric", "EpicKitchensMetric", "LeakMeterMetric"]
+__all__ = [
+    "AccuracyMetric",
+    "ClassReportMetric",
+    "EpicKitchensMetric",
+    "LeakMeterMetric",
+]

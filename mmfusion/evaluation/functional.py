@@ -47,6 +47,26 @@ def topk_correct(scores: ArrayLike, labels: ArrayLike, k: int) -> NDArray[np.boo
     return not_below <= k
 
 
+def predicted_classes(scores: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
+    """The class of the highest score; where the label ties with another, that one.
+
+    So an answer equals the label exactly where :func:`topk_correct` with k = 1 says so.
+
+    Args:
+        scores: (n, k).
+        labels: (n,) integers.
+
+    Returns:
+        (n,) integers.
+    """
+    score, label = np.asarray(scores), np.asarray(labels)
+    _check_scores(score, label)
+    best = score == score.max(axis=1, keepdims=True)  # (n, k)
+    others = best.copy()
+    np.put_along_axis(others, label[:, None], False, axis=1)
+    return np.where(others.any(axis=1), others.argmax(axis=1), best.argmax(axis=1))
+
+
 def mean_class_accuracy(scores: ArrayLike, labels: ArrayLike) -> float:
     """Mean over the classes that have clips of the top-1 accuracy in each, percent.
 

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfusion.evaluation.ek100 import log_probabilities, pair_correct
+from mmfusion.evaluation.answers import answers
 from mmfusion.evaluation.functional import (
     Interval,
     accuracy_interval,
@@ -19,7 +19,6 @@ from mmfusion.evaluation.functional import (
     mcnemar_test,
     paired_permutation_test,
     smallest_difference,
-    topk_correct,
     wilson_interval,
 )
 from mmfusion.evaluation.predictions import Predictions
@@ -101,8 +100,8 @@ def collect(
     rows, truth = [], None
     for seed, found in predictions.items():
         order = np.argsort(np.array(found.ids), kind="stable")
-        labels, correct = _answers(found, task)
-        labels, correct = labels[order], correct[order]
+        own = answers(found, task)
+        labels, correct = own.labels[order], own.correct[order]
         if tuple(sorted(found.ids)) != ids or (
             truth is not None and not np.array_equal(labels, truth)
         ):
@@ -113,26 +112,6 @@ def collect(
         truth = labels
         rows.append(correct)
     return MethodResult(name, tuple(streams), ids, np.stack(rows), tuple(predictions))
-
-
-def _answers(found: Predictions, task: str) -> tuple[NDArray, NDArray[np.bool_]]:
-    """(n,) labels of a task and whether the best score is right.
-
-    An action that has no head is a verb with a noun; its label is then one number a
-    pair.
-    """
-    if task in found.score:
-        labels = found.labels(task)
-        return labels, topk_correct(found.score[task], labels, 1)
-    if task != "action" or not {"verb", "noun"} <= set(found.score):
-        raise InputError(
-            f"the model gives scores for {[*found.score]}, expected {task!r} (verb and "
-            "noun give an action, too)"
-        )
-    verb, noun = (log_probabilities(found.score[part]) for part in ("verb", "noun"))
-    own_verb, own_noun = found.labels("verb"), found.labels("noun")
-    pair = own_verb * noun.shape[1] + own_noun
-    return pair, pair_correct(verb, noun, own_verb, own_noun, 1)
 
 
 def delta(accuracy: float, baseline: float) -> tuple[float, float | None]:

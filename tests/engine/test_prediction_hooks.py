@@ -76,6 +76,9 @@ def test_predictions_of_ranks_are_put_in_order_and_repeated_ones_cut(
     assert found.metainfo["metrics"] == {"action/top1": 40.0}
     assert found.metainfo["checkpoint"] == "best.pth"
     assert found.gt["action"].tolist() == [2] * 5
+    report = found.metainfo["report"]["action"]
+    assert report["confusion"]["cells"] == [[2, 6, 5]]
+    assert report["calibration"]["num_clips"] == 5
     hook.before_test_epoch(TestRun)
     assert hook._rows == []
 

@@ -16,6 +16,7 @@ from mmfusion.evaluation.predictions import (
     prediction_row,
     save_predictions,
 )
+from mmfusion.evaluation.report import report_of
 from mmfusion.registry import HOOKS
 from mmfusion.utils.errors import ConfigError, InputError
 
@@ -26,7 +27,8 @@ _MISSING = object()
 class PredictionDumpHook(Hook):
     """Writes ids, labels and scores of a whole test set into one file, in its order.
 
-    The two formats are those of :mod:`mmfusion.evaluation.predictions`.
+    The two formats are those of :mod:`mmfusion.evaluation.predictions`. The metainfo
+    has the metrics, the checkpoint, and in ``report`` what :func:`report_of` finds.
 
     Args:
         path: ends with ``.json`` or ``.npz``.
@@ -82,5 +84,7 @@ class PredictionDumpHook(Hook):
         meta["checkpoint"] = runner.cfg.get("load_from")
         for row in rows:
             row["score"] = {t: np.float32(v) for t, v in row["score"].items()}
-        save_predictions(self.path, from_rows(rows, meta))
+        found = from_rows(rows, meta)
+        found.metainfo["report"] = report_of(found)
+        save_predictions(self.path, found)
         runner.logger.info(f"wrote {len(rows)} predictions to {self.path}")
