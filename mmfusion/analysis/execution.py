@@ -120,7 +120,7 @@ def execute(
         busy = True
         code = run_command(command, log, on_text)
         if code != 0:
-            raise RunFailed(_failure(command, log, code), code)
+            raise RunFailed(failure_text(command, log, code), code)
         if read_finished(run.folder) is None:
             raise RunFailed(
                 f"{run.folder}: training was stopped before its end; the same command "
@@ -190,7 +190,8 @@ def stopped_by_signals() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def _failure(command: list[str], log: Path, code: int, lines: int = 25) -> str:
+def failure_text(command: list[str], log: Path, code: int, lines: int = 25) -> str:
+    """The command, its exit code and the end of its log."""
     tail = log.read_text(errors="replace").splitlines()[-lines:]
     shown = "\n".join(f"  {line}" for line in tail)
     return (
