@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from mmfusion.datasets.multimodal_dataset import MultiModalDataset
+from mmfusion.layouts.hand_layouts import OPENPOSE21, layout_of
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import MMFusionError
 from mmfusion.visualization import draw_hands
@@ -35,6 +36,7 @@ class ClipStrips:
             dataset.get_record(index)["id"]: index for index in range(len(dataset))
         }
         self._skeleton = dataset.metainfo.get("skeleton") or {}
+        self._layout = layout_of(self._skeleton) or OPENPOSE21
         self._made: dict[str, tuple[str | None, str]] = {}
 
     def strip(self, name: str) -> tuple[str | None, str]:
@@ -114,7 +116,3 @@ class ClipStrips:
             draw_hands(empty, pixels[place], seen[place], self._layout)
             for place in range(len(pixels))
         ]
-
-    @property
-    def _layout(self) -> str:
-        return self._skeleton.get("layout") or "openpose21"

@@ -1,4 +1,4 @@
-"""What a page says about the data: clips by class and split, and what to beware of."""
+"""Clips by class and split as a page shows them, and what to beware of."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -67,7 +67,7 @@ class SplitRow:
 
 @dataclass(frozen=True)
 class DataPart:
-    """What was trained on what.
+    """Data of a page: classes, splits, and notes on them.
 
     Attributes:
         name: of the data.
