@@ -1,10 +1,12 @@
 """Settings and fixtures of every test."""
 
+import errno
 import logging
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,6 +56,42 @@ def _mmfusion_scope() -> Iterator[None]:
 def _one_thread() -> None:
     """Sums have one order, and tests that run side by side do not crowd the cores."""
     torch.set_num_threads(1)
+
+
+class _FullDisk:
+    """A file, as os.fdopen gives it, on a disk that takes ``room`` bytes more."""
+
+    def __init__(self, file: Any, room: int) -> None:
+        self.file, self.room = file, room
+
+    def write(self, data: Any) -> int:
+        self.room -= memoryview(data).nbytes
+        if self.room < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return self.file.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+    def __enter__(self) -> "_FullDisk":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
+    """Set how many bytes each new file can take; None: as many as there is room."""
+    real = os.fdopen
+
+    def set_room(room: int | None) -> None:
+        def fdopen(*args: Any) -> Any:
+            return real(*args) if room is None else _FullDisk(real(*args), room)
+
+        monkeypatch.setattr(os, "fdopen", fdopen)
+
+    return set_room
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -27,13 +28,17 @@ CAUSES = {
 }
 
 
-def start(num_processes: int, tool: str, arguments: list[str]) -> list:
-    """Start the processes of this machine, each with its place in the environment."""
+def start(num_processes: int, tool: str, arguments: list[str], said: str) -> list:
+    """Start the processes of this machine, each with its place in the environment.
+
+    In the file ``said`` they note what they refuse, so that it is told once.
+    """
     nodes = int(os.environ.get("NNODES", 1))
     node = int(os.environ.get("NODE_RANK", 0))
     command = [sys.executable, str(Path(__file__).parent / tool)]
     command += ["--launcher", "pytorch", *arguments]
     shared = {
+        "MMFUSION_SAID": said,
         "MASTER_ADDR": os.environ.get("MASTER_ADDR", "127.0.0.1"),
         "MASTER_PORT": os.environ.get("PORT", "29500"),
         "WORLD_SIZE": str(nodes * num_processes),
@@ -116,10 +121,12 @@ def main() -> int:
         signum = getattr(signal, name)
         if name != "SIGHUP" or signal.getsignal(signum) is not signal.SIG_IGN:  # nohup
             signal.signal(signum, pass_on)
-    processes += start(int(number), tool, arguments)
-    for signum in list(requests):  # that came meanwhile
-        _send(processes, signum)
-    return wait(processes, int(number) * int(os.environ.get("NODE_RANK", 0)), requests)
+    first_rank = int(number) * int(os.environ.get("NODE_RANK", 0))
+    with tempfile.NamedTemporaryFile(prefix="mmfusion-said-") as said:
+        processes += start(int(number), tool, arguments, said.name)
+        for signum in list(requests):  # that came meanwhile
+            _send(processes, signum)
+        return wait(processes, first_rank, requests)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@
 The log names the worst classes of each task and the calibration error. The file of
 --dump has every class and the confusion matrix, too, under metainfo.report.
 
-Exit codes: 0 done, 2 wrong config or command, 3 checkpoint unreadable or not of this
-model.
+Exit codes: 0 done, 1 failed (a clip cannot be read), 2 wrong config or command, 3
+checkpoint unreadable or not of this model.
 """
 
 import argparse

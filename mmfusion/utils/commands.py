@@ -1,18 +1,47 @@
 """Command lines of the tools: parser, numbers, and an error as one line."""
 
 import argparse
+import fcntl
 import functools
+import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from mmfusion.utils.errors import MMFusionError, exit_code_of
+
+SAID = "MMFUSION_SAID"  # file of what the processes of a launcher have said so far
+
+
+class _Parser(argparse.ArgumentParser):
+    """Parser of a tool, of which a launcher may start several."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with a usage and one line, said once for all processes."""
+        say_once(f"{self.format_usage()}{self.prog}: error: {message}\n")
+        sys.exit(2)
 
 
 def command_parser(doc: str | None) -> argparse.ArgumentParser:
     """Parser whose help is the tool's docstring as it stands."""
-    return argparse.ArgumentParser(
+    return _Parser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+
+
+def say_once(text: str) -> None:
+    """Write to stderr, unless another process of this launcher has said the same.
+
+    tools/launch.py names the file in which they note it; without one, all is said.
+    """
+    if os.environ.get(SAID):
+        with open(os.environ[SAID], "a+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            if text in file.read():
+                return
+            file.write(text)
+    sys.stderr.write(text)
 
 
 def positive(text: str) -> int:

@@ -340,6 +340,12 @@ def right_bytes(form: Format, folder: Path) -> bytes:
     return (json.dumps(form.tree, indent=1) + "\n").encode()
 
 
+def _videos_and_labels(file: str, read: Callable[[Path], Rows]) -> Format:
+    """Six videos in a list, each with its label."""
+    table = tuple((f"some/{n}.mp4", str(n % 3)) for n in range(6))
+    return Format(file, read, table=table, separator=" ", numbers=frozenset({1}))
+
+
 _RECORDS = [
     {
         "id": f"s{n}",
@@ -433,13 +439,7 @@ _H2O_FRAMES = ("start_act", "end_act", "start_frame", "end_frame")
 FORMATS = (
     Format("a.json", _annotation, {"metainfo": _METAINFO, "data_list": _RECORDS}),
     Format("a.jsonl", _annotation, [{"metainfo": _METAINFO}, *_RECORDS]),
-    Format(
-        "list.txt",
-        _mmaction("video"),
-        table=tuple((f"some/{n}.mp4", str(n % 3)) for n in range(6)),
-        separator=" ",
-        numbers=frozenset({1}),
-    ),
+    _videos_and_labels("list.txt", _mmaction("video")),
     Format(
         "frames.txt",
         _mmaction("rawframe"),
@@ -454,13 +454,7 @@ FORMATS = (
         {"split": {"train": [f"c{n}" for n in range(4)]}, "annotations": _POSES},
         binary=_pickle_bytes,
     ),
-    Format(
-        "videos.csv",
-        _videos("path_label"),
-        table=tuple((f"some/{n}.mp4", str(n % 3)) for n in range(6)),
-        separator=" ",
-        numbers=frozenset({1}),
-    ),
+    _videos_and_labels("videos.csv", _videos("path_label")),
     Format(
         "ssv2.json",
         _videos("ssv2"),

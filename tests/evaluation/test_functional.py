@@ -50,6 +50,9 @@ def test_mean_class_accuracy_is_over_classes_that_have_clips():
     # class 0: 1 of 2, class 1: 1 of 1; class 2 is only predicted
     scores = np.eye(3)[[0, 2, 1]]
     assert mean_class_accuracy(scores, [0, 0, 1]) == pytest.approx(75.0)
+    # the same of classes 1 and 2: the first has no clip
+    scores = np.eye(3)[[1, 0, 2]]
+    assert mean_class_accuracy(scores, [1, 1, 2]) == pytest.approx(75.0)
 
 
 def test_wilson_interval_by_hand():

@@ -82,6 +82,21 @@ def test_a_failed_process_is_named_with_its_code(tmp_path):
     )
 
 
+def test_what_all_processes_refuse_is_told_once(tmp_path):
+    code = (
+        "from mmfusion.utils.commands import command_parser, say_once; parser ="
+        " command_parser(None); say_once('error: the same\\n'); say_once('error: of "
+        "{0}\\n'); parser.parse_args(['--no'])"
+    )
+    ranks = {f"RANK_{rank}": code.format(rank) for rank in range(2)}
+    found, text = Launched(tmp_path, PYTHONPATH=str(LAUNCH.parents[1]), **ranks).end()
+    lines = text.splitlines()
+    assert found == 2 and lines.count("error: the same") == 1
+    assert {"error: of 0", "error: of 1"} < set(lines)
+    assert len([line for line in lines if "unrecognized arguments" in line]) == 1
+    assert lines[-1].startswith("error: process ") and "exit code 2" in lines[-1]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux tells of a parent's death")
 def test_processes_do_not_outlive_the_launcher(tmp_path):
     launched = Launched(tmp_path)

@@ -117,7 +117,7 @@ def test_flags_reach_the_run(call, tmp_path, monkeypatch):
         (
             [CONFIG],
             ["train_dataloader.dataset.missing=9", "train_dataloader.num_workers=1"],
-            2,
+            1,
             "cannot read video 'no.mp4'",
         ),
     ],
@@ -157,6 +157,14 @@ def test_wrong_checkpoint_in_testing(call, tmp_path, capsys):
     assert call("test", CONFIG, tmp_path / "no.pth", "--work-dir", tmp_path / "t") == 3
     assert call("test", *arguments, "--dump", tmp_path / "x.pkl") == 2
     assert call("test", *arguments, "--show-dir", tmp_path / "shown") == 2
+
+
+def test_a_clip_that_cannot_be_read_in_testing_is_a_failed_run(call, tmp_path, capsys):
+    run_toy(tmp_path / "w")
+    arguments = [CONFIG, tmp_path / "w" / "best.pth", "--work-dir", tmp_path / "t"]
+    broken = ["test_dataloader.dataset.missing=3"]
+    assert call("test", *arguments, options=broken) == 1
+    assert "cannot read video 'no.mp4'" in capsys.readouterr().err
 
 
 OPTIONS = {"train_cfg.max_epochs": 20, "custom_hooks.1.patience": 20}

@@ -167,32 +167,9 @@ def test_data_is_synced_before_the_rename(
     assert calls == ["sync", "rename", "sync"]
 
 
-class FullDisk:
-    """A file on a disk that takes ``room`` bytes, as os.fdopen gives it."""
-
-    def __init__(self, file, room):
-        self.file, self.room = file, room
-
-    def write(self, data):
-        self.room -= memoryview(data).nbytes
-        if self.room < 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return self.file.write(data)
-
-    def __getattr__(self, name):
-        return getattr(self.file, name)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.file.close()
-
-
 @pytest.mark.parametrize("kind", ["bytes", "function"])
-def test_a_full_disk_is_told_with_the_size_of_all(kind, tmp_path, monkeypatch):
-    real = os.fdopen
-    monkeypatch.setattr(os, "fdopen", lambda *args: FullDisk(real(*args), 100))
+def test_a_full_disk_is_told_with_the_size_of_all(kind, tmp_path, full_disk):
+    full_disk(100)
 
     def write(file):
         for _ in range(30):

@@ -1,5 +1,6 @@
 """Say which part of a config could not be built, and why."""
 
+import re
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,11 +13,15 @@ import torch
 from mmengine.config import Config, ConfigDict
 
 import mmfusion
+from mmfusion.engine.launch.argument_check import parameters_of, unknown
 from mmfusion.engine.launch.config_check import walk
 from mmfusion.utils.errors import MMFusionError
 
 _MMENGINE = Path(mmengine.__file__).parent
 _BUILDERS = _MMENGINE / "registry" / "build_functions.py"
+_UNREAD = re.compile(
+    r"(?P<owner>.+)\.__init__\(\) got an unexpected keyword argument '(?P<key>\w+)'"
+)
 _HOMES = tuple(
     Path(package.__file__ or "").parent
     for package in (mmengine, mmaction, torch, mmfusion)
@@ -35,16 +40,36 @@ def explain_build_error(config: Config | None, error: Exception) -> str | None:
         None for an error that arose elsewhere, or in a class of the user's: its
         traceback is what shows the line.
     """
-    if not _is_of_building(error):
+    part = _innermost_part(error.__traceback__)
+    unread = None if part is None else _unread(error, part)
+    if unread is None and not _is_of_building(error):
         return None
     text = error.args[0] if error.args else ""  # str() of a KeyError has quotes
     where = "the config cannot be built"
-    part = _innermost_part(error.__traceback__)
     if config is not None and part is not None:
         path = _path_of(part, config.to_dict())
         where = f"config key {path}: {_short(part)} cannot be built" if path else where
+        if path and unread is not None:
+            key, owner = unread
+            known = parameters_of(owner)[0]
+            return str(unknown(f"{path}.{key}", owner.__name__, key, known))
     kind = "" if isinstance(error, MMFusionError) else f"{type(error).__name__}: "
     return f"{where}: {kind}{text}"
+
+
+def _unread(error: Exception, part: Mapping[str, Any]) -> tuple[str, type] | None:
+    """A key of a part that its class hands on to a class above, and that class.
+
+    Such a class takes any key (``**kwargs``), so that the check of the config cannot
+    know it; None for any other error.
+    """
+    found = _UNREAD.match(str(error)) if isinstance(error, TypeError) else None
+    if found is None or found["key"] not in part:
+        return None
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    above = type(frames[-1].f_locals.get("self")).__mro__[1:]
+    owners = [kind for kind in above if kind.__qualname__ == found["owner"]]
+    return (found["key"], owners[0]) if owners else None
 
 
 def _is_of_building(error: Exception) -> bool:

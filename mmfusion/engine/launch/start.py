@@ -27,9 +27,11 @@ from mmfusion.engine.runner.work_dir import (
     read_finished,
     set_aside,
 )
+from mmfusion.utils.commands import say_once
 from mmfusion.utils.errors import (
     CheckpointError,
     ConfigError,
+    MediaError,
     MMFusionError,
     NonFiniteError,
     WorkDirError,
@@ -185,8 +187,9 @@ def run_job(args: argparse.Namespace, job: Callable[[Config], int]) -> int:
         text = None if args.debug else _explained(error, config)
         if text is None:
             raise
-        sys.stderr.write(f"error: {text}\n(--debug shows where)\n")
-        return exit_code_of(error)
+        say_once(f"error: {text}\n(--debug shows where)\n")
+        # config and command are right where a clip of the data cannot be read
+        return 1 if isinstance(error, MediaError) else exit_code_of(error)
 
 
 def _explained(error: Exception, config: Config | None) -> str | None:

@@ -6,8 +6,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmfusion.datasets import MultiModalDataset
 from mmfusion.engine.launch.start import add_run_arguments, run_job
-from mmfusion.registry import MODELS, OPTIMIZERS
+from mmfusion.registry import DATASETS, MODELS, OPTIMIZERS
 from mmfusion.utils.errors import InputError, NonFiniteError, SkeletonError
 
 
@@ -24,7 +25,7 @@ def args(tmp_path):
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(InputError("x"), 2), (SkeletonError("x"), 2), (NonFiniteError("x"), 1)],
+    [(InputError("x"), 2), (SkeletonError("x"), 1), (NonFiniteError("x"), 1)],
 )
 def test_ours_are_one_message_with_an_exit_code(error, code, args, capsys):
     def job(config):
@@ -32,6 +33,42 @@ def test_ours_are_one_message_with_an_exit_code(error, code, args, capsys):
 
     assert run_job(args, job) == code
     assert "x\n(--debug shows where)" in capsys.readouterr().err
+
+
+@DATASETS.register_module()
+class UsersDataset(MultiModalDataset):
+    """A class that hands on whatever it is given."""
+
+    def __init__(self, slip=False, **options):
+        if slip:
+            dict.fromkeys(5, **options)
+        super().__init__(**options)
+
+
+@pytest.fixture
+def data(tmp_path, args):
+    """A part of a config, of a class whose arguments its check cannot know."""
+    part = dict(type="UsersDataset", ann_file=str(tmp_path / "a.json"), pipeline=[])
+    with open(args.config, "a") as file:
+        file.write(f"train_dataloader = dict(dataset={part}, sampler=None)\n")
+    return part
+
+
+def build_dataset(config):
+    DATASETS.build(config.train_dataloader.dataset)
+
+
+def test_a_key_that_a_class_of_the_users_hands_on_is_one_message(args, data, capsys):
+    options = {"train_dataloader.dataset.tset_mode": True}
+    args.cfg_options = options
+    assert run_job(args, build_dataset) == 2
+    assert capsys.readouterr().err.splitlines()[0] == (
+        "error: config key train_dataloader.dataset.tset_mode: MultiModalDataset has"
+        " no argument 'tset_mode'; nearest: test_mode, outside"
+    )
+    args.cfg_options = {**options, "train_dataloader.dataset.slip": True}
+    with pytest.raises(TypeError, match="fromkeys"):  # the user's own line
+        run_job(args, build_dataset)
 
 
 @pytest.mark.parametrize("folder", ["mmfusion", "other"])

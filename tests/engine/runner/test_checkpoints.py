@@ -22,36 +22,19 @@ def test_an_object_is_named_by_its_path(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_full_disk_leaves_the_old_file_and_says_how_much(tmp_path, monkeypatch):
+def test_full_disk_leaves_the_old_file_and_says_how_much(tmp_path, full_disk):
     path = tmp_path / "a.pth"
     save_atomic({"w": torch.zeros(3)}, path)
     before = path.read_bytes()
 
-    class FullDisk:
-        def __init__(self, file):
-            self.file = file
-
-        def write(self, data):
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        def __getattr__(self, name):
-            return getattr(self.file, name)
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            self.file.close()
-
-    real = os.fdopen
-    monkeypatch.setattr(os, "fdopen", lambda *args: FullDisk(real(*args)))
+    full_disk(0)
     with pytest.raises(
         SaveError, match="needs [0-9]+ bytes and [0-9]+ are free"
     ) as said:
         save_atomic({"w": torch.zeros(1000)}, path)
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["a.pth"]
     assert said.value.exit_code == 1  # 3 is a checkpoint that cannot be read
-    monkeypatch.setattr(os, "fdopen", real)
+    full_disk(None)
     save_atomic({"w": torch.zeros(1000)}, path)
     assert f"needs {path.stat().st_size} bytes" in str(said.value)
 
