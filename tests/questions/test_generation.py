@@ -134,6 +134,23 @@ def test_failures_in_a_row_end_the_run() -> None:
     assert len(writer.asked) == 3
 
 
+def test_failures_with_answers_between_them_end_no_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writer = FakeWriter()
+    describe = writer.describe
+
+    def describe_others(clip: Clip, problem: str | None, attempt: int) -> Answer:
+        writer.fails = int(clip.narration_id) % 2 == 1
+        return describe(clip, problem, attempt)
+
+    monkeypatch.setattr(writer, "describe", describe_others)
+    clips = [Clip(str(i), f"wash {i}", "wash", "cup") for i in range(9)]
+    outcome = _generation(writer, max_failures=2).run(clips)
+    assert len(outcome.records) == 5
+    assert [one.narration_id for one in outcome.rejects] == list("1357")
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 def test_a_stopped_run_says_so_and_goes_on_later(tmp_path: Path, workers: int) -> None:
     writer = FakeWriter()
