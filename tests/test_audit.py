@@ -72,6 +72,7 @@ READERS = {
     "mmfusion/ops/cpu/build.py": "sources of ours and /proc/cpuinfo",
     "mmfusion/visualization/clip_video.py": "writes a video",
     "mmfusion/tinyego/": "what it has just written",
+    "mmfusion/hands/model_files.py": "two files of a wheel, each by its digest",
     "tools/benchmarks/": "measurements that they have written themselves",
     "tools/data/h2o/write_answer.py": "writes a zip",
     "tools/questions/from_predictions.py": "bytes, for a digest",

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "ops": BASE,
     "models": BASE | {"ops", "weights"},
     "questions": BASE | {"layouts"},
+    "hands": BASE | {"weights", "layouts", "datasets"},
 }
 
 

@@ -34,6 +34,7 @@ def write_skeleton_cache(
     frame_id: np.ndarray,
     fps: float,
     sequence: str,
+    score: np.ndarray | None = None,
     kind: SkeletonKind = ANY_KIND,
 ) -> None:
     """Write a cache so that it is whole or not there.
@@ -42,6 +43,8 @@ def write_skeleton_cache(
         path: the file to write; its folder is made.
         keypoint, valid, frame_id, fps, sequence: see the module; joints are zeros
             where a hand is not valid.
+        score: (t, h) 0 to 1, how sure the finder of the hands was; kept in the file for
+            whoever wants it, no model reads it.
         kind: what they must fit, of the annotation's ``metainfo.skeleton``.
 
     Raises:
@@ -50,6 +53,9 @@ def write_skeleton_cache(
     given = dict(keypoint=keypoint, valid=valid, frame_id=frame_id)
     arrays: dict[str, Any] = {**given, "fps": fps, "sequence": sequence}
     found = check_skeleton(sequence, arrays, kind)
+    extra: dict[str, Any] = {}
+    if score is not None:
+        extra["score"] = np.asarray(score, np.float32)
     buffer = io.BytesIO()
     np.savez(
         buffer,
@@ -58,6 +64,7 @@ def write_skeleton_cache(
         frame_id=found.frame_id,
         fps=np.float64(fps),
         sequence=np.str_(sequence),
+        **extra,
     )
     write_atomic(str(path), buffer.getvalue())
 

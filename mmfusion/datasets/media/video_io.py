@@ -59,6 +59,10 @@ class PyAVReader(_IndexedReader):
 
     backend = "pyav"
 
+    def stream(self) -> Iterator[np.ndarray]:
+        for _, frame in decode_all(self._index, self._num_threads):
+            yield self._to_rgb(frame)
+
     def _read(self, index: np.ndarray) -> dict[int, np.ndarray]:
         self._check_bytes(len(index))
         try:

@@ -1,7 +1,7 @@
 """Interface of every source of frames: RGB pictures by seconds or by index."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -82,6 +82,15 @@ class VideoReader(ABC):
             out.append(frame.copy() if number in taken else frame)
             taken.add(number)
         return out
+
+    def stream(self) -> Iterator[np.ndarray]:
+        """Every frame in order, (h, w, 3) uint8 RGB, one at a time in memory.
+
+        Raises:
+            MediaError: a frame cannot be read; one that was lost is known at the end.
+        """
+        for number in range(self.num_frames):
+            yield self.frames_at_index([number])[0]
 
     def broken(self, reason: str) -> MediaError:
         """The error that says that this file or folder cannot be used."""

@@ -1,0 +1,17 @@
+"""Hands from video: MediaPipe's models behind one small interface."""
+
+from mmfusion.hands.extract_hands import ExtractHands
+from mmfusion.hands.extraction import extract_video
+from mmfusion.hands.mediapipe_hands import MediaPipeHands
+from mmfusion.hands.model_files import HandModelError
+from mmfusion.hands.tracks import SKELETON, HandExtractor, HandTracks
+
+__all__ = [
+    "SKELETON",
+    "ExtractHands",
+    "HandExtractor",
+    "HandModelError",
+    "HandTracks",
+    "MediaPipeHands",
+    "extract_video",
+]
