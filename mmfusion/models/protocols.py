@@ -90,6 +90,17 @@ class Head(HasClasses, Protocol):
 
 
 @runtime_checkable
+class HasEncoders(Protocol):
+    """A model with an encoder a stream.
+
+    Attributes:
+        encoders: a module each, by the stream that it reads.
+    """
+
+    encoders: nn.ModuleDict
+
+
+@runtime_checkable
 class HasHeads(Protocol):
     """A model with a head a task.
 

@@ -12,6 +12,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
 from mmfusion.engine.hooks.monitored import find_metric
+from mmfusion.engine.runner.card import scored
 from mmfusion.engine.runner.work_dir import (
     BEST,
     FINISHED,
@@ -115,9 +116,14 @@ class AtomicCheckpointHook(Hook):
             self._update_best(runner)
         if kind == "iter":
             if self.iter_interval and runner.iter % self.iter_interval == 0:
-                self._save(runner, f"iter_{runner.iter}.pth")
+                self._save(runner, f"iter_{runner.iter}.pth", {})
         elif runner.epoch % self.interval == 0 or self._is_last(runner):
-            self._save(runner, f"epoch_{runner.epoch}.pth")
+            scores = self._scores(runner) if kind == "val" else {}
+            self._save(runner, f"epoch_{runner.epoch}.pth", scores)
+
+    def _scores(self, runner: Any) -> dict[str, dict[str, Any]]:
+        """Scores of the validation that has just ended, for the card of a file."""
+        return scored(self._metrics, runner.val_dataloader.dataset)
 
     def _find_best(self, runner: Any) -> None:
         """Take the best value so far from ``best.pth``, which is what there is of it.
@@ -160,7 +166,7 @@ class AtomicCheckpointHook(Hook):
     def _save_end(self, runner: Any, name: str) -> None:
         """Save where the run ends, if it is not saved; no later save can make it up."""
         if self._saved != runner.train_loop.progress():
-            self._save(runner, name, or_raise=True)
+            self._save(runner, name, {}, or_raise=True)
 
     def after_run(self, runner: Any) -> None:
         """Write ``finished.json``, after the loggers have closed."""
@@ -183,16 +189,23 @@ class AtomicCheckpointHook(Hook):
         before = self.best
         self.best = {"metric": self.save_best, "rule": self.rule}
         self.best.update(value=value, epoch=runner.epoch)
-        if not self._write(runner, BEST, resumable=False):
+        if not self._write(runner, BEST, self._scores(runner), resumable=False):
             self.best = before  # of which best.pth still is
             return
         runner.logger.info(
             f"best {self.save_best} so far: {value:.4f}, epoch {runner.epoch}"
         )
 
-    def _save(self, runner: Any, name: str, *, or_raise: bool = False) -> None:
+    def _save(
+        self,
+        runner: Any,
+        name: str,
+        scores: dict[str, dict[str, Any]],
+        *,
+        or_raise: bool = False,
+    ) -> None:
         """Write a resumable checkpoint, then drop those that are too many."""
-        if not self._write(runner, name, resumable=True, or_raise=or_raise):
+        if not self._write(runner, name, scores, resumable=True, or_raise=or_raise):
             return
         self._saved = runner.train_loop.progress()
         path = Path(runner.work_dir) / name
@@ -205,7 +218,13 @@ class AtomicCheckpointHook(Hook):
                 self._kept.pop(0).unlink(missing_ok=True)
 
     def _write(
-        self, runner: Any, name: str, *, resumable: bool, or_raise: bool = False
+        self,
+        runner: Any,
+        name: str,
+        scores: dict[str, dict[str, Any]],
+        *,
+        resumable: bool,
+        or_raise: bool = False,
     ) -> bool:
         """True if the file was written; a failure follows ``on_save_error``."""
         try:
@@ -214,7 +233,7 @@ class AtomicCheckpointHook(Hook):
                 name,
                 save_optimizer=resumable,
                 save_param_scheduler=resumable,
-                meta={"best": self.best},
+                meta={"best": self.best, "metrics": scores},
             )
         except CheckpointError as error:
             if or_raise or self.on_save_error == "raise":

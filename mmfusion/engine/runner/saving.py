@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from mmfusion.engine.launch.config_compare import comparable_config
+from mmfusion.engine.runner.card import run_card
 from mmfusion.engine.runner.checkpoints import FORMAT
 from mmfusion.engine.runner.nonfinite import nonfinite_parameters
 from mmfusion.engine.runner.resumable_train_loop import get_progress
@@ -24,7 +25,8 @@ def collect_state(
 
     Args:
         runner: the FusionRunner; every rank calls this.
-        meta: more plain values for ``meta``.
+        meta: more plain values for ``meta``; ``metrics`` in it, as
+            :func:`~mmfusion.engine.runner.card.scored` gives them, go into the card.
         resumable: with all that a run needs to go on, not the weights only.
         schedule: with the states of the schedulers.
 
@@ -38,9 +40,10 @@ def collect_state(
             " were finite, so that an update was too large: lower"
             " optim_wrapper.optimizer.lr and go on from the checkpoint before"
         )
+    card = {**run_card(runner), "metrics": meta.get("metrics") or {}}
     checkpoint: dict[str, Any] = {
         "meta": {
-            **meta,
+            **{key: value for key, value in meta.items() if key != "metrics"},
             **get_progress(runner.train_loop, meta),
             "format": FORMAT,
             "seed": runner.base_seed,
@@ -48,6 +51,7 @@ def collect_state(
             "resumable": resumable,
             "saved_at": time.time_ns(),
             "settings": json.dumps(comparable_config(runner.cfg)),
+            "card": card,
         },
         "state_dict": dict(runner.bare_model.state_dict()),
     }
