@@ -32,6 +32,7 @@ VIDEO_SUFFIXES = tuple(
         *("mts", "mxf", "ogv", "ts", "webm", "wmv"),
     )
 )
+_A_FRAME = "_keypoints.json"
 _SEPARATORS = ",;\t"
 _SECONDS = re.compile(r"[0-9]{1,7}(\.[0-9]{0,9})?")
 
@@ -205,7 +206,7 @@ def list_clip_folders(
         folder: of the classes.
         videos, landmarks: suffixes of the files, in lower case.
         with_labels: False takes every file below the folder, without a label.
-        leave_out: folders that hold no clips.
+        leave_out: folders and files that are no clips.
 
     Raises:
         MissingDataError: there is no such folder, or no such file in it.
@@ -218,6 +219,9 @@ def list_clip_folders(
     if not any(path.suffix.lower() in kinds for path in files):
         key, kinds = "hands", {*landmarks}
     found = [path for path in files if path.suffix.lower() in kinds]
+    if key == "hands":  # OpenPose has a file a frame, and a folder a video
+        found = [p.parent if p.name.endswith(_A_FRAME) else p for p in found]
+        found = [*dict.fromkeys(found)]
     if not found:
         raise MissingDataError(
             f"{folder} has neither {CLIP_LIST} nor a video in it; expected a folder for"
@@ -262,7 +266,8 @@ def _files_below(folder: Path, skipped: set[str]) -> list[Path]:
                 seen.add(real)
                 kept.append(name)
         folders[:] = kept
-        found += [Path(place, name) for name in names if not name.startswith(".")]
+        paths = [Path(place, name) for name in names if not name.startswith(".")]
+        found += [path for path in paths if os.path.realpath(path) not in skipped]
     return sorted(found)
 
 

@@ -1,6 +1,6 @@
-"""Read an npz of plain arrays that a stranger may have written.
+"""Read an npz, or an npy, of plain arrays that a stranger may have written.
 
-The only reader of npz files: what a header claims is compared with the bytes that are
+The only reader of such files: what a header claims is compared with the bytes that are
 there before anything of that size is made, every array's checksum is read, and objects
 are refused.
 """
@@ -56,6 +56,25 @@ def read_npz(path: str, *, max_bytes: int, error: FileError) -> dict[str, np.nda
         raise error(path, reason) from found
 
 
+def read_npy(path: str, *, max_bytes: int, error: FileError) -> np.ndarray:
+    """The array of an npy.
+
+    Args:
+        path: of the npy. max_bytes: how large it may be.
+        error: makes what is raised, which names the file: it is too large, damaged, no
+            npy, or holds objects.
+    """
+    try:
+        with open_plain(path, error_type=InputError) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > max_bytes:
+                raise InputError(f"{size} bytes; the limit is {max_bytes}")
+            return _read_stream(stream, "array")
+    except (InputError, OSError, ValueError) as found:
+        reason = f"not a readable npy of a plain array ({found})"
+        raise error(path, reason) from found
+
+
 def _name(item: zipfile.ZipInfo) -> str:
     name = item.filename.removesuffix(".npy")
     if name == item.filename:
@@ -76,8 +95,13 @@ def _read_array(archive: zipfile.ZipFile, item: zipfile.ZipInfo) -> np.ndarray:
             f"array {name!r} claims {item.file_size} bytes of {item.compress_size}"
         )
     with archive.open(item) as stream:
-        shape, by_column, dtype = _read_header(stream, name)
-        data = stream.read()  # to the end, where the checksum is compared
+        return _read_stream(stream, name)
+
+
+def _read_stream(stream: IO[bytes], name: str) -> np.ndarray:
+    """An array of a stream, read to its end, where a zip's checksum is compared."""
+    shape, by_column, dtype = _read_header(stream, name)
+    data = stream.read()
     need = math.prod(shape) * dtype.itemsize
     if len(data) != need:
         raise InputError(

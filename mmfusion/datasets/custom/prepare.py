@@ -55,7 +55,12 @@ from mmfusion.layouts.landmarks import (
     find_landmarks,
 )
 from mmfusion.layouts.skeleton_arrays import SkeletonKind
-from mmfusion.utils.errors import AnnotationError, MediaError, MMFusionError
+from mmfusion.utils.errors import (
+    AnnotationError,
+    InputError,
+    MediaError,
+    MMFusionError,
+)
 from mmfusion.utils.paths import write_atomic
 
 ANN_FILE = "annotation.json"
@@ -187,6 +192,12 @@ def gather(source: CustomSource) -> CustomData:
         "dataset": source.title,
         "classes": {"action": classes} if classes else {},
     }
+    if source.hands is not None and kept and scan.skeleton is None:
+        raise InputError(
+            f"--hands: {source.hands} has no landmarks of the {len(kept)} clips, such"
+            f" as {Path(_group(kept[0])).with_suffix('.npz')}; expected files named as"
+            " the videos"
+        )
     if scan.skeleton is not None:
         report.metainfo["skeleton"] = scan.skeleton
         report.count_hands(scan.masks)
@@ -204,7 +215,8 @@ def _list_clips(source: CustomSource) -> ClipList:
     if source.clips is not None or path.is_file():
         found = read_clip_list(path)
     else:
-        apart = [source.out / CACHES, *([source.hands] if source.hands else [])]
+        apart = [source.out / name for name in (CACHES, ANN_FILE)]
+        apart += [] if source.hands is None else [source.hands]
         found = list_clip_folders(
             source.folder,
             VIDEO_SUFFIXES,
@@ -311,11 +323,18 @@ class _Scan:
         return self._videos[name]
 
     def _landmark_path(self, row: ClipRow) -> Path | None:
+        """The file of landmarks: named, or found by the video's name."""
         if row.hands is not None:
             return (self.source.hands or self.source.folder) / row.hands
+        video = Path(str(row.video))
         if self.source.hands is None:
-            return find_landmarks(self.source.folder / str(row.video))
-        return find_landmarks(self.source.hands / str(row.video))
+            return find_landmarks(self.source.folder / video)
+        # the videos may have been named from a folder further down
+        for first in range(len(video.parts)):
+            found = find_landmarks(self.source.hands.joinpath(*video.parts[first:]))
+            if found is not None:
+                return found
+        return None
 
     def _landmarks(
         self, row: ClipRow, video: VideoFacts | None

@@ -1,5 +1,6 @@
 """Files of landmarks, whoever made them, as one kind of arrays."""
 
+from mmfusion.layouts.landmarks.bones import read_bones
 from mmfusion.layouts.landmarks.kinds import NOTHING_SAID, LandmarkOptions, Landmarks
 from mmfusion.layouts.landmarks.read import (
     LANDMARK_SUFFIXES,
@@ -13,5 +14,6 @@ __all__ = [
     "LandmarkOptions",
     "Landmarks",
     "find_landmarks",
+    "read_bones",
     "read_landmarks",
 ]

@@ -1,9 +1,22 @@
 """Landmarks as a file gives them, and options that its user may set."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from mmfusion.layouts.skeleton_arrays import SkeletonKind, check_skeleton
+from mmfusion.utils.errors import InputError, SkeletonError
+
+LEFT_RIGHT = ["left", "right"]
+BODY = ["body"]
+IMAGE_HANDS: dict[str, Any] = {
+    "layout": "mediapipe",
+    "hands": LEFT_RIGHT,
+    "unit": "image",
+    "frame": "image",
+}
 
 
 @dataclass(frozen=True)
@@ -11,22 +24,55 @@ class LandmarkOptions:
     """Options of the user; None takes what the file's kind says.
 
     Attributes:
-        skeleton: parts of ``metainfo.skeleton``: layout, joints, bones, wrist, hands,
-            unit, frame.
-        num_joints: joints of a skeleton, for files of plain numbers.
+        skeleton: parts of ``metainfo.skeleton`` that replace the file's own: layout,
+            or joints (or num_joints), bones and wrist; hands, unit, frame.
+        dims: 2 or 3 coordinates; in an array with one number more, it is a confidence.
         fps: rows of the file per second, where it does not say.
-        swap_hands: the file's first skeleton is the second one, and the reverse.
+        swap_hands: the first skeleton of the file is the second one, and the reverse.
         min_confidence: landmarks below are not seen.
     """
 
-    skeleton: dict[str, Any] = field(default_factory=dict)
-    num_joints: int | None = None
+    skeleton: Mapping[str, Any] = field(default_factory=dict)
+    dims: int | None = None
     fps: float | None = None
     swap_hands: bool = False
     min_confidence: float = 0.0
 
+    @property
+    def names(self) -> list[str] | None:
+        """Names of the skeletons that are asked for."""
+        return self.skeleton.get("hands")
+
+    @property
+    def num_joints(self) -> int | None:
+        """Joints of a skeleton, as far as the options say."""
+        return SkeletonKind.of(self.skeleton).num_joints
+
 
 NOTHING_SAID = LandmarkOptions()
+
+
+@dataclass(frozen=True)
+class RawLandmarks:
+    """Numbers out of a file, not yet checked.
+
+    Attributes:
+        kind: of the file, in words.
+        skeleton: ``metainfo.skeleton`` as far as the file's kind says it.
+        points: (t, m, j, 2 or 3) numbers; NaN where the file has none.
+        confidence: (t, m) or (t, m, j), or None where the file has none.
+        valid: (t, m) or (t, m, j) bool, or None.
+        frame_id: (t,) rising frame numbers, or None: the rows are all frames.
+        fps: frame numbers per second, or None.
+    """
+
+    kind: str
+    skeleton: Mapping[str, Any]
+    points: np.ndarray
+    confidence: np.ndarray | None = None
+    valid: Any = None
+    frame_id: Any = None
+    fps: Any = None
 
 
 @dataclass(frozen=True)
@@ -35,12 +81,11 @@ class Landmarks:
 
     Attributes:
         kind: of the file, in words.
-        skeleton: ``metainfo.skeleton`` as far as the file's kind says it.
+        skeleton: ``metainfo.skeleton`` of it.
         keypoint: (t, m, j, 3) float32, 0 where not seen; the third is 0 in 2-D.
         valid: (t, m) or (t, m, j) bool, True where seen.
         frame_id: (t,) int64, rising, or None: the rows are all frames.
-        fps: frame numbers per second, or None where the file does not say.
-        dims: 2 or 3.
+        fps: frame numbers per second, or None where nothing says it.
     """
 
     kind: str
@@ -49,4 +94,117 @@ class Landmarks:
     valid: np.ndarray
     frame_id: np.ndarray | None = None
     fps: float | None = None
-    dims: int = 3
+
+
+def frames_between(found: np.ndarray) -> np.ndarray:
+    """Frame numbers (t,) of a file that has rows only for frames with a hand.
+
+    The frames between were looked at, too, and none was seen there. Every second or
+    third frame may have been: the step is the largest that fits. Where that would make
+    ten rows of one, the numbers stay as they are.
+
+    Args:
+        found: (n,) frame numbers, in any order, 0 or above.
+    """
+    numbers = np.unique(found)
+    step = int(np.gcd.reduce(np.diff(numbers))) if len(numbers) > 1 else 1
+    first = int(numbers[0]) % step if numbers[0] < 10 * step * len(numbers) else 0
+    count = (int(numbers[-1]) - first) // step + 1
+    if count > 10 * len(numbers):
+        return numbers
+    return first + step * np.arange(count)
+
+
+def checked(path: str, raw: RawLandmarks, options: LandmarkOptions) -> Landmarks:
+    """Apply the options to a reader's numbers, and the one rule for skeletons.
+
+    Raises:
+        SkeletonError: names the file, what came and what was expected.
+    """
+    try:
+        points, seen = _seen_points(raw, options)
+        skeleton = _skeleton_of(raw, points, options)
+    except InputError as error:
+        raise SkeletonError(path, str(error)) from None
+    arrays: dict[str, Any] = {"keypoint": points}
+    if seen is not None:
+        arrays["valid"] = seen
+    if raw.frame_id is not None:
+        arrays["frame_id"] = raw.frame_id
+    fps = raw.fps if raw.fps is not None else options.fps
+    if fps is not None:
+        arrays["fps"] = fps
+    found = check_skeleton(path, arrays, SkeletonKind.of(skeleton))
+    frame_id = None if raw.frame_id is None else found.frame_id
+    return Landmarks(
+        raw.kind, skeleton, found.keypoint, found.valid, frame_id, found.fps
+    )
+
+
+def _seen_points(
+    raw: RawLandmarks, options: LandmarkOptions
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """(t, m, j, 3) numbers, and (t, m) or (t, m, j) bool or None: not told."""
+    points, dims = raw.points, raw.points.shape[-1]
+    if points.ndim != 4 or dims not in (2, 3) or 0 in points.shape:
+        raise InputError(
+            f"its landmarks have the shape {points.shape}; expected (t, m, j, 2 or 3):"
+            " frames, skeletons, joints, coordinates, none of them 0"
+        )
+    if options.dims == 2 or dims == 2:
+        flat = np.zeros((*points.shape[:-1], 3), points.dtype)
+        flat[..., :2] = points[..., :2]
+        points = flat
+    seen = raw.valid
+    if raw.confidence is not None:
+        sure = raw.confidence >= max(options.min_confidence, 1e-6)
+        sure &= ~np.isnan(points).any(axis=(-1, -2) if sure.ndim == 2 else -1)
+        seen = sure if seen is None else _both(np.asarray(seen), sure)
+    elif options.min_confidence:
+        raise InputError(
+            f"min_confidence is {options.min_confidence}, and the file has no"
+            " confidences"
+        )
+    if options.swap_hands:
+        if points.shape[1] != 2:
+            raise InputError(f"swap_hands: it has {points.shape[1]} skeletons, not 2")
+        points = points[:, ::-1]
+        seen = None if seen is None else np.asarray(seen)[:, ::-1]
+    if seen is not None and seen.ndim == 3 and (seen == seen[..., :1]).all():
+        seen = seen[..., 0]
+    return np.ascontiguousarray(points), seen
+
+
+def _both(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """True where two masks are, each by skeleton (t, m) or by joint (t, m, j)."""
+    if first.ndim < second.ndim:
+        first = first[..., None]
+    elif second.ndim < first.ndim:
+        second = second[..., None]
+    return first.astype(bool) & second
+
+
+def _skeleton_of(
+    raw: RawLandmarks, points: np.ndarray, options: LandmarkOptions
+) -> dict[str, Any]:
+    """The file's ``metainfo.skeleton``, with what the user says in its place."""
+    own = dict(raw.skeleton)
+    if {"layout", "joints", "num_joints"} & {*options.skeleton}:
+        for key in ("layout", "joints", "num_joints", "bones", "wrist", "mirror"):
+            own.pop(key, None)
+    skeleton = {**own, **options.skeleton}
+    _, skeletons, joints, _ = points.shape
+    if not {"layout", "joints", "num_joints"} & {*skeleton}:
+        raise InputError(
+            f"nothing says what its {joints} joints are; expected a layout (--layout)"
+            " or the joints (--joints, --wrist, --bones)"
+        )
+    if not skeleton.get("hands"):
+        named = {1: ["hand"], 2: LEFT_RIGHT}
+        skeleton["hands"] = named.get(skeletons) or [
+            f"skeleton{number}" for number in range(skeletons)
+        ]
+    skeleton.setdefault("unit", None)
+    skeleton.setdefault("frame", "image" if skeleton["unit"] == "image" else "camera")
+    skeleton["dims"] = options.dims or raw.points.shape[-1]
+    return skeleton

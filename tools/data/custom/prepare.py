@@ -13,11 +13,18 @@ under --hands. The report comes first; with ``--dry-run`` that is all. Else
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from mmfusion.datasets.custom import CustomSource, gather, write
 from mmfusion.datasets.custom.prepare import ANN_FILE, config_hint
 from mmfusion.datasets.splits import TEST_FRACTION, VAL_FRACTION
+from mmfusion.layouts.frame_arrays import MOST_FPS
+from mmfusion.layouts.landmarks import LandmarkOptions, read_bones
+from mmfusion.layouts.skeleton_arrays import UNITS
 from mmfusion.utils.commands import command_parser, errors_in_one_line
+from mmfusion.utils.errors import InputError
+
+ANY = "any"  # unit of coordinates whose range nobody knows
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -27,6 +34,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--out", type=Path, help="of the annotation; default: FOLDER")
     add("--clips", type=Path, help="the list; default: FOLDER/clips.csv")
     add("--hands", type=Path, help="folder of landmarks, named as the videos")
+    _add_landmark_options(parser)
     add("--name", help="of the data set; default: the folder's")
     add("--no-labels", action="store_true", help="clips to be predicted only")
     add("--val-fraction", type=float, default=VAL_FRACTION, help="of what is not test")
@@ -40,6 +48,48 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def _add_landmark_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "landmarks", "what the files do not say themselves; see README.md"
+    )
+    add = group.add_argument
+    add("--layout", help="order of the joints, such as mediapipe")
+    add("--joints", help="of one's own skeleton: how many, or names: nose,neck,...")
+    add("--wrist", type=int, help="number of the root joint")
+    add("--bones", type=Path, help="csv or json of pairs of joints")
+    add("--skeletons", help="left,right or hand or body: what the files hold")
+    add("--unit", choices=[*UNITS, ANY], help="of the coordinates")
+    add("--frame", help="camera, image, world ...")
+    add("--dims", type=int, choices=(2, 3), help="coordinates of a landmark")
+    add("--fps", type=float, help="rows a second, where a file does not say it")
+    add("--min-confidence", type=float, default=0.0, help="less is not seen")
+    add("--swap-hands", action="store_true", help="left is right, and the reverse")
+
+
+def landmark_options(args: argparse.Namespace) -> LandmarkOptions:
+    """Options of the command about the landmarks."""
+    skeleton: dict[str, Any] = {} if args.bones is None else read_bones(args.bones)
+    if args.joints is not None and args.joints.isdecimal():
+        skeleton["num_joints"] = int(args.joints)
+    elif args.joints is not None:
+        skeleton["joints"] = args.joints.split(",")
+    given = dict(layout=args.layout, wrist=args.wrist, frame=args.frame, unit=args.unit)
+    skeleton |= {key: value for key, value in given.items() if value is not None}
+    if args.unit == ANY:
+        skeleton["unit"] = None
+    if args.skeletons is not None:
+        skeleton["hands"] = args.skeletons.split(",")
+    if args.fps is not None and not 0 < args.fps <= MOST_FPS:
+        raise InputError(f"--fps is {args.fps}, expected 0 < fps <= {MOST_FPS:g}")
+    return LandmarkOptions(
+        skeleton,
+        dims=args.dims,
+        fps=args.fps,
+        swap_hands=args.swap_hands,
+        min_confidence=args.min_confidence,
+    )
+
+
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     source = CustomSource(
@@ -47,6 +97,7 @@ def main(argv: list[str] | None = None) -> int:
         args.out,
         clips=args.clips,
         hands=args.hands,
+        options=landmark_options(args),
         with_labels=not args.no_labels,
         name=args.name,
         val_fraction=args.val_fraction,
