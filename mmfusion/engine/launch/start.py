@@ -13,6 +13,7 @@ from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
 
 from mmfusion.engine.launch.build_errors import explain_build_error
+from mmfusion.engine.launch.completion import complete_config
 from mmfusion.engine.launch.config_check import load_config
 from mmfusion.engine.launch.config_compare import comparable_config, config_difference
 from mmfusion.engine.runner.work_dir import (
@@ -80,7 +81,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def prepare_config(args: argparse.Namespace) -> Config:
-    """Read the config of the command line, plugins beside it included.
+    """Read the config of the command line, plugins beside it included; complete it.
 
     The config's folder and the current one are importable, so that ``custom_imports``
     and plain imports of a config find a user's own files.
@@ -93,6 +94,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
         if folder not in sys.path:
             sys.path.append(folder)
     config = load_config(args.config, args.cfg_options)
+    complete_config(config)
     config.launcher = args.launcher
     if args.work_dir is not None:
         config.work_dir = args.work_dir

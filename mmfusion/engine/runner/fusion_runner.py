@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from mmfusion.engine.hooks.finite_scores_hook import FiniteScoresHook
 from mmfusion.engine.hooks.graceful_stop_hook import GracefulStopHook
+from mmfusion.engine.launch.completion import complete_config
 from mmfusion.engine.launch.config_check import (
     check_config,
     check_num_classes,
@@ -91,9 +92,10 @@ class FusionRunner(Runner):
 
     @classmethod
     def from_cfg(cls, cfg: Config | dict) -> "FusionRunner":
-        """MMEngine's, after what tools do: check, plugins, the default scope."""
+        """MMEngine's, after what tools do: check, plugins, completion, scope."""
         config = cfg if isinstance(cfg, Config) else Config(cfg)
         check_config(config)
+        complete_config(config)
         hide_checkpoints(config._cfg_dict)  # load_from of the command line, too
         config.setdefault("default_scope", "mmfusion")
         return super().from_cfg(config)

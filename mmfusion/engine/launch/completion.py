@@ -1,0 +1,297 @@
+"""Complete a config: what it leaves None is taken from the data, or from another key.
+
+A config of one's own data (``configs/custom``) says each thing once. None stands for
+what follows from it:
+
+======================================== =============================================
+``model.heads.<task>.num_classes``       classes of the task in the annotation
+``model.encoders.<name>.num_hands``      skeletons of a frame, in the annotation
+``model.encoders.<name>.num_joints``     their joints, all together
+``model.encoders.<name>.arch``           ``arch`` of the encoder before it
+``model.neck.embed_dims``                width of the first encoder
+``model.heads.<task>.in_dims``           width of the neck, or of the only encoder
+``num_frames`` of SampleTimes            ``num_frames`` of each encoder, by stream
+``scale``, ``crop_size`` of a transform  ``img_size`` of the video encoder, twice
+``param_scheduler.<n>.end``              ``train_cfg.max_epochs``
+``param_scheduler.<n>.T_max``            its end less its beginning
+``ann_file``, ``data_root``              those of ``train_dataloader.dataset``
+======================================== =============================================
+
+The annotation is that of ``train_dataloader``. A number beside it that contradicts it
+is an error, and so are other classes in the annotation of validation or test. The
+completed config is the one that is compared, trained and dumped.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from mmfusion.datasets import MultiModalDataset
+from mmfusion.engine.launch.argument_check import class_name
+from mmfusion.layouts.skeleton_arrays import SkeletonKind
+from mmfusion.models.backbones.video_mamba import ARCHITECTURES
+from mmfusion.registry import DATASETS
+from mmfusion.utils.errors import ConfigError, MMFusionError
+
+LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+_FROM_DATA = ("num_classes", "num_hands", "num_joints")
+
+
+def complete_config(config: Config) -> None:
+    """Put into ``config`` what it leaves None, see the module; a second time is idle.
+
+    Raises:
+        ConfigError: the key path of what cannot be completed, or of what contradicts
+            the annotation.
+    """
+    _complete_files(config)
+    model = config.get("model") or {}
+    if isinstance(model.get("encoders"), dict) and isinstance(model.get("heads"), dict):
+        if any(True for _ in _waiting(model)):
+            _complete_from_data(config)
+        _complete_widths(model)
+        _complete_pipelines(config, model["encoders"])
+    _complete_schedule(config)
+
+
+def _datasets(config: Config) -> Iterator[tuple[str, dict]]:
+    """Key path and config of the dataset with an annotation, for each loader."""
+    for loader in LOADERS:
+        path, node = loader, config.get(loader)
+        while isinstance(node, dict) and isinstance(node.get("dataset"), dict):
+            path, node = f"{path}.dataset", node["dataset"]
+        if isinstance(node, dict) and "ann_file" in node:
+            yield path, node
+
+
+def _complete_files(config: Config) -> None:
+    found = dict(_datasets(config))
+    source = next(iter(found.items()), None)
+    for dataset in found.values():
+        for key in ("ann_file", "data_root"):
+            if key in dataset and dataset[key] is None:
+                assert source is not None
+                if source[1].get(key) is None:
+                    raise ConfigError(
+                        f"config key {source[0]}.{key}: got None, expected a path"
+                    )
+                dataset[key] = source[1][key]
+
+
+def _waiting(model: dict) -> Iterator[tuple[str, dict, str]]:
+    """(key path, part, key) of what only the data tell."""
+    for section in ("heads", "encoders"):
+        for name, part in model[section].items():
+            for key in _FROM_DATA:
+                if isinstance(part, dict) and key in part and part[key] is None:
+                    yield f"model.{section}.{name}.{key}", part, key
+
+
+def _complete_from_data(config: Config) -> None:
+    """Classes, hands and joints, of the annotation that is trained on."""
+    model, found = config.model, dict(_datasets(config))
+    path, source = next(iter(found.items()), (None, None))
+    if path is None or source is None:
+        place = next(_waiting(model))[0]
+        raise ConfigError(
+            f"config key {place}: got None, and no loader has a dataset with an"
+            " annotation to take it from; expected a number"
+        )
+    data = _build(path, source)
+    classes = data.metainfo["classes"]
+    for task, head in model.heads.items():
+        if "num_classes" in head:
+            count = _classes(f"model.heads.{task}", task, classes, data.ann_file)
+            _set(head, "num_classes", count, f"model.heads.{task}", data.ann_file)
+    kind = _kind_read(data, source)
+    for name, encoder in model.encoders.items():
+        if not {"num_hands", "num_joints"} & encoder.keys():
+            continue
+        place = f"model.encoders.{name}"
+        if kind.hands is None or kind.num_joints is None:
+            lacks = f"{data.ann_file} has no metainfo.skeleton"
+            if data.metainfo.get("skeleton"):
+                lacks = (
+                    f"metainfo.skeleton of {data.ann_file} lacks hands, or joints (or a"
+                    " known layout)"
+                )
+            raise ConfigError(
+                f"config key {place}: {lacks}, from which its size is taken; for a"
+                " model of the video alone use configs/custom/video_mamba.py"
+            )
+        sizes = dict(
+            num_hands=len(kind.hands), num_joints=len(kind.hands) * kind.num_joints
+        )
+        for key in sizes.keys() & encoder.keys():
+            _set(encoder, key, sizes[key], place, data.ann_file)
+    _tell_untrained(data, model.heads)
+    _check_others(found, data, model.heads)
+
+
+def _build(path: str, dataset: dict) -> MultiModalDataset:
+    """The dataset of a config without its pipeline."""
+    try:
+        data = DATASETS.build({**dataset, "pipeline": []})
+    except (MMFusionError, OSError) as error:
+        raise ConfigError(f"config key {path}: {error}") from None
+    if not isinstance(data, MultiModalDataset):
+        raise ConfigError(
+            f"config key {path}.type: got {type(data).__name__}; only the annotation of"
+            " a MultiModalDataset tells the numbers that the config leaves None"
+        )
+    return data
+
+
+def _classes(place: str, task: str, classes: Mapping, file: str) -> int:
+    if task not in classes:
+        raise ConfigError(
+            f"config key {place}: {file} has no task {task!r}, it has"
+            f" {sorted(classes)}; name the head as one of these"
+        )
+    return len(classes[task])
+
+
+def _set(part: dict, key: str, value: int, place: str, file: str) -> None:
+    if part.get(key) is None:
+        part[key] = value
+    elif part[key] != value:
+        raise ConfigError(
+            f"config key {place}.{key}: got {part[key]}, but {file} has {value}; leave"
+            f" {key} out (None), or set it to {value}"
+        )
+
+
+def _kind_read(data: MultiModalDataset, dataset: dict) -> SkeletonKind:
+    """The skeletons as LoadSkeleton gives them to the model."""
+    kind = SkeletonKind.of(data.metainfo.get("skeleton"))
+    for step in dataset.get("pipeline") or ():
+        hands = step.get("hands")
+        if class_name(step.get("type")) == "LoadSkeleton" and hands:
+            return SkeletonKind(hands=tuple(hands), num_joints=kind.num_joints)
+    return kind
+
+
+def _tell_untrained(data: MultiModalDataset, heads: Mapping) -> None:
+    """Log the classes that no record of the split has: no model can learn them."""
+    records = [data.get_record(number) for number in range(len(data))]
+    for task in heads:
+        names = data.metainfo["classes"][task]
+        trained = {record["label"].get(task) for record in records}
+        lacking = [name for n, name in enumerate(names) if n not in trained]
+        if lacking:
+            print_log(
+                f"{len(lacking)} of {len(names)} classes of {task!r} have no clip in"
+                f" split {data.split!r} of {data.ann_file}, and will not be learned:"
+                f" {', '.join(lacking[:5])}{', ...' if lacking[5:] else ''}",
+                "current",
+                logging.WARNING,
+            )
+
+
+def _check_others(found: dict, data: MultiModalDataset, heads: Mapping) -> None:
+    """Refuse annotations of validation and test whose classes are others."""
+    for path, dataset in [*found.items()][1:]:
+        other = {key: dataset.get(key) for key in ("ann_file", "data_root")}
+        if _same_file(other, data):
+            continue
+        classes = _build(path, dataset).metainfo["classes"]
+        for task in heads:
+            ours, theirs = data.metainfo["classes"][task], classes.get(task)
+            if theirs != ours:
+                raise ConfigError(
+                    f"config key {path}.ann_file: its classes of {task!r} are"
+                    f" {len(theirs or ())}, {theirs}; expected the {len(ours)} of"
+                    f" {data.ann_file}, in their order: {ours}"
+                )
+
+
+def _same_file(dataset: dict, data: MultiModalDataset) -> bool:
+    root = dataset["data_root"] or "."
+    return root == data.data_root and data.ann_file.endswith(str(dataset["ann_file"]))
+
+
+def _width(encoder: Mapping, place: str) -> int:
+    """Width of an encoder's tokens, from its config."""
+    if isinstance(encoder.get("embed_dims"), int):
+        return encoder["embed_dims"]
+    if encoder.get("arch") in ARCHITECTURES:
+        return ARCHITECTURES[encoder["arch"]]["embed_dims"]
+    hidden = (encoder.get("hf_config") or {}).get("hidden_size")
+    if isinstance(hidden, int):
+        return hidden
+    raise ConfigError(
+        f"config key {place}: got None, and no arch or embed_dims of the encoders"
+        " tells the width; expected a number"
+    )
+
+
+def _complete_widths(model: dict) -> None:
+    """``arch`` of encoders that follow another; widths of the neck and of heads."""
+    arch = None
+    for name, encoder in model["encoders"].items():
+        if "arch" in encoder and encoder["arch"] is None:
+            if arch is None:
+                raise ConfigError(
+                    f"config key model.encoders.{name}.arch: got None, and no encoder"
+                    f" before it has an arch; expected one of {[*ARCHITECTURES]}"
+                )
+            encoder["arch"] = arch
+        arch = encoder.get("arch") or arch
+    first = next(iter(model["encoders"].values()))
+    neck = model.get("neck") or {}
+    if "embed_dims" in neck and neck["embed_dims"] is None:
+        neck["embed_dims"] = _width(first, "model.neck.embed_dims")
+    for task, head in model["heads"].items():
+        if "in_dims" in head and head["in_dims"] is None:
+            place = f"model.heads.{task}.in_dims"
+            width = neck.get("embed_dims")
+            head["in_dims"] = width if width else _width(first, place)
+
+
+def _complete_pipelines(config: Config, encoders: Mapping) -> None:
+    """Numbers of frames and the size of the picture, as the encoders have them."""
+    frames = {
+        name: encoder["num_frames"]
+        for name, encoder in encoders.items()
+        if encoder.get("num_frames") is not None
+    }
+    size = (encoders.get("video") or {}).get("img_size")
+    for path, dataset in _datasets(config):
+        for number, step in enumerate(dataset.get("pipeline") or ()):
+            at = f"{path}.pipeline.{number}"
+            if "num_frames" in step and step["num_frames"] is None:
+                if not frames:
+                    raise _lacking(f"{at}.num_frames", "encoder has num_frames")
+                step["num_frames"] = dict(frames)
+            for key in ("scale", "crop_size"):
+                if key in step and step[key] is None:
+                    if size is None:
+                        raise _lacking(f"{at}.{key}", "video encoder has img_size")
+                    step[key] = size if key == "crop_size" else (size, size)
+
+
+def _lacking(path: str, what: str) -> ConfigError:
+    return ConfigError(f"config key {path}: got None, and no {what}; expected numbers")
+
+
+def _complete_schedule(config: Config) -> None:
+    epochs = (config.get("train_cfg") or {}).get("max_epochs")
+    schedulers = config.get("param_scheduler")
+    for number, part in enumerate(schedulers if isinstance(schedulers, list) else ()):
+        place = f"param_scheduler.{number}"
+        for key in ("end", "T_max"):
+            if key not in part or part[key] is not None:
+                continue
+            if not isinstance(epochs, int):
+                raise _lacking(f"{place}.{key}", "train_cfg.max_epochs is set")
+            begin = part.get("begin", 0)
+            value = epochs if key == "end" else part.get("end", epochs) - begin
+            if value <= (begin if key == "end" else 0):
+                raise ConfigError(
+                    f"config key train_cfg.max_epochs: got {epochs}, expected more than"
+                    f" {begin}, where {place} begins; with fewer epochs set"
+                    f" {place}.begin, and the end of what comes before it, too"
+                )
+            part[key] = value
