@@ -14,7 +14,7 @@ import sys
 
 from mmengine.config import Config
 
-from mmfusion.engine.launch.start import add_run_arguments, run_job
+from mmfusion.engine.launch.start import add_run_arguments, only_test, run_job
 from mmfusion.utils.commands import command_parser
 
 
@@ -35,18 +35,7 @@ def parse_args() -> argparse.Namespace:
 
 def merge_args(config: Config, args: argparse.Namespace) -> None:
     """Put the options of the command line into the config; drop what trains."""
-    for key in (
-        "train_dataloader",
-        "train_cfg",
-        "optim_wrapper",
-        "param_scheduler",
-        "val_dataloader",
-        "val_cfg",
-        "val_evaluator",
-    ):
-        config[key] = None
-    config.resume = False
-    config.load_from = args.checkpoint
+    only_test(config, args.checkpoint)
     hooks = list(config.get("custom_hooks") or [])
     if args.dump:
         hooks.append(dict(type="mmfusion.PredictionDumpHook", path=args.dump))

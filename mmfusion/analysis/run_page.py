@@ -138,7 +138,8 @@ def _model(method: Method, table: ClipTable) -> ModelPart:
         sureness=sure,
         sureness_chart=calibration_chart(sure, method.colour) if sure else None,
         ceiling=ceiling_of(
-            read_experiment(method.first.config_path, {}),
+            read_experiment(method.first.config_path, {}).test_set,
+            method.result.streams,
             table.task,
             method.first.predictions.metainfo,
         ),

@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from mmfusion.analysis.experiments import Experiment, Run, groups
+from mmfusion.analysis.experiments import Run, groups
 from mmfusion.analysis.paper import is_of_paper_a, paper_accuracy, resolution_of_paper
 from mmfusion.evaluation.predictions import load_predictions
 from mmfusion.evaluation.statistics import (
@@ -247,7 +247,7 @@ def reports_of(
             found = {run.seed: load_predictions(run.predictions) for run in own}
             results.append(collect(one.name, one.streams, found, task))
             metainfo = next(iter(found.values())).metainfo
-            ceilings[one.name] = ceiling_of(one, task, metainfo)
+            ceilings[one.name] = ceiling_of(one.test_set, one.streams, task, metainfo)
         reports.append(
             Report(
                 f"{task}, {seeds} seed{'s' if seeds > 1 else ''}",
@@ -260,24 +260,28 @@ def reports_of(
 
 
 def ceiling_of(
-    experiment: Experiment, task: str, metainfo: Mapping[str, Any]
+    test_set: Mapping[str, Any],
+    streams: Sequence[str],
+    task: str,
+    metainfo: Mapping[str, Any],
 ) -> float | None:
     """Best accuracy that the streams allow, where the data has ceilings.json.
 
     Args:
-        experiment: whose test set it is.
+        test_set: config of the dataset.
+        streams: what a model is shown of it.
         task: of the table.
         metainfo: of the predictions; with the source of the questions, and metrics
             whose names say whether actions were seen or anticipated.
     """
-    root = experiment.test_set.get("data_root")
+    root = test_set.get("data_root")
     file = Path(root, "ceilings.json") if root else None
     if file is None or not file.is_file():
         return None
-    keys: list[Any] = ["splits", experiment.test_set.get("split")]
+    keys: list[Any] = ["splits", test_set.get("split")]
     if any("tau_a=" in key for key in metainfo.get("metrics") or {}):
         keys += ["anticipation", "top1"]
-    keys += [task, _seen(experiment.streams, metainfo.get("question_source"))]
+    keys += [task, _seen(streams, metainfo.get("question_source"))]
     bound = read_json(file)
     for key in keys:
         if not isinstance(bound, Mapping):

@@ -124,6 +124,15 @@ def _read_run(folder: Path) -> TrainedRun:
             f"{folder} has no {BEST}: no run has been trained there to its first"
             " validation; expected the folder that tools/train.py wrote (--work-dir)"
         )
+    return TrainedRun(folder, config_of_run(folder))
+
+
+def config_of_run(folder: Path) -> Path:
+    """The config that a run has written into its folder.
+
+    Raises:
+        WorkDirError: the folder has none, or those of several runs.
+    """
     configs = [path for path in sorted(folder.glob("*.py")) if _is_of_run(path)]
     if len(configs) != 1:
         names = [path.name for path in configs]
@@ -131,7 +140,7 @@ def _read_run(folder: Path) -> TrainedRun:
             f"{folder} has {len(configs)} configs of runs {names}, expected the one"
             " that tools/train.py writes there"
         )
-    return TrainedRun(folder, configs[0])
+    return configs[0]
 
 
 def _is_of_run(path: Path) -> bool:

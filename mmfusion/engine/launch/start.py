@@ -105,6 +105,22 @@ def prepare_config(args: argparse.Namespace) -> Config:
     return config
 
 
+def only_test(config: Config, checkpoint: str) -> None:
+    """Drop what trains and validates from a config; load a checkpoint."""
+    for key in (
+        "train_dataloader",
+        "train_cfg",
+        "optim_wrapper",
+        "param_scheduler",
+        "val_dataloader",
+        "val_cfg",
+        "val_evaluator",
+    ):
+        config[key] = None
+    config.resume = False
+    config.load_from = checkpoint
+
+
 def prepare_work_dir(config: Config, resume: str | None) -> bool:
     """Lock the work folder and decide between a new run and a continued one.
 

@@ -138,12 +138,27 @@ class MultiModalRecognizer(BaseModel):
 
     def _logits(self, inputs: dict[str, Tensor]) -> tuple[dict[str, Tensor], int]:
         """Logits (b v, k) by task, and v."""
-        feats, views = self._encode(inputs)
+        feats, views = self.encode(inputs)
+        rows = len(next(iter(inputs.values()))) * views
+        return self.classify(feats, rows), views
+
+    def classify(self, feats: dict[str, TokenFeatures], rows: int) -> dict[str, Tensor]:
+        """Fuse the streams and score the classes.
+
+        Args:
+            feats: of :meth:`encode`; of a stream with questions (b v q, ...).
+            rows: b v.
+
+        Returns:
+            Logits (b v, k) by task.
+
+        Raises:
+            ValueError: questions that are not those of ``question_tasks``.
+        """
         if self.neck is None:
             fused = next(iter(feats.values())).summary  # (b v q, d)
         else:
             fused = self.neck(feats)  # (b v q, d)
-        rows = len(next(iter(inputs.values()))) * views
         fused = fused.unflatten(0, (rows, -1))  # (b v, q, d)
         count = fused.shape[1]
         if count not in (1, len(self.question_tasks)):
@@ -151,10 +166,9 @@ class MultiModalRecognizer(BaseModel):
                 f"the text has {count} questions a sample, expected 1 or one for each"
                 f" of question_tasks={self.question_tasks}"
             )
-        logits = {
+        return {
             task: head(self._asked(fused, task)) for task, head in self.heads.items()
         }
-        return logits, views
 
     def _asked(self, fused: Tensor, task: str) -> Tensor:
         """Vector that the head of a task reads: (b v, q, d) -> (b v, d)."""
@@ -189,9 +203,18 @@ class MultiModalRecognizer(BaseModel):
                         " hands that the model reads in LoadSkeleton(hands=[...])"
                     )
 
-    def _encode(
-        self, inputs: dict[str, Tensor]
-    ) -> tuple[dict[str, TokenFeatures], int]:
+    def encode(self, inputs: dict[str, Tensor]) -> tuple[dict[str, TokenFeatures], int]:
+        """Features of each stream and the number of views v.
+
+        Args:
+            inputs: (b, v, ...) by stream, and ``<stream>_mask`` where there is one.
+
+        Returns:
+            Features by stream, (b v, ...) or, with questions, (b v q, ...); and v.
+
+        Raises:
+            ValueError: a stream is missing, or has another number of views.
+        """
         wanted = self.extra_streams
         read = [name for main, extra in wanted.items() for name in (main, *extra)]
         missing = [name for name in read if name not in inputs]
@@ -236,11 +259,18 @@ class MultiModalRecognizer(BaseModel):
     def _predictions(
         self, logits: dict[str, Tensor], views: int, samples: list[ActionDataSample]
     ) -> list[ActionDataSample]:
-        for task, scores in logits.items():
-            scores = scores.float().softmax(-1).unflatten(0, (-1, views)).mean(1)
+        for task, scores in probabilities(logits, views).items():
             for sample, score in zip(samples, scores, strict=True):  # scores (b, k)
                 sample.set_field(score, f"score_{task}")  # (k,)
         return samples
+
+
+def probabilities(logits: Mapping[str, Tensor], views: int) -> dict[str, Tensor]:
+    """Logits (b v, k) by task -> (b, k), the mean over views of their softmax."""
+    return {
+        task: scores.float().softmax(-1).unflatten(0, (-1, views)).mean(1)
+        for task, scores in logits.items()
+    }
 
 
 def _build_all(configs: Mapping[str, dict]) -> dict[str, torch.nn.Module]:
