@@ -1,5 +1,6 @@
 """One dataset for every stream: it reads records, and hands them to a pipeline."""
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -233,6 +234,10 @@ class MultiModalDataset(Dataset):
     def get_record(self, index: int) -> dict:
         """The record at ``index``, with every key of the annotation format."""
         return self._records[index]
+
+    def digest(self) -> str:
+        """Sha256 of the classes and the records; not of the files that these name."""
+        return self._records.digest(json.dumps(self._metainfo["classes"]).encode())
 
     def files_of(self, sample_id: str) -> dict[str, str]:
         """Path by stream of the record with that id; empty if there is none."""

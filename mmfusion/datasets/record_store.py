@@ -1,5 +1,6 @@
 """Records of a large split, kept so that worker processes share one copy."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 
@@ -21,6 +22,13 @@ class RecordStore:
         texts = [json.dumps(record).encode() for record in records]
         self._bytes = np.frombuffer(b"".join(texts), dtype=np.uint8)
         self._ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
+
+    def digest(self, more: bytes = b"") -> str:
+        """Sha256, in hex digits, of all records in their order, and of ``more``."""
+        found = hashlib.sha256(self._bytes.tobytes())
+        found.update(self._ends.tobytes())
+        found.update(more)
+        return found.hexdigest()
 
     def __len__(self) -> int:
         return len(self._ends)

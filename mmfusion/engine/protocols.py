@@ -73,6 +73,14 @@ class NamesFiles(Protocol):
 
 
 @runtime_checkable
+class KnowsContent(Protocol):
+    """Dataset that can tell whether its samples are those of another start."""
+
+    def digest(self) -> str:
+        """Text that changes with the content or the order of what lists its samples."""
+
+
+@runtime_checkable
 class FollowsEpochs(Protocol):
     """Sampler whose order depends on the epoch."""
 

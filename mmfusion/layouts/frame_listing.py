@@ -93,7 +93,12 @@ def clip_record(
 
 
 def list_frames(folder: Path, suffixes: Iterable[str]) -> FrameListing | None:
-    """The numbered files of ``folder`` with the commonest of ``suffixes``, or None."""
+    """The numbered files of ``folder`` with the commonest of ``suffixes``, or None.
+
+    Raises:
+        FrameFolderError: a number is there with another suffix only: the folder is half
+            converted, say, and frames would be left out.
+    """
     numbers: dict[str, list[int]] = {suffix: [] for suffix in suffixes}
     for entry in folder.iterdir():
         if entry.suffix in numbers and re.fullmatch(r"[0-9]{6}", entry.stem):
@@ -101,6 +106,15 @@ def list_frames(folder: Path, suffixes: Iterable[str]) -> FrameListing | None:
     suffix = max(numbers, key=lambda key: len(numbers[key]))
     if not numbers[suffix]:
         return None
+    for other in sorted(numbers):
+        lacking = sorted(set(numbers[other]) - set(numbers[suffix]))
+        if lacking:
+            raise FrameFolderError(
+                str(folder),
+                f"{len(lacking)} of its frames, the first of them {lacking[0]:06d}, are"
+                f" there as {other} only, {len(numbers[suffix])} as {suffix}; expected"
+                " one kind for all: convert the rest, or move it away",
+            )
     return FrameListing(folder, suffix, np.array(sorted(numbers[suffix]), np.int64))
 
 

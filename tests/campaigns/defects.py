@@ -276,8 +276,15 @@ _TABLES = {
     ],
     "datasets/transforms/align_skeleton.py": [
         ("(joints[..., 1] - y) / height", "(joints[..., 1] - y) / width"),
-        ("joints = joints[:, :, ::-1].copy()", "joints = joints.copy()"),
-        ('results["joints_mask"][:, :, ::-1].copy()', 'results["joints_mask"].copy()'),
+        (
+            "joints = joints[:, :, order][:, :, :, places]",
+            "joints = joints[:, :, :, places]",
+        ),
+        ("places[[left, right]] = right, left", "pass"),
+        (
+            'results["joints_mask"][:, :, order][:, :, :, places]',
+            'results["joints_mask"][:, :, :, places]',
+        ),
         ("(1 - joints[..., 0]) if", "(-joints[..., 0]) if"),
     ],
     "datasets/transforms/normalize_skeleton.py": [
@@ -377,13 +384,16 @@ _TABLES = {
             "if False:\n        pass",
         ),
     ],
+    "evaluation/answers.py": [
+        ("verb.labels * size + noun.labels", "verb.labels + noun.labels"),
+        ("verb.predicted * size + noun.predicted", "verb.predicted + noun.predicted"),
+    ],
     "evaluation/statistics.py": [
         ("ranked = sorted(single, key=lambda r: r.accuracy)", "ranked = single"),
         ("100.0 * points / baseline if baseline", "points if baseline"),
         ("if (stream,) != result.streams", "if stream not in result.streams"),
         ("return max(baselines,", "return min(baselines,"),
-        ("labels[order], correct[order]", "labels[order], correct"),
-        ("own_verb * noun.shape[1] + own_noun", "own_verb + own_noun"),
+        ("own.labels[order], own.correct[order]", "own.labels[order], own.correct"),
         ("if len(a.correct) == 1:", "if len(a.correct) <= 2:"),
     ],
     "evaluation/ek100.py": [

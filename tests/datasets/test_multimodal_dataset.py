@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from mmfusion.datasets import MultiModalDataset, SampleKey, SeededSampler
 from mmfusion.datasets.collate import fusion_collate
+from mmfusion.engine.protocols import KnowsContent
 from mmfusion.utils.paths import UnsafePathError
 from tests.datasets.clips import CLASSES, PIPELINE, make_record, write_clips
 from tests.video_files import number_of, write_frames
@@ -46,6 +47,26 @@ def test_metainfo_and_classes(tmp_path: Path) -> None:
     assert dataset.get_classes("verb") == ["a", "b"]
     with pytest.raises(ValueError, match="task is 'nuon'; expected one of"):
         dataset.get_classes("nuon")
+
+
+def test_the_digest_follows_records_their_order_and_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def digest(records: list[dict]) -> str:
+        dataset = MultiModalDataset(write_clips(tmp_path, records), [], split="train")
+        assert isinstance(dataset, KnowsContent)
+        return dataset.digest()
+
+    records = [make_record(n) for n in range(3)]
+    before = digest(records)
+    assert len(before) == 64 and digest(records) == before
+    assert digest([*records, make_record(9, split="val")]) == before
+    records[1]["label"]["verb"] = 1 - records[1]["label"]["verb"]
+    assert digest(records) != before
+    records[1]["label"]["verb"] = 1 - records[1]["label"]["verb"]
+    assert digest(records[::-1]) != before
+    monkeypatch.setitem(CLASSES, "verb", ["b", "a"])
+    assert digest(records) != before
 
 
 def test_split_and_indices(tmp_path: Path) -> None:

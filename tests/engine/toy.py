@@ -69,6 +69,9 @@ class ToyDataset(Dataset):
     def __len__(self):
         return self.size
 
+    def digest(self):
+        return "the toy"
+
     def files_of(self, sample_id):
         return {"video": f"{sample_id}.mp4"}
 

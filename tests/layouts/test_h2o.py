@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import shutil
 from collections import Counter
 from pathlib import Path
 from statistics import median
@@ -11,7 +12,7 @@ import pytest
 
 from mmfusion.layouts import h2o
 from mmfusion.layouts.frame_listing import SPLITS
-from mmfusion.utils.errors import SkeletonError
+from mmfusion.utils.errors import FrameFolderError, SkeletonError
 from tests.h2o_files import HEADER, hand_line, write_actions, write_sequence
 
 # clips, sequences, action frames, min/median/max length: the published files
@@ -197,6 +198,19 @@ def test_image_kind_is_detected(tmp_path, frames, suffix):
     write_sequence(tmp_path, "subject1/h1/0", 3, frames=frames, suffix=suffix)
     listing = h2o.scan_sequence(tmp_path, "subject1/h1/0").frames
     assert (listing.folder.name, listing.suffix) == (frames, suffix)
+
+
+def test_frames_of_another_kind_are_not_left_out_in_silence(tmp_path):
+    write_sequence(tmp_path, "subject1/h1/0", 3, frames="rgb", suffix=".png")
+    images = h2o.scan_sequence(tmp_path, "subject1/h1/0").frames.folder
+    shutil.copy(images / "000000.png", images / "000001.jpg")  # of one that is there
+    assert h2o.scan_sequence(tmp_path, "subject1/h1/0").frames.suffix == ".png"
+    shutil.copy(images / "000000.png", images / "000007.jpg")
+    said = (
+        "1 of its frames, the first of them 000007, are there as .jpg only, 3 as .png"
+    )
+    with pytest.raises(FrameFolderError, match=said):
+        h2o.scan_sequence(tmp_path, "subject1/h1/0")
 
 
 def test_intrinsics_are_scaled_to_the_images(tmp_path):

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader
 
 from mmfusion.engine.optimizers.fusion_optim_wrapper import FusionOptimWrapper
-from mmfusion.engine.protocols import FollowsEpochs, StartsAnywhere
+from mmfusion.engine.protocols import FollowsEpochs, KnowsContent, StartsAnywhere
 from mmfusion.engine.runner.dataloader import WatchedLoader
 from mmfusion.engine.runner.nonfinite import explain
 from mmfusion.engine.runner.run_state import get_rng_state, preserved_rng, set_rng_state
@@ -70,6 +70,8 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
             raise InputError(
                 f"train_dataloader has no batch: {len(self.dataloader.dataset)} samples"
             )
+        dataset = self.dataloader.dataset
+        self._data = dataset.digest() if isinstance(dataset, KnowsContent) else None
         self.was_stopped = False
         self._batch = 0  # batches done in the current epoch
         self._val_pending = False
@@ -84,6 +86,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
             "val_pending": self._val_pending,
             "stop_training": self.stop_training,
             "epoch_parts": self.epoch_parts(),
+            "data": self._data,
         }
 
     def epoch_parts(self) -> dict[str, int | None]:

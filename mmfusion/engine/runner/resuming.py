@@ -74,6 +74,8 @@ def continue_run(
             f"an epoch has {loop.epoch_parts()}, it had {meta['epoch_parts']}: the"
             " place in it is kept by samples, the schedule is that of the new length"
         )
+    if changed := content_change(meta, loop):
+        runner.logger.warning(f"{changed}: the run goes on with what is there now")
     batch = batches_done(meta, loop, runner.optim_wrapper)
     loop.load_progress({**meta, "batch": batch}, checkpoint["rng"])
     hub_from_plain(runner.message_hub, checkpoint["message_hub"])
@@ -144,6 +146,30 @@ def check_something_is_left(loop: Any, edits: Iterable[str]) -> None:
         " as edited. Raise train_cfg.max_epochs (or the hook's patience), or put the"
         " old values back"
     )
+
+
+def content_change(meta: Mapping[str, Any], loop: Any) -> str:
+    """Say that the training data list other samples than before; '' if they do not.
+
+    A dataset that cannot tell (see :class:`KnowsContent`) counts as the same.
+
+    Args:
+        meta: of the checkpoint: ``data``, ``batch`` and ``epoch_parts``.
+        loop: the ResumableTrainLoop of the run that goes on.
+
+    Raises:
+        ConfigError: the checkpoint is within an epoch, which would mix the two.
+    """
+    before, now = meta.get("data"), loop.progress()["data"]
+    if before == now or None in (before, now):
+        return ""
+    text = (
+        "train_dataloader.dataset: its annotation has another content, sha256"
+        f" {now:.12}, than when the checkpoint was written, {before:.12}"
+    )
+    if 0 < meta["batch"] < meta["epoch_parts"]["batches"]:
+        raise _within_epoch(text)
+    return text
 
 
 def batches_done(meta: Mapping[str, Any], loop: Any, wrapper: Any) -> int:

@@ -1,12 +1,14 @@
 """A run that goes on under an edited config: the edit counts, or is refused by name."""
 
 import json
+import re
 
 import pytest
 import torch
 
 from mmfusion.utils.errors import ConfigError
 from mmfusion.weights.files import load_checked
+from tests.engine.toy import ToyDataset
 from tests.engine.toy_runs import differences, run_toy, with_signal
 
 # the schedule of configs/_base_: given in epochs, built in iterations
@@ -187,6 +189,20 @@ def test_more_samples_are_followed_from_the_end_of_an_epoch(stopped, tmp_path):
     assert runner.iter == runner.max_iters == 24  # 8 an epoch
     run_toy(tmp_path / "new", {**SCHEDULE, **more})
     assert torch.equal(rates(tmp_path / "on")[-16:], rates(tmp_path / "new")[8:])
+
+
+def test_another_annotation_of_equal_size_is_seen(
+    stopped, tmp_path, monkeypatch, log_lines
+):
+    monkeypatch.setattr(ToyDataset, "digest", lambda self: "another")
+    said = (
+        "dataset: its annotation has another content, sha256 another, than .* the toy"
+    )
+    with pytest.raises(ConfigError, match=f"within an epoch: .*{said}; samples would"):
+        go_on(stopped, tmp_path / "within", {})
+    assert go_on(stopped, tmp_path / "on", {}, at="epoch_1.pth").epoch == 3
+    log = next((tmp_path / "on").rglob("*.log")).read_text()
+    assert re.search(f"WARNING.*{said}: the run goes on", log)
 
 
 def test_an_early_stop_is_decided_anew_by_another_patience(tmp_path):

@@ -96,6 +96,21 @@ def test_recomputing_changes_nothing_and_keeps_less():
     assert_recomputes(model, torch.randn(2, 3, 4, 64, 64))
 
 
+def test_halved_directions_equal_halved_projections():
+    clip = drawn("clip", (1, 3, 4, 32, 32))
+    halved, plain = (
+        VideoMamba("nano", img_size=32, num_frames=4, divide_out=divide_out).eval()
+        for divide_out in (True, False)
+    )
+    plain.load_state_dict(halved.state_dict())
+    with torch.no_grad():
+        for block in plain.layers:
+            block.mixer.out_proj.weight.div_(2)
+        torch.testing.assert_close(
+            halved(clip).cls, plain(clip).cls, **FORWARD[torch.float32]
+        )
+
+
 def test_the_last_frame_reaches_the_first_token(model):
     clip = torch.randn(1, 3, 4, 32, 32)
     changed = clip.clone()
