@@ -1,5 +1,14 @@
-"""Trained models by where they lie: a run, a checkpoint, a folder, a config."""
+"""Trained models by where they lie, and the labels that they give to new videos."""
 
+from mmfusion.apis.inferencer import Inferencer
 from mmfusion.apis.loading import LoadedModel, load_model
+from mmfusion.apis.overlays import write_overlay
+from mmfusion.apis.predictions import VideoPrediction
 
-__all__ = ["LoadedModel", "load_model"]
+__all__ = [
+    "Inferencer",
+    "LoadedModel",
+    "VideoPrediction",
+    "load_model",
+    "write_overlay",
+]

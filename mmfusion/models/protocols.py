@@ -124,7 +124,17 @@ class WeighsStreams(Protocol):
     """A mix of CLS tokens that gives each stream a weight.
 
     Attributes:
-        last_weights: (m,), of the last forward; absent before the first.
+        last_weights: (m,), or (b, m) where each row has its own, of the last forward;
+            absent before the first.
     """
 
     last_weights: Tensor
+
+
+@runtime_checkable
+class WeighsSamples(Protocol):
+    """A neck, or a model, that can tell the weight of each stream."""
+
+    def stream_weights(self) -> dict[str, Tensor]:
+        """Weights by stream at the last forward: (), or (b,) where each row has its
+        own; empty where streams have none."""

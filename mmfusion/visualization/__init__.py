@@ -1,6 +1,14 @@
-"""Pictures to look at: hands on frames, a clip as a video."""
+"""Pictures to look at: hands on frames, a clip as a video, what a model says of it."""
 
 from mmfusion.visualization.clip_video import render_prediction_clip, write_clip_video
 from mmfusion.visualization.hands import draw_hands
+from mmfusion.visualization.overlay import Overlay, Story, clock
 
-__all__ = ["draw_hands", "render_prediction_clip", "write_clip_video"]
+__all__ = [
+    "Overlay",
+    "Story",
+    "clock",
+    "draw_hands",
+    "render_prediction_clip",
+    "write_clip_video",
+]

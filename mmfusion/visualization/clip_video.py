@@ -1,9 +1,11 @@
 """A clip as a video: hands on the frames, the scores beside them."""
 
-import io
 import os
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from typing import IO, BinaryIO
 
 import av
 import cv2
@@ -22,41 +24,54 @@ _MIN_HEIGHT = 240  # pixels; a smaller frame is enlarged, or its text would not 
 
 
 def write_clip_video(
-    path: str | os.PathLike, frames: Sequence[np.ndarray], fps: float
+    path: str | os.PathLike, frames: Iterable[np.ndarray], fps: float
 ) -> None:
     """Write frames as an mp4 (H.264 where PyAV has it, else MPEG-4), whole or not.
 
     Args:
-        frames: n arrays (h, w, 3), uint8, RGB, all of one shape.
+        frames: arrays (h, w, 3), uint8, RGB, all of one shape; one is in memory at a
+            time, if they come so.
 
     Raises:
         ValueError: no frames, frames of several shapes, or no positive rate.
     """
-    shapes = {frame.shape for frame in frames}
-    if len(shapes) != 1 or fps <= 0:
-        raise InputError(
-            f"frames, fps: got {len(frames)} frames of shapes {sorted(shapes)} at"
-            f" {fps}; expected one or more of one shape, at a positive rate"
-        )
-    write_atomic(path, _encode(frames, fps))
+    if not fps > 0:
+        raise InputError(f"fps is {fps}; expected frames per second above 0")
+    with tempfile.TemporaryFile() as file:
+        _encode(file, frames, fps)
+
+        def copy(target: BinaryIO) -> None:
+            file.seek(0)
+            shutil.copyfileobj(file, target)
+
+        write_atomic(path, copy)
 
 
-def _encode(frames: Sequence[np.ndarray], fps: float) -> bytes:
-    height, width = frames[0].shape[:2]
+def _encode(file: IO[bytes], frames: Iterable[np.ndarray], fps: float) -> None:
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-    file = io.BytesIO()
+    options = {"preset": "veryfast"} if codec == "libx264" else {}
+    shape: tuple[int, ...] | None = None
     with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
+        rate = Fraction(fps).limit_denominator(1001)
+        stream = container.add_stream(codec, rate=rate, options=options)
         assert isinstance(stream, VideoStream)
-        # the common codecs want even sides
-        stream.width, stream.height = width - width % 2, height - height % 2
         stream.pix_fmt = "yuv420p"
         for image in frames:
+            if image.ndim != 3 or image.shape != (shape or image.shape):
+                raise InputError(
+                    f"frames: got one of shape {image.shape} after {shape}; expected"
+                    " (h, w, 3), all of one shape"
+                )
+            if shape is None:
+                shape = image.shape
+                # the common codecs want even sides
+                stream.height, stream.width = (side - side % 2 for side in shape[:2])
             even = np.ascontiguousarray(image[: stream.height, : stream.width])
             frame = av.VideoFrame.from_ndarray(even, format="rgb24")
             container.mux(stream.encode(frame))
+        if shape is None:
+            raise InputError("frames: got none; expected one or more, of one shape")
         container.mux(stream.encode())
-    return file.getvalue()
 
 
 def render_prediction_clip(

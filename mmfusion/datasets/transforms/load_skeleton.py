@@ -74,9 +74,11 @@ class LoadSkeleton(BaseTransform):
         return results
 
     def _load(self, results: dict, kind: SkeletonKind) -> SkeletonFile | None:
-        if results.get("skeleton_data") is not None:
+        data = results.get("skeleton_data")
+        if data is not None:
             name = f"sample {results.get('sample_id')!r}, in memory"
-            data = check_skeleton(name, results["skeleton_data"], kind)
+            if not isinstance(data, SkeletonFile):  # else it was checked before
+                data = check_skeleton(name, data, kind)
         elif results.get("skeleton_path"):
             name = results["skeleton_path"]
             data = load_skeleton_file(name, kind)

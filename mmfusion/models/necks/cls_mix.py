@@ -140,5 +140,5 @@ class ContextMix(BaseModule):
         context = self.mixer(tokens)  # (b, l, d)
         context = context.to(torch.promote_types(torch.float32, context.dtype))
         logits = context.unflatten(-1, (self.num_logits, -1)).mean(dim=(1, 3))
-        self.last_weights = stream_weights(logits.detach()).mean(0)  # (m,)
+        self.last_weights = stream_weights(logits.detach())  # (b, m)
         return mix_by_logits(cls, logits.to(cls.dtype), present)

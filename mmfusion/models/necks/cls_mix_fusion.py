@@ -130,11 +130,20 @@ class CLSMixFusion(BaseModule):
         return x[:, index]
 
     def logged_scalars(self) -> dict[str, float]:
-        """The weight of each stream at the last forward, if the mix has weights."""
+        """The mean weight of each stream at the last forward, if the mix has some."""
         if not isinstance(self.mix, WeighsStreams):
             return {}
         names = [f"alpha_{name}" for name in self.streams]
-        return dict(zip(names, self.mix.last_weights.tolist(), strict=True))
+        weights = self.mix.last_weights
+        weights = weights if weights.ndim == 1 else weights.mean(0)  # (m,)
+        return dict(zip(names, weights.tolist(), strict=True))
+
+    def stream_weights(self) -> dict[str, Tensor]:
+        """The weight of each stream at the last forward, () or (b,); empty if none."""
+        if not isinstance(self.mix, WeighsStreams):
+            return {}
+        weights = self.mix.last_weights.unbind(-1)
+        return dict(zip(self.streams, weights, strict=True))
 
     def _stream(self, feats: dict[str, TokenFeatures], name: str) -> TokenFeatures:
         """One stream at width d, with the tokens that are not real set to zero."""

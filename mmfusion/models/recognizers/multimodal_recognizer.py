@@ -11,7 +11,12 @@ import torch.nn.functional as F
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor
 
-from mmfusion.models.protocols import CountsHands, LogsScalars, ReadsExtraStreams
+from mmfusion.models.protocols import (
+    CountsHands,
+    LogsScalars,
+    ReadsExtraStreams,
+    WeighsSamples,
+)
 from mmfusion.registry import MODELS
 from mmfusion.structures import MASK_SUFFIX, ActionDataSample, TokenFeatures
 from mmfusion.utils.errors import InputError, check_choice
@@ -135,6 +140,12 @@ class MultiModalRecognizer(BaseModel):
     def logged_scalars(self) -> dict[str, float]:
         """Numbers worth a line in the log, such as the streams' weights of a mix."""
         return self.neck.logged_scalars() if isinstance(self.neck, LogsScalars) else {}
+
+    def stream_weights(self) -> dict[str, Tensor]:
+        """Weights by stream of the last forward, () or (b v q,); empty where none."""
+        if not isinstance(self.neck, WeighsSamples):
+            return {}
+        return self.neck.stream_weights()
 
     def _logits(self, inputs: dict[str, Tensor]) -> tuple[dict[str, Tensor], int]:
         """Logits (b v, k) by task, and v."""
