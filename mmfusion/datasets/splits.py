@@ -114,7 +114,8 @@ def _lacking(items: Sequence[SplitItem], result: np.ndarray) -> list[str]:
     classes = {item.label for item in items if item.label is not None}
     for split, what in ((TRAIN, "to train on"), (TEST, "to test")):
         rows = np.flatnonzero(result == split).tolist()
-        missing = sorted(map(str, classes - {items[row].label for row in rows}))
+        lacking = classes - {items[row].label for row in rows}
+        missing = sorted(n if isinstance(n, str) else f"class {n}" for n in lacking)
         if missing and rows:
             notes.append(f"no clip {what} of: {', '.join(missing)}")
     return notes
@@ -233,15 +234,19 @@ def _hold_out(
     """Move a share of train to val, in place; notes for the reader."""
     rows = np.flatnonzero(result == TRAIN).tolist()
     train = [items[row] for row in rows]
-    notes = []
-    if by_subject and len(_units(train, True)) < 2:
-        by_subject = False
-        notes.append(
-            "one subject is left for training: val has other clips of the same one, and"
-            " the test split none"
-        )
-    units = _units(train, by_subject)
-    chosen = _draw(train, units, fraction, generator, by_subject)
+    chosen, notes = None, []
+    if by_subject and len(_units(train, True)) > 1:
+        chosen = _draw(train, _units(train, True), fraction, generator, whole=True)
+        kept = {item.label for place, item in enumerate(train) if place not in chosen}
+        if kept != {item.label for item in train}:
+            chosen = None
+    if chosen is None:
+        chosen = _draw(train, _units(train, False), fraction, generator)
+        if by_subject and chosen:
+            notes.append(
+                "too few subjects for val: it has other clips of those in train, and"
+                " the test split none"
+            )
     result[[rows[place] for place in chosen]] = VAL
     if not chosen:
         notes.append("there is no val split: no checkpoint is chosen, the last counts")
@@ -262,7 +267,8 @@ def _as_given(
     if TRAIN not in found:
         raise InputError(f"the splits are {sorted(found)}; expected {TRAIN!r} too")
     notes = []
-    for key, what in (("group", "parts of"), ("subject", "the subject")):
+    apart = all(item.subject is not None for item in items)
+    for key, what in (("group", "parts of"), ("subject", "clips of the subject")):
         where: dict[str, SplitItem] = {}
         for item in items:
             name = getattr(item, key)
@@ -275,11 +281,11 @@ def _as_given(
                     f"{item.place}: {told} ({first.place}); expected all parts of a"
                     " video in one split"
                 )
+            apart = False
             notes.append(f"{told}: the test says nothing of new people")
             break
     if VAL not in found:
-        by_subject = all(item.subject is not None for item in items)
-        notes += _hold_out(items, result, val_fraction, generator, by_subject)
+        notes += _hold_out(items, result, val_fraction, generator, apart)
     if TEST not in found:
         notes.append("there is no test split: val has chosen the checkpoint it judges")
     notes += _lacking(items, result)

@@ -29,7 +29,9 @@ from mmfusion.datasets.transforms import LoadSkeleton
 from mmfusion.layouts import h2o
 from mmfusion.layouts.frame_listing import FrameListing
 from mmfusion.layouts.hand_object_boxes import CSV_COLUMNS, read_box_csv
+from mmfusion.layouts.landmarks import LandmarkOptions
 from mmfusion.layouts.mmaction_pose import load_pose_file, read_pose
+from mmfusion.layouts.sequence_arrays import read_sequences
 from mmfusion.layouts.skeleton_arrays import TWO_HANDS, SkeletonKind, check_skeleton
 from mmfusion.utils.errors import SkeletonError
 from tests import oakink2_files
@@ -46,7 +48,7 @@ from tests.campaigns.skeleton_mutations import (
     plain_npz,
     plain_pickle,
 )
-from tools.data.npz import prepare as npz_tool
+from tools.data.custom import prepare as custom_tool
 from tools.data.oakink2 import prepare as oakink2_tool
 
 KIND = SkeletonKind.of(TWO_HANDS)
@@ -98,7 +100,7 @@ def _columns(num: int) -> dict[str, Any]:
 
 
 def _prepared(path: Path) -> Skeleton:
-    found = npz_tool.read_sequences(path, KIND)
+    found = read_sequences(path, LandmarkOptions(TWO_HANDS))
     return _by_joint(found.keypoint, found.valid)
 
 
@@ -217,7 +219,7 @@ def prepare(turn: int, random: Random, folder: Path) -> str:
         "length": lengths.astype(np.uint8),
         "label": np.array([1, 0], np.int16),
         "class_names": np.array(["wave", "grab"]),
-        "split": np.array(["train", "train"]),
+        "split": np.array(["train", "test"]),
     }
     is_text, is_right = key in ("class_names", "split"), random.random() < 0.3
     if not is_right:
@@ -229,9 +231,9 @@ def prepare(turn: int, random: Random, folder: Path) -> str:
         arrays[key] = np.array(column, kind)
     path.write_bytes(npz_bytes(arrays, random))
     command = [str(path), "--out", str(folder / "out"), "--layout", "openpose21"]
-    command += ["--fps", "10", "--split-by", "field:split"]
+    command += ["--fps", "10", "--unit", "m", "--split-by", "field:split"]
     with redirect_stdout(io.StringIO()):
-        found = attempt(lambda: npz_tool.main(command), ("set.npz", "--split-by"))
+        found = attempt(lambda: custom_tool.main(command), ("set.npz", "--split-by"))
     assert isinstance(found, Read) == is_right, f"{key} {arrays[key]!r}: {found}"
     if isinstance(found, Refused):
         return "refused"

@@ -59,7 +59,7 @@ def test_with_two_people_the_test_has_one_of_them():
     made = assign_splits(items)
     found = sides(items, made.names, "subject")
     assert found["test"].isdisjoint(found["train"] | found["val"])
-    assert any("one subject is left" in note for note in made.notes)
+    assert any("too few subjects" in note for note in made.notes)
 
 
 def test_one_person_is_no_subject():

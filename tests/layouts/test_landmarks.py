@@ -218,7 +218,7 @@ def test_a_wrong_file_is_one_line(tmp_path, name, content, message):
         (np.ones((4, 2, 21, 7)), MEDIAPIPE, "7 numbers each; expected 3"),
         (np.full((4, 2, 21, 3), 99.0), MEDIAPIPE, "expected fractions"),
         (np.array(["a"]), MEDIAPIPE, "no array of numbers"),
-        (np.ones((0, 2, 21, 3)), MEDIAPIPE, "none of them 0"),
+        (np.ones((0, 2, 21, 3)), MEDIAPIPE, "it holds 0 frames"),
         (np.ones((4, 2, 21, 3)), LandmarkOptions(min_confidence=0.5), "no confidences"),
         (np.ones((4, 21, 3)), LandmarkOptions(swap_hands=True), "not 2"),
     ],

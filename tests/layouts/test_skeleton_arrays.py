@@ -9,9 +9,10 @@ import pytest
 
 from mmfusion.datasets.transforms import LoadSkeleton
 from mmfusion.layouts.box_arrays import check_boxes
+from mmfusion.layouts.landmarks import LandmarkOptions
+from mmfusion.layouts.sequence_arrays import read_sequences
 from mmfusion.layouts.skeleton_arrays import TWO_HANDS, SkeletonKind, check_skeleton
 from mmfusion.utils.errors import BoxError, MMFusionError, SkeletonError
-from tools.data.npz import prepare
 
 HANDS = SkeletonKind.of(TWO_HANDS)
 
@@ -36,7 +37,7 @@ def by_prepare(folder: Path, arrays: dict, meta: dict) -> tuple[np.ndarray, np.n
     frames = len(arrays["keypoint"])
     others = {"start": [0], "length": [frames], "label": [0], "class_names": ["a"]}
     np.savez(folder / "set.npz", **arrays, **others)
-    found = prepare.read_sequences(folder / "set.npz", SkeletonKind.of(meta))
+    found = read_sequences(folder / "set.npz", LandmarkOptions(meta))
     return found.keypoint, as_joints(found.valid)
 
 

@@ -1,7 +1,8 @@
 """mpsign: 7 webcam signs by two signers, two hands of 21 joints, 30 frames, 288 / 72.
 
-    python tools/data/npz/prepare.py mpsign.npz --out data/mpsign --layout mediapipe \
-        --fps 30 --frame image --unit image --split-by mod:seq_index:5:0
+    python tools/data/custom/prepare.py mpsign.npz --out data/mpsign \
+        --layout mediapipe --fps 30 --unit image --split-by mod:seq_index:5:0 \
+        --val-fraction 0
 
 Coordinates are fractions of the image, where a sign is made counts, so they are not
 moved to a wrist. The protocol is that of ``natops.py``.
@@ -18,8 +19,8 @@ test_pipeline[0].num_frames.skeleton = 30
 test_pipeline[2].scale = 2.0
 _files = dict(
     data_root="data/mpsign",
-    made_by="python tools/data/npz/prepare.py mpsign.npz --out {data_root} --layout"
-    " mediapipe --fps 30 --frame image --unit image --split-by mod:seq_index:5:0",
+    made_by="python tools/data/custom/prepare.py mpsign.npz --out {data_root} --layout"
+    " mediapipe --fps 30 --unit image --split-by mod:seq_index:5:0 --val-fraction 0",
 )
 train_dataloader.dataset.update(_files, pipeline=train_pipeline)
 val_dataloader.dataset.update(_files, pipeline=test_pipeline)

@@ -1,7 +1,7 @@
 """NATOPS: aircraft signals, two arms of 4 points, 51 frames, 6 classes, 180 / 180.
 
-    python tools/data/npz/prepare.py natops.npz --out data/natops \
-        --layout natops_arm --fps 20 --split-by field:split
+    python tools/data/custom/prepare.py natops.npz --out data/natops --unit m \
+        --layout natops_arm --fps 20 --split-by field:split --val-fraction 0
 
 There is no val split: the last checkpoint is tested, and the test split is looked at
 once, after the last epoch.
@@ -43,8 +43,8 @@ test_pipeline = [
 _files = dict(
     type=MultiModalDataset,
     ann_file="annotation.json",
-    made_by="python tools/data/npz/prepare.py natops.npz --out {data_root}"
-    " --layout natops_arm --fps 20 --split-by field:split",
+    made_by="python tools/data/custom/prepare.py natops.npz --out {data_root} --unit m"
+    " --layout natops_arm --fps 20 --split-by field:split --val-fraction 0",
     data_root="data/natops",
 )
 train_dataloader.num_workers = 1

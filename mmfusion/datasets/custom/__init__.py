@@ -1,11 +1,20 @@
 """An annotation of one's own videos and landmarks."""
 
-from mmfusion.datasets.custom.prepare import (
+from mmfusion.datasets.custom.data import (
+    ANN_FILE,
     CustomData,
     CustomSource,
-    gather,
-    prepare,
+    config_hint,
     write,
 )
+from mmfusion.datasets.custom.prepare import gather, prepare
 
-__all__ = ["CustomData", "CustomSource", "gather", "prepare", "write"]
+__all__ = [
+    "ANN_FILE",
+    "CustomData",
+    "CustomSource",
+    "config_hint",
+    "gather",
+    "prepare",
+    "write",
+]

@@ -146,10 +146,10 @@ def _seen_points(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """(t, m, j, 3) numbers, and (t, m) or (t, m, j) bool or None: not told."""
     points, dims = raw.points, raw.points.shape[-1]
-    if points.ndim != 4 or dims not in (2, 3) or 0 in points.shape:
+    if points.ndim != 4 or dims not in (2, 3):
         raise InputError(
             f"its landmarks have the shape {points.shape}; expected (t, m, j, 2 or 3):"
-            " frames, skeletons, joints, coordinates, none of them 0"
+            " frames, skeletons, joints, coordinates"
         )
     if options.dims == 2 or dims == 2:
         flat = np.zeros((*points.shape[:-1], 3), points.dtype)
@@ -170,7 +170,8 @@ def _seen_points(
             raise InputError(f"swap_hands: it has {points.shape[1]} skeletons, not 2")
         points = points[:, ::-1]
         seen = None if seen is None else np.asarray(seen)[:, ::-1]
-    if seen is not None and seen.ndim == 3 and (seen == seen[..., :1]).all():
+    by_joint = seen is not None and np.shape(seen) == points.shape[:3] and points.size
+    if seen is not None and by_joint and (seen == seen[..., :1]).all():
         seen = seen[..., 0]
     return np.ascontiguousarray(points), seen
 

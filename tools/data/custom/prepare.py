@@ -3,9 +3,11 @@
     python tools/data/custom/prepare.py FOLDER --out data/mine --dry-run
     python tools/data/custom/prepare.py FOLDER --out data/mine
     python tools/data/custom/prepare.py FOLDER --out data/mine --hands FOLDER/landmarks
+    python tools/data/custom/prepare.py natops.npz --out data/natops --fps 20 --unit m \
+        --layout natops_arm --split-by field:split --val-fraction 0
 
 FOLDER has videos and a ``clips.csv`` (video,label[,start,end,split,subject,hands]), or a
-folder of videos for each class. Landmarks are found beside the videos, in ``hands``, or
+folder of videos for each class; or it is one npz of skeleton sequences. Landmarks are found beside the videos, in ``hands``, or
 under --hands. The report comes first; with ``--dry-run`` that is all. Else
 ``annotation.json``, ``skeleton/*.npz`` and ``prepare.log`` are written under --out.
 """
@@ -15,8 +17,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mmfusion.datasets.custom import CustomSource, gather, write
-from mmfusion.datasets.custom.prepare import ANN_FILE, config_hint
+from mmfusion.datasets.custom import (
+    ANN_FILE,
+    CustomSource,
+    config_hint,
+    gather,
+    write,
+)
 from mmfusion.datasets.splits import TEST_FRACTION, VAL_FRACTION
 from mmfusion.layouts.frame_arrays import MOST_FPS
 from mmfusion.layouts.landmarks import LandmarkOptions, read_bones
@@ -36,6 +43,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--hands", type=Path, help="folder of landmarks, named as the videos")
     _add_landmark_options(parser)
     add("--name", help="of the data set; default: the folder's")
+    add("--split-by", help="field:NAME or mod:NAME:N:R, of an npz of sequences")
     add("--no-labels", action="store_true", help="clips to be predicted only")
     add("--val-fraction", type=float, default=VAL_FRACTION, help="of what is not test")
     add("--test-fraction", type=float, default=TEST_FRACTION, help="where none is given")
@@ -44,6 +52,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--overwrite", action="store_true", help="replace another set's annotation")
     add("--dry-run", action="store_true", help="report, write nothing")
     args = parser.parse_args(argv)
+    if args.out is None and args.folder.suffix == ".npz":
+        parser.error("--out is missing: the folder of the annotation of an npz")
     args.out = args.out or args.folder
     return args
 
@@ -100,6 +110,7 @@ def main(argv: list[str] | None = None) -> int:
         options=landmark_options(args),
         with_labels=not args.no_labels,
         name=args.name,
+        split_by=args.split_by,
         val_fraction=args.val_fraction,
         test_fraction=args.test_fraction,
         seed=args.seed,

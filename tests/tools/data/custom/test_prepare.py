@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import av
@@ -34,9 +35,8 @@ def test_a_folder_for_each_class(videos, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "splits: class by class, seed 0" in done.stdout
     assert "videos by frames a second: 6 x 10" in done.stdout
-    root = Path(os.path.commonpath([videos, tmp_path]))
-    ann_file = (tmp_path / "out/annotation.json").relative_to(root).as_posix()
-    assert f"data_root={str(root)!r}, ann_file={ann_file!r}" in done.stdout
+    root = tmp_path / "out"
+    assert f"data_root={str(root)!r}, ann_file='annotation.json'" in done.stdout
     metainfo, records = load_annotation(str(tmp_path / "out/annotation.json"))
     assert metainfo["classes"] == {"action": ["point", "wave"]}
     assert [r["label"]["action"] for r in records] == [0, 0, 0, 1, 1, 1]
@@ -47,7 +47,9 @@ def test_a_folder_for_each_class(videos, tmp_path):
         {"type": "SampleTimes", "num_frames": {"video": 2}},
         {"type": "DecodeVideo"},
     ]
-    dataset = MultiModalDataset(ann_file, pipeline, data_root=str(root), split="train")
+    dataset = MultiModalDataset(
+        "annotation.json", pipeline, data_root=str(root), split="train"
+    )
     assert len(dataset[0]["imgs"]) == 2
 
 
@@ -97,7 +99,7 @@ def test_a_faulty_video_is_named_with_its_row(videos, tmp_path, rows, message):
     assert re.search(message, line)
     assert "--drop-faulty" in done.stdout
     done = run(folder, "--out", tmp_path / "out", "--drop-faulty")
-    assert done.returncode == 0 and "link_roots=" in done.stdout
+    assert done.returncode == 0
     assert len(load_annotation(str(tmp_path / "out/annotation.json"))[1]) == 2
 
 
@@ -127,3 +129,15 @@ def test_another_set_is_not_replaced_silently(videos, tmp_path):
 def test_dry_run_writes_nothing(videos, tmp_path):
     assert run(videos, "--out", tmp_path / "out", "--dry-run").returncode == 0
     assert not (tmp_path / "out").exists()
+
+
+def test_videos_inside_the_data_set_stay_where_they_are(videos, tmp_path):
+    own = tmp_path / "own"
+    shutil.copytree(videos, own)
+    for _ in range(2):
+        assert run(own).returncode == 0
+    found = load_annotation(str(own / "annotation.json"))[1]
+    assert found[0]["video"] == "point/0.mp4" and not (own / "videos").exists()
+    assert run(own, "--out", own / "out").returncode == 0
+    assert (own / "out/videos/wave/0.mp4").samefile(own / "wave/0.mp4")
+    assert run(own, "--out", own / "out").returncode == 0

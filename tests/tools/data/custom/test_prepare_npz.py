@@ -1,4 +1,4 @@
-"""The npz converter: splits, checks, and the real sets of hands."""
+"""Sequences in one npz: splits, checks, and the real sets of hands."""
 
 from collections import Counter
 
@@ -9,7 +9,10 @@ import pytest
 
 from mmfusion.datasets.annotation import load_annotation
 from mmfusion.datasets.caches.skeleton_cache import load_skeleton_file
-from tools.data.npz import prepare
+from mmfusion.datasets.splits import SplitItem, assign_splits
+from mmfusion.layouts.landmarks import LandmarkOptions, Landmarks
+from mmfusion.layouts.sequence_arrays import Sequences, read_sequences, splits_of
+from tools.data.custom import prepare
 
 
 def arrays(**changes) -> dict:
@@ -29,6 +32,7 @@ def arrays(**changes) -> dict:
 def run(folder, content: dict, *options: str) -> int:
     np.savez(folder / "set.npz", **content)
     basic = ["--out", str(folder / "out"), "--layout", "natops_arm", "--fps", "20"]
+    basic += ["--unit", "m", "--val-fraction", "0"]
     rule = [] if "--split-by" in options else ["--split-by", "field:split"]
     return prepare.main([str(folder / "set.npz"), *basic, *rule, *options])
 
@@ -81,20 +85,27 @@ def test_a_column_of_another_kind_is_named(tmp_path, changes, message):
         run(tmp_path, arrays(**changes))
 
 
-def test_split_by_remainder_and_seeded_validation(tmp_path):
-    data = prepare.Sequences(
-        *(np.zeros(0),) * 4, np.arange(100) % 2, [], {"seq_index": np.arange(100)}
-    )
-    splits = prepare.splits_of(data, "mod:seq_index:5:0")
-    assert [i for i, split in enumerate(splits) if split == "test"] == [
-        *range(0, 100, 5)
+def test_split_by_remainder_and_seeded_validation():
+    nothing = np.zeros((1, 1, 1, 3))
+    landmarks = Landmarks("", {}, nothing, nothing[..., 0, 0] > 0)
+    label, numbers = np.arange(100) % 2, np.arange(100)
+    fields = {"seq_index": numbers}
+    data = Sequences(landmarks, numbers, numbers, label, ["a", "b"], fields)
+    splits = splits_of(data, "mod:seq_index:5:0")
+    tested = [i for i, split in enumerate(splits) if split == "test"]
+    assert tested == [*range(0, 100, 5)]
+    items = [
+        SplitItem(str(number), int(label[number]), str(number), split=splits[number])
+        for number in range(100)
     ]
-    held = prepare.hold_out(splits, data.label, 0.25, seed=1)
-    assert Counter(held) == {"train": 60, "val": 20, "test": 20}
-    val = [i for i, split in enumerate(held) if split == "val"]
-    assert Counter(data.label[val].tolist()) == {0: 10, 1: 10}
-    assert held == prepare.hold_out(splits, data.label, 0.25, seed=1)
-    assert held != prepare.hold_out(splits, data.label, 0.25, seed=2)
+
+    def held(seed: int) -> list[str]:
+        return assign_splits(items, val_fraction=0.25, seed=seed).names
+
+    assert Counter(held(1)) == {"train": 60, "val": 20, "test": 20}
+    val = [i for i, split in enumerate(held(1)) if split == "val"]
+    assert Counter(label[val].tolist()) == {0: 10, 1: 10}
+    assert held(1) == held(1) != held(2)
 
 
 def test_dry_run_writes_nothing(tmp_path):
@@ -108,7 +119,7 @@ def test_dry_run_writes_nothing(tmp_path):
         ({"label": np.array([0, 1, 2, 1])}, r"label 2 of sequence 2, expected 0\.\.1"),
         ({"length": np.array([3, 0, 3, 3])}, "sequence 1 has start 3 and length 0"),
         ({"length": np.array([3, 3, 3, 9])}, "sequence 3 has start 9 and length 9"),
-        ({"keypoint": np.zeros((12, 2, 12))}, r"keypoint has shape \(12, 2, 12\); expected"),
+        ({"keypoint": np.zeros((12, 2, 12))}, r"landmarks have the shape \(12, 2, 12\); expected"),
         ({"keypoint": np.zeros((12, 2, 5, 3))}, "5 joints x 3; .* 4 joints .*natops_arm"),
         ({"valid": np.ones(12)}, r"valid has shape \(12,\); expected \(12, 2\)"),
     ],
@@ -127,20 +138,40 @@ def test_bad_rule_is_named(tmp_path, rule):
 def test_missing_arrays_are_named(tmp_path):
     np.savez(tmp_path / "set.npz", keypoint=np.zeros((1, 2, 4, 3)))
     with pytest.raises(ValueError, match="lacks start, length, label, class_names"):
-        prepare.read_sequences(tmp_path / "set.npz")
+        read_sequences(tmp_path / "set.npz", LandmarkOptions())
 
 
 @pytest.mark.parametrize(
-    ("file", "rule", "expected"),
+    ("file", "layout", "rule", "expected"),
     [
-        ("body_natops/natops.npz", "field:split", {"train": 180, "test": 180}),
-        ("hands_mpsign/mpsign.npz", "mod:seq_index:5:0", {"train": 288, "test": 72}),
-        ("hands_msl150/msl150_sample.npz", "mod:sample_id:4:0", None),
+        (
+            "body_natops/natops.npz",
+            "natops_arm",
+            "field:split",
+            {"train": 180, "test": 180},
+        ),
+        (
+            "hands_mpsign/mpsign.npz",
+            "mediapipe",
+            "mod:seq_index:5:0",
+            {"train": 288, "test": 72},
+        ),
+        ("hands_msl150/msl150_sample.npz", "mediapipe", "mod:sample_id:4:0", None),
     ],
 )
-def test_real_sets_split_as_published(shared_data, file, rule, expected):
-    data = prepare.read_sequences(shared_data / file)
-    counts = Counter(prepare.splits_of(data, rule))
+def test_real_sets_split_as_published(shared_data, file, layout, rule, expected):
+    data = read_sequences(shared_data / file, LandmarkOptions({"layout": layout}))
+    counts = Counter(splits_of(data, rule))
     assert expected is None or counts == expected
     assert sum(counts.values()) == len(data.start)
     assert set(data.label) == set(range(len(data.classes)))
+
+
+def test_splits_come_from_the_subjects_where_no_rule_is_given(tmp_path):
+    content = arrays(subject=np.array(["a", "a", "b", "b"]))
+    del content["split"]
+    np.savez(tmp_path / "set.npz", **content)
+    options = ["--layout", "natops_arm", "--fps", "20", "--out", str(tmp_path / "out")]
+    assert prepare.main([str(tmp_path / "set.npz"), *options]) == 0
+    _, records = load_annotation(str(tmp_path / "out/annotation.json"))
+    assert {r["split"] for r in records[:2]}.isdisjoint(r["split"] for r in records[2:])
