@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from mmfusion.analysis.clip_strips import ClipStrips
-from mmfusion.analysis.page_methods import STREAM_NAMES, Method
+from mmfusion.analysis.page_methods import Method, in_order, stream_name
 from mmfusion.analysis.stream_weights import same_everywhere
 from mmfusion.evaluation.agreement import ClipTable
 from mmfusion.visualization.report import AnswerCell, ClipCard, ClipGroup, TextTable
@@ -17,7 +17,7 @@ def alpha_table(methods: Sequence[Method], table: ClipTable) -> TextTable | None
     for method in methods:
         if not method.weights:
             continue
-        streams = [*next(iter(method.weights.values()))]
+        streams = in_order(next(iter(method.weights.values())))
         labels = dict(zip(table.ids, table.answers[method.name].labels, strict=True))
         groups: dict[str, list[dict[str, float]]] = {"all clips": []}
         for name, weights in method.weights.items():
@@ -28,7 +28,7 @@ def alpha_table(methods: Sequence[Method], table: ClipTable) -> TextTable | None
         for title, found in groups.items():
             cells = [_spread([one[stream] for one in found]) for stream in streams]
             text = ", ".join(
-                f"{STREAM_NAMES.get(stream, stream)} {cell}"
+                f"{stream_name(stream)} {cell}"
                 for stream, cell in zip(streams, cells, strict=True)
             )
             rows.append((f"{method.name}: {title}", str(len(found)), text))
@@ -90,7 +90,7 @@ def _cards(
                 clip.models[method.name].answer,
                 clip.models[method.name].correct,
                 clip.models[method.name].confidence,
-                tuple(_named(method.weights.get(clip.id) or {})),
+                tuple(_named(method.weights.get(clip.id, {}), method)),
             )
             for method in methods
         )
@@ -98,5 +98,8 @@ def _cards(
     return tuple(cards)
 
 
-def _named(weights: Mapping[str, float]) -> list[tuple[str, float]]:
-    return [(STREAM_NAMES.get(name, name), value) for name, value in weights.items()]
+def _named(weights: Mapping[str, float], method: Method) -> list[tuple[str, float]]:
+    """Weights of a clip; none where they are the same for every clip."""
+    if same_everywhere(method.weights):
+        return []
+    return [(stream_name(name), weights[name]) for name in in_order(weights)]

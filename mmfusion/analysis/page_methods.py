@@ -1,6 +1,6 @@
 """Methods of a page: the runs of one config, their name and their results."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mmfusion.analysis.stream_weights import WeightsByClip, weights_by_clip
@@ -8,7 +8,18 @@ from mmfusion.analysis.trained_runs import TrainedRun
 from mmfusion.evaluation.statistics import MethodResult, collect
 from mmfusion.utils.errors import InputError
 
-STREAM_NAMES = {"video": "RGB", "skeleton": "Hands", "text": "Text"}
+_STREAM_NAMES = {"video": "RGB", "skeleton": "Hands", "text": "Text"}
+
+
+def stream_name(stream: str) -> str:
+    """Name of a stream on the page."""
+    return _STREAM_NAMES.get(stream, stream)
+
+
+def in_order(streams: Iterable[str]) -> list[str]:
+    """Streams in the order of the page, whatever that of the config."""
+    known = [*_STREAM_NAMES]
+    return sorted(streams, key=lambda s: known.index(s) if s in known else len(known))
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,7 @@ def _names(runs: Sequence[TrainedRun]) -> list[str]:
         kind = (mix if isinstance(mix, str) else getattr(mix, "__name__", "")) or ""
         kind = kind.rpartition(".")[2].removesuffix("Mix")
         if len(run.streams) == 1:
-            names.append(STREAM_NAMES.get(run.streams[0], run.streams[0]))
+            names.append(stream_name(run.streams[0]))
         else:
             names.append(f"{kind} fusion" if kind else run.name)
     return [

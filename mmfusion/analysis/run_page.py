@@ -18,7 +18,12 @@ from mmfusion.analysis.page_data import (
     majority,
     open_datasets,
 )
-from mmfusion.analysis.page_methods import Method, find_methods
+from mmfusion.analysis.page_methods import (
+    Method,
+    find_methods,
+    in_order,
+    stream_name,
+)
 from mmfusion.analysis.tables import ceiling_of
 from mmfusion.analysis.trained_runs import TrainedRun
 from mmfusion.evaluation.agreement import ClipTable, compare_clips
@@ -127,7 +132,7 @@ def _model(method: Method, table: ClipTable) -> ModelPart:
     return ModelPart(
         name=method.name,
         config=method.first.name,
-        streams=method.result.streams,
+        streams=tuple(stream_name(one) for one in in_order(method.result.streams)),
         folder=str(method.first.folder),
         colour=method.colour,
         top1=accuracy_interval(method.result.correct),

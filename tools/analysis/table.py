@@ -14,57 +14,21 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from mmfusion.analysis.execution import (
     LOG,
     RunCommand,
-    Tell,
     run_all,
     run_logged,
     stopped_by_signals,
 )
 from mmfusion.analysis.experiments import Run, plan
+from mmfusion.analysis.progress import progress_bar, tell_runs
 from mmfusion.analysis.tables import reports_of, show, write
 from mmfusion.engine.launch.start import OptionsAction
 from mmfusion.utils.commands import command_parser, errors_in_one_line, positive
 
 TOOLS = Path(__file__).resolve().parents[1]
-COLUMNS = (
-    TextColumn("{task.description}", markup=False),
-    BarColumn(),
-    TextColumn("{task.percentage:3.0f} %"),
-    TimeElapsedColumn(),
-    TextColumn("left"),
-    TimeRemainingColumn(),
-)
-
-
-def _teller(progress: Progress, total: int) -> Tell:
-    """One bar over all runs on a terminal, a line as each begins and ends elsewhere."""
-    console, task = progress.console, progress.add_task("", total=total)
-    shares: dict[str, float] = {}
-
-    def tell(run: Run, share: float, seconds: float | None) -> None:
-        name = f"{run.experiment.name}, seed {run.seed}"
-        shares[name] = share
-        now = dict(shares)  # other threads go on
-        names = " and ".join(n for n, share in now.items() if share < 1)
-        progress.update(task, description=names, completed=sum(now.values()))
-        if share == 0 and not console.is_terminal:
-            console.print(f"{name} ...", markup=False, highlight=False)
-        if share == 1:
-            count = f"[{sum(share == 1 for share in now.values())}/{total}]"
-            state = "was complete" if seconds is None else f"{seconds:.0f} s"
-            console.print(f"{count} {name}: {state}", markup=False, highlight=False)
-
-    return tell
 
 
 @errors_in_one_line
@@ -100,13 +64,9 @@ def main(
         f"{len(runs)} runs, their output in {args.work_root}/*/seed*/{LOG}",
         highlight=False,
     )
-    # a bar in a file would be one long line
-    bar = Progress(
-        *COLUMNS, console=console, transient=True, disable=not console.is_terminal
-    )
-    with bar, stopped_by_signals() as stop:
+    with progress_bar(console) as bar, stopped_by_signals() as stop:
         command = run_command or partial(run_logged, stop=stop)
-        run_all(runs, command, _teller(bar, len(runs)), jobs=args.jobs, stop=stop)
+        run_all(runs, command, tell_runs(bar, len(runs)), jobs=args.jobs, stop=stop)
     reports = reports_of(runs, args.task, with_paper=args.paper)
     show(reports, console)
     for path in write(reports, args.work_root):
