@@ -43,27 +43,41 @@ class ClipStrips:
         """Data URI of a clip's strip and a note; None with the reason in the note."""
         if name not in self._made:
             try:
-                self._made[name] = self._draw(name), ""
+                self._made[name] = picture_uri(self.frames(name)), ""
             except (MMFusionError, OSError) as error:
                 reason = str(error).splitlines()[0]
                 self._made[name] = None, f"no picture: {reason:.160}"
         return self._made[name]
 
-    def _draw(self, name: str) -> str:
+    def frames(self, name: str) -> list[np.ndarray]:
+        """Pictures (h, w, 3) uint8 RGB of a clip, with what can be drawn on them.
+
+        Skeletons that are in no place of the picture, as metres without a camera, come
+        behind the frames as pictures of their own.
+
+        Raises:
+            MMFusionError: it cannot be read, or nothing of it can be seen.
+        """
         if name not in self._places:
             raise MMFusionError("the clip is not in the test set of this run's config")
         index = self._places[name]
         record = self._dataset.get_record(index)
         has_video = bool(record["video"] or record["frame_dir"])
         results = self._read(index, record, has_video)
-        joints = mask = None
-        if results.get("joints") is not None:
-            (joints,), (mask,) = results["joints"], results["joints_mask"]
-        if not has_video:
-            if joints is None or mask is None:
+        if results.get("joints") is None:
+            if not has_video:
                 raise MMFusionError("the clip has neither video nor skeleton")
-            return picture_uri(self._skeletons(joints, mask))
-        return picture_uri(self._frames(results["imgs"], joints, mask))
+            return self._frames(results["imgs"], None, None)
+        (joints,), (mask,) = results["joints"], results["joints_mask"]
+        if not has_video:
+            return self._skeletons(joints, mask)
+        images, place = results["imgs"], results["joints_frame"]
+        if place == "pixels":
+            joints = joints / np.array([*images[0].shape[1::-1], 1.0])
+        elif place != "image":
+            apart = self._skeletons(joints, mask) if mask.any() else []
+            return self._frames(images, None, None) + apart
+        return self._frames(images, joints, mask)
 
     def _read(
         self, index: int, record: Mapping[str, Any], has_video: bool

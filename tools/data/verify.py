@@ -7,8 +7,10 @@ Every clip goes through the same readers as in training, so that a missing file,
 wrong unit, a shifted frame number or swapped hands show here. The left hand is blue.
 Beside each file name stands how many of the clip's valid joints lie in the picture.
 With --mirrored frames and hands are cropped to the middle and mirrored, as in training.
+Skeletons without a video are drawn alone, in the scale of their clip.
 """
 
+import argparse
 import re
 import sys
 from pathlib import Path
@@ -19,8 +21,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from mmfusion.analysis.clip_strips import ClipStrips
 from mmfusion.datasets.multimodal_dataset import MultiModalDataset
 from mmfusion.utils.commands import command_parser, errors_in_one_line, positive
+from mmfusion.utils.errors import InputError
 from mmfusion.visualization import draw_hands
 
 MIN_HEIGHT = 360  # pixels, of a frame in the picture
@@ -80,6 +84,34 @@ def file_name(results: dict[str, Any], classes: dict[str, list[str]]) -> str:
     return re.sub(r"[^\w.-]+", "_", name) + ".png"
 
 
+def _has_video(dataset: MultiModalDataset, index: int) -> bool:
+    record = dataset.get_record(index)
+    return bool(record["video"] or record["frame_dir"])
+
+
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Write (h, w, 3) uint8 RGB."""
+    if not cv2.imwrite(str(path), picture[..., ::-1]):
+        raise OSError(f"{path} cannot be written")
+
+
+def draw_alone(
+    dataset: MultiModalDataset, args: argparse.Namespace, generator: np.random.Generator
+) -> list[str]:
+    """Draw random clips of skeletons that have no video; a line for each."""
+    if args.mirrored:
+        raise InputError("--mirrored crops frames, and no clip has a video")
+    strips = ClipStrips(dataset, args.frames)
+    lines = []
+    for index in np.sort(generator.permutation(len(dataset))[: args.num]).tolist():
+        record = dataset.get_record(index)
+        named = {"sample_id": record["id"], "label": record["label"]}
+        path = args.out / file_name(named, dataset.metainfo["classes"])
+        write_picture(path, np.concatenate(strips.frames(record["id"]), axis=1))
+        lines.append(f"{path}: skeletons alone")
+    return lines
+
+
 @errors_in_one_line
 def main(argv: list[str] | None = None) -> int:
     parser = command_parser(__doc__)
@@ -99,25 +131,29 @@ def main(argv: list[str] | None = None) -> int:
         ann_file=str(args.annotation),
         data_root=str(args.data_root),
         split=args.split,
-        require=("video", "skeleton"),
         test_mode=True,
         link_roots=args.link_roots,
     )
-    meta = MultiModalDataset(pipeline=[], **options).metainfo
+    plain = MultiModalDataset(pipeline=[], require=("skeleton",), **options)
+    generator = np.random.default_rng(args.seed)
+    args.out.mkdir(parents=True, exist_ok=True)
+    if not any(_has_video(plain, index) for index in range(len(plain))):
+        lines = draw_alone(plain, args, generator)
+        console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+        return 0
+    meta = plain.metainfo
     skeleton = meta["skeleton"] or {}
     frame = skeleton.get("frame", "camera")
     pipeline = build_pipeline(args.frames, frame, args.mirrored)
-    dataset = MultiModalDataset(pipeline=pipeline, **options)
-    generator = np.random.default_rng(args.seed)
+    both = ("video", "skeleton")
+    dataset = MultiModalDataset(pipeline=pipeline, require=both, **options)
     chosen = generator.permutation(len(dataset))[: args.num]
-    args.out.mkdir(parents=True, exist_ok=True)
     lines = []
     for index in track(np.sort(chosen).tolist(), "draw", console=console):
         results = dataset[index]
         picture, share = draw_clip(results, skeleton.get("layout", "openpose21"))
         path = args.out / file_name(results, meta["classes"])
-        if not cv2.imwrite(str(path), picture[..., ::-1]):
-            raise OSError(f"{path} cannot be written")
+        write_picture(path, picture)
         lines.append(f"{path}: {100 * share:.1f} % of valid joints inside")
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     return 0

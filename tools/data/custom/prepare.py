@@ -9,7 +9,8 @@
 FOLDER has videos and a ``clips.csv`` (video,label[,start,end,split,subject,hands]), or a
 folder of videos for each class; or it is one npz of skeleton sequences. Landmarks are found beside the videos, in ``hands``, or
 under --hands. The report comes first; with ``--dry-run`` that is all. Else
-``annotation.json``, ``skeleton/*.npz`` and ``prepare.log`` are written under --out.
+``annotation.json``, ``videos``, ``skeleton/*.npz``, ``sheet.jpg`` (pictures to look at)
+and ``prepare.log`` are written under --out.
 """
 
 import argparse
@@ -17,6 +18,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mmfusion.analysis.clip_sheet import write_sheet
+from mmfusion.datasets import MultiModalDataset
 from mmfusion.datasets.custom import (
     ANN_FILE,
     CustomSource,
@@ -31,6 +34,7 @@ from mmfusion.layouts.skeleton_arrays import UNITS
 from mmfusion.utils.commands import command_parser, errors_in_one_line
 from mmfusion.utils.errors import InputError
 
+SHEET = "sheet.jpg"
 ANY = "any"  # unit of coordinates whose range nobody knows
 
 
@@ -124,6 +128,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"nothing written: {data.obstacle}")
         return 1
     write(data, overwrite=args.overwrite)
+    dataset = MultiModalDataset(ANN_FILE, [], data_root=str(args.out), test_mode=True)
+    drawn = write_sheet(args.out / SHEET, dataset)
+    print(f"look at {drawn} clips: {args.out / SHEET}")
     print(f"wrote {args.out / ANN_FILE}; in a config: {config_hint(data)}")
     return 0
 

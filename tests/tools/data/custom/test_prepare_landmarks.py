@@ -3,13 +3,16 @@
 import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from mmfusion.datasets import MultiModalDataset
 from mmfusion.datasets.annotation import load_annotation
 from mmfusion.datasets.caches.skeleton_cache import load_skeleton_file
+from mmfusion.visualization.hands import HAND_COLOURS
 from tests.layouts import landmark_files as files
+from tests.tools.command import run_tool
 from tests.tools.data.custom.test_prepare import run
 from tests.video_files import write_video
 
@@ -128,3 +131,22 @@ def test_a_wrong_option_is_one_line(videos, tmp_path, monkeypatch, options, mess
     assert done.returncode in (1, 2) and not Path("out").exists()
     assert re.search(message, done.stderr + done.stdout)
     assert "Traceback" not in done.stderr
+
+
+def test_the_sheet_and_verify_draw_skeletons_alone(tmp_path):
+    points, valid = files.two_hands(12)
+    for name in NAMES:
+        (tmp_path / "own" / name).mkdir(parents=True)
+        files.holistic(tmp_path / "own" / name, points, valid)
+    out = tmp_path / "out"
+    done = run(tmp_path / "own", "--out", out, "--fps", 10)
+    assert done.returncode == 0, done.stderr
+    assert "look at 4 clips" in done.stdout and "left hand left of the" in done.stdout
+    sheet = cv2.imread(str(out / "sheet.jpg"))[..., ::-1].astype(int)
+    for colour in HAND_COLOURS:
+        assert (np.abs(sheet - np.array(colour)).sum(axis=-1) < 60).sum() > 100
+    found = ("--data-root", out, "--out", tmp_path / "png", "--num", 2)
+    done = run_tool("data/verify", out / "annotation.json", *found)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("skeletons alone") == 2
+    assert len(list((tmp_path / "png").glob("*.png"))) == 2
