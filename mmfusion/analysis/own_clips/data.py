@@ -4,7 +4,7 @@ import csv
 import io
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,7 @@ import numpy as np
 
 from mmfusion.analysis.own_clips.plan import SHORT_SIDE, TryOptions
 from mmfusion.datasets.annotation import load_annotation, write_annotation
-from mmfusion.datasets.custom import CustomSource, gather, write
-from mmfusion.datasets.custom.prepare import ANN_FILE
+from mmfusion.datasets.custom import ANN_FILE, CustomSource, gather, write
 from mmfusion.datasets.custom.sequences import open_video_facts
 from mmfusion.datasets.media.video_encoding import EncodeSettings
 from mmfusion.datasets.media.video_preparation import Job as CopyJob
@@ -120,7 +119,11 @@ def _prepare(
         what = f"{faults[0]}{more}" if faults else str(options.folder)
         raise AnnotationError(f"{what}: {data.obstacle}")
     if options.parts is None:
-        notes = [*data.report.notes]
+        notes = [
+            note
+            for note in data.report.notes
+            if not note.startswith(("videos to link", "videos without landmarks"))
+        ]
     else:
         _split_parts(data.report.records, options.parts)
         notes = [
@@ -130,9 +133,13 @@ def _prepare(
             " nothing about new videos."
         ]
     if write_caches:
-        write(data, overwrite=True)
+        # without the videos: small copies take their place
+        write(replace(data, videos={}), overwrite=True)
+    for record in data.report.records:
+        if record.get("video"):
+            record["video"] = str(data.videos[record["video"]].absolute())
     notes = [note[0].upper() + note[1:] for note in notes]
-    return data.report.metainfo, data.report.records, data.data_root, notes
+    return data.report.metainfo, data.report.records, source.out, notes
 
 
 def _cut(options: TryOptions) -> list[ClipRow]:
@@ -231,7 +238,6 @@ def build_data(data: OwnData, tell: Tell) -> None:
     """
     out = data.options.out
     if data.extract:
-        data.notes = [n for n in data.notes if "without landmarks" not in n]
         _extract_hands(data, tell)
     _drop_incomplete(data)
     _take_skeletons(data)
