@@ -237,7 +237,6 @@ _TABLES = {
             "int(size / self.num_views * view)",
         ),
         ("if self.num_views > 1 else 0.5", "if self.num_views > 1 else 0.0"),
-        ("np.minimum(index, total - 1)", "np.minimum(index, total)"),
         (
             "room * np.arange(self.num_views)[:, None] / self.num_views",
             "room * np.arange(self.num_views)[:, None]",

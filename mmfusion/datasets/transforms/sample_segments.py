@@ -81,7 +81,7 @@ class SampleSegments(BaseTransform):
         else:
             inside = view / self.num_views if self.num_views > 1 else 0.5
             index = (total / self.num_frames * (place + inside)).astype(int)
-        return np.minimum(index, total - 1)
+        return index
 
 
 @TRANSFORMS.register_module()

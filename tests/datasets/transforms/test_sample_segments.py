@@ -47,6 +47,20 @@ def test_floored_views_are_those_of_the_ssv2_loader(total):
     np.testing.assert_array_equal(numbers(one), [centres])
 
 
+@pytest.mark.parametrize("rule", ["rounded", "floored"])
+@pytest.mark.parametrize("mode", ["random", "uniform"])
+def test_no_number_lies_beyond_the_clip(rule, mode, monkeypatch):
+    def largest(low, high=None, size=None):
+        return np.broadcast_to(low if high is None else high, size or high.shape) - 1
+
+    monkeypatch.setattr(np.random, "randint", largest)
+    for total in range(1, 40):
+        for views in (1, 2, 5):
+            sample = SampleSegments(8, rule, mode, views)
+            found = sample.frame_numbers(total, views - 1)
+            assert found.min() >= 0 and found.max() < total
+
+
 def test_random_numbers_fill_each_rounded_segment_to_both_ends():
     np.random.seed(0)
     sample = SampleSegments(4, rule="rounded", num_views=400)

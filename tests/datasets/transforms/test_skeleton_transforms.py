@@ -105,6 +105,17 @@ def test_projection_by_hand():
     assert len(x) == 0 or x.max() < 1
 
 
+def test_the_picture_has_its_first_edges_and_not_its_last():
+    before = hands()
+    at_edges = [(-1, 0, 1), (0, -1, 1), (1, 0, 1), (0, 1, 1)]
+    before["joints"][0, 0, 0, :4] = at_edges
+    camera = {**CAMERA, "fx": 32.0, "fy": 24.0}  # of a picture of 64 x 48
+    out = ProjectSkeleton(drop_outside=True)({**before, "camera": camera})
+    found = out["joints"][0, 0, 0, :4, :2].tolist()
+    assert found == [[0, 0.5], [0.5, 0], [1, 0.5], [0.5, 1]]
+    assert out["joints_mask"][0, 0, 0, :4].tolist() == [True, True, False, False]
+
+
 def test_wrist_and_first_wrist():
     before = hands()
     old = before["joints"][0].copy()
