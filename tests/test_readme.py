@@ -29,13 +29,21 @@ def run(*command, cwd):
 def test_the_plugin_trains_in_an_empty_folder(tmp_path):
     (tmp_path / "gated_sum.py").write_text(code_after("`gated_sum.py`"))
     (tmp_path / "three_streams.py").write_text(code_after("`three_streams.py`"))
-    tools = ROOT / "tools"
-    sizes = ("--num-train", 16, "--num-val", 12, "--num-test", 0)
-    generate = tools / "data/tinyego/generate.py"
-    run(generate, "--layout", "h2o", "--out", "data/tinyego", *sizes, cwd=tmp_path)
-    run(tools / "data/h2o/prepare.py", "--root", "data/tinyego", cwd=tmp_path)
-    once = ("--cfg-options", "train_cfg.max_epochs=1")
-    run(tools / "train.py", "three_streams.py", *once, cwd=tmp_path)
+    sizes = "--num-train 16 --num-val 12 --num-test 0"
+    commands = [
+        f"data/tinyego/generate --layout h2o --out data/tinyego {sizes}",
+        "data/h2o/prepare --root data/tinyego",
+        "train three_streams.py --cfg-options train_cfg.max_epochs=1",
+    ]
+    # one new process for all of them: to start costs more than to run
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from tests.tools.command import run_tool\n"
+        f"for command in {commands}:\n"
+        "    done = run_tool(*command.split())\n"
+        "    assert done.returncode == 0, done.stderr"
+    )
+    run("-c", code, cwd=tmp_path)
     assert (tmp_path / "work_dirs/three_streams/finished.json").is_file()
 
 
