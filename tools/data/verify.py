@@ -1,18 +1,19 @@
-"""Draw the hands over the images of random clips, one PNG a clip: look at them.
+"""Draw the skeletons over the images of random clips, one PNG a clip: look at them.
 
     python tools/data/verify.py data/h2o/mmfusion/annotation.json \
         --data-root data/h2o --out work_dirs/verify_h2o --num 8
 
 Every clip goes through the same readers as in training, so that a missing file, a
-wrong unit, a shifted frame number or swapped hands show here. The left hand is blue.
-Beside each file name stands how many of the clip's valid joints lie in the picture.
-With --mirrored frames and hands are cropped to the middle and mirrored, as in training.
-Skeletons without a video are drawn alone, in the scale of their clip.
+wrong unit, a shifted frame number or swapped hands show here. The line above a picture
+names the hands in their colours, the clip and its class; beside each file name stands
+how many of the clip's valid joints lie in the picture. Clips without a video, and
+joints that no camera puts into it, are drawn on a plain ground, scaled to fit. With
+--mirrored frames and hands are cropped to the middle and mirrored, as in training.
 """
 
-import argparse
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,38 +22,51 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from mmfusion.analysis.clip_strips import ClipStrips
 from mmfusion.datasets.multimodal_dataset import MultiModalDataset
+from mmfusion.layouts.hand_layouts import JointLayout, get_layout, layout_of
+from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.commands import command_parser, errors_in_one_line, positive
-from mmfusion.utils.errors import InputError
 from mmfusion.visualization import draw_hands
+from mmfusion.visualization.hands import HAND_COLOURS
 
 MIN_HEIGHT = 360  # pixels, of a frame in the picture
+PLAIN_SIDE, PLAIN_GREY = 360, 245  # of the ground for a skeleton without a picture
 
 
-def build_pipeline(
-    num_frames: int, frame: str | None, mirrored: bool
-) -> list[dict[str, Any]]:
-    """Read images and joints at the same times; camera joints become image joints."""
+def build_pipeline(num_frames: int) -> list[dict[str, Any]]:
+    """Read images, where there are any, and joints at the same times."""
     counts = {"video": num_frames, "skeleton": num_frames}
-    pipeline: list[dict[str, Any]] = [
+    return [
         {"type": "SampleTimes", "num_frames": counts, "mode": "uniform"},
-        {"type": "DecodeVideo"},
+        {"type": "DecodeVideo", "missing_size": (PLAIN_SIDE, PLAIN_SIDE)},
         {"type": "LoadSkeleton"},
     ]
-    if frame == "camera":
-        pipeline.append({"type": "ProjectSkeleton"})
+
+
+def to_picture(results: dict[str, Any], mirrored: bool) -> dict[str, Any]:
+    """Bring joints to fractions of the picture, and crop and mirror both if asked."""
+    steps: list[dict[str, Any]] = []
+    if results["joints_frame"] == "camera":
+        steps.append({"type": "ProjectSkeleton"})
+    elif results["joints_frame"] == "pixels":
+        height, width = results["original_shape"]
+        results["joints"] = results["joints"] / np.float32([width, height, 1])
+        results["joints_frame"] = "image"
     if mirrored:
-        pipeline += [
+        steps += [
             {"type": "mmaction.Resize", "scale": (-1, 256)},
             {"type": "mmaction.CenterCrop", "crop_size": 224},
             {"type": "mmaction.Flip", "flip_ratio": 1.0},
             {"type": "AlignSkeleton"},
         ]
-    return pipeline
+    for step in steps:
+        results = TRANSFORMS.build(step)(results)
+    return results
 
 
-def draw_clip(results: dict[str, Any], layout: str) -> tuple[np.ndarray, float]:
+def draw_clip(
+    results: dict[str, Any], layout: JointLayout
+) -> tuple[np.ndarray, float]:
     """Frames side by side with hands, (h, t w, 3) uint8 RGB, and the share inside.
 
     Small frames are enlarged by a whole factor, so that there is something to see.
@@ -76,6 +90,38 @@ def draw_clip(results: dict[str, Any], layout: str) -> tuple[np.ndarray, float]:
     return np.concatenate(drawn, axis=1), share
 
 
+def draw_plain(results: dict[str, Any], layout: JointLayout) -> np.ndarray:
+    """Skeletons alone on a plain ground, x and y scaled to fit, (h, t w, 3) uint8 RGB.
+
+    All frames have one scale. In the frames ``world`` and ``body`` y points up.
+    """
+    (joints,), (valid,) = results["joints"], results["joints_mask"]
+    joints = joints[..., :2].astype(np.float64)  # (t, h, j, 2)
+    if results["joints_frame"] in ("world", "body"):
+        joints[..., 1] = -joints[..., 1]
+    seen = joints[valid] if valid.any() else np.zeros((1, 2))
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    scale = 0.85 * PLAIN_SIDE / max(float((high - low).max()), 1e-9)
+    pixels = (joints - (low + high) / 2) * scale + PLAIN_SIDE / 2
+    ground = np.full((PLAIN_SIDE, PLAIN_SIDE, 3), PLAIN_GREY, np.uint8)
+    ground[:, -1] = 0  # a line between frames
+    drawn = [draw_hands(ground, *one, layout) for one in zip(pixels, valid, strict=True)]
+    return np.concatenate(drawn, axis=1)
+
+
+def with_legend(picture: np.ndarray, title: str, hands: Sequence[str]) -> np.ndarray:
+    """The picture with a line above it: id and class, then each hand in its colour."""
+    bar = np.full((26, picture.shape[1], 3), (28, 28, 32), np.uint8)
+    left, font = 6, (cv2.FONT_HERSHEY_SIMPLEX, 0.45)
+    colours = [HAND_COLOURS[n % len(HAND_COLOURS)] for n in range(len(hands))]
+    words = [*zip(hands, colours, strict=True), (title, (235, 235, 235))]
+    for text, colour in words:
+        text = text.encode("ascii", "replace").decode()  # all that cv2 can write
+        cv2.putText(bar, text, (left, 18), *font, colour, 1, cv2.LINE_AA)
+        left += cv2.getTextSize(text, *font, 1)[0][0] + 14
+    return np.concatenate([bar, picture], axis=0)
+
+
 def file_name(results: dict[str, Any], classes: dict[str, list[str]]) -> str:
     """``subject1_h1_0_16__grab_book.png``: clip and label, without odd characters."""
     task = next(iter(classes), None)
@@ -84,32 +130,27 @@ def file_name(results: dict[str, Any], classes: dict[str, list[str]]) -> str:
     return re.sub(r"[^\w.-]+", "_", name) + ".png"
 
 
-def _has_video(dataset: MultiModalDataset, index: int) -> bool:
-    record = dataset.get_record(index)
-    return bool(record["video"] or record["frame_dir"])
-
-
-def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write (h, w, 3) uint8 RGB."""
+def draw(
+    results: dict[str, Any], path: Path, layout: JointLayout, mirrored: bool
+) -> str:
+    """Write the picture of a clip; a word on what is seen in it."""
+    placed = results["joints_frame"] in ("image", "pixels") or results.get("camera")
+    if results["imgs_mask"].any() and placed:
+        results = to_picture(results, mirrored)
+        picture, share = draw_clip(results, layout)
+        told = f"{100 * share:.1f} % of valid joints inside"
+    else:
+        if mirrored:
+            results = TRANSFORMS.build({"type": "FlipSkeleton", "flip_prob": 1.0})(
+                {key: value for key, value in results.items() if key != "imgs"}
+            )
+        picture = draw_plain(results, layout)
+        told = f"skeletons alone, {100 * results['joints_mask'].mean():.1f} % of joints seen"
+    hands = results["joints_hands"] or ["first", "second"][: results["num_hands"]]
+    picture = with_legend(picture, path.stem, hands)
     if not cv2.imwrite(str(path), picture[..., ::-1]):
         raise OSError(f"{path} cannot be written")
-
-
-def draw_alone(
-    dataset: MultiModalDataset, args: argparse.Namespace, generator: np.random.Generator
-) -> list[str]:
-    """Draw random clips of skeletons that have no video; a line for each."""
-    if args.mirrored:
-        raise InputError("--mirrored crops frames, and no clip has a video")
-    strips = ClipStrips(dataset, args.frames)
-    lines = []
-    for index in np.sort(generator.permutation(len(dataset))[: args.num]).tolist():
-        record = dataset.get_record(index)
-        named = {"sample_id": record["id"], "label": record["label"]}
-        path = args.out / file_name(named, dataset.metainfo["classes"])
-        write_picture(path, np.concatenate(strips.frames(record["id"]), axis=1))
-        lines.append(f"{path}: skeletons alone")
-    return lines
+    return told
 
 
 @errors_in_one_line
@@ -131,30 +172,25 @@ def main(argv: list[str] | None = None) -> int:
         ann_file=str(args.annotation),
         data_root=str(args.data_root),
         split=args.split,
+        require=("skeleton",),
         test_mode=True,
         link_roots=args.link_roots,
     )
-    plain = MultiModalDataset(pipeline=[], require=("skeleton",), **options)
-    generator = np.random.default_rng(args.seed)
-    args.out.mkdir(parents=True, exist_ok=True)
-    if not any(_has_video(plain, index) for index in range(len(plain))):
-        lines = draw_alone(plain, args, generator)
-        console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-        return 0
-    meta = plain.metainfo
+    meta = MultiModalDataset(pipeline=[], **options).metainfo
     skeleton = meta["skeleton"] or {}
-    frame = skeleton.get("frame", "camera")
-    pipeline = build_pipeline(args.frames, frame, args.mirrored)
-    both = ("video", "skeleton")
-    dataset = MultiModalDataset(pipeline=pipeline, require=both, **options)
+    layout = layout_of(skeleton)
+    if layout is None:
+        layout = get_layout(skeleton.get("layout") or "openpose21")
+    pipeline = build_pipeline(args.frames)
+    dataset = MultiModalDataset(pipeline=pipeline, **options)
+    generator = np.random.default_rng(args.seed)
     chosen = generator.permutation(len(dataset))[: args.num]
+    args.out.mkdir(parents=True, exist_ok=True)
     lines = []
     for index in track(np.sort(chosen).tolist(), "draw", console=console):
         results = dataset[index]
-        picture, share = draw_clip(results, skeleton.get("layout", "openpose21"))
         path = args.out / file_name(results, meta["classes"])
-        write_picture(path, picture)
-        lines.append(f"{path}: {100 * share:.1f} % of valid joints inside")
+        lines.append(f"{path}: {draw(results, path, layout, args.mirrored)}")
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     return 0
 
