@@ -1,11 +1,16 @@
 """configs/custom, derived from in a folder outside the repository."""
 
+import re
+
 import pytest
 from mmengine.config import Config
 
+from mmfusion.datasets.annotation import write_annotation
+from mmfusion.engine.launch import completion
 from mmfusion.engine.launch.completion import complete_config
 from mmfusion.engine.launch.config_check import load_config
 from mmfusion.registry import MODELS
+from mmfusion.utils.errors import ConfigError
 from tests.configs.custom_files import BODY15, HAND20, write_custom
 from tests.configs.test_configs import CONFIGS
 from tests.tools.command import run_tool
@@ -114,3 +119,103 @@ def test_one_value_each(tmp_path):
         assert all(size == (160, 160) for size in sizes)
     assert config.param_scheduler[1].T_max == 88
     MODELS.build(config.model)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('train_dataloader.dataset.data_root = "x"', r"dataset\.data_root: .*prepare"),
+        ('train_dataloader.dataset.ann_file = "a.jso"', r"dataset\.ann_file\)"),
+        (
+            'train_dataloader.dataset.split = "tra"',
+            r"train_dataloader\.dataset: .*'tra",
+        ),
+        ("model.heads = dict(verb=model.heads.action)", r"heads\.verb: .*\['action'\]"),
+        ("model.heads.action.num_classes = 7", r"num_classes: got 7, .* has 3"),
+        ("model.heads.action.in_dims = 192", r"in_dims: got 192, .*width of 64"),
+        ("model.encoders.skeleton.num_joints = 21", r"num_joints: got 21, .* has 42"),
+        ("model.encoders.skeleton.num_hands = 1", r"num_hands: got 1, .* has 2"),
+        ('model.encoders.skeleton.arch = "tini"', "'tini': expected one of .*'tiny'"),
+        ('model.encoders.skeleton.num_frames = "8"', "num_frames: got '8', expected a"),
+        ("model.encoders.skeleton.num_frames = None", "num_frames: got None"),
+        ("model.encoders.skeleton.num_frame = 8", "num_frame'; nearest: num_frames"),
+        ("num_frames = 8", r"nearest: model\.encoders\.skeleton\.num_frames"),
+        ('data_root = "x"', r"nearest: .*train_dataloader\.dataset\.data_root"),
+        ("train_dataloader.bach_size = 4", "bach_size'; nearest: batch_size"),
+        ("train_cfg.max_epochs = 2", "max_epochs: got 2, expected more than 2"),
+        ('train_cfg.max_epochs = "9"', "max_epochs: got '9', expected a whole"),
+        ('val_dataloader.dataset.ann_file = "b.json"', r"val_dataloader.*b\.json"),
+    ],
+)
+def test_a_wrong_line_is_told_by_its_key(tmp_path, line, message):
+    write_custom(tmp_path)
+    with pytest.raises(ConfigError, match=message) as caught:
+        completed(tmp_path, "skeleton_mamba", line)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("lacks", ["video", "skeleton"])
+def test_a_stream_that_the_annotation_lacks(tmp_path, lacks):
+    metainfo, records = write_custom(tmp_path, video="a.mp4")
+    records = [{k: v for k, v in r.items() if k != lacks} for r in records]
+    write_annotation(tmp_path / "annotation.json", metainfo, records)
+    message = rf"train_dataloader.dataset: 12 of 12 records .*require=\['{lacks}'\]"
+    for name in (f"{lacks}_mamba", "cls_mix_average"):
+        with pytest.raises(ConfigError, match=message):
+            completed(tmp_path, name)
+
+
+def test_an_annotation_that_does_not_tell_its_joints(tmp_path):
+    metainfo, records = write_custom(tmp_path)
+    for skeleton in ({"layout": "mediapipe"}, {"layout": "kinect", "hands": ["a"]}):
+        other = {**metainfo, "skeleton": skeleton}
+        write_annotation(tmp_path / "annotation.json", other, records)
+        with pytest.raises(ConfigError, match=r"encoders\.skeleton: .*lacks hands, or"):
+            completed(tmp_path)
+
+
+def test_other_classes_in_the_annotation_of_the_test(tmp_path):
+    metainfo, records = write_custom(tmp_path)
+    other = {**metainfo, "classes": {"action": ["down", "up", "round"]}}
+    write_annotation(tmp_path / "test.json", other, records)
+    line = 'test_dataloader.dataset.ann_file = "test.json"'
+    with pytest.raises(
+        ConfigError, match=r"test_dataloader\.dataset\.ann_file: .*down"
+    ):
+        completed(tmp_path, "skeleton_mamba", line)
+
+
+def test_a_class_that_no_clip_trains_is_told(tmp_path, monkeypatch):
+    metainfo, records = write_custom(tmp_path)
+    metainfo["classes"]["action"].append("left")
+    write_annotation(tmp_path / "annotation.json", metainfo, records)
+    told = []
+    monkeypatch.setattr(completion, "print_log", lambda text, *_: told.append(text))
+    config = completed(tmp_path)
+    assert config.model.heads.action.num_classes == 4
+    assert "1 of 4 classes of 'action' have no clip in split 'train'" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (['val_dataloader.dataset.split = "val2"'], r"val_dataloader\.dataset: .*val2"),
+        (
+            ["train_dataloader.update(batch_size=64, drop_last=True)"],
+            r"12 samples in batches of 64, .*train_dataloader\.batch_size",
+        ),
+        (
+            [
+                "model.heads.action.num_classes = 3",
+                "model.encoders.skeleton.update(num_joints=21, num_hands=1)",
+            ],
+            r"num_hands: it is 1, but .* has 2",
+        ),
+    ],
+    ids=["no val", "large batch", "numbers of another set"],
+)
+def test_what_only_the_run_finds_names_its_key(tmp_path, lines, message):
+    write_custom(tmp_path)
+    done = train(tmp_path, "train_cfg.max_epochs = 3", *lines)
+    assert done.returncode in (1, 2) and re.search(message, done.stderr), done.stderr
+    assert "Traceback" not in done.stderr

@@ -23,19 +23,25 @@ completed config is the one that is compared, trained and dumped.
 """
 
 import logging
+import os
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
+from torch import nn
 
 from mmfusion.datasets import MultiModalDataset
+from mmfusion.datasets.transforms import LoadSkeleton
 from mmfusion.engine.launch.argument_check import class_name
 from mmfusion.layouts.skeleton_arrays import SkeletonKind
+from mmfusion.models import MultiModalRecognizer, SkeletonMamba
 from mmfusion.models.backbones.video_mamba import ARCHITECTURES
 from mmfusion.registry import DATASETS
 from mmfusion.utils.errors import ConfigError, MMFusionError
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+_HOMES = {"mmfusion", "mmaction", "mmcv"}
 _FROM_DATA = ("num_classes", "num_hands", "num_joints")
 
 
@@ -132,6 +138,16 @@ def _complete_from_data(config: Config) -> None:
 
 def _build(path: str, dataset: dict) -> MultiModalDataset:
     """The dataset of a config without its pipeline."""
+    file = os.path.join(dataset.get("data_root") or "", str(dataset["ann_file"]))
+    if not os.path.isfile(file):
+        made_by = dataset.get("made_by") or "tools/data/custom/prepare.py"
+        command = made_by.format(data_root=dataset.get("data_root"))
+        raise ConfigError(
+            f"config key {path}.data_root: there is no annotation {file!r}; set"
+            f" {path}.data_root to the folder that has"
+            f" {dataset['ann_file']!r} (its name: {path}.ann_file), or make it with:"
+            f" {command}"
+        )
     try:
         data = DATASETS.build({**dataset, "pipeline": []})
     except (MMFusionError, OSError) as error:
@@ -171,6 +187,38 @@ def _kind_read(data: MultiModalDataset, dataset: dict) -> SkeletonKind:
         if class_name(step.get("type")) == "LoadSkeleton" and hands:
             return SkeletonKind(hands=tuple(hands), num_joints=kind.num_joints)
     return kind
+
+
+def check_skeletons(model: nn.Module, dataset: Any) -> None:
+    """Compare the size of the skeleton encoder with the hands and joints of the data.
+
+    Raises:
+        ConfigError: the key; only where each transform is known, as one of the user's
+            may add joints.
+    """
+    if not isinstance(model, MultiModalRecognizer) or "skeleton" not in model.encoders:
+        return
+    encoder = model.encoders["skeleton"]
+    if not isinstance(encoder, SkeletonMamba) or not isinstance(
+        dataset, MultiModalDataset
+    ):
+        return
+    kind = SkeletonKind.of(dataset.metainfo.get("skeleton"))
+    steps = [step for step in dataset.pipeline if isinstance(step, LoadSkeleton)]
+    homes = {type(step).__module__.partition(".")[0] for step in dataset.pipeline}
+    hands = steps[0].hands or kind.hands if len(steps) == 1 else None
+    if hands is None or kind.num_joints is None or homes - _HOMES:
+        return
+    joints = len(hands) * kind.num_joints
+    for key, value, own in (
+        ("num_hands", len(hands), encoder.num_hands),
+        ("num_joints", joints, encoder.input_shape[1]),
+    ):
+        if value != own:
+            raise ConfigError(
+                f"config key model.encoders.skeleton.{key}: it is {own}, but"
+                f" {dataset.ann_file} has {value}; set it to {value}"
+            )
 
 
 def _tell_untrained(data: MultiModalDataset, heads: Mapping) -> None:
@@ -218,6 +266,11 @@ def _width(encoder: Mapping, place: str) -> int:
         return encoder["embed_dims"]
     if encoder.get("arch") in ARCHITECTURES:
         return ARCHITECTURES[encoder["arch"]]["embed_dims"]
+    if "arch" in encoder:
+        raise ConfigError(
+            f"config key {place}: got None, and follows an arch, which is"
+            f" {encoder['arch']!r}: expected one of {[*ARCHITECTURES]}"
+        )
     hidden = (encoder.get("hf_config") or {}).get("hidden_size")
     if isinstance(hidden, int):
         return hidden
@@ -225,6 +278,12 @@ def _width(encoder: Mapping, place: str) -> int:
         f"config key {place}: got None, and no arch or embed_dims of the encoders"
         " tells the width; expected a number"
     )
+
+
+def _follows_arch(encoder: Mapping) -> bool:
+    """Tell whether the encoder's width is that of the arch in its config."""
+    ours = class_name(encoder.get("type")) in ("VideoMamba", "SkeletonMamba")
+    return ours and encoder.get("arch") in ARCHITECTURES
 
 
 def _complete_widths(model: dict) -> None:
@@ -244,10 +303,18 @@ def _complete_widths(model: dict) -> None:
     if "embed_dims" in neck and neck["embed_dims"] is None:
         neck["embed_dims"] = _width(first, "model.neck.embed_dims")
     for task, head in model["heads"].items():
+        place = f"model.heads.{task}.in_dims"
+        width = neck.get("embed_dims")
         if "in_dims" in head and head["in_dims"] is None:
-            place = f"model.heads.{task}.in_dims"
-            width = neck.get("embed_dims")
             head["in_dims"] = width if width else _width(first, place)
+        elif not neck and _follows_arch(first) and "in_dims" in head:
+            width = _width(first, place)
+            if head["in_dims"] != width:
+                raise ConfigError(
+                    f"config key {place}: got {head['in_dims']}, but the encoder's arch"
+                    f" {first['arch']!r} has a width of {width}; leave in_dims out"
+                    f" (None), or set it to {width}"
+                )
 
 
 def _complete_pipelines(config: Config, encoders: Mapping) -> None:

@@ -13,7 +13,12 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
-from mmfusion.engine.launch.config_files import Reading, check_variables, external
+from mmfusion.engine.launch.config_files import (
+    Reading,
+    check_variables,
+    external,
+    further_down,
+)
 from mmfusion.engine.launch.config_parts import check_parts
 from mmfusion.engine.launch.config_streams import check_streams
 from mmfusion.engine.launch.nearest import nearest
@@ -82,7 +87,7 @@ def load_config(
             ) from error
         tops = dict.fromkeys(key.split(".")[0] for key in options)
         reading.changed(tops, "--cfg-options")
-    check_variables(reading, Path(path), known_keys())
+    check_variables(reading, Path(path), known_keys(), _known_paths(config))
     check_config(config)
     warn_of_what_stays_behind(reading, config)
     hide_checkpoints(config._cfg_dict)
@@ -115,18 +120,17 @@ def check_options(options: dict[str, Any], config: Config) -> None:
         top, _, _ = key.partition(".")
         if top in known_keys():
             continue
-        last = key.rpartition(".")[2]
-        plain = config.to_dict()
-        deep = [
-            path
-            for path, _ in walk({k: plain[k] for k in plain if k in known_keys()})
-            if path.rpartition(".")[2] == last
-        ]
-        hint = f"; nearest: {', '.join(sorted(deep, key=len)[:3])}" if deep else ""
+        hint = further_down(key.rpartition(".")[2], _known_paths(config))
         raise ConfigError(
             f"--cfg-options {key}: {top!r} is not read by training or testing"
             f"{hint or nearest(top, known_keys())}"
         )
+
+
+def _known_paths(config: Config) -> list[str]:
+    """Dotted path of every key below those that do something."""
+    plain, known = config.to_dict(), known_keys()
+    return [path for path, _ in walk({k: plain[k] for k in plain if k in known})]
 
 
 def check_config(config: Config) -> None:

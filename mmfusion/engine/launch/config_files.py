@@ -7,7 +7,7 @@ nothing, and MMEngine says nothing.
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -179,13 +179,16 @@ def external(name: str) -> str:
     )
 
 
-def check_variables(reading: Reading, path: Path, known: set[str]) -> None:
+def check_variables(
+    reading: Reading, path: Path, known: set[str], paths: Collection[str] = ()
+) -> None:
     """Refuse a variable that is set for nothing.
 
     Args:
         reading: of the config and its bases.
         path: the config; in a base, a variable may be there for other configs.
         known: the keys that do something without being read.
+        paths: dotted key paths of the config, where the name may stand further down.
 
     Raises:
         ConfigError: the name, where it is set, and what to set instead.
@@ -196,13 +199,20 @@ def check_variables(reading: Reading, path: Path, known: set[str]) -> None:
             continue
         if write.is_new and not write.inherited:
             raise ConfigError(
-                f"{write.place}: unknown key {name!r}{nearest(name, known)} (as a"
+                f"{write.place}: unknown key {name!r}"
+                f"{further_down(name, paths) or nearest(name, known)} (as a"
                 " variable of the config's own it would have to be read below)"
             )
         raise ConfigError(
             f"{write.place}: {name!r} is set, but nothing reads it afterwards: what was"
             f" made of its old value stays as it was; {_instead(name)}"
         )
+
+
+def further_down(name: str, paths: Collection[str]) -> str:
+    """The key paths that end with ``name``, as the end of a message; '' if none."""
+    deep = [path for path in paths if path.rpartition(".")[2] == name]
+    return f"; nearest: {', '.join(sorted(deep, key=len)[:3])}" if deep else ""
 
 
 def _instead(name: str) -> str:

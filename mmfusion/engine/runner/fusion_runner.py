@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from mmfusion.engine.hooks.finite_scores_hook import FiniteScoresHook
 from mmfusion.engine.hooks.graceful_stop_hook import GracefulStopHook
-from mmfusion.engine.launch.completion import complete_config
+from mmfusion.engine.launch.completion import check_skeletons, complete_config
 from mmfusion.engine.launch.config_check import (
     check_config,
     check_num_classes,
@@ -247,6 +247,7 @@ class FusionRunner(Runner):
     def _checked(self, loop: Any, evaluator: Evaluator | None = None) -> Any:
         dataset = loop.dataloader.dataset
         check_num_classes(self.bare_model, dataset)
+        check_skeletons(self.bare_model, dataset)
         for metric in evaluator.metrics if evaluator is not None else ():
             if isinstance(metric, ReadsDataset):
                 metric.set_dataset(dataset)

@@ -69,6 +69,9 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         if self.epoch_length == 0:
             raise InputError(
                 f"train_dataloader has no batch: {len(self.dataloader.dataset)} samples"
+                f" in batches of {self.dataloader.batch_size}, and what is not whole is"
+                " dropped; lower train_dataloader.batch_size, or set"
+                " train_dataloader.drop_last=False"
             )
         dataset = self.dataloader.dataset
         self._data = dataset.digest() if isinstance(dataset, KnowsContent) else None
