@@ -13,6 +13,7 @@ import sys
 
 from mmengine.config import Config
 
+from mmfusion.engine.launch.loggers import log_for_tensorboard, log_for_wandb
 from mmfusion.engine.launch.start import add_run_arguments, prepare_work_dir, run_job
 from mmfusion.utils.commands import command_parser
 from mmfusion.utils.errors import ConfigError
@@ -45,6 +46,14 @@ def parse_args() -> argparse.Namespace:
         help="refuse operations that are not deterministic",
     )
     add("--compile", action="store_true", help="torch.compile the training step")
+    add("--tensorboard", action="store_true", help="log for TensorBoard, too")
+    add(
+        "--wandb",
+        nargs="?",
+        const="mmfusion",
+        metavar="PROJECT",
+        help="log for Weights & Biases, too; WANDB_MODE=offline sends nothing",
+    )
     add_run_arguments(parser)
     return parser.parse_args()
 
@@ -65,6 +74,10 @@ def merge_args(config: Config, args: argparse.Namespace) -> None:
         config.auto_scale_lr.enable = True
     if args.compile:
         config.compile = True
+    if args.tensorboard:
+        log_for_tensorboard(config)
+    if args.wandb is not None:
+        log_for_wandb(config, args.wandb)
     randomness = dict(config.get("randomness") or {})
     if args.seed is not None:
         randomness["seed"] = args.seed

@@ -1,14 +1,12 @@
 """Parts that every run shares: checkpoints, stopping, logging, the seed.
 
-TensorBoard by one line in a config, after the bases:
-
-    visualizer.vis_backends.append(dict(type=TensorboardVisBackend))
+TensorBoard and Weights & Biases by an option: ``tools/train.py --tensorboard --wandb``.
 """
 
 from mmengine.hooks import IterTimerHook, LoggerHook, ParamSchedulerHook
 from mmengine.hooks import DistSamplerSeedHook, RuntimeInfoHook
 from mmengine.runner import LogProcessor
-from mmengine.visualization import LocalVisBackend, TensorboardVisBackend, Visualizer
+from mmengine.visualization import LocalVisBackend, Visualizer
 
 from mmfusion.engine import (
     AtomicCheckpointHook,

@@ -1,11 +1,8 @@
 """The page about one or several runs, put together from their folders."""
 
-import math
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-
-from scipy import stats
 
 import mmfusion
 from mmfusion.analysis.clip_strips import ClipStrips
@@ -33,6 +30,7 @@ from mmfusion.evaluation.functional import accuracy_interval
 from mmfusion.evaluation.predictions import Predictions
 from mmfusion.evaluation.statistics import (
     all_pairs,
+    clips_needed,
     compare_pairs,
     resolution,
 )
@@ -44,8 +42,6 @@ from mmfusion.visualization.report import (
     PairRow,
     calibration_chart,
 )
-
-_CLIPS_FOR_SURE = 0.8  # power of the test in "clips to tell them apart"
 
 
 def make_page(
@@ -170,28 +166,6 @@ def _pairs(methods: Sequence[Method]) -> list[PairRow]:
             )
         )
     return rows
-
-
-def clips_needed(only_first: float, only_second: float, num_clips: int) -> int | None:
-    """Test clips with which McNemar's test would find a difference four times in five.
-
-    Connor, "Sample size for testing differences in proportions for the paired-sample
-    design" (1987), with the shares seen here taken for the true ones.
-
-    Args:
-        only_first: clips that one model alone gets right. only_second: the other.
-        num_clips: clips that both were tested on.
-
-    Returns:
-        None where both have as many: then no number would do.
-    """
-    apart = (only_first + only_second) / num_clips
-    difference = abs(only_first - only_second) / num_clips
-    if difference == 0:
-        return None
-    level, power = stats.norm.ppf(0.975), stats.norm.ppf(_CLIPS_FOR_SURE)
-    spread = level * apart**0.5 + power * max(apart - difference**2, 0.0) ** 0.5
-    return math.ceil((spread / difference) ** 2)
 
 
 def _summary(models: Sequence[ModelPart], pairs: Sequence[PairRow]) -> list[str]:

@@ -3,12 +3,14 @@
 ``s`` seeds, ``n`` clips. Accuracies and differences are percent and points.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from mmfusion.evaluation.answers import answers
 from mmfusion.evaluation.functional import (
@@ -171,6 +173,53 @@ def all_pairs(
     """Every pair, the better method first."""
     ranked = sorted(results, key=lambda r: -r.accuracy)
     return list(combinations(ranked, 2))
+
+
+def clips_needed(
+    only_first: float,
+    only_second: float,
+    num_clips: int,
+    *,
+    power: float = 0.8,
+    alpha: float = 0.05,
+) -> int | None:
+    """Test clips with which McNemar's test would tell two models apart.
+
+    With p the share of clips that exactly one model gets right and d the difference of
+    the accuracies, n = ((z_a sqrt(p) + z_b sqrt(p - d^2)) / d)^2 with the normal
+    quantiles of 1 - alpha / 2 and of the power: Connor, "Sample size for testing
+    differences in proportions for the paired-sample design", Biometrics 43 (1987). The
+    shares seen here are taken for the true ones. In simulations the exact test finds
+    the difference 1 to 6 points less often than asked, as it is the stricter one.
+
+    Args:
+        only_first: clips that one model alone gets right; a mean over seeds may be a
+            fraction.
+        only_second: those of the other.
+        num_clips: clips that both were tested on.
+        power: how often the test should find the difference.
+        alpha: significance level.
+
+    Returns:
+        None where both have as many: then no number would do.
+
+    Raises:
+        ValueError: numbers that are not of one test.
+    """
+    if min(only_first, only_second) < 0 or only_first + only_second > num_clips:
+        raise InputError(
+            f"clips_needed: {only_first} and {only_second} clips that one model alone"
+            f" gets right do not fit in {num_clips}"
+        )
+    if not (0 < power < 1 and 0 < alpha < 1):
+        raise InputError(f"clips_needed: power {power}, alpha {alpha}; expected 0 to 1")
+    if only_first == only_second:
+        return None
+    apart = (only_first + only_second) / num_clips
+    difference = abs(only_first - only_second) / num_clips
+    level, wanted = stats.norm.ppf(1 - alpha / 2), stats.norm.ppf(power)
+    spread = level * apart**0.5 + wanted * max(apart - difference**2, 0.0) ** 0.5
+    return math.ceil((spread / difference) ** 2)
 
 
 def resolution(num_samples: int, accuracy: float) -> str:

@@ -3,10 +3,12 @@
 from mmfusion.visualization.clip_video import render_prediction_clip, write_clip_video
 from mmfusion.visualization.hands import draw_hands
 from mmfusion.visualization.overlay import Overlay, Story, clock
+from mmfusion.visualization.wandb_backend import WandbBackend
 
 __all__ = [
     "Overlay",
     "Story",
+    "WandbBackend",
     "clock",
     "draw_hands",
     "render_prediction_clip",

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from mmfusion.analysis.page_curves import training_charts
-from mmfusion.analysis.run_page import clips_needed, make_page
+from mmfusion.analysis.run_page import make_page
 from mmfusion.analysis.stream_weights import weights_by_clip
 from mmfusion.analysis.trained_runs import read_runs, read_scalars
 from mmfusion.engine.runner.checkpoints import save_atomic
@@ -154,12 +154,3 @@ def test_old_predictions_are_not_taken_for_those_of_a_new_checkpoint(runs):
     os.utime(run.checkpoint, (made + 5, made + 5))
     assert not run.is_tested
     os.utime(run.checkpoint, (made, made))
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "total", "expected"),
-    [(0, 0, 12, None), (3, 3, 12, None), (25, 5, 100, 57), (2, 1, 12, 281)],
-)
-def test_clips_needed_follows_connors_formula(first, second, total, expected):
-    found = clips_needed(first, second, total)
-    assert found == expected

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from mmfusion.evaluation.predictions import Predictions
 from mmfusion.evaluation.statistics import (
     all_pairs,
     better_baseline,
+    clips_needed,
     collect,
     compare_pairs,
     resolution,
@@ -130,3 +132,35 @@ def test_an_action_without_a_head_is_the_best_pair():
     assert collect("m", ["video"], {0: found}, "noun").accuracy == 100.0
     with pytest.raises(ValueError, match=r"scores for \['noun'\], expected 'action'"):
         collect("m", ["video"], {0: Predictions(ids, {"noun": score["noun"]}, {})})
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "total", "expected"),
+    [(0, 0, 12, None), (3, 3, 12, None), (25, 5, 100, 57), (2, 1, 12, 281)],
+)
+def test_clips_needed_follows_connors_formula(first, second, total, expected):
+    found = clips_needed(first, second, total)
+    assert found == expected
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.2, 0.1), (0.08, 0.02), (0.3, 0.22)])
+def test_so_many_clips_do_tell_two_models_apart_four_times_in_five(first, second):
+    count = clips_needed(1000 * first, 1000 * second, 1000)
+    rng = np.random.default_rng(0)
+    shares = [first, second, 1 - first - second]
+    only = rng.multinomial(count, shares, size=2000)[:, :2]
+    p_values = stats.binomtest  # McNemar's exact test is a sign test
+    cases, times = np.unique(only, axis=0, return_counts=True)
+    found = sum(
+        int(n) * (p_values(int(a), int(a + b)).pvalue < 0.05)
+        for (a, b), n in zip(cases, times, strict=True)
+        if a + b
+    )
+    assert 0.75 < found / 2000 < 0.83
+
+
+def test_numbers_of_no_test_are_refused():
+    with pytest.raises(ValueError, match="8 and 5 clips .* do not fit in 12"):
+        clips_needed(8, 5, 12)
+    with pytest.raises(ValueError, match="power 1"):
+        clips_needed(3, 2, 12, power=1)

@@ -16,6 +16,7 @@ from mmfusion.engine.launch.build_errors import explain_build_error
 from mmfusion.engine.launch.completion import complete_config
 from mmfusion.engine.launch.config_check import load_config
 from mmfusion.engine.launch.config_compare import comparable_config, config_difference
+from mmfusion.engine.launch.loggers import drop_wandb
 from mmfusion.engine.runner.work_dir import (
     BEST,
     Checkpoints,
@@ -119,6 +120,7 @@ def only_test(config: Config, checkpoint: str) -> None:
         config[key] = None
     config.resume = False
     config.load_from = checkpoint
+    drop_wandb(config)
 
 
 def prepare_work_dir(config: Config, resume: str | None) -> bool:
