@@ -12,6 +12,7 @@ command, 3 checkpoint unreadable or not of its model.
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -178,9 +179,8 @@ def timeline_of(found: VideoPrediction, task: str) -> Iterator[str]:
 
 def overlay_path(out: Path, source: Source, taken: set[Path]) -> Path:
     """A name of its own for the overlay of a video, below ``out``."""
-    below = source.relative if source.relative.name else Path(f"{source.name}.mp4")
-    parts = ["_".join(part.split("#")) for part in below.with_suffix("").parts]
-    stem = out.joinpath(*parts)
+    plain = re.sub(r"[^\w.-]+", "_", source.name)  # of a clip of a dataset
+    stem = out / (source.relative.with_suffix("") if source.relative.name else plain)
     path, number = stem.with_name(f"{stem.name}.overlay.mp4"), 2
     while path in taken:
         path = stem.with_name(f"{stem.name}_{number}.overlay.mp4")

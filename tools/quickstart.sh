@@ -71,7 +71,6 @@ JOBS=$("$PYTHON" -c 'import os; print(min(os.cpu_count() or 1, 6))')
 
 say "[4/4] One test clip with its hands and the best five classes"
 best="$WORK_ROOT/cls_mix_average_nano_tinyego/seed0"
-"$PYTHON" tools/demo/predict_clip.py configs/demo/cls_mix_average_nano_tinyego.py \
-    "$best/best.pth" --out "$WORK_ROOT/clip.mp4" --fps 6 \
+"$PYTHON" tools/infer.py --model "$best" --test-clip 0 --out "$WORK_ROOT/clip" --fps 6 \
     ${options[@]+"${options[@]}"}
 say "Done in $((SECONDS - START)) s."

@@ -46,7 +46,8 @@ def write_overlay(
         InputError: the clip has no pictures, or the task is none of the model's.
     """
     frames = overlay_frames(prediction, task=task)
-    write_clip_video(path, frames, fps or _shown_rate(_open(_clip_of(prediction))))
+    rate = _shown_rate(_open(_clip_of(prediction))) if fps is None else fps
+    write_clip_video(path, frames, rate)
 
 
 def overlay_frames(

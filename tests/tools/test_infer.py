@@ -1,0 +1,83 @@
+"""The command that labels videos: its table, its files, and what is wrong in a line."""
+
+import json
+
+import av
+import pytest
+
+from mmfusion.engine.runner.checkpoints import save_atomic
+from tests.apis.small import CLASSES, write_checkpoint
+from tests.apis.test_inferencer import write_hands
+from tests.video_files import write_video
+from tools import infer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A video with hands beside it, and a model."""
+    made = tmp_path_factory.mktemp("infer")
+    (made / "videos").mkdir()
+    write_video(made / "videos/a.mp4", 8, size=(64, 48))
+    write_hands(made / "videos/a.npz", 8)
+    write_checkpoint(made / "best.pth")
+    return made
+
+
+def run(folder, *arguments):
+    model = ["--model", folder / "best.pth"]
+    return infer.main([str(x) for x in (*arguments, *model)])
+
+
+def test_a_table_is_printed_and_files_are_written(folder, tmp_path, capsys):
+    out = tmp_path / "new"
+    more = ("--out", out, "--window", "0.4", "--stride", "0.2", "--top", "2")
+    assert run(folder, folder / "videos", *more) == 0
+    shown = capsys.readouterr().out
+    assert "mean of 3 windows of 0.4 s every 0.2 s" in shown and "timeline" in shown
+    assert any(f"%  {name}\n" in shown for name in CLASSES["action"])
+    (found,) = json.loads((out / "predictions.json").read_text())["predictions"]
+    assert len(found["windows"]) == 3 and len(found["scores"]["action"]) == 2
+    with av.open(str(out / "a.overlay.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height, stream.frames) == (1360, 856, 8)
+
+
+def test_a_broken_one_among_many_is_counted(folder, tmp_path, capsys):
+    (tmp_path / "b.mp4").touch()
+    options = (folder / "videos/a.mp4", tmp_path / "b.mp4", "--hands", "none")
+    assert run(folder, *options) == 0
+    told = capsys.readouterr()
+    assert "1 of 2 videos were skipped" in told.err and "is empty" in told.err
+    assert "only the other streams count" in told.out
+    assert run(folder, *options, "--strict") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ([], "no VIDEO is given"),
+        (["none.mp4"], "the file does not exist"),
+        (["VIDEO", "--window", "long"], "window is 'long'"),
+        (["VIDEO", "--stride", "0"], "stride is 0.0"),
+        (["VIDEO", "--task", "noun"], "task is 'noun'; the model predicts ['action']"),
+        (["VIDEO", "--question", "What?"], "no text; leave it out"),
+        (["VIDEO", "--device", "abacus"], "device is 'abacus'"),
+        (["VIDEO", "--hands", "extract"], "reads hands of layout openpose21"),
+        (["VIDEO", "--test-clip", "0"], "expected one of the two"),
+        (["VIDEO", "--fps", "0"], "fps is 0.0"),
+    ],
+)
+def test_what_is_wrong_is_one_line(folder, tmp_path, capsys, arguments, match):
+    video = str(folder / "videos/a.mp4")
+    given = [video if item == "VIDEO" else item for item in arguments]
+    assert run(folder, *given, "--out", tmp_path / "out") == 2
+    told = capsys.readouterr().err
+    assert match in told and told.count("\n") == 1
+
+
+def test_a_folder_that_is_no_model_is_told(tmp_path, capsys):
+    assert infer.main(["a.mp4", "--model", str(tmp_path)]) == 3
+    assert "has no checkpoint" in capsys.readouterr().err
+    save_atomic({"state_dict": {}}, tmp_path / "old.pth")
+    assert infer.main(["a.mp4", "--model", str(tmp_path / "old.pth")]) == 3
+    assert "has no card" in capsys.readouterr().err
