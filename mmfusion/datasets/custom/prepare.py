@@ -88,10 +88,18 @@ def gather(source: CustomSource) -> CustomData:
             " expected files named as the videos, such as"
             f" {Path(group_of(kept[0])).with_suffix('.npz')}"
         )
+    if scan.skeleton is not None and not scan.tally.sees_any:
+        raise InputError(
+            f"no hand is seen in any frame of the {len(scan.tally.masks)} files of"
+            f" landmarks, such as {scan.first_landmarks}; expected one at least: look"
+            " at how they were made, or move them away to use the videos alone"
+        )
     if scan.skeleton is not None:
         report.metainfo["skeleton"] = scan.skeleton
         report.count_hands(scan.tally.masks)
-    splits = _split(kept, source) if kept else Splits([], "no clip")
+    if report.faults or not kept:
+        return data
+    splits = _split(kept, source)
     for row, split in zip(kept, splits.names, strict=True):
         report.records.append(scan.record(row, split, classes))
     report.notes += _subjects(kept, splits) + _notes(splits, found.unread, scan)

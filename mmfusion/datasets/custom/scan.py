@@ -59,6 +59,7 @@ class Scan:
     def __init__(self, data: CustomData) -> None:
         self.data, self.source = data, data.source
         self.skeleton: dict[str, Any] | None = None
+        self.first_landmarks: Path | None = None
         self.tally = LandmarkTally()
         self.rates: Counter[str] = Counter()
         self.without_hands: list[str] = []
@@ -148,7 +149,7 @@ class Scan:
         timed = file.read(self.source.options)
         skeleton = timed.landmarks.skeleton
         if self.skeleton is None:
-            self.skeleton = skeleton
+            self.skeleton, self.first_landmarks = skeleton, file.path
         elif self.skeleton != skeleton:
             raise AnnotationError(
                 f"{file.path} has skeletons {skeleton}; expected {self.skeleton}, as"

@@ -23,6 +23,11 @@ class LandmarkTally:
         self._other_length: list[str] = []
         self._with_video = 0
 
+    @property
+    def sees_any(self) -> bool:
+        """Tell whether any joint is seen in any frame."""
+        return bool(np.isfinite(self._low).all())
+
     def add(self, found: Landmarks, fps: float) -> None:
         """Count a file, whose frame numbers go by ``fps`` to a second."""
         seen = found.valid if found.valid.ndim == 3 else found.valid[..., None]
@@ -58,12 +63,9 @@ class LandmarkTally:
             return []
         lines = [f"landmarks: {_counted(self._kinds)}"]
         lines.append(f"landmarks by frames a second: {_counted(self._rates)}")
-        if np.isfinite(self._low).all():
-            axes = zip("xyz", self._low, self._high, strict=True)
-            ranges = [f"{axis} {low:.4g}..{high:.4g}" for axis, low, high in axes]
-            lines.append(f"coordinates of what is seen: {', '.join(ranges)}")
-        else:
-            lines.append("coordinates: no joint is seen in any frame")
+        axes = zip("xyz", self._low, self._high, strict=True)
+        ranges = [f"{axis} {low:.4g}..{high:.4g}" for axis, low, high in axes]
+        lines.append(f"coordinates of what is seen: {', '.join(ranges)}")
         if self._both:
             share = 100 * self._in_order / self._both
             lines.append(

@@ -1,11 +1,13 @@
 """Landmarks as a file gives them, and options that its user may set."""
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from mmfusion.layouts.hand_layouts import LAYOUTS
 from mmfusion.layouts.skeleton_arrays import SkeletonKind, check_skeleton
 from mmfusion.utils.errors import InputError, SkeletonError
 
@@ -194,6 +196,15 @@ def _skeleton_of(
         for key in ("layout", "joints", "num_joints", "bones", "wrist", "mirror"):
             own.pop(key, None)
     skeleton = {**own, **options.skeleton}
+    name = skeleton.get("layout")
+    described = bool({"joints", "num_joints"} & {*skeleton})
+    if name is not None and name not in LAYOUTS and not described:
+        near = difflib.get_close_matches(name, LAYOUTS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise InputError(
+            f"layout is {name!r}; expected one of {', '.join(LAYOUTS)}, or --joints"
+            f" beside it{hint}"
+        )
     _, skeletons, joints, _ = points.shape
     if not {"layout", "joints", "num_joints"} & {*skeleton}:
         raise InputError(

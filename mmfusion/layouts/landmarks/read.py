@@ -38,6 +38,8 @@ def read_landmarks(path: Path, options: LandmarkOptions = NOTHING_SAID) -> Landm
     Raises:
         SkeletonError: names the file, what came and what was expected.
     """
+    if not path.exists():
+        raise SkeletonError(str(path), "there is no such file")
     if path.is_dir():
         raw = read_openpose(path, options)
     elif path.suffix.lower() in _READERS:

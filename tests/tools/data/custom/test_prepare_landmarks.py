@@ -117,6 +117,7 @@ def test_a_list_names_its_landmarks(videos, tmp_path):
     [
         (("--hands", "nowhere"), "nowhere has no landmarks of the 6 clips"),
         (("--fps", "0"), "--fps is 0.0"),
+        (("--layout", "mediapip"), "layout is 'mediapip'.*did you mean 'mediapipe'"),
         (("--bones", "bones.txt"), "bones.txt:1 is .*expected two numbers"),
         (("--wrist", "3", "--joints", "2"), "wrist has joint 3; expected 0..1"),
         (("--layout", "mediapipe", "--joints", "20"), "num_joints is 20 beside"),
@@ -150,3 +151,13 @@ def test_the_sheet_and_verify_draw_skeletons_alone(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("skeletons alone") == 2
     assert len(list((tmp_path / "png").glob("*.png"))) == 2
+
+
+def test_no_hand_anywhere_is_one_line(videos, tmp_path):
+    landmarks(tmp_path / "found")
+    for path in (tmp_path / "found").rglob("*.npz"):
+        np.savez(path, keypoint=np.zeros((12, 2, 21, 3)))
+    options = ("--out", tmp_path / "out", "--hands", tmp_path / "found", *HANDS)
+    done = run(videos, *options)
+    assert done.returncode == 2 and not (tmp_path / "out").exists()
+    assert "no hand is seen in any frame of the 6 files" in done.stderr
