@@ -51,6 +51,15 @@ def test_holds_within_the_clip_only():
     assert not out["joints"][:, :, 0].any() and not out["joints_mask"][:, :, 0].any()
 
 
+def test_the_frame_whose_centre_is_the_clips_end_is_not_of_the_clip():
+    times = {"skeleton": np.array([[1.2]])}  # the centre of frame 12 is at 1.25 s
+    found = [
+        LoadSkeleton()(results(end_sec=end, times=times))["joints"][0, 0, 0, 0, 0]
+        for end in (1.25, 1.26)
+    ]
+    assert found == [11, 12]
+
+
 def test_mask_by_joint():
     data = skeleton()
     data["valid"] = np.ones((30, 2, 21), bool)

@@ -72,6 +72,28 @@ def algorithm_1(neck, feats):
     return sum(outputs.values())
 
 
+def test_a_residual_adds_the_input_of_each_layer():
+    feats = features()
+    plain, residual = (build(num_layers=2, with_residual=r) for r in (False, True))
+    with torch.no_grad():
+        for neck in (plain, residual):
+            for layer in neck.layers:
+                for mixer in layer.mixers.values():
+                    mixer.out_proj.weight.zero_()  # layers that say nothing
+    tokens = {
+        name: neck_input(residual, name, stream) for name, stream in feats.items()
+    }
+    expected = sum(value.mean(1) for value in tokens.values())
+    torch.testing.assert_close(residual(feats), expected, **FORWARD[torch.float64])
+    assert not plain(feats).any()
+
+
+def neck_input(neck, name, stream):
+    """Tokens of a stream as the first layer gets them, (b, l, d)."""
+    tokens, mlps = stream.sequence[0], neck.inputs.mlps
+    return mlps[name](tokens) if name in mlps else tokens
+
+
 @pytest.mark.parametrize("names", [("video", "text"), tuple(THREE)], ids=["2", "3"])
 def test_algorithm_1_by_a_loop(names):
     neck = build(streams={name: THREE[name] for name in names})
