@@ -15,13 +15,13 @@ from mmaction import registry as mmaction  # noqa: E402
 from mmengine.registry import Registry  # noqa: E402
 
 
-def _child(parent: Registry, package: str) -> Registry:
-    """A registry of ours under ``parent``, filled by importing ``package``."""
+def _child(parent: Registry, *packages: str) -> Registry:
+    """A registry of ours under ``parent``, filled by importing ``packages``."""
     return Registry(
         parent.name,
         parent=parent,
         scope="mmfusion",
-        locations=[f"mmfusion.{package}"],
+        locations=[f"mmfusion.{package}" for package in packages],
     )
 
 
@@ -31,7 +31,7 @@ LOOPS = _child(mmaction.LOOPS, "engine")
 HOOKS = _child(mmaction.HOOKS, "engine")
 DATASETS = _child(mmaction.DATASETS, "datasets")
 DATA_SAMPLERS = _child(mmaction.DATA_SAMPLERS, "datasets")
-TRANSFORMS = _child(mmaction.TRANSFORMS, "datasets")
+TRANSFORMS = _child(mmaction.TRANSFORMS, "datasets", "hands")
 MODELS = _child(mmaction.MODELS, "models")
 MODEL_WRAPPERS = _child(mmaction.MODEL_WRAPPERS, "engine")
 WEIGHT_INITIALIZERS = _child(mmaction.WEIGHT_INITIALIZERS, "weights")

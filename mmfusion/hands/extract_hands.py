@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmfusion.datasets.media.video_io import open_video
-from mmfusion.datasets.transforms.load_skeleton import LoadSkeleton
+from mmfusion.datasets.transforms.decode_video import open_source
+from mmfusion.datasets.transforms.load_skeleton import take_joints
 from mmfusion.datasets.transforms.sample_times import times_of
 from mmfusion.hands.mediapipe_hands import MediaPipeHands
-from mmfusion.hands.tracks import SKELETON, HandExtractor
+from mmfusion.hands.tracks import SIDES, SKELETON, HandExtractor
+from mmfusion.layouts.skeleton_arrays import SkeletonFile
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError
 
@@ -19,15 +20,17 @@ class ExtractHands(BaseTransform):
     """Find the hands in the frames at ``times['skeleton']``; stands for LoadSkeleton.
 
     For single clips: some 20 ms of CPU a frame. To train, write the hands once by
-    ``tools/data/hands/extract.py``.
+    ``tools/data/hands/extract.py``. A hand that is not seen keeps its place as with
+    ``LoadSkeleton``.
 
     Args:
         models, max_hands, min_score, mirrored: of
             :class:`mmfusion.hands.MediaPipeHands`.
         extractor: another source of hands in its place.
 
-    Required keys: times, video_path. Added keys: those of ``LoadSkeleton``, of two
-    hands in fractions of the picture.
+    Required keys: times; a video, as for ``DecodeVideo``. Added keys: joints (v, n, 2,
+    21, 3) float32 in fractions of the picture, joints_mask (v, n, 2, 21) bool,
+    joints_frame, joints_layout, joints_hands, num_hands.
     """
 
     def __init__(
@@ -43,40 +46,31 @@ class ExtractHands(BaseTransform):
         self.min_score = min_score
         self.mirrored = mirrored
         self._extractor = extractor
-        self._take = LoadSkeleton()
 
     def transform(self, results: dict) -> dict:
-        if not results.get("video_path"):
-            raise InputError(
-                f"sample {results.get('sample_id')!r} has no video; ExtractHands finds"
-                " hands in one"
-            )
         times = times_of(results, "skeleton")  # (v, n) seconds
-        reader = open_video(results["video_path"])
-        index = np.unique(reader.index_at(times))
-        tracks = self._find_hands()(reader.frames_at_index(index))
-        frame_id = np.rint(reader.times[index] * reader.fps).astype(np.int64)
-        frame_id, rows = np.unique(frame_id, return_index=True)
-        found = dict(
-            keypoint=tracks.keypoint[rows],
-            valid=tracks.valid[rows],
-            frame_id=frame_id,
-            fps=reader.fps,
-        )
-        keys = dict(skeleton_data=found, index_fps=reader.fps, group=None)
-        meta = {**(results.get("ann_meta") or {}), "skeleton": SKELETON}
-        taken = self._take({**results, **keys, "ann_meta": meta})
-        results.update(
-            {
-                key: value
-                for key, value in taken.items()
-                if key not in (*keys, "ann_meta")
-            }
-        )
+        reader = open_source(results)
+        if reader is None:
+            raise InputError(
+                f"sample {results.get('sample_id')!r} has no video; expected one, in"
+                " which ExtractHands finds hands"
+            )
+        moments, place = np.unique(times, return_inverse=True)
+        tracks = self._find_hands()(reader.frames_at(moments))
+        rows = np.arange(len(moments))
+        found = SkeletonFile(tracks.keypoint, tracks.valid, rows, None, None)
+        joints, mask = take_joints(found, place.reshape(-1) + 0.5, rows, max_gap=1.0)
+        shape = (*times.shape, *mask.shape[1:])
+        results["joints"] = joints.reshape(*shape, 3)
+        results["joints_mask"] = mask.reshape(shape)
+        results["joints_frame"] = SKELETON["frame"]
+        results["joints_layout"] = SKELETON["layout"]
+        results["joints_hands"] = list(SIDES)
+        results["num_hands"] = len(SIDES)
         return results
 
     def _find_hands(self) -> HandExtractor:
-        """The extractor, made where it is used: it does not survive a fork."""
+        """The extractor, made in the process that uses it."""
         if self._extractor is None:
             self._extractor = MediaPipeHands(
                 self.models,

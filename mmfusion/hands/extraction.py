@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from mmfusion.datasets.caches.skeleton_cache import read_valid, write_skeleton_cache
+from mmfusion.datasets.media.video_files import VIDEO_SUFFIXES, find_videos
 from mmfusion.datasets.media.video_io import VideoReader, open_video
 from mmfusion.hands.tracks import SKELETON, HandExtractor, HandTracks
-from mmfusion.layouts.clip_list import VIDEO_SUFFIXES
 from mmfusion.layouts.skeleton_arrays import SkeletonKind
 from mmfusion.utils.errors import InputError, MediaError
 from mmfusion.utils.paths import write_atomic
@@ -149,7 +149,7 @@ def plan_jobs(sources: Sequence[str | Path], out: str | Path) -> list[Job]:
     """
     jobs: dict[Path, Job] = {}
     for source in map(Path, sources):
-        videos = sorted(_videos_of(source))
+        videos = _videos_of(source)
         root = source if source.is_dir() else source.parent
         for video in videos:
             name = video.relative_to(root).with_suffix("").as_posix()
@@ -168,12 +168,7 @@ def _videos_of(source: Path) -> list[Path]:
         return [source]
     if not source.is_dir():
         raise InputError(f"{source} is not there; expected a video or a folder of them")
-    videos = [
-        path
-        for path in source.rglob("*")
-        if path.suffix.lower() in VIDEO_SUFFIXES
-        and not any(part[0] == "." for part in path.relative_to(source).parts)
-    ]
+    videos = find_videos(source)
     if not videos:
         raise InputError(f"{source} has no video (known: {' '.join(VIDEO_SUFFIXES)})")
     return videos

@@ -47,7 +47,7 @@ class DecodeVideo(BaseTransform):
     def transform(self, results: dict) -> dict:
         times = times_of(results, "video")
         views, count = times.shape
-        reader = self._open(results)
+        reader = open_source(results, self.backend, self.num_threads)
         if reader is None:
             black = (*self._missing_size(results), 3)
             frames = [np.zeros(black, np.uint8) for _ in range(views * count)]
@@ -61,25 +61,6 @@ class DecodeVideo(BaseTransform):
         results["num_clips"], results["clip_len"] = views, count
         return results
 
-    def _open(self, results: dict) -> VideoReader | ChunkedVideo | None:
-        """A reader of the sample's frames, or None where it has no video."""
-        if results.get("video_data") is not None:
-            return results["video_data"]
-        chunk = (results.get("extra") or {}).get("chunk_seconds")
-        if results.get("video_path") and chunk:
-            return ChunkedVideo(
-                results["video_path"],
-                chunk,
-                self.backend,
-                self.num_threads,
-                results.get("path_roots"),
-            )
-        if results.get("video_path"):
-            return open_video(results["video_path"], self.backend, self.num_threads)
-        if not results.get("frame_dir_path"):
-            return None
-        return open_folder(results)
-
     def _missing_size(self, results: dict) -> tuple[int, int]:
         if self.missing_size is None:
             raise InputError(
@@ -87,3 +68,29 @@ class DecodeVideo(BaseTransform):
                 " such samples by the dataset's require=['video'], or set missing_size"
             )
         return self.missing_size
+
+
+def open_source(
+    results: dict, backend: str = "auto", num_threads: int = 1
+) -> VideoReader | ChunkedVideo | None:
+    """A reader of a sample's frames, or None where it has no video.
+
+    Args:
+        results: see ``DecodeVideo``. backend, num_threads: of the decoder.
+    """
+    if results.get("video_data") is not None:
+        return results["video_data"]
+    chunk = (results.get("extra") or {}).get("chunk_seconds")
+    if results.get("video_path") and chunk:
+        return ChunkedVideo(
+            results["video_path"],
+            chunk,
+            backend,
+            num_threads,
+            results.get("path_roots"),
+        )
+    if results.get("video_path"):
+        return open_video(results["video_path"], backend, num_threads)
+    if not results.get("frame_dir_path"):
+        return None
+    return open_folder(results)

@@ -71,7 +71,12 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
         f" {len(outcomes) - len(good)} broken"
     ]
     frames = sum(len(o.valid) for o in good if o.valid is not None)
-    if frames:
+    if frames and not any(o.valid.any() for o in good if o.valid is not None):
+        lines.append(
+            f"no hand in any of {frames} frames: look at the videos, or try a lower"
+            " --min-score"
+        )
+    elif frames:
         counts = sum(o.valid.sum(axis=0) for o in good if o.valid is not None)
         some = sum(int(o.valid.any(axis=1).sum()) for o in good if o.valid is not None)
         left, right = (100 * counts / frames).tolist()  # type: ignore[union-attr]
@@ -80,7 +85,7 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
             f" {left:.1f} %, right in {right:.1f} %"
         )
     none = [o.job.name for o in good if o.valid is not None and not o.valid.any()]
-    if none:
+    if none and len(none) < len(good):
         lines.append(f"no hand in {len(none)} videos: {', '.join(none[:5])}")
     lines += [f"broken: {o.error}" for o in outcomes if o.error is not None]
     return lines
