@@ -21,6 +21,7 @@ from mmfusion.analysis.page_methods import (
     in_order,
     stream_name,
 )
+from mmfusion.analysis.page_reliance import RELIANCE_NOTES, reliance_table
 from mmfusion.analysis.tables import ceiling_of
 from mmfusion.analysis.trained_runs import TrainedRun
 from mmfusion.evaluation.agreement import ClipTable, compare_clips
@@ -100,6 +101,8 @@ def make_page(
         curves=tuple(training_charts([_curve_of(one) for one in methods], task)),
         alpha=tuple(alpha_charts([_curve_of(one) for one in methods])),
         alpha_table=alpha_table(methods, table),
+        reliance=reliance_table(methods, task),
+        reliance_notes=RELIANCE_NOTES,
         alone=tuple(alone_groups(methods, table, strips)),
         worst=worst_group(methods, table, strips),
         commands=(*commands, *_commands(methods[0].first)),
@@ -153,6 +156,9 @@ def _pairs(methods: Sequence[Method]) -> list[PairRow]:
     for (a, b), test in zip(pairs, compare_pairs(pairs), strict=True):
         only_a = float((a.correct & ~b.correct).mean(axis=0).sum())
         only_b = float((b.correct & ~a.correct).mean(axis=0).sum())
+        needed = clips_needed(only_a, only_b, len(a.ids), alpha=0.05 / len(pairs))
+        if needed is not None and test.p_holm >= 0.05:  # so many were not enough
+            needed = max(needed, len(a.ids) + 1)
         rows.append(
             PairRow(
                 first=a.name,
@@ -162,7 +168,7 @@ def _pairs(methods: Sequence[Method]) -> list[PairRow]:
                 only_second=round(only_b),
                 p_value=test.p_value,
                 p_holm=test.p_holm,
-                needed=clips_needed(only_a, only_b, len(a.ids)),
+                needed=needed,
             )
         )
     return rows

@@ -67,6 +67,11 @@ class TrainedRun:
         found, made = self.predictions_path, self.checkpoint
         return found.is_file() and found.stat().st_mtime >= made.stat().st_mtime
 
+    @property
+    def reliance_path(self) -> Path:
+        """File that ``tools/analysis/stream_reliance.py`` writes."""
+        return self.folder / "reliance" / "reliance.json"
+
     @cached_property
     def predictions(self) -> Predictions:
         """Scores and labels of the test clips."""
@@ -167,8 +172,10 @@ def read_scalars(folder: Path) -> list[dict[str, Any]]:
 
 def test_where_needed(
     runs: Sequence[TrainedRun], tools: Path, run_command: RunCommand
-) -> Iterator[TrainedRun]:
-    """Test the runs that have no predictions of their checkpoint; yields each of them.
+) -> Iterator[str]:
+    """Test runs that were not tested, fused models without each stream as well.
+
+    Yields a line on what was done.
 
     Args:
         runs: complete ones.
@@ -179,14 +186,25 @@ def test_where_needed(
         RunFailed: a test ended with an error; the text has the end of its log.
     """
     for run in runs:
-        if run.is_tested:
-            continue
-        run.predictions_path.unlink(missing_ok=True)
-        command = [sys.executable, str(tools / "test.py"), str(run.config_path)]
-        command += [str(run.checkpoint), "--work-dir", str(run.folder)]
-        command += ["--dump", str(run.predictions_path)]
-        log = run.folder / LOG
-        code = run_command(command, log, lambda text: None)
-        if code != 0:
-            raise RunFailed(failure_text(command, log, code), code)
-        yield run
+        if not run.is_tested:
+            run.predictions_path.unlink(missing_ok=True)
+            command = [sys.executable, str(tools / "test.py"), str(run.config_path)]
+            command += [str(run.checkpoint), "--work-dir", str(run.folder)]
+            command += ["--dump", str(run.predictions_path)]
+            _run(command, run.folder / LOG, run_command)
+            yield f"tested {run.folder}"
+        known = run.reliance_path
+        made = run.checkpoint.stat().st_mtime
+        is_done = known.is_file() and known.stat().st_mtime >= made
+        # a stream is swapped for that of another clip
+        if len(run.streams) > 1 and len(run.predictions) > 1 and not is_done:
+            tool = tools / "analysis" / "stream_reliance.py"
+            command = [sys.executable, str(tool), str(run.folder)]
+            _run(command, run.folder / LOG, run_command)
+            yield f"tested {run.folder} without each stream"
+
+
+def _run(command: list[str], log: Path, run_command: RunCommand) -> None:
+    code = run_command(command, log, lambda text: None)
+    if code != 0:
+        raise RunFailed(failure_text(command, log, code), code)

@@ -24,6 +24,16 @@ from tests.video_files import write_video
 
 main = main_of("try")
 KINDS = ["wave", "point"]
+_TOP1 = {"mean": 50.0, "low": 9.5, "high": 90.5}
+RELIANCE = [
+    {
+        "task": "action",
+        "way": "swapped",
+        "results": [
+            {"kept": ["video"], "accuracy": _TOP1, "minus_all": _TOP1, "p_holm": 0.5}
+        ],
+    }
+]
 
 
 class Tools:
@@ -33,6 +43,11 @@ class Tools:
         self.done, self.fail_at = [], fail_at
 
     def __call__(self, command, log, on_text):
+        if Path(command[1]).stem == "stream_reliance":
+            folder = Path(command[2], "reliance")
+            folder.mkdir()
+            (folder / "reliance.json").write_text(json.dumps(RELIANCE))
+            return 0
         args, kind = parse_command(command), Path(command[1]).stem
         self.done.append((kind, Path(args.config).stem))
         log.write_text("line of the log\n")
@@ -137,7 +152,14 @@ def test_one_command_makes_the_page_and_continues_where_it_failed(
     assert run(clips, out, tools) == 0
     assert len(tools.done) == 7  # nothing twice
     text = (out / "page.html").read_text()
-    for part in ("Average fusion", "Hands by MediaPipe", "data:image/jpeg", "Only 2"):
+    for part in (
+        "Average fusion",
+        "Without a stream",
+        "Average fusion: RGB",
+        "Hands by MediaPipe",
+        "data:image/jpeg",
+        "Only 2",
+    ):
         assert part in text
     assert "class by class" in text and str(clips.name) in text
 

@@ -4,10 +4,10 @@
         --out page.html
 
 Each RUN is a folder that tools/train.py wrote, or one that holds such folders as seed0,
-seed1 and so on. A run that was not tested since it was trained is tested first. All
-must have been tested on the same clips. Pictures are inside the file, and it asks
-nothing of the network. Exit codes: 0 done, 2 wrong command or folder, else that of a
-test that failed.
+seed1 and so on. A run that was not tested since it was trained is tested first, a
+fused model without each of its streams as well. All must have been tested on the same
+clips. Pictures are inside the file, and it asks nothing of the network. Exit codes: 0
+done, 2 wrong command or folder, else that of a test that failed.
 """
 
 import sys
@@ -47,8 +47,8 @@ def main(
     runs = read_runs(args.runs)
     with stopped_by_signals() as stop:
         command = run_command or partial(run_logged, stop=stop)
-        for run in test_where_needed(runs, TOOLS, command):
-            console.print(f"tested {run.folder}", markup=False)
+        for line in test_where_needed(runs, TOOLS, command):
+            console.print(line, markup=False)
     page = make_page(
         runs, task=args.task, title=args.title, with_clips=not args.no_clips
     )

@@ -8,7 +8,7 @@ from mmfusion.analysis.experiments import plan as plan_experiments
 from mmfusion.analysis.own_clips.data import OwnData
 from mmfusion.analysis.own_clips.plan import Plan, TryOptions
 from mmfusion.analysis.run_page import make_page
-from mmfusion.analysis.trained_runs import read_runs
+from mmfusion.analysis.trained_runs import TrainedRun
 from mmfusion.visualization.report import Command, Page
 
 RUNS = "runs"  # folder in --out
@@ -29,6 +29,7 @@ def runs_of(plan: Plan, data: OwnData, configs: Path, tools: Path) -> list[Run]:
         "train_cfg.max_epochs": plan.epochs,
         "train_cfg.val_interval": plan.val_interval,
         "default_hooks.checkpoint.interval": plan.val_interval,
+        "default_hooks.checkpoint.rule": "greater_or_equal",
     }
     if not plan.counts.get("val"):
         common["val_dataloader.dataset.split"] = "train"
@@ -44,7 +45,7 @@ def runs_of(plan: Plan, data: OwnData, configs: Path, tools: Path) -> list[Run]:
     ]
 
 
-def page_of(runs: Sequence[Run], plan: Plan, options: TryOptions) -> Page:
+def page_of(runs: Sequence[TrainedRun], plan: Plan, options: TryOptions) -> Page:
     """The page about trained and tested runs."""
     cautions = []
     if not plan.counts.get("val"):
@@ -52,10 +53,9 @@ def page_of(runs: Sequence[Run], plan: Plan, options: TryOptions) -> Page:
             "There were too few clips to keep some for validation: the best epoch was"
             " chosen by the clips that were trained on."
         )
-    folders = dict.fromkeys(run.folder.parent for run in runs)
     again = f"python tools/try.py {options.folder} --out {options.out}"
     return make_page(
-        read_runs([*folders]),
+        runs,
         title=f"{options.folder.resolve().name}: "
         f"{plan.counts.get('train', 0)} clips to train on,"
         f" {plan.counts.get('test', 0)} to test",

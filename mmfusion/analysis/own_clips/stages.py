@@ -16,6 +16,7 @@ from mmfusion.analysis.own_clips.data import Tell, build_data, gather_data
 from mmfusion.analysis.own_clips.plan import Plan, TryOptions, make_plan
 from mmfusion.analysis.own_clips.runs import page_of, runs_of
 from mmfusion.analysis.progress import progress_bar, tell_runs
+from mmfusion.analysis.trained_runs import read_runs, test_where_needed
 from mmfusion.engine.runner.work_dir import WorkDirLock
 from mmfusion.utils.paths import write_atomic
 from mmfusion.visualization.report import render
@@ -64,8 +65,11 @@ def run_stages(
         command = run_command or partial(run_logged, stop=stop)
         told = tell_runs(bar, len(runs))
         run_all(runs, command, told, jobs=options.jobs, stop=stop)
+        trained = read_runs([*dict.fromkeys(run.folder.parent for run in runs)])
+        for line in test_where_needed(trained, tools, command):
+            console.print(f"  {line}")
     console.print("[4/4] Page")
-    page = page_of(runs, plan, options)
+    page = page_of(trained, plan, options)
     content = render(page).encode()
     write_atomic(options.out / PAGE, content)
     for line in page.summary:

@@ -24,7 +24,11 @@ from mmfusion.registry import HOOKS
 from mmfusion.utils.errors import CheckpointError, InputError, check_choice
 from mmfusion.utils.paths import write_atomic
 
-RULES = {"greater": operator.gt, "less": operator.lt}
+RULES = {
+    "greater": operator.gt,
+    "less": operator.lt,
+    "greater_or_equal": operator.ge,
+}
 
 
 @HOOKS.register_module()
@@ -42,7 +46,9 @@ class AtomicCheckpointHook(Hook):
         iter_interval: also save every so many iterations; None does not.
         max_keep_ckpts: resumable checkpoints to keep; -1 keeps all.
         save_best: the metric of ``best.pth``; None writes none.
-        rule: ``'greater'`` or ``'less'``: which value of the metric is better.
+        rule: ``'greater'`` or ``'less'``: which value of the metric is better; of equal
+            ones the first is kept. ``'greater_or_equal'`` keeps the last: on a handful
+            of clips many epochs are equal, and the first of them has learned least.
         on_save_error: ``'raise'``, or ``'continue'`` to log the error, go on training
             and try again at the next checkpoint. Where a run ends, it raises.
     """
