@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from mmfusion.datasets.transforms import SampleSegments, SampleTimes, SampleWindow
+from mmfusion.datasets.transforms.sample_segments import frame_times
+from tests.video_files import write_video
 
 TOTALS = (1, 3, 7, 8, 9, 31, 300)
 
@@ -84,6 +86,13 @@ def test_a_clip_inside_a_recording_begins_at_its_own_frame():
     sample = SampleSegments(4, rule="rounded", mode="uniform")
     found = numbers(sample(clip(8, start=5.0)))
     np.testing.assert_array_equal(found, 50 + numbers(sample(clip(8))))
+
+
+def test_the_frame_that_appears_at_a_clips_end_is_not_of_the_clip(tmp_path):
+    path = tmp_path / "a.mp4"
+    write_video(path, 20)  # 10 a second
+    shown = frame_times(dict(video_path=str(path), start_sec=0.5, end_sec=1.0))
+    np.testing.assert_allclose(shown, [0.5, 0.6, 0.7, 0.8, 0.9], atol=1e-6)
 
 
 @pytest.mark.parametrize("total", [16, 50, 333])
