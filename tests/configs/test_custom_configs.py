@@ -106,6 +106,7 @@ def test_every_config_builds_from_the_annotation(tmp_path, name):
 def test_one_value_each(tmp_path):
     write_custom(tmp_path, video="a.mp4")
     lines = [
+        'train_dataloader.dataset.link_roots = ["/videos"]',
         'model.encoders.video.update(arch="tiny", num_frames=16, img_size=160)',
         "train_cfg.max_epochs = 90",
     ]
@@ -113,6 +114,7 @@ def test_one_value_each(tmp_path):
     assert config.model.encoders.skeleton.arch == "tiny"
     assert config.model.neck.embed_dims == config.model.heads.action.in_dims == 192
     for loader in ("train", "val", "test"):
+        assert config[f"{loader}_dataloader"].dataset.link_roots == ["/videos"]
         pipeline = config[f"{loader}_dataloader"].dataset.pipeline
         assert pipeline[0].num_frames == dict(video=16, skeleton=32)
         sizes = [step.scale for step in pipeline if "scale" in step and "keep" in step]

@@ -71,6 +71,7 @@ val_dataloader.dataset.update(
     type=MultiModalDataset,
     ann_file=None,
     data_root=None,
+    link_roots=None,
     require=("video", "skeleton"),
     pipeline=test_pipeline,
 )

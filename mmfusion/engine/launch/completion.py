@@ -14,7 +14,8 @@ what follows from it:
 ``scale``, ``crop_size`` of a transform  ``img_size`` of the video encoder, twice
 ``param_scheduler.<n>.end``              ``train_cfg.max_epochs``
 ``param_scheduler.<n>.T_max``            its end less its beginning
-``ann_file``, ``data_root``              those of ``train_dataloader.dataset``
+``ann_file``, ``data_root``,             those of ``train_dataloader.dataset``
+``link_roots`` of a dataset
 ======================================== =============================================
 
 The annotation is that of ``train_dataloader``. A number beside it that contradicts it
@@ -76,6 +77,8 @@ def _complete_files(config: Config) -> None:
     found = dict(_datasets(config))
     source = next(iter(found.items()), None)
     for dataset in found.values():
+        if source is not None and dataset.get("link_roots", ()) is None:
+            dataset["link_roots"] = source[1].get("link_roots") or ()
         for key in ("ann_file", "data_root"):
             if key in dataset and dataset[key] is None:
                 assert source is not None

@@ -1,0 +1,34 @@
+"""MambaVL's fusion of video, skeletons and one question, from scratch.
+
+The text encoder is one layer over the words of RoBERTa's tokenizer, or a smaller one.
+"""
+
+from mmengine.config import read_base
+
+from mmfusion.models import ClassificationHead, CrossEntropyLoss
+
+with read_base():
+    from .mambavl_nano_skeleton import *
+
+model.encoders.video.update(img_size=112, drop_path_rate=0.1)
+model.encoders.skeleton.update(
+    arch=None,
+    num_frames=32,
+    num_hands=None,
+    num_joints=None,
+    drop_path_rate=0.1,
+)
+model.encoders.text.hf_config.vocab_size = 50265
+model.neck.embed_dims = None
+model.questions = "joint"
+model.question_tasks = ("verb",)
+model.heads = dict(
+    action=dict(
+        type=ClassificationHead,
+        num_classes=None,
+        in_dims=None,
+        drop_rate=0.1,
+        init_std=0.15,
+        loss=dict(type=CrossEntropyLoss, label_smoothing=0.1),
+    )
+)
