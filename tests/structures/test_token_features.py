@@ -11,6 +11,11 @@ def test_sequence_has_the_cls_token_in_front():
     tokens, mask = TokenFeatures(TOKENS, CLS, MASK).sequence
     assert torch.equal(tokens[:, 0], CLS) and torch.equal(tokens[:, 1:], TOKENS)
     assert mask.tolist() == [[True, True, True, False], [False] * 4]
+    # a CLS token is real where any token is, also where the first is padding
+    late = torch.zeros_like(MASK)
+    late[0, -1] = True
+    mask = TokenFeatures(TOKENS, CLS, late).sequence[1]
+    assert mask[:, 0].tolist() == [True] + [False] * (len(MASK) - 1)
     assert TokenFeatures(TOKENS, CLS).sequence[1] is None
     assert torch.equal(TokenFeatures(TOKENS, None, MASK).sequence[0], TOKENS)
 
