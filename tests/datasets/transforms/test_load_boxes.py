@@ -80,6 +80,12 @@ def test_the_age_of_a_box_counts_from_when_its_frame_was_gone(
     assert valid.any() == fresh
 
 
+def test_a_box_is_valid_at_the_greatest_age_itself() -> None:
+    quarters = replace(FILE, fps=4.0)  # no rounding: frame 1 is gone at 0.5 s
+    valid = take_boxes(quarters, np.array([1.0]), max_age=0.5)[1]
+    assert valid[0].tolist() == [False, True, False]
+
+
 @pytest.mark.parametrize(
     ("corner", "sound"),
     [(1.00009, True), (1.0002, False), (-0.00009, True), (-0.0002, False)],
