@@ -9,7 +9,8 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,12 @@ class Experiment:
     Attributes:
         path: of the config.
         options: of the command line, dotted keys.
-        stage1: option key that holds a checkpoint -> stem of the config it comes from.
+        stage1: option key that holds a checkpoint -> name of the experiment that it
+            comes from.
         streams: of its encoders.
         max_epochs: at most so many.
         test_set: the config's test dataset, plain values.
+        variant: end of its name, of the values that a sweep gives it; '' without.
     """
 
     path: Path
@@ -46,11 +49,12 @@ class Experiment:
     streams: tuple[str, ...]
     max_epochs: int
     test_set: Mapping[str, Any]
+    variant: str = ""
 
     @property
     def name(self) -> str:
-        """The config's stem."""
-        return self.path.stem
+        """The config's stem, and its variant."""
+        return self.path.stem + self.variant
 
 
 @dataclass(frozen=True)
@@ -172,6 +176,7 @@ def plan(
     *,
     options: Mapping[str, Any] | None = None,
     data_root: Path | None = None,
+    variants: Sequence[Mapping[str, Any]] = ({},),
 ) -> list[Experiment]:
     """Experiments of the configs and of their stage 1, each after what it needs.
 
@@ -179,6 +184,8 @@ def plan(
         paths: config files.
         options: dotted keys, for all of them.
         data_root: put into every dataloader.
+        variants: dotted keys of each variant, of :func:`grid`. Every config of
+            ``paths`` is run in each; a stage 1 that is not among them is run once.
     """
     given = dict(options or {})
     if data_root is not None:
@@ -191,17 +198,54 @@ def plan(
             "folders would be the same"
         )
 
-    def add(path: Path) -> None:
-        if path.stem in ordered:
-            return
-        experiment = read_experiment(path, given)
-        for stem in experiment.stage1.values():
-            add(by_stem.get(stem) or find_config(stem, beside=path))
-        ordered[path.stem] = experiment
+    def add(path: Path, variant: Mapping[str, Any]) -> str:
+        own = variant if path.stem in by_stem else {}
+        name = path.stem + variant_name(own)
+        if name in ordered:
+            return name
+        found = read_experiment(path, {**given, **own})
+        stage1 = {
+            key: add(by_stem.get(stem) or find_config(stem, beside=path), variant)
+            for key, stem in found.stage1.items()
+        }
+        ordered[name] = replace(found, stage1=stage1, variant=variant_name(own))
+        return name
 
-    for path in paths:
-        add(path)
+    for variant in variants:
+        for path in paths:
+            add(path, variant)
     return list(ordered.values())
+
+
+def grid(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every combination of the values of a sweep, the last key changing fastest.
+
+    Args:
+        values: by dotted key, a list of two values or more.
+
+    Raises:
+        ValueError: a key without several different values, or the seed.
+    """
+    for key, found in values.items():
+        texts = [str(one) for one in found] if isinstance(found, list | tuple) else []
+        if len(texts) < 2 or len(set(texts)) < len(texts):
+            raise InputError(
+                f"--vary {key}={found}: expected two or more different values, such as"
+                " optim_wrapper.optimizer.lr=1e-3,4e-3"
+            )
+        if key == "randomness.seed":
+            raise InputError("--vary randomness.seed: use --seeds N, which tests pairs")
+    combinations = product(*values.values())
+    return [dict(zip(values, one, strict=True)) for one in combinations]
+
+
+def variant_name(variant: Mapping[str, Any]) -> str:
+    """End of a variant's name, and of its folder: ``-lr=0.001-max_epochs=5``."""
+    last = [key.rpartition(".")[2] for key in variant]
+    short = last if len(set(last)) == len(last) else [*variant]
+    pairs = zip(short, variant.values(), strict=True)
+    text = "".join(f"-{key}={value}" for key, value in pairs)
+    return re.sub(r"[^\w=.+-]+", "_", text)
 
 
 def find_config(stem: str, *, beside: Path) -> Path:

@@ -1,7 +1,10 @@
 """Tables of results on the screen, in Markdown and in JSON."""
 
+import csv
+import io
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +32,18 @@ from mmfusion.utils.schema import shown
 from mmfusion.utils.text_files import read_json
 
 NONE = "—"
+FORMATS = ("text", "markdown", "latex", "csv")
+_ENDINGS = {"latex": "tex", "csv": "csv"}
+_GREEK = {"δ": r"\delta", "Δ": r"\Delta"}
+_ESCAPES = str.maketrans(
+    {
+        **{one: f"\\{one}" for one in "&%$#_{}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "—": "---",
+    }
+)
 _WIDE, _MOST_WIDTH = 130, 10_000  # columns: of a page, of a table that nothing cuts
 
 
@@ -45,6 +60,35 @@ class Grid:
         lines = [self.head, ["---"] + ["---:"] * (len(self.head) - 1), *self.rows]
         body = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
         return f"**{self.title}**\n\n{body}\n"
+
+    def csv(self) -> str:
+        """Comma-separated rows under the head, without the title."""
+        stream = io.StringIO()
+        rows = [["" if x == NONE else x for x in row] for row in self.rows]
+        csv.writer(stream, lineterminator="\n").writerows([self.head, *rows])
+        return stream.getvalue()
+
+    def latex(self) -> str:
+        """A ``table`` with its title as caption; it needs the package booktabs."""
+        head, *rows = (
+            " & ".join(_latex(cell) for cell in cells) + r" \\"
+            for cells in (self.head, *self.rows)
+        )
+        columns = "l" + "r" * (len(self.head) - 1)
+        lines = [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_latex(self.title)}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            head,
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+        return "\n".join(lines) + "\n"
 
     def show(self, console: Console) -> None:
         """Every number whole; only the first column wraps, where a page is too small.
@@ -207,17 +251,41 @@ def show(reports: Sequence[Report], console: Console) -> None:
         console.print()
 
 
-def write(reports: Sequence[Report], folder: Path) -> list[Path]:
-    """Write table.md and table.json; returns their paths."""
+def text_of(reports: Sequence[Report], form: str) -> str:
+    """All tables in one of :data:`FORMATS` but ``text``; CSV has no notes."""
     parts = []
     for report in reports:
-        parts += [grid.markdown() for grid in report.grids()]
-        parts += [note + "\n" for note in report.notes()]
+        grids, notes = report.grids(), report.notes()
+        if form == "csv":
+            parts += [grid.csv() for grid in grids]
+        elif form == "latex":
+            parts += [grid.latex() for grid in grids]
+            parts += [f"% {note}\n" for note in notes]
+        else:
+            parts += [grid.markdown() for grid in grids]
+            parts += [f"{note}\n" for note in notes]
+    return "\n".join(parts)
+
+
+def write(reports: Sequence[Report], folder: Path, form: str = "text") -> list[Path]:
+    """Write table.md and table.json, and the file of another form; their paths."""
     content = json.dumps([r.as_dict() for r in reports], indent=1, allow_nan=False)
-    files = {"table.md": "\n".join(parts), "table.json": content + "\n"}
+    files = {"table.md": text_of(reports, "markdown"), "table.json": content + "\n"}
+    if form in _ENDINGS:
+        files[f"table.{_ENDINGS[form]}"] = text_of(reports, form)
     for name, text in files.items():
         (folder / name).write_text(text)
     return [folder / name for name in files]
+
+
+def _latex(text: str) -> str:
+    """Text with LaTeX's own characters escaped, Greek letters as mathematics."""
+    found = re.sub(r"([δΔ])_(\w)", lambda m: f"${_GREEK[m[1]]}_{{{m[2]}}}$", text)
+    parts = re.split(r"(\$\\\w+_\{\w\}\$)", found)
+    return "".join(
+        part if number % 2 else part.translate(_ESCAPES)
+        for number, part in enumerate(parts)
+    )
 
 
 def _pair_dict(pair: PairTest) -> dict[str, Any]:

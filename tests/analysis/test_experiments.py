@@ -4,7 +4,14 @@ from pathlib import Path
 import pytest
 from mmengine.config import DictAction
 
-from mmfusion.analysis.experiments import Run, find_config, groups, plan
+from mmfusion.analysis.experiments import (
+    Run,
+    find_config,
+    grid,
+    groups,
+    plan,
+    variant_name,
+)
 from tests.analysis.demo_configs import AVERAGE, DEMO, SKELETON, VIDEO
 
 
@@ -49,3 +56,48 @@ def test_two_configs_of_one_name_are_refused(tmp_path):
     twin.write_text(VIDEO.read_text())
     with pytest.raises(ValueError, match="bear one name"):
         plan([VIDEO, twin])
+
+
+def test_a_sweep_runs_every_combination_and_a_shared_stage_one_once(tmp_path):
+    values = {"train_cfg.max_epochs": [3, 5], "optim_wrapper.optimizer.lr": [0.1, 0.2]}
+    found = plan([AVERAGE], variants=grid(values))
+    names = [one.name for one in found]
+    assert names[:2] == ["video_mamba_nano_tinyego", "skeleton_mamba_nano_tinyego"]
+    stem = "cls_mix_average_nano_tinyego"
+    assert names[2:] == [
+        f"{stem}-max_epochs={epochs}-lr={rate}"
+        for epochs in (3, 5)
+        for rate in (0.1, 0.2)
+    ]
+    last = found[-1]
+    assert last.options == {
+        "train_cfg.max_epochs": 5,
+        "optim_wrapper.optimizer.lr": 0.2,
+    }
+    assert (last.max_epochs, found[0].options) == (5, {})
+    assert set(last.stage1.values()) == set(names[:2])
+    run = Run(last, 1, tmp_path, Path("tools"))
+    assert run.folder == tmp_path / f"{stem}-max_epochs=5-lr=0.2" / "seed1"
+    assert run.needs() == {(name, 1) for name in names[:2]}
+    assert len(groups(found)) == 1
+
+
+def test_a_stage_one_that_is_given_is_varied_too():
+    found = plan([AVERAGE, VIDEO], variants=grid({"train_cfg.max_epochs": [3, 5]}))
+    by_name = {one.name: one for one in found}
+    fused = by_name["cls_mix_average_nano_tinyego-max_epochs=5"]
+    assert "video_mamba_nano_tinyego-max_epochs=5" in fused.stage1.values()
+    assert "skeleton_mamba_nano_tinyego" in fused.stage1.values()
+    assert len(found) == 5
+
+
+def test_a_sweep_without_values_is_refused():
+    assert grid({}) == [{}]
+    for values, message in (
+        ({"a.b": 3}, "--vary a.b=3: expected two or more different values"),
+        ({"a.b": [3, 3]}, "expected two or more different values"),
+        ({"randomness.seed": [0, 1]}, "use --seeds N"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            grid(values)
+    assert variant_name({"a.x": "p/q", "b.x": 1}) == "-a.x=p_q-b.x=1"

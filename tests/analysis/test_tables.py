@@ -1,8 +1,9 @@
+import csv
 import json
 
 import pytest
 
-from mmfusion.analysis.tables import ceiling_of, common_suffix
+from mmfusion.analysis.tables import Grid, ceiling_of, common_suffix
 
 
 def test_names_are_shown_without_what_they_share():
@@ -32,3 +33,18 @@ def test_the_ceiling_is_that_of_the_streams_and_questions(
     (tmp_path / "ceilings.json").write_text(json.dumps({"splits": {"val": split}}))
     test_set = dict(data_root=str(tmp_path), split="val")
     assert ceiling_of(test_set, streams, "action", metainfo) == expected
+
+
+def test_a_grid_in_latex_and_in_csv():
+    rows = [["a_b & c", "50.00", "—"], ["x, y", "+1.5", "2"]]
+    table = Grid("50 % of_it", ["Method", "δ_V", "Δ_S (%)"], rows)
+    assert list(csv.reader(table.csv().splitlines())) == [
+        ["Method", "δ_V", "Δ_S (%)"],
+        ["a_b & c", "50.00", ""],
+        ["x, y", "+1.5", "2"],
+    ]
+    lines = table.latex().splitlines()
+    assert lines[2] == r"\caption{50 \% of\_it}"
+    assert lines[3] == r"\begin{tabular}{lrr}"
+    assert lines[5] == r"Method & $\delta_{V}$ & $\Delta_{S}$ (\%) \\"
+    assert lines[7:9] == [r"a\_b \& c & 50.00 & --- \\", r"x, y & +1.5 & 2 \\"]

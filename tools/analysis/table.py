@@ -2,10 +2,14 @@
 
     python tools/analysis/table.py configs/cls_mix/*_tiny_h2o.py --seeds 3
 
-A stage-2 config brings its stage-1 configs along. What is complete is not done again,
+    python tools/analysis/table.py CONFIG --vary train_cfg.max_epochs=5,10 --format csv
+
+A sweep runs every combination of the values of --vary, each in a folder of its own. A
+stage-2 config brings its stage-1 configs along. What is complete is not done again,
 and what was cut off continues. Runs are in <work root>/<config>/seed<S>, the tables in
-<work root>/table.md and table.json. Exit codes: 0 done, 2 wrong config or command, else
-that of the run that failed.
+<work root>/table.md and table.json; --format latex or csv prints that, and writes
+table.tex or table.csv, too. Exit codes: 0 done, 2 wrong config or command, else that of
+the run that failed.
 """
 
 import sys
@@ -22,11 +26,12 @@ from mmfusion.analysis.execution import (
     run_logged,
     stopped_by_signals,
 )
-from mmfusion.analysis.experiments import Run, plan
+from mmfusion.analysis.experiments import Run, grid, plan
 from mmfusion.analysis.progress import progress_bar, tell_runs
-from mmfusion.analysis.tables import reports_of, show, write
+from mmfusion.analysis.tables import FORMATS, reports_of, show, text_of, write
 from mmfusion.engine.launch.start import OptionsAction
 from mmfusion.utils.commands import command_parser, errors_in_one_line, positive
+from mmfusion.utils.errors import InputError
 
 TOOLS = Path(__file__).resolve().parents[1]
 
@@ -44,6 +49,15 @@ def main(
     add("--work-root", type=Path, default=Path("work_dirs/table"))
     add("--data", type=Path, help="data_root of every dataloader")
     add("--task", default="action", help="the task of the table")
+    add(
+        "--vary",
+        nargs="+",
+        action=OptionsAction,
+        default={},
+        metavar="KEY=A,B",
+        help="run every combination of these values",
+    )
+    add("--format", choices=FORMATS, default="text", help="of what is printed")
     add("--paper", action="store_true", help="the paper's accuracy in its own column")
     add(
         "--cfg-options",
@@ -53,8 +67,16 @@ def main(
         help="key.key=value",
     )
     args = parser.parse_args(argv)
-    console = Console()
-    experiments = plan(args.configs, options=args.cfg_options, data_root=args.data)
+    console = Console(stderr=args.format != "text")  # a file gets the table alone
+    twice = sorted(args.vary.keys() & args.cfg_options.keys())
+    if twice:
+        raise InputError(f"{twice} are given by --vary and by --cfg-options")
+    experiments = plan(
+        args.configs,
+        options=args.cfg_options,
+        data_root=args.data,
+        variants=grid(args.vary),
+    )
     runs = [
         Run(experiment, seed, args.work_root, TOOLS)
         for seed in range(args.seeds)
@@ -68,8 +90,11 @@ def main(
         command = run_command or partial(run_logged, stop=stop)
         run_all(runs, command, tell_runs(bar, len(runs)), jobs=args.jobs, stop=stop)
     reports = reports_of(runs, args.task, with_paper=args.paper)
-    show(reports, console)
-    for path in write(reports, args.work_root):
+    if args.format == "text":
+        show(reports, console)
+    else:
+        sys.stdout.write(text_of(reports, args.format))
+    for path in write(reports, args.work_root, args.format):
         console.print(f"wrote {path}", highlight=False)
     return 0
 

@@ -187,3 +187,19 @@ def test_a_failure_ends_the_other_jobs(tmp_path, capsys):
     assert run_table(tmp_path, tools, "--jobs", "2") == 3
     assert "exit code 3" in capsys.readouterr().err
     assert len(tools.done) < 6
+
+
+def test_a_form_is_printed_alone_and_written(tmp_path, capsys):
+    assert run_table(tmp_path, FakeTools(), "--format", "csv") == 0
+    out = capsys.readouterr()
+    assert out.out.startswith("Method,Top-1 (%),95 % interval,")
+    assert out.out == (tmp_path / "table.csv").read_text()
+    assert "wrote" in out.err
+    assert (tmp_path / "table.md").is_file()
+
+
+def test_a_key_may_not_be_set_twice(tmp_path, capsys):
+    key = "train_cfg.max_epochs"
+    more = ["--vary", f"{key}=3,5", "--cfg-options", f"{key}=4"]
+    assert run_table(tmp_path, FakeTools(), *more) == 2
+    assert f"['{key}'] are given by --vary and by --cfg" in capsys.readouterr().err
