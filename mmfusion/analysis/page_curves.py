@@ -27,7 +27,7 @@ def training_charts(curves: Sequence[Curve], task: str) -> Iterator[Chart]:
         found = [
             (name, colour, points)
             for name, colour, own in records
-            if (points := _points(own, key))
+            if (points := curve_points(own, key))
         ]
         if found:
             lines = [Series(points, colour) for _, colour, points in found]
@@ -47,7 +47,7 @@ def alpha_charts(curves: Sequence[Curve]) -> Iterator[Chart]:
             continue
         lines = []
         for number, key in enumerate(keys):
-            points = [(x, 100.0 * y) for x, y in _points(records, key)]
+            points = [(x, 100.0 * y) for x, y in curve_points(records, key)]
             lines.append(Series(points, number))
         svg = line_chart(
             lines, x_label="epoch", y_label="weight (%)", y_range=(0.0, 102.0)
@@ -56,7 +56,9 @@ def alpha_charts(curves: Sequence[Curve]) -> Iterator[Chart]:
         yield Chart(f"{name}: weights over training", svg, legend)
 
 
-def _points(records: Sequence[dict[str, Any]], key: str) -> list[tuple[float, float]]:
+def curve_points(
+    records: Sequence[dict[str, Any]], key: str
+) -> list[tuple[float, float]]:
     """(epoch, value) of what was logged under a key; what was redone counts once."""
     steps = _steps_per_epoch(records)
     found: dict[float, float] = {}
