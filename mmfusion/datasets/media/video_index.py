@@ -338,10 +338,25 @@ def check_frame(index: VideoIndex, frame: "av.VideoFrame") -> None:
     elif (frame.height, frame.width) != (height, width):
         size = f"{frame.width}x{frame.height}"
         reason = f"a frame of {size} pixels; expected {width}x{height}"
-    elif orientation(display_matrix(frame)) != index.display.orientation:
+    elif _is_turned(index, frame):
         reason = f"the frame at {frame.time} s is turned otherwise than the first"
     if reason:
         raise VideoDecodeError(index.path, "pyav", reason)
+
+
+def _is_turned(index: VideoIndex, frame: "av.VideoFrame") -> bool:
+    """True if a frame is shown in another direction than its video.
+
+    Reading side_data ties a frame and the table into a ring, which stays in memory
+    until Python looks for rings: some hundred frames at a time. So a frame between two
+    keyframes is asked for its rotation alone, which no mirror changes.
+    """
+    if not frame.key_frame:
+        transposed, (rows, columns) = index.display.orientation
+        turned = (90 if rows else -90) if transposed else 180 * columns
+        if round(frame.rotation - turned) % 360 == 0:
+            return False
+    return orientation(display_matrix(frame)) != index.display.orientation
 
 
 def first_line(error: BaseException) -> str:

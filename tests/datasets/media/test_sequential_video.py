@@ -1,11 +1,13 @@
 """Windows of a video, decoded in one pass, are the frames that seeking gives."""
 
+import gc
+
 import numpy as np
 import pytest
 
 from mmfusion.datasets.media.array_video import ArrayVideo
 from mmfusion.datasets.media.sequential_video import SequentialVideo, open_for_windows
-from mmfusion.datasets.media.video_index import read_index
+from mmfusion.datasets.media.video_index import decode_all, read_index
 from mmfusion.datasets.media.video_io import open_video
 from mmfusion.utils.errors import InputError
 from tests.video_files import number_of, write_video
@@ -91,3 +93,15 @@ def test_an_array_is_a_video():
 def test_what_is_no_array_of_frames_is_told(frames, fps, match):
     with pytest.raises(InputError, match=match):
         ArrayVideo(frames, fps)
+
+
+def test_frames_leave_memory_without_a_search_for_rings(video):
+    """A ring keeps a frame until Python looks for rings: hundreds of frames."""
+    gc.collect()
+    gc.disable()
+    try:
+        frames = sum(1 for _ in decode_all(read_index(video)))
+        kinds = [type(item).__name__ for item in gc.get_objects()]
+    finally:
+        gc.enable()
+    assert frames == 56 and kinds.count("SideDataContainer") <= 2
