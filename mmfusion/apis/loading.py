@@ -2,15 +2,16 @@
 
 import logging
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
-from torch import nn
 
+from mmfusion.apis.folder import MANIFEST
+from mmfusion.apis.loaded import LoadedModel, completed, finish, put_in
+from mmfusion.apis.model_folder import read_model_folder
 from mmfusion.engine.launch.config_check import load_config
 from mmfusion.engine.launch.config_data import (
     build_model,
@@ -20,38 +21,12 @@ from mmfusion.engine.launch.config_data import (
 from mmfusion.engine.protocols import DescribesData
 from mmfusion.engine.runner.card import card_of, check_card
 from mmfusion.engine.runner.work_dir import BEST, check_some_whole, find_checkpoints
-from mmfusion.models.protocols import HasClasses, HasHeads
 from mmfusion.registry import DATASETS, MODELS
 from mmfusion.utils.errors import CheckpointError, MMFusionError
-from mmfusion.weights import fetch, fit, load_checked
-from mmfusion.weights.files import HUB, WEB, shown, unwrap
+from mmfusion.weights import fetch, load_checked
+from mmfusion.weights.files import HUB, WEB, shown
 
 _SUFFIXES = (".pth", ".pt", ".pyth", ".safetensors")  # of files of weights
-
-
-@dataclass
-class LoadedModel:
-    """A model with all that is needed to use it.
-
-    Attributes:
-        model: with its weights, in evaluation mode, on the CPU.
-        config: at least ``model`` and ``default_scope``; all of it where a config file
-            was given.
-        pipeline: config of each transform of the test pipeline, in turn; empty where
-            nothing said it.
-        classes: names by task, in the order of the scores.
-        streams: names of what the model reads, such as ``("video", "skeleton")``.
-        card: as :func:`mmfusion.engine.runner.card.run_card` describes it.
-        path: the file of the weights.
-    """
-
-    model: nn.Module
-    config: Config
-    pipeline: list[dict[str, Any]]
-    classes: dict[str, list[str]]
-    streams: tuple[str, ...]
-    card: dict[str, Any]
-    path: str
 
 
 def load_model(
@@ -61,8 +36,9 @@ def load_model(
 
     Args:
         source: the folder of a run (its ``best.pth``, else its newest whole
-            checkpoint; the log says which), a checkpoint that has its card, or a
-            config file, with which a ``checkpoint`` is given.
+            checkpoint; the log says which), a folder that ``tools/export.py`` wrote, a
+            checkpoint that has its card, or a config file, with which a ``checkpoint``
+            is given.
         checkpoint: the weights that go with a config: ``.pth`` or ``.safetensors``, a
             path, ``hf://...`` or ``https://...``.
 
@@ -84,6 +60,8 @@ def load_model(
                 " file (.py) with it, or the checkpoint alone"
             )
         return _from_config(name, os.fspath(checkpoint))
+    if (Path(name) / MANIFEST).exists():
+        return read_model_folder(name)
     if Path(name).is_dir():
         return _from_checkpoint(str(checkpoint_of_run(name)))
     if name.endswith(_SUFFIXES) or name.startswith((HUB, *WEB)):
@@ -127,31 +105,6 @@ def _from_checkpoint(name: str) -> LoadedModel:
     return finish(model, content, card, name)
 
 
-def finish(
-    model: nn.Module, content: dict[str, Any], card: dict[str, Any], name: str
-) -> LoadedModel:
-    """Put weights into a model of a checked card.
-
-    Args:
-        model: built from the card. content: of the file ``name``.
-
-    Raises:
-        CheckpointError: the weights are not those of the model.
-    """
-    put_in(model, content, name)
-    config = Config(dict(default_scope="mmfusion", model=card["model"]))
-    pipeline, streams = card["pipeline"], tuple(card["streams"])
-    classes = _completed(card["classes"], model, name)
-    print_log(f"model: {shown(name)}", "current")
-    return LoadedModel(model, config, pipeline, classes, streams, card, name)
-
-
-def put_in(model: nn.Module, content: dict[str, Any], name: str) -> None:
-    """Copy the weights of a file into a model, all of them; errors name the file."""
-    weights, _ = fit(unwrap(content, shown(name)), model, shown(name))
-    model.load_state_dict({**model.state_dict(), **weights})
-
-
 def _from_config(path: str, checkpoint: str) -> LoadedModel:
     """A model by its config file, which runs, and a checkpoint with or without card."""
     config = load_config(path)
@@ -165,7 +118,7 @@ def _from_config(path: str, checkpoint: str) -> LoadedModel:
         card = card_of(config, model, _metainfo(config))
     else:
         card = check_card(card, shown(checkpoint))
-    classes = _completed(card["classes"], model, checkpoint)
+    classes = completed(card["classes"], model, checkpoint)
     pipeline, streams = pipeline_data(config), tuple(card["streams"])
     return LoadedModel(model, config, pipeline, classes, streams, card, checkpoint)
 
@@ -182,26 +135,3 @@ def _metainfo(config: Config) -> dict[str, Any]:
                 return {}
             return dict(dataset.metainfo) if isinstance(dataset, DescribesData) else {}
     return {}
-
-
-def _completed(
-    classes: dict[str, list[str]], model: nn.Module, name: str
-) -> dict[str, list[str]]:
-    """Names of the classes of each head; numbers where there are none.
-
-    Raises:
-        CheckpointError: another number of names than of scores.
-    """
-    if not isinstance(model, HasHeads):
-        return classes
-    found = {}
-    for task, head in model.heads.items():
-        count = head.num_classes if isinstance(head, HasClasses) else 0
-        names = classes.get(task) or [str(index) for index in range(count)]
-        if count and len(names) != count:
-            raise CheckpointError(
-                f"{shown(name)}: it names {len(names)} classes of {task!r}, its model"
-                f" scores {count}"
-            )
-        found[task] = names
-    return found

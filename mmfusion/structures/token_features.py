@@ -86,5 +86,7 @@ def match_rows(feats: Mapping[str, TokenFeatures]) -> dict[str, TokenFeatures]:
     Raises:
         ValueError: the rows of a stream do not divide the most.
     """
-    times = row_repeats({name: len(stream.tokens) for name, stream in feats.items()})
+    times = row_repeats(
+        {name: stream.tokens.shape[0] for name, stream in feats.items()}
+    )
     return {name: stream.repeat(times[name]) for name, stream in feats.items()}

@@ -61,6 +61,12 @@ class WriteError(MMFusionError, OSError):
     exit_code = 1
 
 
+class ExportError(MMFusionError, RuntimeError):
+    """A model cannot be written as a graph, or the graph gives other scores."""
+
+    exit_code = 1
+
+
 class WorkDirError(MMFusionError, RuntimeError):
     """A work folder belongs to another run, or another process is using it."""
 

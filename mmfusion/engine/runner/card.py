@@ -1,5 +1,6 @@
 """The card in a checkpoint: what its model is, knows and scored, as plain data."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -148,7 +149,7 @@ def scored(metrics: Mapping[str, Any], dataset: Any) -> dict[str, dict[str, Any]
     split, count = _split(dataset, "val")
     found = {}
     for name, value in metrics.items():
-        if not isinstance(value, int | float):
+        if not isinstance(value, int | float) or not math.isfinite(value):
             continue
         low = high = None
         if name.rpartition("/")[2] in _COUNTED and 0 <= value <= 100:

@@ -54,7 +54,7 @@ class NaiveMix(BaseModule):
         self, cls: Tensor, tokens: Tensor, present: Tensor | None = None
     ) -> Tensor:
         """(b, m, d), (b, l, d), (b, m) -> (b, d)."""
-        return self.cls_token.to(cls.dtype).expand(len(cls), -1)
+        return self.cls_token.to(cls.dtype).expand(cls.shape[0], -1)
 
 
 @MODELS.register_module()

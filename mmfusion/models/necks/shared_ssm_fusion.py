@@ -182,7 +182,7 @@ class SharedSSMFusion(BaseModule):
             name: self._stream(name, stream)  # (b, d)
             for name, stream in self.inputs(feats).items()
         }
-        times = row_repeats({name: len(x) for name, x in pooled.items()})
+        times = row_repeats({name: x.shape[0] for name, x in pooled.items()})
         parts = [x.repeat_interleave(times[name], 0) for name, x in pooled.items()]
         return torch.stack(parts).sum(0)  # (most, d), line 12's outputs summed
 
@@ -227,6 +227,6 @@ def pool(x: Tensor, mask: Tensor | None, pooling: str) -> Tensor:
         return x.mean(1) if pooling == "mean" else x[:, -1]
     count = mask.sum(1).clamp(min=1)  # (b,)
     if pooling == "last":
-        return x[torch.arange(len(x), device=x.device), count - 1]
+        return x[torch.arange(x.shape[0], device=x.device), count - 1]
     total = x.masked_fill(~mask.unsqueeze(-1), 0).sum(1)  # (b, d)
     return total / count.unsqueeze(-1).to(x.dtype)

@@ -150,7 +150,7 @@ class MultiModalRecognizer(BaseModel):
     def _logits(self, inputs: dict[str, Tensor]) -> tuple[dict[str, Tensor], int]:
         """Logits (b v, k) by task, and v."""
         feats, views = self.encode(inputs)
-        rows = len(next(iter(inputs.values()))) * views
+        rows = next(iter(inputs.values())).shape[0] * views
         return self.classify(feats, rows), views
 
     def classify(self, feats: dict[str, TokenFeatures], rows: int) -> dict[str, Tensor]:

@@ -1,0 +1,159 @@
+"""The README of an exported model: a model card in the format of the hub."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_TEMPLATE = """\
+---
+{{ card_data }}
+---
+
+# {name}
+
+{intro}
+
+```python
+from mmfusion.apis import load_model
+
+loaded = load_model("{name}")
+print(loaded.classes)
+```
+
+## Results
+
+{results}
+
+## Data
+
+{data}
+
+## Input
+
+{inputs}
+
+## Classes
+
+{classes}
+
+## Licence
+
+{licence}
+"""
+
+
+def model_card(
+    card: Mapping[str, Any],
+    name: str,
+    license_id: str | None = None,
+    notes: Sequence[str] = (),
+) -> str:
+    """Markdown with the hub's YAML in front.
+
+    Args:
+        card: of the model. name: of its folder. license_id: as the hub names licences;
+            None says that nobody has chosen one.
+        notes: further paragraphs about this export, such as its parity.
+    """
+    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+    results = [
+        EvalResult(
+            task_type="video-classification",
+            dataset_type=card["data"].get("name") or "unknown",
+            dataset_name=card["data"].get("name") or "unknown",
+            dataset_split=score["split"],
+            metric_type="accuracy",
+            metric_name=metric,
+            metric_value=score["value"],
+        )
+        for metric, score in card["metrics"].items()
+        if metric.rpartition("/")[2].startswith("top")
+    ]
+    about = ModelCardData(
+        license=license_id or "other",
+        library_name="mmfusion",
+        pipeline_tag="video-classification",
+        tags=["mmfusion", "action-recognition", *card["streams"]],
+        model_name=name,
+        eval_results=results or None,
+    )
+    text = _TEMPLATE.format(
+        name=name,
+        intro="\n\n".join([_intro(card), *notes]),
+        results=_results(card),
+        data=_data(card),
+        inputs=_inputs(card),
+        classes="\n\n".join(
+            f"{task} ({len(names)}): {', '.join(names)}"
+            for task, names in card["classes"].items()
+        ),
+        licence=_licence(license_id),
+    ).replace("{ card_data }", about.to_yaml())
+    return str(ModelCard(text))
+
+
+def _intro(card: Mapping[str, Any]) -> str:
+    streams = " and ".join(card["streams"])
+    return (
+        f"Recognises actions from {streams}. Made with mmfusion {card['mmfusion']}."
+        " `config.json` is data: loading this folder runs no code of it, and"
+        " `manifest.json` has the sha256 of every file."
+    )
+
+
+def _results(card: Mapping[str, Any]) -> str:
+    rows = [
+        f"| {name} | {score['value']:.2f} | {_interval(score)} | {score['n']} |"
+        f" {score['split']} |"
+        for name, score in card["metrics"].items()
+    ]
+    if not rows:
+        return "No scores are in the checkpoint."
+    head = ["| metric | % | 95 % interval | clips | split |", "|---|---|---|---|---|"]
+    chance = "; ".join(
+        f"{task} {100 / len(names):.1f} %" for task, names in card["classes"].items()
+    )
+    lines = [*head, *rows, "", f"A guess is right by chance in: {chance}."]
+    if any("/leak/" in name for name in card["metrics"]):
+        lines.append(
+            "A line with `leak` is the accuracy of a reader of the questions alone."
+        )
+    lines.append(
+        "The checkpoint was chosen by the score on this split, so that a test on other"
+        " clips will most likely be lower."
+    )
+    return "\n".join(lines)
+
+
+def _interval(score: Mapping[str, Any]) -> str:
+    if score["low"] is None:
+        return "-"
+    return f"{score['low']:.1f} to {score['high']:.1f}"
+
+
+def _data(card: Mapping[str, Any]) -> str:
+    data = card["data"]
+    sizes = data.get("splits") or {}
+    splits = ", ".join(f"{n} clips of {name}" for name, n in sizes.items())
+    text = f"{data.get('name') or 'Not named'}: {splits or 'sizes are not known'}."
+    if data.get("question_source"):
+        text += f" Questions: {data['question_source']}."
+    return text
+
+
+def _inputs(card: Mapping[str, Any]) -> str:
+    steps = ", ".join(transform["type"] for transform in card["pipeline"])
+    text = f"Steps of the pipeline: {steps or 'not known'}."
+    if card["skeleton"]:
+        text += f" Skeletons: {card['skeleton']}."
+    return text
+
+
+def _licence(license_id: str | None) -> str:
+    code = "The code of mmfusion is under Apache-2.0."
+    if license_id:
+        return f"The weights: {license_id}. {code}"
+    return (
+        "Nobody has chosen a licence for these weights; that of the data that they were"
+        f" trained on may bind them. {code}"
+    )

@@ -1,0 +1,140 @@
+"""A trained model as one folder that can be mailed, or put on the hub.
+
+It has the weights (``model.safetensors``), the card as data (``config.json``: model,
+test pipeline, classes, streams, scores), a model card for people (``README.md``), the
+tokenizer where the model reads text, and ``manifest.json``. Nothing in it is run.
+"""
+
+import copy
+import os
+from pathlib import Path
+from typing import Any
+
+from mmfusion.apis.folder import check_folder, new_folder, read_data, write_json
+from mmfusion.apis.loaded import LoadedModel, finish
+from mmfusion.apis.model_card import model_card
+from mmfusion.engine.launch.config_data import (
+    build_model,
+    check_model_data,
+    check_pipeline_data,
+)
+from mmfusion.engine.runner.card import check_card
+from mmfusion.models.heads.answer_head import AnswerHead
+from mmfusion.models.protocols import HasEncoders, HasHeads
+from mmfusion.models.text_encoders.text_encoder import TextEncoder
+from mmfusion.utils.errors import InputError
+from mmfusion.utils.hugging_face import load_tokenizer
+from mmfusion.utils.paths import write_atomic
+from mmfusion.weights import load_checked
+from mmfusion.weights.files import tensor_bytes
+
+KIND = "mmfusion model"
+WEIGHTS, CONFIG, README, TOKENIZER = (
+    "model.safetensors",
+    "config.json",
+    "README.md",
+    "tokenizer",
+)
+
+
+def write_model_folder(
+    loaded: LoadedModel, out: str | os.PathLike, license_id: str | None = None
+) -> None:
+    """Write a model as one folder; ``load_model(out)`` gives the same scores.
+
+    Args:
+        loaded: the model. out: the folder, new or empty. license_id: of the weights,
+            as the hub names licences (``apache-2.0``, ``cc-by-nc-4.0``).
+
+    Raises:
+        InputError: ``out`` has something in it.
+        ConfigError: the model has a part that no registry has.
+    """
+    card = copy.deepcopy(loaded.card)
+    card["classes"] = loaded.classes
+    check_model_data(card["model"], loaded.path)
+    check_pipeline_data(card["pipeline"], loaded.path)
+    _free_of_files(card["model"], loaded.model)
+    with new_folder(out, KIND) as folder:
+        _with_tokenizer(card["pipeline"], folder)
+        weights = {k: v.clone() for k, v in loaded.model.state_dict().items()}
+        write_atomic(folder / WEIGHTS, tensor_bytes(weights))
+        write_json(folder / CONFIG, card)
+        text = model_card(card, Path(out).resolve().name, license_id)
+        write_atomic(folder / README, text.encode())
+
+
+def _free_of_files(config: dict[str, Any], model: Any) -> None:
+    """Write into the config what the model's parts had read from files."""
+    if isinstance(model, HasEncoders):
+        for name, encoder in model.encoders.items():
+            if isinstance(encoder, TextEncoder):
+                part = config["encoders"][name]
+                part |= {"pretrained": None, "hf_config": encoder.config.to_diff_dict()}
+                part["hf_config"]["model_type"] = encoder.config.model_type
+    if isinstance(model, HasHeads):
+        for task, head in model.heads.items():
+            if isinstance(head, AnswerHead):
+                config["heads"][task]["class_names"] = list(head.class_names)
+
+
+def _with_tokenizer(pipeline: list[dict[str, Any]], folder: Path) -> None:
+    """Take the tokenizer of a pipeline along, under a name that is the folder's."""
+    for transform in pipeline:
+        if transform.get("tokenizer") is not None:
+            load_tokenizer(transform["tokenizer"]).save_pretrained(folder / TOKENIZER)
+            transform["tokenizer"] = TOKENIZER
+
+
+def read_model_folder(folder: str | os.PathLike) -> LoadedModel:
+    """Load a model from its folder, after comparing every byte of it.
+
+    Raises:
+        CheckpointError: a file is missing or changed, or is of another format.
+        ConfigError: it names a type that no registry has.
+    """
+    check_folder(folder, KIND)
+    path = Path(folder, CONFIG)
+    card = check_card(read_data(path), str(path))
+    check_pipeline_data(card["pipeline"], str(path))
+    for transform in card["pipeline"]:
+        if transform.get("tokenizer") == TOKENIZER:
+            transform["tokenizer"] = str(Path(folder, TOKENIZER))
+    model = build_model(card["model"], str(path))
+    weights = Path(folder, WEIGHTS)
+    return finish(model, load_checked(weights), card, str(weights))
+
+
+def push_folder(
+    folder: str | os.PathLike, repository: str, *, private: bool = False
+) -> str:
+    """Put a model folder on the hub, as the user who is logged in there (``hf auth``).
+
+    Args:
+        folder: that was written. repository: ``<owner>/<name>``; made where missing.
+        private: of a repository that is made.
+
+    Returns:
+        The address of the commit.
+
+    Raises:
+        InputError: the hub refuses, or cannot be reached.
+    """
+    check_folder(folder, KIND)
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    api = HfApi()
+    try:
+        api.create_repo(repository, private=private, exist_ok=True)
+        done = api.upload_folder(
+            repo_id=repository,
+            folder_path=os.fspath(folder),
+            commit_message="Add a model of mmfusion",
+        )
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"--push {repository}: the hub refuses it, or cannot be reached: {reason}"
+        ) from error
+    return str(done.commit_url)

@@ -1,0 +1,114 @@
+"""Models as graphs: any number of clips, equal scores, no mmfusion to run them."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from mmfusion.apis import graph_folder, load_model
+from mmfusion.apis.graph import export_program
+from mmfusion.apis.graph_folder import TOLERANCE, run_graph, write_graph_folder
+from mmfusion.models.backbones.video_mamba import ARCHITECTURES
+from mmfusion.utils.errors import ExportError, InputError
+from tests.apis.small import CLASSES, batch, write_checkpoint
+
+# the script of a format, where mmfusion cannot be imported
+ALONE = """
+import runpy, sys
+sys.modules["mmfusion"] = None
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    """A fused model of two blocks."""
+    folder = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ARCHITECTURES, "nano", dict(embed_dims=64, depth=1))
+        write_checkpoint(folder / "best.pth")
+        return load_model(folder / "best.pth")
+
+
+@pytest.fixture(scope="module")
+def traced(loaded):
+    """The program, which takes longest, for both formats."""
+    return export_program(loaded.model, {n: x[:, 0] for n, x in batch(2).items()})
+
+
+@pytest.fixture(scope="module", params=["pt2", "onnx"])
+def exported(request, loaded, traced, tmp_path_factory):
+    """A format, its folder, and what the export said; real clips are random here."""
+    kind, real = request.param, {name: x[:, 0] for name, x in batch(2).items()}
+    out = tmp_path_factory.mktemp(kind) / "graph"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph_folder, "export_program", lambda *_: traced)
+        return kind, out, write_graph_folder(loaded, out, kind, "mit", real)
+
+
+def test_a_graph_has_the_models_scores_for_any_number_of_clips(loaded, exported):
+    kind, folder, lines = exported
+    assert [line.split()[0] for line in lines] == ["random", "real"]
+    inputs = {name: x[:, 0] for name, x in batch(5).items()}
+    (scores,) = run_graph(folder / f"model.{kind}", inputs)
+    expected = loaded.model(batch(5))["action"].softmax(-1).detach().numpy()
+    np.testing.assert_allclose(scores, expected, atol=TOLERANCE, rtol=0)
+
+
+def test_the_folder_says_what_is_free_and_how_equal_it_is(exported):
+    _, folder, _ = exported
+    about = json.loads((folder / "graph.json").read_text())
+    assert about["classes"] == CLASSES
+    assert about["inputs"]["video"]["shape"] == ["any", 3, 2, 32, 32]
+    assert about["inputs"]["skeleton_mask"] == {
+        "dtype": "bool",
+        "shape": ["any", 4, 42],
+    }
+    assert about["parity"]["real"]["largest_difference"] <= TOLERANCE
+    text = (folder / "README.md").read_text()
+    assert "license: mit" in text and "scores differ by at most" in text
+
+
+def test_the_script_runs_where_mmfusion_is_not(exported):
+    kind, folder, _ = exported
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, str(folder / f"run_{kind}.py")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    first, last = done.stdout.splitlines()
+    assert first.startswith("action: 0.") and any(c in first for c in CLASSES["action"])
+    assert float(last.split()[-1]) <= TOLERANCE
+
+
+def test_scores_that_differ_leave_nothing(loaded, traced, tmp_path, monkeypatch):
+    def wrong(path, inputs):
+        return [np.full((3, 3), 1 / 3)]
+
+    monkeypatch.setattr(graph_folder, "run_graph", wrong)
+    monkeypatch.setattr(graph_folder, "export_program", lambda *_: traced)
+    monkeypatch.setattr(graph_folder, "save_pt2", lambda program, path: path.touch())
+    with pytest.raises(ExportError, match="other scores than the model on random"):
+        write_graph_folder(loaded, tmp_path / "graph", "pt2")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_what_cannot_be_traced_is_one_line(loaded, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("data dependent\n  and more")
+
+    monkeypatch.setattr(torch.export, "export", lambda *_, **__: refuse())
+    with pytest.raises(ExportError, match="cannot be traced: RuntimeError: data") as e:
+        write_graph_folder(loaded, tmp_path / "graph", "pt2")
+    assert "\n" not in str(e.value)
+
+
+def test_an_output_folder_with_files_is_refused_first(loaded, tmp_path):
+    (tmp_path / "mine").touch()
+    with pytest.raises(InputError, match="not empty; give another --out"):
+        write_graph_folder(loaded, tmp_path, "pt2")
