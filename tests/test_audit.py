@@ -57,6 +57,8 @@ READERS = {
     "mmfusion/layouts/hand_object_boxes.py": "protobuf, out of a checked pickle",
     "mmfusion/evaluation/challenge.py": "the zip of a submission, stricter than JSON",
     "mmfusion/models/heads/answer_head.py": "names; models may import no more modules",
+    "mmfusion/apis/folder.py": "bytes of a file, for a digest",
+    "mmfusion/apis/graph_folder.py": "a script of ours, to copy it",
     "mmfusion/engine/runner/work_dir.py": "finished.json of our own run",
     "mmfusion/engine/runner/fusion_runner.py": "settings out of our own checkpoint",
     "mmfusion/engine/launch/start.py": "settings out of our own checkpoint",

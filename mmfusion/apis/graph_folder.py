@@ -3,7 +3,8 @@
 import copy
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from mmfusion.utils.optional import import_optional
 from mmfusion.utils.paths import write_atomic
 
 FORMATS = ("pt2", "onnx")
+Graph = Callable[[Mapping[str, Tensor]], list[np.ndarray]]
 TOLERANCE = 1e-4  # between the scores of a graph and the model's own
 _SCRIPTS = Path(__file__).parent / "scripts"
 _WHY_FIXED = (
@@ -88,24 +90,37 @@ def write_graph_folder(
     return lines
 
 
-def run_graph(path: Path, inputs: Mapping[str, Tensor]) -> list[np.ndarray]:
-    """Probabilities (b, k) a task, by the graph in a file.
+def open_graph(path: Path) -> Graph:
+    """The graph in a file: inputs (b, ...) by name, in its order -> (b, k) a task.
 
     Args:
-        path: ``.pt2`` or ``.onnx``. inputs: (b, ...) by name, in the graph's order.
+        path: ``.pt2`` or ``.onnx``.
 
     Raises:
-        ExportError: the runtime refuses the graph.
+        ExportError: the runtime refuses the file, or later the inputs.
     """
-    try:
-        if path.suffix == ".onnx":
-            session = import_optional("onnxruntime", "ONNX graphs").InferenceSession(
-                path, providers=["CPUExecutionProvider"]
-            )
-            return session.run(None, {name: x.numpy() for name, x in inputs.items()})
-        with quiet(), torch.no_grad():
+    if path.suffix == ".onnx":
+        runtime = import_optional("onnxruntime", "ONNX graphs")
+        with _as_one_line():
+            session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    else:
+        with _as_one_line(), quiet():
             graph = torch.export.load(path).module()
+
+    def run(inputs: Mapping[str, Tensor]) -> list[np.ndarray]:
+        with _as_one_line(), torch.no_grad():
+            if path.suffix == ".onnx":
+                return session.run(None, {k: x.numpy() for k, x in inputs.items()})
             return [x.numpy() for x in graph(*inputs.values())]
+
+    return run
+
+
+@contextmanager
+def _as_one_line() -> Iterator[None]:
+    """Whatever a runtime raises becomes an ExportError."""
+    try:
+        yield
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise ExportError(
@@ -121,10 +136,10 @@ def _parity(
     trials = {"random": _like(example, 3, generator)}
     if is_real:
         trials["real"] = dict(example)
-    found = {}
+    found, run = {}, open_graph(path)
     for name, inputs in trials.items():
         expected = _scores(loaded, inputs)
-        got = run_graph(path, inputs)
+        got = run(inputs)
         worst = max(
             float(np.abs(a - b).max()) for a, b in zip(got, expected, strict=True)
         )

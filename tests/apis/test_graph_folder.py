@@ -10,7 +10,7 @@ import torch
 
 from mmfusion.apis import graph_folder, load_model
 from mmfusion.apis.graph import export_program
-from mmfusion.apis.graph_folder import TOLERANCE, run_graph, write_graph_folder
+from mmfusion.apis.graph_folder import TOLERANCE, write_graph_folder
 from mmfusion.models.backbones.video_mamba import ARCHITECTURES
 from mmfusion.utils.errors import ExportError, InputError
 from tests.apis.small import CLASSES, batch, write_checkpoint
@@ -50,13 +50,23 @@ def exported(request, loaded, traced, tmp_path_factory):
         return kind, out, write_graph_folder(loaded, out, kind, "mit", real)
 
 
-def test_a_graph_has_the_models_scores_for_any_number_of_clips(loaded, exported):
-    kind, folder, lines = exported
-    assert [line.split()[0] for line in lines] == ["random", "real"]
-    inputs = {name: x[:, 0] for name, x in batch(5).items()}
-    (scores,) = run_graph(folder / f"model.{kind}", inputs)
-    expected = loaded.model(batch(5))["action"].softmax(-1).detach().numpy()
-    np.testing.assert_allclose(scores, expected, atol=TOLERANCE, rtol=0)
+def test_a_graph_has_the_models_scores_for_another_number_of_clips(exported):
+    _, _, lines = exported
+    assert [line.split(":")[0] for line in lines] == [
+        "random inputs, 3 clips",
+        "real inputs, 2 clips",
+    ]
+    assert all(float(line.split()[-1]) <= TOLERANCE for line in lines)
+
+
+def test_a_graph_is_made_of_torchs_own_operators(traced):
+    program, _ = traced
+    names = {
+        node.target.namespace
+        for node in program.graph.nodes
+        if isinstance(node.target, torch._ops.OpOverload)
+    }
+    assert names == {"aten"}
 
 
 def test_the_folder_says_what_is_free_and_how_equal_it_is(exported):
@@ -73,8 +83,11 @@ def test_the_folder_says_what_is_free_and_how_equal_it_is(exported):
     assert "license: mit" in text and "scores differ by at most" in text
 
 
+@pytest.mark.slow
 def test_the_script_runs_where_mmfusion_is_not(exported):
     kind, folder, _ = exported
+    if kind == "pt2":
+        pytest.skip("it would import torch again; its operators are looked at above")
     done = subprocess.run(
         [sys.executable, "-c", ALONE, str(folder / f"run_{kind}.py")],
         capture_output=True,
@@ -87,10 +100,10 @@ def test_the_script_runs_where_mmfusion_is_not(exported):
 
 
 def test_scores_that_differ_leave_nothing(loaded, traced, tmp_path, monkeypatch):
-    def wrong(path, inputs):
-        return [np.full((3, 3), 1 / 3)]
+    def wrong(path):
+        return lambda inputs: [np.full((3, 3), 1 / 3)]
 
-    monkeypatch.setattr(graph_folder, "run_graph", wrong)
+    monkeypatch.setattr(graph_folder, "open_graph", wrong)
     monkeypatch.setattr(graph_folder, "export_program", lambda *_: traced)
     monkeypatch.setattr(graph_folder, "save_pt2", lambda program, path: path.touch())
     with pytest.raises(ExportError, match="other scores than the model on random"):
