@@ -178,6 +178,14 @@ def test_malformed_caches_are_refused(
         write_box_cache(tmp_path / "x.npz", replace(FILE, **change))
 
 
+def test_a_box_may_be_as_thin_as_a_line(tmp_path: Path) -> None:
+    boxes = FILE.boxes.copy()
+    boxes[0, 0] = (0.2, 0.5, 0.2, 0.5)
+    write_box_cache(tmp_path / "x.npz", replace(FILE, boxes=boxes))
+    found = load_box_file(str(tmp_path / "x.npz"))
+    assert found.valid[0, 0] and (found.boxes == boxes).all()
+
+
 def test_unreadable_files_are_named(results: dict, tmp_path: Path) -> None:
     with pytest.raises(BoxError, match="it belongs to 'P01_01'; expected 'P01_011'"):
         LoadBoxes()({**results, "group": "P01_011"})
