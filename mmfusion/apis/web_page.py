@@ -26,7 +26,7 @@ def serve(infer: Inferencer, port: int) -> None:
     """
     page = build_page(infer)
     try:
-        page.launch(server_name=HOST, server_port=port, share=False)
+        page.launch(server_name=HOST, server_port=port, share=False, show_error=True)
     except OSError as error:
         raise InputError(
             f"port {port} of {HOST}: {error}; expected a free one"
