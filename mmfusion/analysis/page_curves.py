@@ -21,7 +21,7 @@ def training_charts(curves: Sequence[Curve], task: str) -> Iterator[Chart]:
             f"{task}/top1",
             "Accuracy on the validation clips",
             "right (%)",
-            "The best epoch is the one that was tested.",
+            "The best epoch was tested.",
         ),
     ):
         found = [

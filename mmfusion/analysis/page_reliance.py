@@ -34,9 +34,10 @@ def _rows(method: Method, task: str) -> Iterator[tuple[str, ...]]:
     path = method.first.reliance_path
     content = read_json(path, error_type=WorkDirError)
     try:
-        for table in content:
-            if table["task"] == task:
-                for one in table["results"]:
+        own = [table for table in content if table["task"] == task]
+        for number, table in enumerate(own):
+            for one in table["results"]:
+                if one["minus_all"] or number == 0:  # all streams: the same each time
                     yield _row(method.name, table["way"], one)
     except (KeyError, TypeError) as error:
         raise WorkDirError(
