@@ -137,9 +137,21 @@ def _read_member(archive: zipfile.ZipFile, model: ModelFile) -> bytes:
 
 
 def _fetch(folder: Path) -> Path:
-    """Fetch the wheel into ``folder`` by pip, which knows the user's mirror."""
-    command = [sys.executable, "-m", "pip", "download", "mediapipe==0.10.21"]
-    command += ["--no-deps", "--only-binary", ":all:", "--python-version", "3.11"]
+    """Fetch the wheel into ``folder`` by pip, which knows the user's mirror.
+
+    pip refuses another file of that name, by its sha256.
+    """
+    wanted = folder / "wanted.txt"
+    wanted.write_text(f"mediapipe==0.10.21 --hash=sha256:{WHEEL_SHA256}\n")
+    command = [sys.executable, "-m", "pip", "download", "-r", str(wanted)]
+    command += [
+        "--require-hashes",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--python-version",
+        "3.11",
+    ]
     command += ["--platform", "manylinux_2_28_x86_64", "--implementation", "cp"]
     command += ["--dest", str(folder), "--quiet", "--disable-pip-version-check"]
     try:

@@ -25,13 +25,6 @@ from mmfusion.utils.text_files import read_lines
 CLIP_LIST = "clips.csv"
 COLUMNS = ("video", "label", "start", "end", "split", "subject", "hands")
 SPLITS = ("train", "val", "test")
-VIDEO_SUFFIXES = tuple(
-    f".{name}"
-    for name in (
-        *("3gp", "asf", "avi", "flv", "gif", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg"),
-        *("mts", "mxf", "ogv", "ts", "webm", "wmv"),
-    )
-)
 _A_FRAME = "_keypoints.json"
 _SEPARATORS = ",;\t"
 _SECONDS = re.compile(r"[0-9]{1,7}(\.[0-9]{0,9})?")

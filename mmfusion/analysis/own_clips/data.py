@@ -15,6 +15,7 @@ from mmfusion.datasets.annotation import load_annotation, write_annotation
 from mmfusion.datasets.custom import ANN_FILE, CustomSource, gather, write
 from mmfusion.datasets.custom.sequences import open_video_facts
 from mmfusion.datasets.media.video_encoding import EncodeSettings
+from mmfusion.datasets.media.video_files import VIDEO_SUFFIXES
 from mmfusion.datasets.media.video_preparation import Job as CopyJob
 from mmfusion.datasets.media.video_preparation import OutputFolder, run_jobs
 from mmfusion.hands import SKELETON, HandModelError, MediaPipeHands
@@ -23,7 +24,6 @@ from mmfusion.hands.extraction import extract_videos
 from mmfusion.layouts.clip_list import (
     CLIP_LIST,
     COLUMNS,
-    VIDEO_SUFFIXES,
     ClipRow,
     list_clip_folders,
     read_clip_list,

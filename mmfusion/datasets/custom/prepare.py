@@ -19,10 +19,10 @@ from mmfusion.datasets.custom.data import (
 )
 from mmfusion.datasets.custom.scan import Scan, group_of
 from mmfusion.datasets.custom.sequence_npz import gather_sequences
+from mmfusion.datasets.media.video_files import VIDEO_SUFFIXES
 from mmfusion.datasets.splits import SplitItem, Splits, assign_splits
 from mmfusion.layouts.clip_list import (
     CLIP_LIST,
-    VIDEO_SUFFIXES,
     ClipList,
     ClipRow,
     check_rows,
