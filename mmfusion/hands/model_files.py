@@ -144,15 +144,9 @@ def _fetch(folder: Path) -> Path:
     wanted = folder / "wanted.txt"
     wanted.write_text(f"mediapipe==0.10.21 --hash=sha256:{WHEEL_SHA256}\n")
     command = [sys.executable, "-m", "pip", "download", "-r", str(wanted)]
-    command += [
-        "--require-hashes",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "--python-version",
-        "3.11",
-    ]
-    command += ["--platform", "manylinux_2_28_x86_64", "--implementation", "cp"]
+    command += ["--require-hashes", "--no-deps", "--only-binary", ":all:"]
+    command += ["--python-version", "3.11", "--implementation", "cp"]
+    command += ["--platform", "manylinux_2_28_x86_64"]
     command += ["--dest", str(folder), "--quiet", "--disable-pip-version-check"]
     try:
         done = subprocess.run(
