@@ -26,14 +26,17 @@ def run(*command, cwd):
 
 
 @pytest.mark.slow
-def test_the_plugin_trains_in_an_empty_folder(tmp_path):
+def test_the_plugins_train_in_an_empty_folder(tmp_path):
     (tmp_path / "gated_sum.py").write_text(code_after("`gated_sum.py`"))
     (tmp_path / "three_streams.py").write_text(code_after("`three_streams.py`"))
+    (tmp_path / "tubelet_mean.py").write_text(code_after("`tubelet_mean.py`"))
+    (tmp_path / "my_backbone.py").write_text(code_after("`my_backbone.py`"))
     sizes = "--num-train 16 --num-val 12 --num-test 0"
     commands = [
         f"data/tinyego/generate --layout h2o --out data/tinyego {sizes}",
         "data/h2o/prepare --root data/tinyego",
         "train three_streams.py --cfg-options train_cfg.max_epochs=1",
+        "train my_backbone.py --cfg-options train_cfg.max_epochs=1",
     ]
     # one new process for all of them: to start costs more than to run
     code = (
@@ -44,11 +47,12 @@ def test_the_plugin_trains_in_an_empty_folder(tmp_path):
         "    assert done.returncode == 0, done.stderr"
     )
     run("-c", code, cwd=tmp_path)
-    assert (tmp_path / "work_dirs/three_streams/finished.json").is_file()
+    for name in ("three_streams", "my_backbone"):
+        assert (tmp_path / f"work_dirs/{name}/finished.json").is_file()
 
 
 def test_the_first_example_runs(capsys):
-    exec(code_after("## One minute on a CPU"), {})
+    exec(code_after("one model and one clip"), {})
     assert (
         capsys.readouterr().out == "torch.Size([1, 1568, 192]) torch.Size([1, 192])\n"
     )
