@@ -20,6 +20,10 @@ _TRIES = 256  # draws of whole people or videos, of which the best is taken
 _Unit = list[int]  # clips that stay together
 
 
+class LoneClipError(InputError):
+    """A class has one clip, which cannot be trained on and tested."""
+
+
 @dataclass(frozen=True)
 class SplitItem:
     """A clip, as far as splits ask.
@@ -138,7 +142,7 @@ def _check_classes(items: Sequence[SplitItem]) -> None:
         places[item.label].append(item.place)
     for label, found in places.items():
         if len(found) < 2 and label is not None:
-            raise InputError(
+            raise LoneClipError(
                 f"{found[0]}: the class {label!r} has this clip only; expected two at"
                 " least, one to train on and one to test: add clips, or leave the"
                 " class out"

@@ -256,7 +256,7 @@ def test_bad_data_is_one_line(tmp_path, capsys, make, message):
     ("labels", "splits", "message"),
     [
         ("xxxx", None, "all 4 clips have one class"),
-        ("xxxy", None, "the class 'y' has this clip only"),
+        ("xxxy", None, "leave the class out; or give --parts 5"),
         ("xxyy", ["train"] * 4, "all 4 clips are in the split 'train'"),
     ],
     ids=["one-class", "one-clip", "one-split"],

@@ -18,6 +18,7 @@ from mmfusion.datasets.media.video_encoding import EncodeSettings
 from mmfusion.datasets.media.video_files import VIDEO_SUFFIXES
 from mmfusion.datasets.media.video_preparation import Job as CopyJob
 from mmfusion.datasets.media.video_preparation import OutputFolder, run_jobs
+from mmfusion.datasets.splits import LoneClipError
 from mmfusion.hands import SKELETON, HandModelError, MediaPipeHands
 from mmfusion.hands.extraction import Job as HandsJob
 from mmfusion.hands.extraction import extract_videos
@@ -112,7 +113,12 @@ def _prepare(
             seed=options.seed,
             drop_faulty=options.drop_faulty,
         )
-        data = gather(source)
+        try:
+            data = gather(source)
+        except LoneClipError as error:
+            raise InputError(
+                f"{error}; or give --parts 5, which cuts each video into five clips"
+            ) from None
     if data.obstacle:
         faults = data.report.faults
         more = f" ({len(faults)} such)" if len(faults) > 1 else ""

@@ -57,6 +57,8 @@ class Job:
 class OutputError(MMFusionError):
     """An output cannot be written: no video's fault, so the run ends."""
 
+    exit_code = 1
+
 
 def stamp_of(job: Job) -> dict[str, Any]:
     """Name, bytes and time of change, by which a changed source is known."""
