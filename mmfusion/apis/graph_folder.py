@@ -85,7 +85,7 @@ def write_graph_folder(
         card["classes"] = loaded.classes
         notes = _notes(path.name, f"{script}.py", about["inputs"], lines)
         name = Path(out).resolve().name
-        text = model_card(card, name, license_id, notes).encode()
+        text = model_card(card, name, license_id, notes, f"{script}.py").encode()
         write_atomic(folder / "README.md", text)
     return lines
 

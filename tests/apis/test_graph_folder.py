@@ -70,7 +70,7 @@ def test_a_graph_is_made_of_torchs_own_operators(traced):
 
 
 def test_the_folder_says_what_is_free_and_how_equal_it_is(exported):
-    _, folder, _ = exported
+    kind, folder, _ = exported
     about = json.loads((folder / "graph.json").read_text())
     assert about["classes"] == CLASSES
     assert about["inputs"]["video"]["shape"] == ["any", 3, 2, 32, 32]
@@ -81,6 +81,7 @@ def test_the_folder_says_what_is_free_and_how_equal_it_is(exported):
     assert about["parity"]["real"]["largest_difference"] <= TOLERANCE
     text = (folder / "README.md").read_text()
     assert "license: mit" in text and "scores differ by at most" in text
+    assert f"python run_{kind}.py" in text and "load_model(" not in text
 
 
 @pytest.mark.slow
