@@ -54,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.format == "model":
         write_model_folder(loaded, out, args.license)
     else:
+        print("tracing and comparing the graph: a minute or some", flush=True)
         real = find_real(args.run, loaded)
         lines = write_graph_folder(loaded, out, args.format, args.license, real)
         print("\n".join(lines))
