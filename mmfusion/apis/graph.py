@@ -1,7 +1,8 @@
 """A model as a graph: tensors in, probabilities out, no code of ours in it.
 
-The scan of a graph is :func:`mmfusion.ops.torch_scan.scan_by_prefix`, which is made of
-PyTorch's own operators; our compiled ones could not travel.
+Our own scan cannot travel: a ``.pt2`` has
+:func:`mmfusion.ops.torch_scan.scan_by_prefix`, made of PyTorch's operators, in its
+place, and ONNX its operator ``Scan`` (:mod:`mmfusion.apis.onnx_scan`).
 
 Shapes: b clips of one view, t frames, k classes of a task.
 """
@@ -18,11 +19,13 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from mmfusion.models.protocols import HasEncoders, HasInputShape, ReadsExtraStreams
+from mmfusion.ops.torch_scan import scan_by_prefix
 from mmfusion.structures import MASK_SUFFIX
 from mmfusion.utils.errors import ExportError
 from mmfusion.utils.optional import import_optional
 
 _OPSET = 18  # of ONNX: torch's exporter writes it best
+_SCAN = torch.ops.mmfusion.chunked_scan.default  # our one operator in a program
 
 
 class ScoreGraph(nn.Module):
@@ -123,7 +126,15 @@ def _sizes(program: ExportedProgram) -> list[list[int | None]]:
 def save_pt2(program: ExportedProgram, path: Path) -> None:
     """Write a program as torch does; ``torch.export.load`` reads it."""
     with quiet():
-        torch.export.save(program, path)
+        alone = program.run_decompositions({_SCAN: _scan_alone})
+        torch.export.save(alone, path)
+
+
+def _scan_alone(*inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """``_SCAN`` made of PyTorch's operators."""
+    *arrays, _ = inputs
+    y, last = scan_by_prefix(*arrays)
+    return y, last, last.new_empty(0, *last.mT.shape)
 
 
 def save_onnx(
@@ -140,6 +151,8 @@ def save_onnx(
     """
     for package in ("onnx", "onnxscript"):
         import_optional(package, "exports to ONNX")
+    from mmfusion.apis.onnx_scan import scan  # needs them
+
     try:
         with quiet():
             written = torch.onnx.export(
@@ -147,6 +160,7 @@ def save_onnx(
                 input_names=names,
                 output_names=tasks,
                 opset_version=_OPSET,
+                custom_translation_table={_SCAN: scan},
                 dynamo=True,
                 verbose=False,
             )

@@ -64,8 +64,8 @@ def chunked_scan(
 ) -> tuple[Tensor, Tensor]:
     """s independent selective scans over the same length, in one pass.
 
-    One op to torch.compile. torch.export gets :func:`scan_by_prefix` instead, so that
-    what it writes needs neither this package nor a loop over tokens.
+    One op to torch.compile and torch.export; :func:`scan_by_prefix` is the same made of
+    PyTorch's own, for a program that must run without this package.
 
     Args:
         u: (s, b, l, d). delta: (s, b, l, d), positive. A: (s, d, n).
@@ -76,8 +76,6 @@ def chunked_scan(
         arguments.
     """
     inputs = (u, delta, A, B, C, initial_state)
-    if torch.compiler.is_exporting():
-        return scan_by_prefix(*inputs)
     if not torch.compiler.is_compiling():
         refuse_forward_mode("torch", inputs)
     keep = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
@@ -131,7 +129,8 @@ def _chunked_scan(
 @_chunked_scan.register_fake
 def _(u, delta, A, B, C, initial_state, keep):
     state = initial_state.transpose(2, 3)
-    count = _num_borders(u.shape[2], _chunk_length(u, A), keep)
+    # no chunk length without borders: it would compare the batch, which may be free
+    count = _num_borders(u.shape[2], _chunk_length(u, A), keep) if keep else 0
     y = torch.empty_like(u, memory_format=torch.contiguous_format)
     last = torch.empty_like(initial_state, memory_format=torch.contiguous_format)
     return y, last, state.new_empty(count, *state.shape)
@@ -275,7 +274,7 @@ def _over_channels(states: Tensor, weights: Tensor) -> Tensor:
 def scan_by_prefix(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, initial_state: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """:func:`chunked_scan` as some log(l) bulk operations, for exported programs.
+    """:func:`chunked_scan` as some log(l) bulk operations, for saved programs.
 
     Its graph does not grow with l; its memory grows with l x d x n.
     """
