@@ -11,6 +11,7 @@ checkpoint unreadable or not of this model.
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from mmengine.config import Config
 
@@ -18,7 +19,7 @@ from mmfusion.engine.launch.start import add_run_arguments, only_test, run_job
 from mmfusion.utils.commands import command_parser
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = command_parser(__doc__)
     add = parser.add_argument
     add("config", help="config file")
@@ -30,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     add("--interval", type=int, default=1, help="show every so many samples")
     add("--wait-time", type=float, default=2.0, help="seconds that a window stays")
     add_run_arguments(parser)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def merge_args(config: Config, args: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ signal with a checkpoint, 1 failed, 2 wrong config or command, 3 no checkpoint r
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from mmengine.config import Config
 
@@ -19,7 +20,7 @@ from mmfusion.utils.commands import command_parser
 from mmfusion.utils.errors import ConfigError
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = command_parser(__doc__)
     add = parser.add_argument
     add("config", help="config file")
@@ -55,7 +56,7 @@ def parse_args() -> argparse.Namespace:
         help="log for Weights & Biases, too; WANDB_MODE=offline sends nothing",
     )
     add_run_arguments(parser)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def merge_args(config: Config, args: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """The page about one or several runs, put together from their folders."""
 
+import shlex
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -53,6 +54,7 @@ def make_page(
     with_clips: bool = True,
     extra_cautions: Sequence[str] = (),
     commands: Sequence[Command] = (),
+    out: Path | None = None,
 ) -> Page:
     """Everything that the folders of tested runs say.
 
@@ -63,10 +65,12 @@ def make_page(
         with_clips: show clips, for which the data must be there.
         extra_cautions: said before those that the figures suggest.
         commands: shown before the ones that every run has.
+        out: where the page will be, for the command that makes it again.
 
     Raises:
         InputError: the runs were not tested on the same clips.
     """
+    asked, no_clips = task, not with_clips
     task = task or _main_task(runs[0].predictions)
     known, missing = open_datasets(_widest(runs))
     if missing:
@@ -105,7 +109,11 @@ def make_page(
         reliance_notes=RELIANCE_NOTES,
         alone=tuple(alone_groups(methods, table, strips)),
         worst=worst_group(methods, table, strips),
-        commands=(*commands, *_commands(methods[0].first)),
+        commands=(
+            *commands,
+            *_commands(methods[0].first),
+            _again(runs, task=asked, title=title, out=out, no_clips=no_clips),
+        ),
     )
 
 
@@ -219,16 +227,41 @@ def _commands(run: TrainedRun) -> list[Command]:
     folder, config = run.folder, run.config_path
     return [
         Command(
-            "Name the class of a new video:", f"python tools/infer.py {folder} clip.mp4"
+            "Name the class of a new video:",
+            typed("tools/infer.py", "clip.mp4", "--model", folder),
         ),
         Command(
             "Test again, and keep every score:",
-            f"python tools/test.py {config} {run.checkpoint} --dump predictions.json",
+            typed(
+                "tools/test.py", config, run.checkpoint, "--dump", "predictions.json"
+            ),
         ),
         Command(
             "Train it with another seed, to see what chance does:",
-            f"python tools/train.py {config} --work-dir {folder}-seed1"
-            " --cfg-options randomness.seed=1",
+            typed(
+                *("tools/train.py", config, "--work-dir", f"{folder}-seed1"),
+                *("--cfg-options", "randomness.seed=1"),
+            ),
         ),
-        Command("Make this page again:", f"python tools/analysis/report.py {folder}"),
     ]
+
+
+def _again(
+    runs: Sequence[TrainedRun],
+    *,
+    task: str | None,
+    title: str | None,
+    out: Path | None,
+    no_clips: bool,
+) -> Command:
+    """The command that makes the same page, of all its runs."""
+    words: list[str | Path] = [run.folder for run in runs]
+    for option, value in (("--out", out), ("--task", task), ("--title", title)):
+        words += [option, value] if value is not None else []
+    words += ["--no-clips"] if no_clips else []
+    return Command("Make this page again:", typed("tools/analysis/report.py", *words))
+
+
+def typed(tool: str, *words: str | Path) -> str:
+    """A command of ``tools``, as a shell reads it."""
+    return shlex.join(["python", tool, *map(str, words)])

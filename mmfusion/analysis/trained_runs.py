@@ -1,5 +1,6 @@
 """The folders of complete runs: config, checkpoint and predictions of each."""
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,6 +100,15 @@ class TrainedRun:
         if settings is None or "ann_file" not in settings:
             return None
         return DATASETS.build({**settings, "pipeline": list(pipeline)})
+
+
+def place_of(folders: Sequence[Path], name: str) -> Path:
+    """A file about runs: in the only one, or in the folder that holds all of them."""
+    if len(folders) == 1:
+        return folders[0] / name
+    home = os.path.commonpath([os.path.abspath(folder) for folder in folders])
+    absolute = any(folder.is_absolute() for folder in folders)
+    return Path(home if absolute else os.path.relpath(home)) / name
 
 
 def read_runs(folders: Sequence[Path]) -> list[TrainedRun]:

@@ -15,9 +15,14 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+def module_of(tool):
+    """All names of ``tools/<tool>.py``."""
+    return runpy.run_path(str(TOOLS / f"{tool}.py"))
+
+
 def main_of(tool):
     """The function ``main`` of ``tools/<tool>.py``."""
-    return runpy.run_path(str(TOOLS / f"{tool}.py"))["main"]
+    return module_of(tool)["main"]
 
 
 def run_tool(tool, *arguments, **environment):

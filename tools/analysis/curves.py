@@ -2,8 +2,9 @@
 
     python tools/analysis/curves.py work_dirs/A work_dirs/B --keys loss action/top1
 
-A run that was continued has one curve. Exit codes: 0 done, 2 wrong command, or a run
-or a key that is not there.
+A run that was continued has one curve. Without --out, the picture of one RUN is
+RUN/curves.png, that of several curves.png in the folder that holds them all. Exit
+codes: 0 done, 2 wrong command, or a run or a key that is not there.
 """
 
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mmfusion.analysis.curves import curves_of, plot
+from mmfusion.analysis.trained_runs import place_of
 from mmfusion.utils.commands import command_parser, errors_in_one_line
 from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import write_atomic
@@ -24,8 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help="work folders of trainings")
     add("--keys", nargs="+", default=["loss", "action/top1"], help="of the log")
-    add("--out", type=Path, default=Path("curves.png"), help="a .png file")
+    add("--out", type=Path, help="a .png file; curves.png by the runs if left")
     args = parser.parse_args(argv)
+    args.out = args.out or place_of(args.runs, "curves.png")
     if args.out.suffix != ".png":
         raise InputError(f"--out {args.out}: expected a name in .png")
     curves = {key: curves_of(args.runs, key) for key in args.keys}

@@ -48,7 +48,8 @@ _files = dict(
     type=MultiModalDataset,
     ann_file="mmfusion/annotation.json",
     data_root="data/tinyego",
-    made_by="python tools/data/h2o/prepare.py --root {data_root}",
+    made_by="python tools/data/tinyego/generate.py --layout h2o --out {data_root}"
+    " && python tools/data/h2o/prepare.py --root {data_root}",
 )
 train_dataloader.num_workers = 1
 train_dataloader.dataset.update(_files, pipeline=train_pipeline)

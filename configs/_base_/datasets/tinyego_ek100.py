@@ -32,10 +32,19 @@ _tokenize.update(tokenizer=f"{data_root}/tokenizer", max_length=24)
 train_pipeline = [*_train_frames, _tokenize, _pack]
 val_pipeline = [*_val_frames, _tokenize, _pack]
 
+_made_by = (
+    "python tools/data/tinyego/generate.py --layout ek100 --num-train 1440"
+    " --out {data_root} && python tools/data/ek100/prepare.py --root {data_root}"
+)
 train_dataloader.num_workers = 1
 train_dataloader.dataset.update(
-    data_root=data_root, questions="generic", pipeline=train_pipeline
+    data_root=data_root,
+    made_by=_made_by,
+    questions="generic",
+    pipeline=train_pipeline,
 )
 val_dataloader.update(batch_size=32, num_workers=1)
-val_dataloader.dataset.update(data_root=data_root, pipeline=val_pipeline)
+val_dataloader.dataset.update(
+    data_root=data_root, made_by=_made_by, pipeline=val_pipeline
+)
 test_dataloader = val_dataloader

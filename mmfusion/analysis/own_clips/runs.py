@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmfusion.analysis.experiments import Run
 from mmfusion.analysis.experiments import plan as plan_experiments
 from mmfusion.analysis.own_clips.data import OwnData
 from mmfusion.analysis.own_clips.plan import Plan, TryOptions
-from mmfusion.analysis.run_page import make_page
+from mmfusion.analysis.run_page import make_page, typed
 from mmfusion.analysis.trained_runs import TrainedRun
 from mmfusion.visualization.report import Command, Page
 
@@ -45,15 +46,20 @@ def runs_of(plan: Plan, data: OwnData, configs: Path, tools: Path) -> list[Run]:
     ]
 
 
-def page_of(runs: Sequence[TrainedRun], plan: Plan, options: TryOptions) -> Page:
-    """The page about trained and tested runs."""
+def page_of(
+    runs: Sequence[TrainedRun], plan: Plan, options: TryOptions, out: Path
+) -> Page:
+    """The page about trained and tested runs, to be written to ``out``."""
     cautions = []
     if not plan.counts.get("val"):
         cautions.append(
             "There were too few clips to keep some for validation: the best epoch was"
             " chosen by the clips that were trained on."
         )
-    again = f"python tools/try.py {options.folder} --out {options.out}"
+    larger = []
+    if options.arch == "nano":
+        command = _again(options, "tiny", arch="tiny")
+        larger = [Command("Larger models, on a GPU:", command)]
     return make_page(
         runs,
         title=f"{options.folder.resolve().name}: "
@@ -64,8 +70,23 @@ def page_of(runs: Sequence[TrainedRun], plan: Plan, options: TryOptions) -> Page
             Command(
                 "More clips help most. Add them to the folder, and train again into"
                 " another folder:",
-                f"{again}-more",
+                _again(options, "more", arch=options.arch),
             ),
-            Command("Larger models, on a GPU:", f"{again}-tiny --arch tiny"),
+            *larger,
         ],
+        out=out,
     )
+
+
+def _again(options: TryOptions, ending: str, *, arch: str) -> str:
+    """The command of a try with other models or clips, as a shell reads it."""
+    words: list[Any] = [options.folder, "--out", f"{options.out}-{ending}"]
+    plain = TryOptions(options.folder, options.out)
+    if arch != plain.arch:
+        words += ["--arch", arch]
+    for name in ("seeds", "parts", "hands", "models", "seed"):
+        if getattr(options, name) != getattr(plain, name):
+            words += [f"--{name}", getattr(options, name)]
+    words += [] if options.with_hands else ["--no-hands"]
+    words += ["--drop-faulty"] if options.drop_faulty else []
+    return typed("tools/try.py", *words)

@@ -69,7 +69,7 @@ def run_stages(
         for line in test_where_needed(trained, tools, command):
             console.print(f"  {line}")
     console.print("[4/4] Page")
-    page = page_of(trained, plan, options)
+    page = page_of(trained, plan, options, options.out / PAGE)
     content = render(page).encode()
     write_atomic(options.out / PAGE, content)
     for line in page.summary:
