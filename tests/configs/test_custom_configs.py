@@ -123,6 +123,39 @@ def test_one_value_each(tmp_path):
     MODELS.build(config.model)
 
 
+def with_backbone(folder, arguments):
+    lines = [
+        "from tests.configs.tubelet_mean import TubeletMean",
+        f"model.encoders.video = dict(type=TubeletMean{arguments})",
+    ]
+    return completed(folder, "cls_mix_average", *lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "width", "arch"),
+    [("", 64, "nano"), (", embed_dims=192", 192, "tiny")],
+)
+def test_a_backbone_without_arch_tells_its_width(tmp_path, arguments, width, arch):
+    write_custom(tmp_path, video="a.mp4")
+    config = with_backbone(tmp_path, arguments)
+    assert config.model.encoders.skeleton.arch == arch
+    assert config.model.neck.embed_dims == config.model.heads.action.in_dims == width
+    pipeline = config.train_dataloader.dataset.pipeline
+    assert pipeline[0].num_frames == dict(video=8, skeleton=32)
+    assert (112, 112) in [step.get("scale") for step in pipeline]
+    before = config.pretty_text
+    complete_config(config)
+    assert config.pretty_text == before
+    MODELS.build(config.model)
+
+
+def test_a_width_that_no_arch_has_names_the_line(tmp_path):
+    write_custom(tmp_path, video="a.mp4")
+    message = r"skeleton\.arch: .* before it, 100; write model\.enc.*\.arch = 'nano'"
+    with pytest.raises(ConfigError, match=message):
+        with_backbone(tmp_path, ", embed_dims=100")
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -7,7 +7,8 @@ what follows from it:
 ``model.heads.<task>.num_classes``       classes of the task in the annotation
 ``model.encoders.<name>.num_hands``      skeletons of a frame, in the annotation
 ``model.encoders.<name>.num_joints``     their joints, all together
-``model.encoders.<name>.arch``           ``arch`` of the encoder before it
+``model.encoders.<name>.arch``           ``arch`` of the encoder before it, or the one
+                                         of its width
 ``model.neck.embed_dims``                width of the first encoder
 ``model.heads.<task>.in_dims``           width of the neck, or of the only encoder
 ``num_frames`` of SampleTimes            ``num_frames`` of each encoder, by stream
@@ -18,11 +19,14 @@ what follows from it:
 ``link_roots`` of a dataset
 ======================================== =============================================
 
-The annotation is that of ``train_dataloader``. A number beside it that contradicts it
-is an error, and so are other classes in the annotation of validation or test. The
-completed config is the one that is compared, trained and dumped.
+What an encoder's config does not say is the default of its class; a video encoder that
+has no ``num_frames`` or ``img_size`` at all gets 8 frames of 112 px, a skeleton encoder
+32 frames. The annotation is that of ``train_dataloader``. A number beside it that
+contradicts it is an error, and so are other classes in the annotation of validation or
+test. The completed config is the one that is compared, trained and dumped.
 """
 
+import inspect
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -38,11 +42,12 @@ from mmfusion.engine.launch.argument_check import class_name
 from mmfusion.layouts.skeleton_arrays import SkeletonKind
 from mmfusion.models import MultiModalRecognizer, SkeletonMamba
 from mmfusion.models.backbones.video_mamba import ARCHITECTURES
-from mmfusion.registry import DATASETS
+from mmfusion.registry import DATASETS, MODELS
 from mmfusion.utils.errors import ConfigError, MMFusionError
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 _HOMES = {"mmfusion", "mmaction", "mmcv"}
+_FRAMES, _SIZE = {"video": 8, "skeleton": 32}, 112  # of encoders that take any
 _FROM_DATA = ("num_classes", "num_hands", "num_joints")
 
 
@@ -263,12 +268,32 @@ def _same_file(dataset: dict, data: MultiModalDataset) -> bool:
     return root == data.data_root and data.ann_file.endswith(str(dataset["ann_file"]))
 
 
-def _width(encoder: Mapping, place: str) -> int:
-    """Width of an encoder's tokens, from its config."""
-    if isinstance(encoder.get("embed_dims"), int):
-        return encoder["embed_dims"]
-    if encoder.get("arch") in ARCHITECTURES:
-        return ARCHITECTURES[encoder["arch"]]["embed_dims"]
+def _told(encoder: Mapping, key: str) -> Any:
+    """Value of a key in an encoder's config, else the default of its class."""
+    if key in encoder:
+        return encoder[key]
+    kind = encoder.get("type")
+    found = MODELS.get(kind) if isinstance(kind, str) else kind
+    if not inspect.isclass(found):
+        return None
+    one = inspect.signature(found).parameters.get(key)
+    return None if one is None or one.default is one.empty else one.default
+
+
+def _width_told(encoder: Mapping) -> int | None:
+    """Width of an encoder's tokens, from its config or its class; None if untold."""
+    width = _told(encoder, "embed_dims")
+    if isinstance(width, int):
+        return width
+    arch = _told(encoder, "arch")
+    return ARCHITECTURES[arch]["embed_dims"] if arch in ARCHITECTURES else None
+
+
+def _width(encoder: Mapping, place: str, name: str) -> int:
+    """Width of the tokens of ``model.encoders.<name>``."""
+    width = _width_told(encoder)
+    if width is not None:
+        return width
     if "arch" in encoder:
         raise ConfigError(
             f"config key {place}: got None, and follows an arch, which is"
@@ -278,8 +303,9 @@ def _width(encoder: Mapping, place: str) -> int:
     if isinstance(hidden, int):
         return hidden
     raise ConfigError(
-        f"config key {place}: got None, and no arch or embed_dims of the encoders"
-        " tells the width; expected a number"
+        f"config key {place}: got None, and model.encoders.{name} has neither arch nor"
+        f" embed_dims, nor has its class a default; write {place} = the width of its"
+        " tokens"
     )
 
 
@@ -289,29 +315,43 @@ def _follows_arch(encoder: Mapping) -> bool:
     return ours and encoder.get("arch") in ARCHITECTURES
 
 
+def _arch_as_wide(width: int | None, name: str) -> str:
+    """The arch of an encoder beside one without arch, whose tokens have ``width``."""
+    place = f"model.encoders.{name}.arch"
+    for arch, sizes in ARCHITECTURES.items():
+        if sizes["embed_dims"] == width:
+            return arch
+    widths = ", ".join(f"{k} {v['embed_dims']}" for k, v in ARCHITECTURES.items())
+    why = (
+        "no encoder before it has an arch or embed_dims"
+        if width is None
+        else f"none is as wide as the encoder before it, {width}"
+    )
+    raise ConfigError(
+        f"config key {place}: got None, and {why}; write {place} ="
+        f" {next(iter(ARCHITECTURES))!r}, or another of its width ({widths})"
+    )
+
+
 def _complete_widths(model: dict) -> None:
     """``arch`` of encoders that follow another; widths of the neck and of heads."""
-    arch = None
+    arch = width = None
     for name, encoder in model["encoders"].items():
         if "arch" in encoder and encoder["arch"] is None:
-            if arch is None:
-                raise ConfigError(
-                    f"config key model.encoders.{name}.arch: got None, and no encoder"
-                    f" before it has an arch; expected one of {[*ARCHITECTURES]}"
-                )
-            encoder["arch"] = arch
+            encoder["arch"] = arch or _arch_as_wide(width, name)
         arch = encoder.get("arch") or arch
-    first = next(iter(model["encoders"].values()))
+        width = _width_told(encoder) or width
+    first_name, first = next(iter(model["encoders"].items()))
     neck = model.get("neck") or {}
     if "embed_dims" in neck and neck["embed_dims"] is None:
-        neck["embed_dims"] = _width(first, "model.neck.embed_dims")
+        neck["embed_dims"] = _width(first, "model.neck.embed_dims", first_name)
     for task, head in model["heads"].items():
         place = f"model.heads.{task}.in_dims"
         width = neck.get("embed_dims")
         if "in_dims" in head and head["in_dims"] is None:
-            head["in_dims"] = width if width else _width(first, place)
+            head["in_dims"] = width if width else _width(first, place, first_name)
         elif not neck and _follows_arch(first) and "in_dims" in head:
-            width = _width(first, place)
+            width = _width(first, place, first_name)
             if head["in_dims"] != width:
                 raise ConfigError(
                     f"config key {place}: got {head['in_dims']}, but the encoder's arch"
@@ -323,11 +363,13 @@ def _complete_widths(model: dict) -> None:
 def _complete_pipelines(config: Config, encoders: Mapping) -> None:
     """Numbers of frames and the size of the picture, as the encoders have them."""
     frames = {
-        name: encoder["num_frames"]
+        name: found
         for name, encoder in encoders.items()
-        if encoder.get("num_frames") is not None
+        if (found := _shape_told(encoder, "num_frames", _FRAMES.get(name))) is not None
     }
-    size = (encoders.get("video") or {}).get("img_size")
+    size = None
+    if encoders.get("video"):
+        size = _shape_told(encoders["video"], "img_size", _SIZE)
     for path, dataset in _datasets(config):
         for number, step in enumerate(dataset.get("pipeline") or ()):
             at = f"{path}.pipeline.{number}"
@@ -340,6 +382,12 @@ def _complete_pipelines(config: Config, encoders: Mapping) -> None:
                     if size is None:
                         raise _lacking(f"{at}.{key}", "video encoder has img_size")
                     step[key] = size if key == "crop_size" else (size, size)
+
+
+def _shape_told(encoder: Mapping, key: str, otherwise: int | None) -> int | None:
+    """Size of an encoder's input; ``otherwise`` if it has no such key."""
+    found = _told(encoder, key)
+    return otherwise if found is None and key not in encoder else found
 
 
 def _lacking(path: str, what: str) -> ConfigError:
