@@ -116,6 +116,20 @@ def test_difference_of_seeds_by_hand():
     assert found == pytest.approx((25, 25 - half, 25 + half))
 
 
+def test_where_no_clip_differs_the_interval_is_newcombes():
+    # 54 pairs that are all right, as Newcombe (1998) has them: -0.0664 to 0.0664
+    right = np.ones((1, 54))
+    for rows in (right, np.ones((3, 54))):
+        found = difference_interval(rows, rows)
+        assert found == pytest.approx((0, -6.641, 6.641), abs=1e-3)
+    # by hand: Wilson 0.15 to 0.85 each, and phi (4 - 2) / 4
+    half = np.array([[1, 1, 0, 0]])
+    found = difference_interval(half, half)
+    assert found == pytest.approx((0, -34.996, 34.996), abs=1e-3)
+    apart = difference_interval(right, 0 * right)
+    assert apart == pytest.approx((100, 90.608, 100), abs=1e-3)
+
+
 def test_intervals_hold_the_truth_as_often_as_they_say():
     random = np.random.default_rng(0)
     hits = 0
