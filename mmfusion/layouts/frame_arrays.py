@@ -28,6 +28,15 @@ def as_numbers(value: Any, name: str) -> np.ndarray:
     return array if wide else array.astype(np.float64)
 
 
+def as_shaped(value: Any, name: str, *shapes: tuple[int, ...]) -> np.ndarray:
+    """Real numbers in one of the shapes, as an array of the first of them."""
+    array = as_numbers(value, name)
+    if array.shape not in shapes:
+        expected = " or ".join(str(shape) for shape in shapes)
+        raise InputError(f"{name} has the shape {array.shape}; expected {expected}")
+    return array.reshape(shapes[0])
+
+
 def as_mask(value: Any, name: str, *shapes: tuple[int, ...]) -> np.ndarray:
     """True and False, or 1 and 0, in one of the shapes, as bool."""
     try:

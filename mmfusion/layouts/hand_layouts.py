@@ -16,6 +16,7 @@ import numpy as np
 from mmfusion.utils.errors import InputError
 from mmfusion.utils.schema import shown
 
+MAX_JOINTS = 1024  # of a skeleton; a face has 478, and a count is a claim
 _FINGERS = ("thumb", "index", "middle", "ring", "little")
 _KNUCKLES = {"thumb": ("cmc", "mcp", "ip", "tip")}
 _OPENPOSE_NAMES = ("wrist",) + tuple(
@@ -183,19 +184,22 @@ def check_layout_keys(skeleton: Mapping) -> None:
                 " num_joints out"
             )
         count = len(joints)
+    _check_joints(joints, count)
     used = [(key, n) for key in ("bones", "mirror") for n in _flat(skeleton.get(key))]
     if skeleton.get("wrist") is not None:
         used.append(("wrist", skeleton["wrist"]))
     for key, joint in used:
-        if count is None:
+        if joint >= 0 and count is None:
             raise InputError(
                 f"{key} is given without joints; expected joints, a list of names (or"
                 " num_joints), beside it"
             )
-        if joint >= count:
+        if joint < 0 or joint >= (count or 0):
+            there = (
+                "" if count is None else f"..{count - 1}, as there are {count} joints"
+            )
             raise InputError(
-                f"{key} has joint {joint}; expected 0..{count - 1}, as there are"
-                f" {count} joints, counted from 0"
+                f"{key} has joint {joint}; expected 0{there}, counted from 0"
             )
     changing = _flat(skeleton.get("mirror"))
     if len(set(changing)) < len(changing):
@@ -203,6 +207,20 @@ def check_layout_keys(skeleton: Mapping) -> None:
             f"mirror is {shown(skeleton['mirror'])}; expected each joint in one pair at"
             " most, as [[left_eye, right_eye], [left_hip, right_hip]]"
         )
+
+
+def _check_joints(joints: Sequence[str] | None, count: int | None) -> None:
+    """Refuse names that do not tell joints apart, and more joints than any body has."""
+    if count is not None and not 0 < count <= MAX_JOINTS:
+        raise InputError(f"there are {count} joints; expected 1..{MAX_JOINTS}")
+    names = [*(joints or ())]
+    for name in names:
+        if not name.strip() or names.count(name) > 1:
+            raise InputError(
+                f"joints has the name {shown(name)}"
+                f"{' twice' if name.strip() else ''}; expected a name of its own for"
+                " each joint"
+            )
 
 
 def _flat(pairs: Sequence[Sequence[int]] | None) -> list[int]:

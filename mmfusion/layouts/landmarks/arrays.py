@@ -26,7 +26,12 @@ from typing import Any
 
 import numpy as np
 
-from mmfusion.layouts.frame_arrays import as_integers, as_mask, as_numbers
+from mmfusion.layouts.frame_arrays import (
+    as_integers,
+    as_mask,
+    as_numbers,
+    as_shaped,
+)
 from mmfusion.layouts.landmarks.bodies import mediapipe_pose
 from mmfusion.layouts.landmarks.frames_json import CAMERA_HANDS, ROOTED_HANDS
 from mmfusion.layouts.landmarks.kinds import (
@@ -36,6 +41,8 @@ from mmfusion.layouts.landmarks.kinds import (
     LandmarkOptions,
     RawLandmarks,
     frames_between,
+    places_of_sides,
+    sides_of,
 )
 from mmfusion.utils.errors import InputError, SkeletonError
 from mmfusion.utils.npz_file import read_npy, read_npz
@@ -190,7 +197,9 @@ def _holistic_rows(array: np.ndarray, options: LandmarkOptions) -> RawLandmarks:
         pose = pose.reshape(len(array), 1, joints, numbers)
         sure = pose[..., 3] if numbers == 4 else None
         return RawLandmarks(kind, mediapipe_pose(joints), pose[..., :3], sure)
-    hands = [array[:, at : at + 63].reshape(-1, 21, 3) for at in (left, right)]
+    start_of = {"left": left, "right": right}
+    starts = [start_of[side] for side in sides_of(options)]
+    hands = [array[:, at : at + 63].reshape(-1, 21, 3) for at in starts]
     points = np.stack(hands, axis=1)
     return RawLandmarks(kind, IMAGE_HANDS, points)
 
@@ -200,14 +209,11 @@ def _unordered_hands(
 ) -> RawLandmarks:
     """Hands (n, 21, 3) of any frame and side, as (t, m, 21, 3)."""
     joints = as_numbers(arrays["pred_keypoints_3d"], "pred_keypoints_3d")
-    count = len(joints)
-    if not count:
+    if not joints.size:
         raise InputError("pred_keypoints_3d has no hand; expected one at least")
-    if joints.shape not in ((count, 21, 3), (count, 1, 21, 3)):
-        raise InputError(
-            f"pred_keypoints_3d has the shape {joints.shape}; expected (n, 21, 3)"
-        )
-    joints = joints.reshape(count, 21, 3)
+    count = len(joints) if joints.ndim else 1
+    fits = (count, 21, 3), (count, 1, 21, 3)
+    joints = as_shaped(joints, "pred_keypoints_3d", *fits)
     side, number = _first(arrays, ("is_right", "right")), _first(arrays, _FRAMES)
     if side is None or number is None:
         raise InputError(
@@ -218,20 +224,21 @@ def _unordered_hands(
     frame = as_integers(number, "frame", count)
     shift = _first(arrays, _SHIFTS)
     if shift is not None:
-        joints = joints + as_numbers(shift, "cam_t").reshape(count, 1, 3)
+        joints = joints + as_shaped(shift, "cam_t", (count, 1, 3), (count, 3))
     found = _first(arrays, _SCORES)
-    score = np.ones(count) if found is None else as_numbers(found, "score").reshape(-1)
-    if len(score) != count:
-        raise InputError(f"score has {len(score)} values; expected {count}")
-    names = options.names or LEFT_RIGHT
-    place = is_right.astype(int) if len(names) == 2 else np.zeros(count, int)
+    score = np.ones(count)
+    if found is not None:
+        score = np.nan_to_num(as_shaped(found, "score", (count,), (count, 1)))
+    names, place_of = places_of_sides(options)
+    place = np.array([place_of.get(LEFT_RIGHT[right], -1) for right in is_right * 1])
     frame_id = frames_between(frame)
     row = np.searchsorted(frame_id, frame)
     points = np.full((len(frame_id), len(names), 21, 3), np.nan)
     sure = np.zeros(points.shape[:2])
     for hand in np.argsort(score, kind="stable").tolist():  # the surest comes last
-        points[row[hand], place[hand]] = joints[hand]
-        sure[row[hand], place[hand]] = score[hand]
+        if place[hand] >= 0:
+            points[row[hand], place[hand]] = joints[hand]
+            sure[row[hand], place[hand]] = score[hand]
     skeleton = ROOTED_HANDS if shift is None else CAMERA_HANDS
     return RawLandmarks(
         "WiLoR or HaMeR, arrays", skeleton, points, sure, frame_id=frame_id

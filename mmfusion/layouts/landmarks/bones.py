@@ -1,5 +1,6 @@
 """Bones of one's own skeleton, from a file of pairs."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ from mmfusion.layouts.csv_rows import read_rows
 from mmfusion.utils.errors import AnnotationError
 from mmfusion.utils.schema import shown
 from mmfusion.utils.text_files import read_json
+
+_WHOLE = re.compile(r"\s*[0-9]{1,9}\s*")
 
 
 def read_bones(path: Path) -> dict[str, Any]:
@@ -31,7 +34,7 @@ def read_bones(path: Path) -> dict[str, Any]:
         rows = [(f"{path}: pair {n}", pair) for n, pair in enumerate(pairs)]
     else:
         rows = [
-            (place, [int(c) if c.strip().isdecimal() else c.strip() for c in cells])
+            (place, [int(c) if _WHOLE.fullmatch(c) else c.strip() for c in cells])
             for place, cells in read_rows(path)
         ]
     if joints is not None and not (
@@ -42,7 +45,8 @@ def read_bones(path: Path) -> dict[str, Any]:
         )
     bones = []
     for place, pair in rows:
-        ends = [joints.index(e) if joints and e in joints else e for e in pair or []]
+        ends = pair if isinstance(pair, list) else []
+        ends = [joints.index(e) if joints and e in joints else e for e in ends]
         if len(ends) != 2 or not all(type(e) is int and e >= 0 for e in ends):
             raise AnnotationError(
                 f"{place} is {shown(pair)}; expected two numbers of joints, counted"

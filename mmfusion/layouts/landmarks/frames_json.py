@@ -16,10 +16,11 @@ older MediaPipe means a mirrored picture, for which ``swap_hands`` is there.
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
+from mmfusion.layouts.frame_arrays import as_mask, as_shaped
 from mmfusion.layouts.landmarks.bodies import mediapipe_pose, openpose_body25
 from mmfusion.layouts.landmarks.kinds import (
     BODY,
@@ -27,6 +28,8 @@ from mmfusion.layouts.landmarks.kinds import (
     LEFT_RIGHT,
     LandmarkOptions,
     RawLandmarks,
+    places_of_sides,
+    sides_of,
 )
 from mmfusion.utils.errors import InputError, SkeletonError
 from mmfusion.utils.schema import shown
@@ -75,6 +78,34 @@ def read_frames_json(path: Path, options: LandmarkOptions) -> RawLandmarks:
     return _replaced(raw, fps=_MS if stamped else fps)
 
 
+def is_number(value: Any) -> TypeGuard[float]:
+    """Tell whether a value of JSON is a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def as_number(value: Any, name: str) -> float:
+    """A value of JSON that must be a number."""
+    if not is_number(value):
+        raise InputError(f"{name} is {shown(value)}; expected a number")
+    return value
+
+
+def as_object(value: Any, name: str) -> dict[str, Any]:
+    """A value of JSON that must be an object; null is an empty one."""
+    if value is not None and not isinstance(value, dict):
+        raise InputError(f"{name} is {shown(value)}; expected an object")
+    return value or {}
+
+
+def as_list(entry: Mapping[str, Any], keys: Sequence[str], place: str) -> list[Any]:
+    """The list under the first of the keys that is there; null is an empty one."""
+    key = next((key for key in keys if key in entry), keys[0])
+    value = entry.get(key)
+    if value is not None and not isinstance(value, list):
+        raise InputError(f"{place}: {key} is {shown(value)}; expected a list")
+    return value or []
+
+
 def _replaced(raw: RawLandmarks, **changes: Any) -> RawLandmarks:
     return RawLandmarks(**{**raw.__dict__, **changes})
 
@@ -103,9 +134,16 @@ def _reader_of(entries: Sequence[Any]) -> Any:
 def _moments(entries: Sequence[Any]) -> tuple[list[int] | None, bool]:
     """Frame numbers, where the entries say them; True where they are milliseconds."""
     for key, stamped in (("frame", False), ("timestamp_ms", True)):
-        found = [e.get(key) if isinstance(e, dict) else None for e in entries]
-        if all(isinstance(one, int | float) for one in found):
-            return [round(one) for one in found], stamped  # type: ignore[arg-type]
+        if not any(isinstance(entry, dict) and key in entry for entry in entries):
+            continue
+        found = []
+        for place, entry in enumerate(entries):
+            said = entry.get(key) if isinstance(entry, dict) else None
+            number = as_number(said, f"frame {place}: {key}")
+            if not stamped and number != round(number):
+                raise InputError(f"frame {place}: {key} is {number}; expected a whole")
+            found.append(round(number))
+        return found, stamped
     return None, False
 
 
@@ -123,7 +161,7 @@ def _points(value: Any, place: str) -> list[list[float]] | None:
         if (
             not isinstance(one, list)
             or len(one) not in (2, 3, 4)
-            or not all(isinstance(n, int | float) for n in one)
+            or not all(is_number(n) for n in one)
         ):
             raise InputError(
                 f"{place}, landmark {number} is {shown(one)}; expected x, y and z"
@@ -157,13 +195,12 @@ def _filled(
 
 def _holistic(entries: Sequence[Any], options: LandmarkOptions) -> RawLandmarks:
     body = options.names == BODY
-    keys = ["pose_landmarks"] if body else [f"{h}_hand_landmarks" for h in LEFT_RIGHT]
+    sides = [] if body else sides_of(options)
+    keys = ["pose_landmarks"] if body else [f"{h}_hand_landmarks" for h in sides]
     rows = []
     for frame, entry in enumerate(entries):
-        if entry is not None and not isinstance(entry, dict):
-            raise InputError(f"frame {frame} is {shown(entry)}; expected an object")
-        entry = entry or {}
         place = f"frame {frame}"
+        entry = as_object(entry, place)
         rows.append([(_points(entry.get(key), place), 1.0) for key in keys])
     joints = 33 if body else 21
     points, sure = _filled(rows, joints)
@@ -172,15 +209,12 @@ def _holistic(entries: Sequence[Any], options: LandmarkOptions) -> RawLandmarks:
 
 
 def _tasks(entries: Sequence[Any], options: LandmarkOptions) -> RawLandmarks:
-    names = options.names or LEFT_RIGHT
     rows = []
     for frame, entry in enumerate(entries):
         place = f"frame {frame}"
-        if entry is not None and not isinstance(entry, dict):
-            raise InputError(f"{place} is {shown(entry)}; expected an object")
-        entry = entry or {}
-        hands = entry.get("hand_landmarks", entry.get("landmarks")) or []
-        sides = entry.get("handedness", entry.get("handednesses")) or []
+        entry = as_object(entry, place)
+        hands = as_list(entry, ("hand_landmarks", "landmarks"), place)
+        sides = as_list(entry, ("handedness", "handednesses"), place)
         if len(sides) != len(hands):
             raise InputError(
                 f"{place} has {len(hands)} hands and {len(sides)} 'handedness';"
@@ -190,7 +224,7 @@ def _tasks(entries: Sequence[Any], options: LandmarkOptions) -> RawLandmarks:
         for hand, side in zip(hands, sides, strict=True):
             name, score = _side_of(side, place)
             found.append((_points(hand, place), name, score))
-        rows.append(_placed(found, names))
+        rows.append(_placed(found, options))
     points, sure = _filled(rows, 21)
     return RawLandmarks("MediaPipe Tasks, json", IMAGE_HANDS, points, sure)
 
@@ -205,7 +239,7 @@ def _side_of(side: Any, place: str) -> tuple[str, float]:
     if isinstance(side, Mapping):
         name = side.get("category_name", side.get("display_name"))
         score = side.get("score", 1.0)
-    if str(name).lower() not in LEFT_RIGHT or not isinstance(score, int | float):
+    if str(name).lower() not in LEFT_RIGHT or not is_number(score):
         raise InputError(
             f"{place}: handedness is {shown(side)}; expected a category_name 'Left' or"
             " 'Right', and a score"
@@ -214,45 +248,46 @@ def _side_of(side: Any, place: str) -> tuple[str, float]:
 
 
 def _placed(
-    found: Sequence[tuple[Any, str, float]], names: Sequence[str]
+    found: Sequence[tuple[Any, str, float]], options: LandmarkOptions
 ) -> list[tuple[Any, float]]:
-    """For each skeleton the surest of its side; of one skeleton, of all."""
+    """For each skeleton the surest hand of those that have their place there."""
+    names, place_of = places_of_sides(options)
     row: list[tuple[Any, float]] = []
-    for name in names:
+    for place in range(len(names)):
         own = [
             (points, score)
             for points, side, score in found
-            if side == name or len(names) == 1
+            if place_of.get(side) == place
         ]
         row.append(max(own, key=lambda one: one[1], default=(None, 0.0)))
     return row
 
 
 def _wilor(entries: Sequence[Any], options: LandmarkOptions) -> RawLandmarks:
-    names = options.names or LEFT_RIGHT
     rows, moved = [], set()
     for frame, entry in enumerate(entries):
         found = []
-        for hand in entry or []:
-            place = f"frame {frame}"
-            preds = hand.get("wilor_preds", hand) if isinstance(hand, dict) else None
-            if not isinstance(preds, dict) or "pred_keypoints_3d" not in preds:
+        place = f"frame {frame}"
+        for hand in as_list({"hands": entry}, ("hands",), place):
+            hand = as_object(hand, f"{place}: a hand")
+            preds = as_object(hand.get("wilor_preds", hand), f"{place}: wilor_preds")
+            if "pred_keypoints_3d" not in preds or "is_right" not in hand:
                 raise InputError(
                     f"{place} has {shown(hand)}; expected 'is_right' and"
                     " 'pred_keypoints_3d'"
                 )
-            try:
-                joints = np.asarray(preds["pred_keypoints_3d"], float).reshape(-1, 3)
-                shift = preds.get("pred_cam_t_full", preds.get("cam_t"))
-                moved.add(shift is not None)
-                if shift is not None:
-                    joints = joints + np.asarray(shift, float).reshape(3)
-                side = LEFT_RIGHT[bool(float(hand["is_right"]) >= 0.5)]
-            except (KeyError, TypeError, ValueError) as error:
-                raise InputError(f"{place}: not a hand of WiLoR: {error!r}") from None
-            score = float(hand.get("score", 1.0))
-            found.append(([[*one, 1.0] for one in joints.tolist()], side, score))
-        rows.append(_placed(found, names))
+            name = f"{place}: pred_keypoints_3d"
+            joints = as_shaped(preds["pred_keypoints_3d"], name, (21, 3), (1, 21, 3))
+            shift = preds.get("pred_cam_t_full", preds.get("cam_t"))
+            moved.add(shift is not None)
+            if shift is not None:
+                name = f"{place}: pred_cam_t_full"
+                joints = joints + as_shaped(shift, name, (3,), (1, 3))
+            right = bool(as_mask(hand["is_right"], f"{place}: is_right", ()))
+            score = as_number(hand.get("score", 1.0), f"{place}: score")
+            hand_points = [[*one, 1.0] for one in joints.tolist()]
+            found.append((hand_points, LEFT_RIGHT[right], score))
+        rows.append(_placed(found, options))
     if len(moved) > 1:
         raise InputError("some hands have 'pred_cam_t_full' and some not")
     points, sure = _filled(rows, 21)
@@ -269,15 +304,14 @@ def read_openpose(folder: Path, options: LandmarkOptions) -> RawLandmarks:
     Raises:
         SkeletonError: a file is none of OpenPose's, or has no number.
     """
-    files = sorted(folder.glob(OPENPOSE_FILES))
-    if not files:
-        raise SkeletonError(str(folder), f"it has no {OPENPOSE_FILES}")
+    files = _numbered(folder)
     body = options.names == BODY
-    keys = ["pose"] if body else ["hand_left", "hand_right"]
-    joints, rows, numbers = (25 if body else 21), [], []
-    for place, path in enumerate(files):
-        named = _NUMBER.search(path.name)
-        numbers.append(int(named[1]) if named else place)
+    try:
+        keys = ["pose"] if body else [f"hand_{side}" for side in sides_of(options)]
+    except InputError as error:
+        raise SkeletonError(str(folder), str(error)) from None
+    joints, rows = (25 if body else 21), []
+    for _, path in files:
         content = read_json(path, error_type=SkeletonError)
         people = content.get("people") if isinstance(content, dict) else None
         if not isinstance(people, list):
@@ -291,7 +325,25 @@ def read_openpose(folder: Path, options: LandmarkOptions) -> RawLandmarks:
     points = np.stack([points for points, _ in rows])
     sure = np.stack([sure for _, sure in rows])
     skeleton = openpose_body25() if body else PIXEL_HANDS
+    numbers = [number for number, _ in files]
     return RawLandmarks("OpenPose, json", skeleton, points, sure, frame_id=numbers)
+
+
+def _numbered(folder: Path) -> list[tuple[int, Path]]:
+    """OpenPose's files in the order of the numbers in their names."""
+    names = sorted(path.name for path in folder.glob(OPENPOSE_FILES))
+    if not names:
+        raise SkeletonError(str(folder), f"it has no {OPENPOSE_FILES}")
+    found = [_NUMBER.search(name) for name in names]
+    if not any(found):
+        return [(place, folder / name) for place, name in enumerate(names)]
+    if not all(found):
+        raise SkeletonError(
+            str(folder),
+            f"{names[found.index(None)]} has no number; expected one in each name, as"
+            " clip_000000000012_keypoints.json",
+        )
+    return sorted((int(one[1]), folder / one.string) for one in found if one)
 
 
 def _openpose_row(
@@ -302,15 +354,10 @@ def _openpose_row(
     for person in people:
         parts = []
         for key in keys:
-            flat = person.get(f"{key}_keypoints_2d") if isinstance(person, dict) else 0
-            try:
-                array = np.asarray(flat or np.zeros(3 * joints), float)
-                parts.append(array.reshape(joints, 3))
-            except (TypeError, ValueError):
-                raise InputError(
-                    f"{key}_keypoints_2d is {shown(flat)}; expected {joints} times x,"
-                    " y, confidence"
-                ) from None
+            flat = as_object(person, "one of its people").get(f"{key}_keypoints_2d")
+            array = np.zeros(3 * joints) if flat in (None, []) else flat
+            name = f"{key}_keypoints_2d (x, y, confidence)"
+            parts.append(as_shaped(array, name, (joints, 3), (3 * joints,)))
         if np.stack(parts)[..., 2].sum() > best[..., 2].sum():
             best = np.stack(parts)
     return best[..., :2], best[..., 2]

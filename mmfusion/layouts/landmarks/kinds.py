@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from mmfusion.layouts.hand_layouts import LAYOUTS
+from mmfusion.layouts.frame_arrays import as_mask
+from mmfusion.layouts.hand_layouts import LAYOUTS, MAX_JOINTS, check_layout_keys
 from mmfusion.layouts.skeleton_arrays import SkeletonKind, check_skeleton
 from mmfusion.utils.errors import InputError, SkeletonError
+from mmfusion.utils.schema import shown
 
 LEFT_RIGHT = ["left", "right"]
 BODY = ["body"]
+_DESCRIBE = {"layout", "joints", "num_joints"}  # any of them tells the joints
 IMAGE_HANDS: dict[str, Any] = {
     "layout": "mediapipe",
     "hands": LEFT_RIGHT,
@@ -40,6 +43,16 @@ class LandmarkOptions:
     swap_hands: bool = False
     min_confidence: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Refuse what no file could fit, whether or not there is one.
+
+        Raises:
+            InputError: names the option, what came and what was expected.
+        """
+        _check_options(self.skeleton)
+        if not 0 <= self.min_confidence <= 1:
+            raise InputError(f"min_confidence is {self.min_confidence}; expected 0..1")
+
     @property
     def names(self) -> list[str] | None:
         """Names of the skeletons that are asked for."""
@@ -48,7 +61,32 @@ class LandmarkOptions:
     @property
     def num_joints(self) -> int | None:
         """Joints of a skeleton, as far as the options say."""
-        return SkeletonKind.of(self.skeleton).num_joints
+        described = _DESCRIBE & self.skeleton.keys()
+        return SkeletonKind.of(self.skeleton).num_joints if described else None
+
+
+def _check_options(skeleton: Mapping[str, Any]) -> None:
+    """Refuse a layout that nobody knows, and names or joints that cannot be."""
+    name = skeleton.get("layout")
+    if (
+        name is not None
+        and name not in LAYOUTS
+        and _DESCRIBE & skeleton.keys() == {"layout"}
+    ):
+        near = difflib.get_close_matches(name, LAYOUTS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise InputError(
+            f"layout is {name!r}; expected one of {', '.join(LAYOUTS)}, or --joints"
+            f" beside it{hint}"
+        )
+    # without joints, those of the file's kind count, and bones and wrist are of them
+    of_file = {} if _DESCRIBE & skeleton.keys() else {"num_joints": MAX_JOINTS}
+    check_layout_keys({**skeleton, **of_file})
+    hands = skeleton.get("hands") or []
+    if len({*hands}) < len(hands) or not all(map(str.strip, hands)):
+        raise InputError(
+            f"skeletons are {shown([*hands])}; expected a name of its own for each"
+        )
 
 
 NOTHING_SAID = LandmarkOptions()
@@ -96,6 +134,35 @@ class Landmarks:
     valid: np.ndarray
     frame_id: np.ndarray | None = None
     fps: float | None = None
+
+
+def sides_of(options: LandmarkOptions) -> list[str]:
+    """Sides in the order that is asked for, of a file that names its hands.
+
+    Raises:
+        InputError: something else than its hands is asked for.
+    """
+    names = options.names or LEFT_RIGHT
+    if not {*names} <= {*LEFT_RIGHT}:
+        raise InputError(
+            f"its skeletons are hands, left and right, and {shown([*names])} are asked"
+            " for; expected left,right or one of them"
+        )
+    return names
+
+
+def places_of_sides(options: LandmarkOptions) -> tuple[list[str], dict[str, int]]:
+    """Names of the skeletons, and the place of each side, of a file of found hands.
+
+    A single skeleton that is neither left nor right takes hands of either side.
+
+    Raises:
+        InputError: something else than its hands is asked for.
+    """
+    names = options.names or LEFT_RIGHT
+    if len(names) == 1 and names != BODY and names[0] not in LEFT_RIGHT:
+        return names, dict.fromkeys(LEFT_RIGHT, 0)
+    return names, {name: place for place, name in enumerate(sides_of(options))}
 
 
 def frames_between(found: np.ndarray) -> np.ndarray:
@@ -157,11 +224,13 @@ def _seen_points(
         flat = np.zeros((*points.shape[:-1], 3), points.dtype)
         flat[..., :2] = points[..., :2]
         points = flat
-    seen = raw.valid
+    seen = None
+    if raw.valid is not None:
+        seen = as_mask(raw.valid, "valid", points.shape[:2], points.shape[:3])
     if raw.confidence is not None:
         sure = raw.confidence >= max(options.min_confidence, 1e-6)
         sure &= ~np.isnan(points).any(axis=(-1, -2) if sure.ndim == 2 else -1)
-        seen = sure if seen is None else _both(np.asarray(seen), sure)
+        seen = sure if seen is None else _both(seen, sure)
     elif options.min_confidence:
         raise InputError(
             f"min_confidence is {options.min_confidence}, and the file has no"
@@ -171,8 +240,8 @@ def _seen_points(
         if points.shape[1] != 2:
             raise InputError(f"swap_hands: it has {points.shape[1]} skeletons, not 2")
         points = points[:, ::-1]
-        seen = None if seen is None else np.asarray(seen)[:, ::-1]
-    by_joint = seen is not None and np.shape(seen) == points.shape[:3] and points.size
+        seen = None if seen is None else seen[:, ::-1]
+    by_joint = seen is not None and seen.ndim == 3 and points.size
     if seen is not None and by_joint and (seen == seen[..., :1]).all():
         seen = seen[..., 0]
     return np.ascontiguousarray(points), seen
@@ -184,7 +253,7 @@ def _both(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         first = first[..., None]
     elif second.ndim < first.ndim:
         second = second[..., None]
-    return first.astype(bool) & second
+    return first & second
 
 
 def _skeleton_of(
@@ -192,21 +261,12 @@ def _skeleton_of(
 ) -> dict[str, Any]:
     """The file's ``metainfo.skeleton``, with what the user says in its place."""
     own = dict(raw.skeleton)
-    if {"layout", "joints", "num_joints"} & {*options.skeleton}:
+    if _DESCRIBE & options.skeleton.keys():
         for key in ("layout", "joints", "num_joints", "bones", "wrist", "mirror"):
             own.pop(key, None)
     skeleton = {**own, **options.skeleton}
-    name = skeleton.get("layout")
-    described = bool({"joints", "num_joints"} & {*skeleton})
-    if name is not None and name not in LAYOUTS and not described:
-        near = difflib.get_close_matches(name, LAYOUTS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise InputError(
-            f"layout is {name!r}; expected one of {', '.join(LAYOUTS)}, or --joints"
-            f" beside it{hint}"
-        )
     _, skeletons, joints, _ = points.shape
-    if not {"layout", "joints", "num_joints"} & {*skeleton}:
+    if not _DESCRIBE & skeleton.keys():
         raise InputError(
             f"nothing says what its {joints} joints are; expected a layout (--layout)"
             " or the joints (--joints, --wrist, --bones)"

@@ -1,0 +1,188 @@
+"""Content of another type or shape is one line, and none of it passes as a result."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mmfusion.layouts.hand_layouts import MAX_JOINTS
+from mmfusion.layouts.landmarks import LandmarkOptions, read_bones, read_landmarks
+from mmfusion.utils.errors import MMFusionError
+from tests.layouts import landmark_files as files
+
+MEDIAPIPE = LandmarkOptions({"layout": "mediapipe", "unit": "image"})
+HAND = [[0.1, 0.2, 0.3]] * 21
+SEEN = {"landmarks": [HAND], "handednesses": ["Left"]}
+WILOR = {"is_right": 1, "pred_keypoints_3d": HAND}
+WRONG = [5, True, "x", 0.5, {"a": 1}, [5], [[5]], [["x"]], [None], [[1, 2], [3]]]
+
+
+def holders():
+    """Entries of each kind with a place ``None`` for a value of a wrong type."""
+    for key in SEEN:
+        yield {**SEEN, key: None}
+    yield {"landmarks": [HAND], "handednesses": [{"categoryName": None, "score": 1}]}
+    yield {
+        "landmarks": [HAND],
+        "handednesses": [{"categoryName": "Left", "score": None}],
+    }
+    yield {"landmarks": [None], "handednesses": ["Left"]}
+    yield {"left_hand_landmarks": None}
+    yield {"left_hand_landmarks": {"landmark": None}}
+    yield None
+    for key in ("is_right", "pred_keypoints_3d", "cam_t", "score", "wilor_preds"):
+        yield [{**WILOR, key: None}]
+    yield [None]
+
+
+def put(holder, value):
+    return json.loads(json.dumps(holder).replace("null", json.dumps(value)))
+
+
+@pytest.mark.parametrize("first", [SEEN, {"left_hand_landmarks": HAND}, [WILOR]])
+def test_json_of_any_type_is_read_or_one_line(tmp_path, first):
+    refused = 0
+    for holder in holders():
+        for value in WRONG:
+            path = files.write_json(tmp_path / "a.json", [first, put(holder, value)])
+            try:
+                found = read_landmarks(path)
+                assert found.valid[0].any()
+            except MMFusionError as error:
+                assert "a.json" in str(error) and "\n" not in str(error)
+                refused += 1
+    assert refused > 60
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({**SEEN, "landmarks": 5}, "frame 1: landmarks is 5; expected a list"),
+        ({**SEEN, "handednesses": 7}, "frame 1: handednesses is 7; expected a list"),
+        ([{**WILOR, "score": "x"}], "frame 1: score is 'x'; expected a number"),
+        (5, "frame 1.* is 5; expected"),
+    ],
+)
+def test_a_wrong_type_names_the_frame_and_the_key(tmp_path, entry, message):
+    first = [WILOR] if entry == 5 or isinstance(entry, list) else SEEN
+    path = files.write_json(tmp_path / "a.json", [first, entry])
+    with pytest.raises(MMFusionError, match=message):
+        read_landmarks(path)
+
+
+def test_a_frame_without_its_time_is_named(tmp_path):
+    frames = [{**SEEN, "timestamp_ms": 40 * n} for n in range(4)]
+    del frames[2]["timestamp_ms"]
+    path = files.write_json(tmp_path / "a.json", frames)
+    with pytest.raises(MMFusionError, match="frame 2: timestamp_ms is None"):
+        read_landmarks(path)
+
+
+@pytest.mark.parametrize("score", [{}, {"score": np.ones((6, 2))}], ids=["", "score"])
+@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.parametrize(
+    "valid",
+    [
+        np.full((6, 2), 0.5),
+        np.full((6, 2), 2),
+        np.full((6, 2), "True"),
+        np.ones((3, 2), bool),
+        np.ones((3, 2, 21), bool),
+        np.ones(6, bool),
+        np.array(True),
+    ],
+)
+def test_a_wrong_mask_is_refused_with_a_score_too(tmp_path, score, swap, valid):
+    points, _ = files.two_hands()
+    path = files.array_npz(tmp_path, points, valid, **score)
+    options = LandmarkOptions(MEDIAPIPE.skeleton, swap_hands=swap)
+    with pytest.raises(MMFusionError, match=r"array.npz.*valid h(olds|as)"):
+        read_landmarks(path, options)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cam_t": np.zeros((4, 2))},
+        {"cam_t": np.zeros((3, 3))},
+        {"cam_t": np.array("a")},
+        {"score": np.array(1.0)},
+        {"score": np.ones((2, 2))},
+        {"pred_keypoints_3d": np.array(3.0)},
+        {"pred_keypoints_3d": np.ones((4, 63))},
+        {"is_right": np.ones(3)},
+    ],
+)
+def test_arrays_of_wilor_of_another_shape_are_one_line(tmp_path, change):
+    arrays = dict(
+        pred_keypoints_3d=np.full((4, 21, 3), 0.1), is_right=np.ones(4), frame=range(4)
+    )
+    np.savez(tmp_path / "a.npz", **arrays | change)
+    with pytest.raises(MMFusionError, match="a.npz"):
+        read_landmarks(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        files.tasks,
+        files.holistic,
+        files.holistic_rows,
+        files.openpose,
+        files.wilor,
+        files.hamer,
+    ],
+)
+def test_sides_stand_in_the_order_that_is_asked_for(tmp_path, write):
+    unit = {files.openpose: "px", files.wilor: "m", files.hamer: "m"}.get(
+        write, "image"
+    )
+    points, valid = files.two_hands(unit=unit, dims=2 if unit == "px" else 3)
+    path = write(tmp_path, points, valid)
+    plain = read_landmarks(path)
+    turned = read_landmarks(path, LandmarkOptions({"hands": ["right", "left"]}))
+    np.testing.assert_array_equal(turned.keypoint, plain.keypoint[:, ::-1])
+    for side, name in enumerate(files.SIDES):
+        one = read_landmarks(path, LandmarkOptions({"hands": [name]}))
+        np.testing.assert_array_equal(one.keypoint[:, 0], plain.keypoint[:, side])
+    with pytest.raises(MMFusionError, match="expected left,right"):
+        read_landmarks(path, LandmarkOptions({"hands": ["a", "b", "c"]}))
+
+
+def test_files_of_openpose_are_sorted_by_number(tmp_path):
+    for number in (8, 9, 10, 11):
+        flat = [float(number), 5.0, 1.0] + [90.0, 90.0, 1.0] * 20
+        person = {"hand_left_keypoints_2d": flat}
+        name = f"v_{number}_keypoints.json"
+        files.write_json(tmp_path / name, {"people": [person]})
+    found = read_landmarks(tmp_path)
+    assert found.frame_id.tolist() == [8, 9, 10, 11]
+    assert found.keypoint[:, 0, 0, 0].tolist() == [8, 9, 10, 11]
+
+
+@pytest.mark.parametrize("text", ["[[0, 1], 5]", "[5]", '["ab"]', '[{"0": 1, "1": 2}]'])
+def test_bones_that_are_no_pairs_are_one_line(tmp_path, text):
+    (tmp_path / "bones.json").write_text(text)
+    with pytest.raises(MMFusionError, match="bones.json: pair .* expected two numbers"):
+        read_bones(tmp_path / "bones.json")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"skeleton": {"wrist": -1}}, "wrist has joint -1"),
+        ({"skeleton": {"num_joints": 20, "wrist": -1}}, "wrist has joint -1"),
+        ({"skeleton": {"layout": "medipipe"}}, "did you mean 'mediapipe'"),
+        ({"skeleton": {"hands": ["a", "a"]}}, "a name of its own"),
+        ({"skeleton": {"hands": ["a", ""]}}, "a name of its own"),
+        ({"skeleton": {"joints": ["a", "", "b"]}}, "joints has the name ''"),
+        ({"skeleton": {"joints": ["a", "b", "a"]}}, "joints has the name 'a' twice"),
+        ({"skeleton": {"num_joints": 10**9}}, f"expected 1..{MAX_JOINTS}"),
+        ({"skeleton": {"num_joints": 0}}, f"expected 1..{MAX_JOINTS}"),
+        ({"min_confidence": float("nan")}, "min_confidence is nan; expected 0..1"),
+        ({"min_confidence": 5.0}, "min_confidence is 5.0; expected 0..1"),
+    ],
+)
+def test_options_are_checked_without_a_file(options, message):
+    with pytest.raises(MMFusionError, match=message):
+        LandmarkOptions(**options)
