@@ -186,3 +186,69 @@ def test_bones_that_are_no_pairs_are_one_line(tmp_path, text):
 def test_options_are_checked_without_a_file(options, message):
     with pytest.raises(MMFusionError, match=message):
         LandmarkOptions(**options)
+
+
+def _table(path, columns, joints=None, **skeleton):
+    """Landmarks of a csv; each has the place of its name in the header as its x."""
+    head = [f"{name}_{axis}" for name in columns for axis in "xy"]
+    row = [f"{place},5" for place in range(1, len(columns) + 1)]
+    (path / "a.csv").write_text(f"{','.join(head)}\n{','.join(row)}\n")
+    described = {"num_joints": len(columns)} if joints is None else {"joints": joints}
+    options = LandmarkOptions({**described, **skeleton})
+    return read_landmarks(path / "a.csv", options).keypoint[0, :, :, 0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("columns", "joints", "skeleton", "expected"),
+    [
+        (["index", "wrist"], ["wrist", "index"], {}, [[2, 1]]),
+        (["Index", "WRIST"], ["Wrist", "index"], {}, [[2, 1]]),
+        (["1", "0"], ["wrist", "index"], {}, [[2, 1]]),
+        (["p2", "p10", "p1"], None, {}, [[3, 1, 2]]),
+        (["left_b", "left_a"], ["a", "b"], {"hands": ["left"]}, [[2, 1]]),
+        (["right_hip", "left_hip"], ["left_hip", "right_hip"], {}, [[2, 1]]),
+        (
+            ["left_a", "left_b", "right_b", "right_a"],
+            None,
+            {"num_joints": 2},
+            [[1, 2], [4, 3]],
+        ),
+        (
+            ["right_a", "right_b", "left_a", "left_b"],
+            ["b", "a"],
+            {},
+            [[4, 3], [2, 1]],
+        ),
+        (["1", "0", "3", "2"], ["a", "b"], {}, [[2, 1], [4, 3]]),
+    ],
+)
+def test_columns_are_put_in_order_by_name(
+    tmp_path, columns, joints, skeleton, expected
+):
+    assert _table(tmp_path, columns, joints, **skeleton) == expected
+
+
+@pytest.mark.parametrize(
+    ("columns", "joints", "skeleton", "message"),
+    [
+        (["nose", "wrist"], ["wrist", "index"], {}, r"the landmarks \['nose'\]"),
+        (["left_a", "left_b", "right_a", "right_c"], None, {}, "the same of each"),
+        (["a_l", "a_r", "b_l", "b_r"], ["a", "b"], {}, "numbers, or names that begin"),
+        (["a", "a", "b", "b"], ["a", "b"], {}, "expected columns of x, y"),
+    ],
+)
+def test_columns_of_unknown_names_are_refused(
+    tmp_path, columns, joints, skeleton, message
+):
+    with pytest.raises(MMFusionError, match=message):
+        _table(tmp_path, columns, joints, **skeleton)
+
+
+def test_a_column_in_another_place_than_in_its_layout_is_refused(tmp_path):
+    names = ["thumb", "wrist", *(f"other_{n}" for n in range(19))]
+    head = ",".join(f"{name}_{axis}" for name in names for axis in "xy")
+    (tmp_path / "a.csv").write_text(f"{head}\n{','.join(['0.1'] * 42)}\n")
+    with pytest.raises(
+        MMFusionError, match="landmark 1 .* is 'wrist', which is joint 0"
+    ):
+        read_landmarks(tmp_path / "a.csv", MEDIAPIPE)

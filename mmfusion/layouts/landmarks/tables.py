@@ -4,6 +4,8 @@ A row for each frame has a column for each number, named by its landmark and its
 (``left_wrist_x, left_wrist_y, ..``, or ``x0, y0, z0, ..``), and perhaps ``frame`` or
 ``timestamp_ms``. Columns of an axis c, conf, score or visibility are confidences. Where
 the names of all columns begin with the skeletons' names, these say whose they are.
+Landmarks with numbers stand in the order of these, with the names of the joints in the
+order of the joints, and others in that of the file, the same for each skeleton.
 
 A row for each landmark has the columns ``frame, hand, joint, x, y[, z][, score]``; hand
 is a skeleton's name, joint a number from 0 or a name of ``joints``.
@@ -17,7 +19,9 @@ from typing import Any
 import numpy as np
 
 from mmfusion.layouts.csv_rows import read_rows
+from mmfusion.layouts.hand_layouts import layout_of
 from mmfusion.layouts.landmarks.kinds import (
+    BODY,
     LEFT_RIGHT,
     LandmarkOptions,
     RawLandmarks,
@@ -40,6 +44,7 @@ _LONG = {
     **dict.fromkeys(("joint", "landmark", "keypoint"), "joint"),
     **dict.fromkeys(("frame", "frame_id"), "frame"),
 }
+_NUMBERED = re.compile(r"([^0-9]*)([0-9]{1,9})")
 _MOST_NUMBERS = 1 << 28  # of the array that the rows of a long form ask for
 
 
@@ -94,7 +99,8 @@ def _wide(
     )
     order = [*dict.fromkeys(key for key, _ in keys)]
     axes = {axis for _, axis in keys}
-    if not {0, 1} <= axes or len(keys) != len(order) * len(axes):
+    each_once = len({*keys}) == len(keys) == len(order) * len(axes)
+    if not {0, 1} <= axes or not each_once:
         raise InputError(
             f"its header is {shown([*names])}; expected columns of x, y and perhaps z"
             " and a confidence of each landmark, such as wrist_x, wrist_y"
@@ -133,16 +139,27 @@ def _key(name: str) -> tuple[str, int]:
 
 
 def _by_skeleton(keys: list[str], options: LandmarkOptions) -> tuple[list[str], int]:
-    """Landmarks in the order of the skeletons, and how many skeletons there are."""
+    """Landmarks in the order of skeletons and joints, and how many skeletons there are.
+
+    Joints with names are put in the order of the names, and numbers in their own.
+    """
     names = options.names or LEFT_RIGHT
-    groups = [[key for key in keys if key.startswith(name)] for name in names]
+    joints = _joint_names(options)
+    if joints and {*keys} == {*joints} and len(options.names or BODY) == 1:
+        return joints, 1  # left_hip, right_hip: one body and no two skeletons
+    groups = [
+        {key[len(name) :].strip("_. -"): key for key in keys if key.startswith(name)}
+        for name in map(str.lower, names)
+    ]
     if len(names) > 1 and sum(map(len, groups)) == len(keys):
-        if len({len(group) for group in groups}) > 1:
-            raise InputError(
-                f"it has {[len(group) for group in groups]} landmarks of {names};"
-                " expected as many of each"
-            )
-        return [key for group in groups for key in group], len(names)
+        order = _in_order([*groups[0]], joints, options)
+        for name, group in zip(names, groups, strict=True):
+            if {*group} != {*order}:
+                raise InputError(
+                    f"it has the landmarks {shown([*group])} of {name!r} and"
+                    f" {shown(order)} of {names[0]!r}; expected the same of each"
+                )
+        return [group[joint] for group in groups for joint in order], len(names)
     count = len(options.names) if options.names else 1
     if options.num_joints:
         count = max(1, len(keys) // options.num_joints)
@@ -151,7 +168,60 @@ def _by_skeleton(keys: list[str], options: LandmarkOptions) -> tuple[list[str], 
             f"it has {len(keys)} landmarks; expected {count} skeletons x"
             f" {options.num_joints or 'as many'} joints"
         )
-    return keys, count
+    if count == 1:
+        own = [key.removeprefix(names[0].lower()).strip("_. -") for key in keys]
+        if joints and {*own} == {*joints}:
+            return [keys[own.index(joint)] for joint in joints], 1
+        return _in_order(keys, joints, options), 1
+    in_order = _by_number(keys)
+    if in_order is None:
+        raise InputError(
+            f"its landmarks are {shown(keys)}; expected numbers, or names that begin"
+            f" with their skeleton's, as {names[0]}_{keys[0]}, for {count} skeletons"
+        )
+    return in_order, count
+
+
+def _joint_names(options: LandmarkOptions) -> list[str] | None:
+    """Names of the joints that are asked for, as the header has them; None: unknown."""
+    if not options.num_joints or "num_joints" in options.skeleton:
+        return None
+    order = layout_of(options.skeleton)
+    return [name.lower() for name in order.joint_names] if order else None
+
+
+def _by_number(keys: Sequence[str]) -> list[str] | None:
+    """``p0, p1, ..`` by their numbers; None where they are no numbers."""
+    found = [_NUMBERED.fullmatch(key) for key in keys]
+    if not all(found) or len({one[1] for one in found if one}) > 1:
+        return None
+    number = {one.string: int(one[2]) for one in found if one}
+    return sorted(keys, key=number.__getitem__)
+
+
+def _in_order(
+    keys: list[str], joints: list[str] | None, options: LandmarkOptions
+) -> list[str]:
+    """Landmarks of one skeleton in the order of its joints."""
+    if joints and {*keys} == {*joints}:
+        return joints
+    by_number = _by_number(keys)
+    if by_number is not None:
+        return by_number
+    if joints and "joints" in options.skeleton:
+        wrong = [key for key in keys if key not in joints] or keys
+        raise InputError(
+            f"its header has the landmarks {shown(wrong)}; expected the names of"
+            f" the joints, {shown(joints)}, or numbers"
+        )
+    for place, key in enumerate(keys):
+        if joints and key in joints and joints.index(key) != place:
+            raise InputError(
+                f"landmark {place} of its header is {key!r}, which is joint"
+                f" {joints.index(key)} of the layout {options.skeleton['layout']!r};"
+                f" expected its names, {shown(joints)}, or its order"
+            )
+    return keys
 
 
 def _whole(numbers: Sequence[float], name: str) -> list[int]:
