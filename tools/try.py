@@ -25,7 +25,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mmfusion.utils.commands import command_parser, errors_in_one_line, positive
+from mmfusion.utils.commands import command_parser, errors_in_one_line, positive, seed
 
 STOPPED = 130
 
@@ -49,7 +49,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--no-hands", action="store_true", help="extract no hands")
     add("--models", type=Path, help="of MediaPipe: wheel or folder; else fetched")
     add("--drop-faulty", action="store_true", help="go on without faulty files")
-    add("--seed", type=int, default=0, help="of splits and trainings")
+    add("--seed", type=seed, default=0, help="of splits and trainings")
     add("--jobs", type=positive, default=min(os.cpu_count() or 1, 6), help="at a time")
     return parser.parse_args(argv)
 

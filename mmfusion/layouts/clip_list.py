@@ -69,7 +69,7 @@ def read_clip_list(path: Path) -> ClipList:
         separator = max(_SEPARATORS, key=head.count)
         found = read_rows(path, separator)
     except AnnotationError as error:
-        if "UTF-8" not in str(error):
+        if "is not UTF-8" not in str(error):
             raise
         raise AnnotationError(
             f"{error}: save the table as 'CSV UTF-8', or write it again by iconv -f"

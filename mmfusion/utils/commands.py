@@ -4,12 +4,14 @@ import argparse
 import fcntl
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
 from mmfusion.utils.errors import MMFusionError, exit_code_of
 
+MOST_SEED = 2**32 - 1  # NumPy's, the narrowest
 SAID = "MMFUSION_SAID"  # file of what the processes of a launcher have said so far
 
 
@@ -52,6 +54,16 @@ def positive(text: str) -> int:
         number = 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a number of 1 or more")
+    return number
+
+
+def seed(text: str) -> int:
+    """Seed of an option: a whole number that each generator here takes."""
+    number = int(text) if re.fullmatch("[0-9]{1,10}", text) else MOST_SEED + 1
+    if number > MOST_SEED:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}, expected a number of 0 to {MOST_SEED}"
+        )
     return number
 
 

@@ -5,6 +5,7 @@ line of a size that no such file has is refused before it is in memory. Errors n
 file and, where there is one, the line.
 """
 
+import codecs
 import json
 import math
 import os
@@ -195,6 +196,11 @@ def read_text(
 
 def _decode(data: bytes, name: str, line: int, error_type: type[MMFusionError]) -> str:
     """Text of ``data``, which begins on that line of the file ``name``."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise error_type(
+            f"{name}:{line}: it is UTF-16; expected text in UTF-8: write it again by"
+            " iconv -f utf-16 -t utf-8"
+        )
     place = data.find(b"\0")
     reason = "it has a NUL character"
     try:

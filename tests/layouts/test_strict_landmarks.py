@@ -5,8 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from mmfusion.datasets.caches.skeleton_cache import write_skeleton_cache
+from mmfusion.datasets.transforms import LoadSkeleton
+from mmfusion.layouts.clip_list import read_clip_list
 from mmfusion.layouts.hand_layouts import MAX_JOINTS
 from mmfusion.layouts.landmarks import LandmarkOptions, read_bones, read_landmarks
+from mmfusion.layouts.skeleton_arrays import SkeletonKind
 from mmfusion.utils.errors import MMFusionError
 from tests.layouts import landmark_files as files
 
@@ -60,7 +64,7 @@ def test_json_of_any_type_is_read_or_one_line(tmp_path, first):
         ({**SEEN, "landmarks": 5}, "frame 1: landmarks is 5; expected a list"),
         ({**SEEN, "handednesses": 7}, "frame 1: handednesses is 7; expected a list"),
         ([{**WILOR, "score": "x"}], "frame 1: score is 'x'; expected a number"),
-        (5, "frame 1.* is 5; expected"),
+        (5, "frame 1 is 5; expected a list"),
     ],
 )
 def test_a_wrong_type_names_the_frame_and_the_key(tmp_path, entry, message):
@@ -252,3 +256,58 @@ def test_a_column_in_another_place_than_in_its_layout_is_refused(tmp_path):
         MMFusionError, match="landmark 1 .* is 'wrist', which is joint 0"
     ):
         read_landmarks(tmp_path / "a.csv", MEDIAPIPE)
+
+
+@pytest.mark.parametrize("read", [read_landmarks, read_clip_list])
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("a_x,a_y\n1,2\n".encode("utf-16"), "csv:1: it is UTF-16; .*iconv -f utf-16"),
+        (b"a_x,a_y\n1,\0\n", "csv:2: it has a NUL character; expected text in UTF-8$"),
+    ],
+)
+def test_the_hint_of_a_csv_fits_its_bytes(tmp_path, read, data, message):
+    (tmp_path / "a.csv").write_bytes(data)
+    with pytest.raises(MMFusionError, match=message):
+        read(tmp_path / "a.csv")
+
+
+def test_a_cache_gives_to_training_what_was_read(tmp_path):
+    """A flat body of 15 joints with a mask for each joint, and its own layout."""
+    rng = np.random.default_rng(0)
+    body, mask = 0.1 + rng.random((12, 1, 15, 2)), rng.random((12, 1, 15)) > 0.3
+    mask[0] = True
+    np.savez(tmp_path / "a.npz", keypoint=body, valid=mask)
+    skeleton = {
+        "joints": [f"part_{n}" for n in range(15)],
+        "bones": [[0, 1], [1, 2]],
+        "wrist": 0,
+        "hands": ["body"],
+    }
+    found = read_landmarks(tmp_path / "a.npz", LandmarkOptions(skeleton))
+    write_skeleton_cache(
+        tmp_path / "cache.npz",
+        keypoint=found.keypoint,
+        valid=found.valid,
+        frame_id=np.arange(12),
+        fps=10.0,
+        sequence="a",
+        kind=SkeletonKind.of(found.skeleton),
+    )
+    sample = LoadSkeleton()(
+        {
+            "times": {"skeleton": (np.arange(12)[None] + 0.5) / 10},
+            "skeleton_path": str(tmp_path / "cache.npz"),
+            "ann_meta": {"skeleton": found.skeleton},
+            "group": "a",
+            "index_fps": 10.0,
+            "start_sec": 0.0,
+            "end_sec": 1.2,
+        }
+    )
+    joints, seen = sample["joints"][0], sample["joints_mask"][0]
+    np.testing.assert_array_equal(seen, mask)
+    np.testing.assert_array_equal(joints[mask], found.keypoint[mask])
+    np.testing.assert_array_equal(joints[mask][:, :2], body[mask].astype(np.float32))
+    assert sample["joints_layout"].joint_names == tuple(skeleton["joints"])
+    assert (sample["joints_dims"], sample["joints_hands"]) == (2, ["body"])

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +16,7 @@ from mmfusion.layouts.landmarks import NOTHING_SAID, LandmarkOptions
 from mmfusion.layouts.skeleton_arrays import SkeletonKind
 from mmfusion.utils.errors import AnnotationError
 from mmfusion.utils.paths import write_atomic
+from mmfusion.utils.schema import shown
 
 ANN_FILE = "annotation.json"
 CACHES = "skeleton"
@@ -143,6 +145,16 @@ def write(data: CustomData, *, overwrite: bool = False) -> None:
 def config_hint(data: CustomData) -> str:
     """Keyword arguments of a config's dataset that read this annotation."""
     return f"data_root={str(data.source.out)!r}, ann_file={ANN_FILE!r}"
+
+
+def one_class_note(classes: Sequence[str]) -> list[str]:
+    """A warning where there is nothing to tell apart."""
+    if len(classes) != 1:
+        return []
+    return [
+        f"warning: all clips are of one class, {shown(classes[0])}: a model learns"
+        " nothing from them; expected two classes at least"
+    ]
 
 
 def _place(video: Path, target: Path) -> None:

@@ -15,6 +15,7 @@ from mmfusion.datasets.custom.data import (
     CACHES,
     CustomData,
     CustomSource,
+    one_class_note,
     write,
 )
 from mmfusion.datasets.custom.scan import Scan, group_of
@@ -102,6 +103,7 @@ def gather(source: CustomSource) -> CustomData:
     splits = _split(kept, source)
     for row, split in zip(kept, splits.names, strict=True):
         report.records.append(scan.record(row, split, classes))
+    report.notes += one_class_note(classes)
     report.notes += _subjects(kept, splits) + _notes(splits, found.unread, scan)
     return data
 

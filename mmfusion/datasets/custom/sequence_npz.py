@@ -5,7 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmfusion.datasets.conversion import ConversionReport
-from mmfusion.datasets.custom.data import CACHES, CustomData, CustomSource
+from mmfusion.datasets.custom.data import (
+    CACHES,
+    CustomData,
+    CustomSource,
+    one_class_note,
+)
 from mmfusion.datasets.custom.sequences import Timed
 from mmfusion.datasets.custom.tally import LandmarkTally
 from mmfusion.datasets.splits import SplitItem, assign_splits
@@ -81,6 +86,7 @@ def gather_sequences(source: CustomSource) -> CustomData:
     tally = LandmarkTally()
     tally.add(found.landmarks, fps)
     report.count_hands(tally.masks)
+    report.notes += one_class_note(found.classes)
     report.notes += [f"splits: {splits.rule}", *splits.notes, *tally.lines(0)]
     return data
 

@@ -97,12 +97,10 @@ def as_object(value: Any, name: str) -> dict[str, Any]:
     return value or {}
 
 
-def as_list(entry: Mapping[str, Any], keys: Sequence[str], place: str) -> list[Any]:
-    """The list under the first of the keys that is there; null is an empty one."""
-    key = next((key for key in keys if key in entry), keys[0])
-    value = entry.get(key)
+def as_list(value: Any, name: str) -> list[Any]:
+    """A value of JSON that must be a list; null is an empty one."""
     if value is not None and not isinstance(value, list):
-        raise InputError(f"{place}: {key} is {shown(value)}; expected a list")
+        raise InputError(f"{name} is {shown(value)}; expected a list")
     return value or []
 
 
@@ -213,8 +211,13 @@ def _tasks(entries: Sequence[Any], options: LandmarkOptions) -> RawLandmarks:
     for frame, entry in enumerate(entries):
         place = f"frame {frame}"
         entry = as_object(entry, place)
-        hands = as_list(entry, ("hand_landmarks", "landmarks"), place)
-        sides = as_list(entry, ("handedness", "handednesses"), place)
+        hands, sides = (
+            as_list(entry.get(key), f"{place}: {key}")
+            for key in (
+                "hand_landmarks" if "hand_landmarks" in entry else "landmarks",
+                "handedness" if "handedness" in entry else "handednesses",
+            )
+        )
         if len(sides) != len(hands):
             raise InputError(
                 f"{place} has {len(hands)} hands and {len(sides)} 'handedness';"
@@ -268,7 +271,7 @@ def _wilor(entries: Sequence[Any], options: LandmarkOptions) -> RawLandmarks:
     for frame, entry in enumerate(entries):
         found = []
         place = f"frame {frame}"
-        for hand in as_list({"hands": entry}, ("hands",), place):
+        for hand in as_list(entry, place):
             hand = as_object(hand, f"{place}: a hand")
             preds = as_object(hand.get("wilor_preds", hand), f"{place}: wilor_preds")
             if "pred_keypoints_3d" not in preds or "is_right" not in hand:

@@ -31,7 +31,7 @@ from mmfusion.datasets.splits import TEST_FRACTION, VAL_FRACTION
 from mmfusion.layouts.frame_arrays import MOST_FPS
 from mmfusion.layouts.landmarks import LandmarkOptions, read_bones
 from mmfusion.layouts.skeleton_arrays import UNITS
-from mmfusion.utils.commands import command_parser, errors_in_one_line
+from mmfusion.utils.commands import command_parser, errors_in_one_line, seed
 from mmfusion.utils.errors import InputError
 
 SHEET = "sheet.jpg"
@@ -51,7 +51,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--no-labels", action="store_true", help="clips to be predicted only")
     add("--val-fraction", type=float, default=VAL_FRACTION, help="of what is not test")
     add("--test-fraction", type=float, default=TEST_FRACTION, help="where none is given")
-    add("--seed", type=int, default=0, help="of splits that are not given")
+    add("--seed", type=seed, default=0, help="of splits that are not given")
     add("--drop-faulty", action="store_true", help="write without faulty files' clips")
     add("--overwrite", action="store_true", help="replace another set's annotation")
     add("--dry-run", action="store_true", help="report, write nothing")
@@ -84,7 +84,8 @@ def landmark_options(args: argparse.Namespace) -> LandmarkOptions:
     """Options of the command about the landmarks."""
     skeleton: dict[str, Any] = {} if args.bones is None else read_bones(args.bones)
     if args.joints is not None and args.joints.isdecimal():
-        skeleton["num_joints"] = int(args.joints)
+        # as many digits as tell that it is too many
+        skeleton["num_joints"] = int(args.joints[:9])
     elif args.joints is not None:
         skeleton["joints"] = args.joints.split(",")
     given = dict(layout=args.layout, wrist=args.wrist, frame=args.frame, unit=args.unit)

@@ -127,6 +127,34 @@ def test_another_set_is_not_replaced_silently(videos, tmp_path):
     assert again.returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--seed", -1), "--seed: '-1', expected a number of 0 to"),
+        (("--seed", "9" * 5000), "expected a number of 0 to"),
+        (("--wrist", -1), "wrist has joint -1"),
+        (("--layout", "medipipe"), "did you mean 'mediapipe'"),
+        (("--skeletons", "a,a"), "skeletons are .*a name of its own"),
+        (("--joints", "a,,b"), "joints has the name ''"),
+        (("--joints", "a,a"), "joints has the name 'a' twice"),
+        (("--joints", "9" * 5000), "joints; expected 1..1024"),
+        (("--min-confidence", "nan"), "min_confidence is nan"),
+        (("--min-confidence", 5), "min_confidence is 5.0"),
+    ],
+)
+def test_options_are_checked_where_nothing_uses_them(videos, tmp_path, options, message):
+    done = run(videos, "--out", tmp_path / "out", "--dry-run", *options)
+    assert done.returncode in (1, 2) and re.search(message, done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_set_of_one_class_is_warned_of(videos, tmp_path):
+    shutil.copytree(videos / "wave", tmp_path / "own/wave")
+    done = run(tmp_path / "own", "--out", tmp_path / "out", "--dry-run")
+    assert done.returncode == 0
+    assert "warning: all clips are of one class, 'wave'" in done.stdout
+
+
 def test_dry_run_writes_nothing(videos, tmp_path):
     assert run(videos, "--out", tmp_path / "out", "--dry-run").returncode == 0
     assert not (tmp_path / "out").exists()
