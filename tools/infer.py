@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 
 from mmfusion.apis import Inferencer
@@ -32,7 +33,7 @@ from mmfusion.registry import DATASETS
 from mmfusion.utils.commands import command_parser, errors_in_one_line, positive
 from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import write_atomic
-from mmfusion.visualization import clock
+from mmfusion.visualization import clock, window_turns
 
 CAMERA = ("fx", "fy", "cx", "cy", "width", "height")
 
@@ -163,14 +164,16 @@ def table_of(found: VideoPrediction, task: str, top: int) -> str:
 
 
 def timeline_of(found: VideoPrediction, task: str) -> Iterator[str]:
-    """One line for each run of windows with the same best class."""
+    """One line for each run of windows with the same best class; lines meet."""
     scores = found.scores[task]
+    spans = np.array([(span.start, span.end) for span in found.spans])
+    turns = window_turns(spans, found.start, found.end)
     best = scores.argmax(axis=1)
     first = 0
     for place in range(1, len(best) + 1):
         if place < len(best) and best[place] == best[first]:
             continue
-        start, end = found.spans[first].start, found.spans[place - 1].end
+        start, end = turns[first], turns[place]
         mean = scores[first:place, best[first]].mean()
         name = found.classes[task][best[first]]
         yield f"{clock(start)} to {clock(end)}  {mean:6.1%}  {name}"

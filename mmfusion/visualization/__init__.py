@@ -2,7 +2,7 @@
 
 from mmfusion.visualization.clip_video import render_prediction_clip, write_clip_video
 from mmfusion.visualization.hands import draw_hands
-from mmfusion.visualization.overlay import Overlay, Story, clock
+from mmfusion.visualization.overlay import Overlay, Story, clock, window_turns
 from mmfusion.visualization.wandb_backend import WandbBackend
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "clock",
     "draw_hands",
     "render_prediction_clip",
+    "window_turns",
     "write_clip_video",
 ]

@@ -18,13 +18,15 @@ _BACK, _CARD, _TRACK = (17, 19, 25), (28, 31, 40), (48, 53, 66)
 _TEXT, _DIM, _GOOD = (238, 240, 245), (158, 165, 180), (104, 211, 145)
 _PLAIN = (110, 124, 150)  # bars of classes that have no row in the timeline
 # Okabe and Ito's colours, which stay apart for every kind of colour vision
-_ROWS: tuple[Colour, ...] = (
+_CLASSES: tuple[Colour, ...] = (
     (86, 180, 233),
     (240, 228, 66),
     (0, 178, 130),
     (230, 130, 190),
     (230, 159, 0),
 )
+_MOST_ROWS = 5  # of the timeline
+_NOTE_LINES, _NOTE_STEP = 4, 17  # at most; pixels from one to the next
 _STREAMS: tuple[Colour, ...] = ((86, 180, 233), (230, 159, 0), (0, 178, 130))
 _BOX = (960, 720)  # pixels, width and height that a picture is enlarged to
 _PANEL, _MARGIN, _LEAST = 400, 20, 540  # pixels; the least height of the panel
@@ -45,7 +47,7 @@ class Story:
         hands: names of the hands, in the order of their colours.
         truth: the right class, or None.
         ahead: the classes are of so many seconds later; None: of the window itself.
-        note: one line at the foot of the panel, or None.
+        note: up to four lines at the foot of the panel, or None.
     """
 
     title: str
@@ -89,7 +91,6 @@ class Overlay:
         self.picture = (max(2, round(height * factor)), max(2, round(width * factor)))
         self._top = max(self.picture[0], _LEAST)  # height of picture and panel
         self._rows = _rows_of(story)
-        self._colours = dict(zip(self._rows, _ROWS, strict=False))
         self._width = self.picture[1] + _PANEL
         self._width += self._width % 2
         self._timeline = self._draw_timeline()
@@ -174,7 +175,7 @@ class Overlay:
         pen.rounded_rectangle(track, 5, _TRACK)
         end = left + score * (right - left)
         if end - left >= 2:
-            fill = self._colours.get(place, _PLAIN)
+            fill = colour_of(place) if place in self._rows else _PLAIN
             pen.rounded_rectangle((left, y + 27, max(end, left + 10), y + 37), 5, fill)
         return y + 56
 
@@ -203,7 +204,11 @@ class Overlay:
         left, right = _MARGIN, _PANEL - _MARGIN
         y = self._top - 34
         if self.story.note is not None:
-            _write(pen, (left, y), self.story.note, 13, right - left, _DIM)
+            lines = wrapped(self.story.note, 13, right - left, _NOTE_LINES)
+            y += 10 - _NOTE_STEP * (len(lines) - 1)
+            for number, line in enumerate(lines):
+                at = (left, y + _NOTE_STEP * number)
+                _write(pen, at, line, 13, right - left, _DIM)
             y -= 28
         x = left
         step = (right - left) // max(1, len(self.story.hands))
@@ -221,12 +226,12 @@ class Overlay:
         image = Image.new("RGB", (self._width, height), _BACK)
         pen = ImageDraw.Draw(image)
         left, right = _MARGIN + _NAMES, self._width - _MARGIN
-        edges = _edges(story)
+        edges = window_turns(story.spans, story.start, story.end)
         for number, place in enumerate(rows):
             y = 18 + _ROW * number
             _write(pen, (_MARGIN, y), story.names[place], 15, _NAMES - 14)
             pen.rectangle((left, y + 2, right, y + _ROW - 5), _CARD)
-            colour = np.array(_ROWS[number])
+            colour = np.array(colour_of(place))
             for window, share in enumerate(story.scores[:, place].tolist()):
                 shade = np.array(_CARD) + (colour - _CARD) * share
                 low, high = (self._x_of(t) for t in edges[window : window + 2])
@@ -253,16 +258,37 @@ def _rows_of(story: Story) -> list[int]:
     best = story.scores.argmax(axis=1)
     counts = np.bincount(best, minlength=len(story.names))
     order = np.lexsort((-story.scores.mean(axis=0), -counts))
-    wanted = min(len(_ROWS), max(3, int((counts > 0).sum())), len(story.names))
+    wanted = min(_MOST_ROWS, max(3, int((counts > 0).sum())), len(story.names))
     first = {int(place): number for number, place in reversed(list(enumerate(best)))}
     return sorted(order[:wanted].tolist(), key=lambda x: first.get(x, len(best)))
 
 
-def _edges(story: Story) -> np.ndarray:
-    """(n + 1,) times at which one window's turn ends and the next one's begins."""
-    middles = story.spans.mean(axis=1)
+def window_turns(spans: np.ndarray, start: float, end: float) -> np.ndarray:
+    """Times (n + 1,) at which one window's turn ends and the next one's begins.
+
+    Windows overlap; the turn of each is where its middle is the nearest.
+
+    Args:
+        spans: (n, 2) begin and end of each window, seconds, in order.
+        start, end: of the whole, seconds.
+    """
+    middles = np.asarray(spans, dtype=np.float64).mean(axis=1)
     between = (middles[1:] + middles[:-1]) / 2
-    return np.concatenate([[story.start], between, [story.end]])
+    return np.concatenate([[start], between, [end]])
+
+
+def colour_of(place: int) -> Colour:
+    """Colour of a class by its number: the same in every video of a model.
+
+    The first five classes have Okabe and Ito's colours; later ones have these too,
+    lighter or darker by turns, so that the same shade comes again after 25.
+    """
+    base = np.array(_CLASSES[place % len(_CLASSES)], dtype=np.float64)
+    turn = place // len(_CLASSES) % 5
+    towards = 255.0 if turn % 2 else 0.0
+    share = (0.0, 0.5, 0.35, 0.75, 0.55)[turn]
+    red, green, blue = np.rint(base + share * (towards - base)).astype(int).tolist()
+    return red, green, blue
 
 
 def _ticks(start: float, end: float, most: int) -> np.ndarray:
@@ -299,6 +325,27 @@ def shortened(text: str, size: int, width: float, *, bold: bool = False) -> str:
     while text and font.getlength(text + "…") > width:
         text = text[:-1]
     return text.rstrip() + "…"
+
+
+def wrapped(text: str, size: int, width: float, most: int) -> list[str]:
+    """Text as at most so many lines of ``width`` pixels, broken between words.
+
+    What does not fit into the last is cut with an ellipsis.
+    """
+    font = _font(size)
+    lines: list[str] = []
+    words = text.split()
+    while words:
+        count = 1
+        while (
+            count < len(words) and font.getlength(" ".join(words[: count + 1])) <= width
+        ):
+            count += 1
+        if len(lines) == most - 1:
+            count = len(words)
+        lines.append(shortened(" ".join(words[:count]), size, width))
+        words = words[count:]
+    return lines
 
 
 def _write(

@@ -1,10 +1,13 @@
 """The command that labels videos: its table, its files, and what is wrong in a line."""
 
 import json
+from types import SimpleNamespace
 
 import av
+import numpy as np
 import pytest
 
+from mmfusion.apis.windows import Span
 from mmfusion.engine.runner.checkpoints import save_atomic
 from tests.apis.small import CLASSES, write_checkpoint
 from tests.apis.test_inferencer import write_hands
@@ -40,6 +43,21 @@ def test_a_table_is_printed_and_files_are_written(folder, tmp_path, capsys):
     with av.open(str(out / "a.overlay.mp4")) as container:
         stream = container.streams.video[0]
         assert (stream.width, stream.height, stream.frames) == (1360, 856, 8)
+
+
+def test_lines_of_the_timeline_meet_where_windows_overlap():
+    scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9]])
+    found = SimpleNamespace(
+        scores={"action": scores},
+        spans=[Span(0, 2), Span(1, 3), Span(2, 4)],
+        start=0.0,
+        end=4.0,
+        classes={"action": ["cut", "stir"]},
+    )
+    assert list(infer.timeline_of(found, "action")) == [
+        "0:00.0 to 0:02.5   85.0%  cut",
+        "0:02.5 to 0:04.0   90.0%  stir",
+    ]
 
 
 def test_a_broken_one_among_many_is_counted(folder, tmp_path, capsys):

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from mmfusion.visualization import Overlay, Story, clock
-from mmfusion.visualization.overlay import shortened
+from mmfusion.visualization.overlay import (
+    colour_of,
+    shortened,
+    window_turns,
+    wrapped,
+)
 
 NAMES = ["grab the very long bottle of olive oil that is green", "cut", "stir"]
 
@@ -54,6 +59,38 @@ def test_long_names_are_cut_with_an_ellipsis():
     assert shortened("cut", 15, 200) == "cut"
     short = shortened(NAMES[0], 15, 200)
     assert short.endswith("…") and NAMES[0].startswith(short[:-1].rstrip())
+
+
+def test_a_note_is_wrapped_between_words_and_cut_at_its_last_line():
+    note = "no hand is seen in any frame: only the other streams are read, and so on"
+    lines = wrapped(note, 13, 180, 4)
+    assert len(lines) > 1 and " ".join(lines) == note
+    assert all(shortened(line, 13, 180) == line for line in lines)
+    cut = wrapped(note, 13, 180, 2)
+    assert len(cut) == 2 and cut[0] == lines[0] and cut[1].endswith("…")
+    assert wrapped("", 13, 180, 2) == []
+    size = (64, 64)
+    short, long = (draw(Overlay(story(note=n), size), size, 1.0) for n in ("a", note))
+    rows = np.flatnonzero((short != long).any(axis=(1, 2)))
+    assert len(rows) and rows.min() > 720 - 90 and rows.max() < 720
+
+
+def test_a_class_has_one_colour_in_all_videos_of_a_model():
+    colours = [colour_of(place) for place in range(25)]
+    assert len({*colours}) == 25
+    assert all(0 <= part <= 255 for colour in colours for part in colour)
+    # class 2 is best, alone or beside the others: its bar is filled alike
+    one_hot = np.array([[0, 0, 1.0]] * 4)
+    size = (480, 640)
+    for scores in (one_hot, np.roll(one_hot, 1, axis=0) * 0.999 + 0.0003):
+        image = draw(Overlay(story(scores=scores), size), size, 1.0)
+        panel = image[:720, 960:]
+        assert (panel == colour_of(2)).all(axis=2).any()
+
+
+def test_turns_of_windows_meet():
+    turns = window_turns(story().spans, 0.0, 5.0)
+    assert turns.tolist() == [0.0, 1.5, 2.5, 3.5, 5.0]
 
 
 def test_times_are_written_as_on_a_clock():
