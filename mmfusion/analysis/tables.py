@@ -160,6 +160,13 @@ class Report:
             "Holm: adjusted for the tests of its table.",
             self.resolution,
         ]
+        streams = sorted({s for row in self.rows for s in row.deltas}, reverse=True)
+        notes += [
+            f"δ_{stream[0].upper()}: top-1 minus that of the best model of {stream}"
+            f" alone, in points; Δ_{stream[0].upper()}: the same in percent of that"
+            " model's top-1."
+            for stream in streams
+        ]
         if any(is_of_paper_a(row.result.name) for row in self.rows):
             notes.append(resolution_of_paper())
         return notes

@@ -1,9 +1,11 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 
-from mmfusion.analysis.tables import Grid, ceiling_of, common_suffix
+from mmfusion.analysis.tables import Grid, Report, ceiling_of, common_suffix
+from mmfusion.evaluation.statistics import MethodResult
 
 
 def test_names_are_shown_without_what_they_share():
@@ -33,6 +35,22 @@ def test_the_ceiling_is_that_of_the_streams_and_questions(
     (tmp_path / "ceilings.json").write_text(json.dumps({"splits": {"val": split}}))
     test_set = dict(data_root=str(tmp_path), split="val")
     assert ceiling_of(test_set, streams, "action", metainfo) == expected
+
+
+def test_columns_against_one_stream_are_explained():
+    ids = ("a", "b")
+    results = [
+        MethodResult(name, streams, ids, np.array([[True, right]]), (0,))
+        for name, streams, right in (
+            ("rgb", ("video",), False),
+            ("both", ("video", "skeleton"), True),
+        )
+    ]
+    report = Report("action", results)
+    assert {"δ_V", "Δ_V (%)"} <= {*report.grids()[0].head}
+    notes = [note for note in report.notes() if note.startswith("δ_V")]
+    assert len(notes) == 1 and "best model of video alone" in notes[0]
+    assert not [n for n in Report("x", results[1:]).notes() if n.startswith("δ")]
 
 
 def test_a_grid_in_latex_and_in_csv():

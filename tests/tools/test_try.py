@@ -1,6 +1,7 @@
 """From a folder to a page; the trainings and the hand models are stand-ins."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from mmfusion.analysis.experiments import read_config
 from mmfusion.analysis.own_clips import data as own_data
 from mmfusion.datasets.annotation import load_annotation, write_annotation
+from mmfusion.datasets.caches.skeleton_cache import write_skeleton_cache
 from mmfusion.datasets.media.video_preparation import process
 from mmfusion.engine.launch.config_check import known_keys
 from mmfusion.engine.launch.config_compare import comparable_config
@@ -21,6 +23,7 @@ from tests.configs.custom_files import write_custom
 from tests.tools.analysis.test_table import parse_command
 from tests.tools.command import main_of
 from tests.video_files import write_video
+from tools.data.custom import prepare
 
 main = main_of("try")
 KINDS = ["wave", "point"]
@@ -162,6 +165,36 @@ def test_one_command_makes_the_page_and_continues_where_it_failed(
     ):
         assert part in text
     assert "class by class" in text and str(clips.name) in text
+    assert "on the originals their scores differ" in text
+    assert (out / "hands" / KINDS[0] / "0.npz").is_file()
+    capsys.readouterr()
+    hands = ["--out", str(tmp_path / "p"), "--hands", str(out / "hands"), "--dry-run"]
+    assert prepare.main([str(clips), *hands]) == 0  # each step is usable alone
+    told = capsys.readouterr().out
+    assert "hand valid, left: 100.00 %" in told and "without landmarks" not in told
+
+
+def test_two_videos_of_one_name_are_told(clips, tmp_path, capsys):
+    folder = tmp_path / "clips"
+    shutil.copytree(clips, folder)
+    shutil.copy(folder / "wave/0.mp4", folder / "wave/0.mov")
+    assert run(folder, tmp_path / "out") == 2
+    told = capsys.readouterr().err
+    assert "wave/0.mov and wave/0.mp4 differ only in their ending" in told
+    valid = np.ones((6, 2), bool)
+    write_skeleton_cache(
+        tmp_path / "hands/wave/0.npz",
+        keypoint=np.full((6, 2, 21, 3), 0.5, np.float32),
+        valid=valid,
+        frame_id=np.arange(6),
+        fps=10.0,
+        sequence="0",
+    )
+    options = ["--layout", "mediapipe", "--unit", "image", "--skeletons", "left,right"]
+    data = ["--out", str(tmp_path / "p"), "--hands", str(tmp_path / "hands")]
+    assert prepare.main([str(folder), *data, *options]) == 1
+    told = capsys.readouterr().out
+    assert "0.mov and wave/0.mp4 would both have the landmarks" in told
 
 
 def test_without_a_hand_anywhere_rgb_alone_is_trained(

@@ -83,7 +83,12 @@ def gather(source: CustomSource) -> CustomData:
         "dataset": source.title,
         "classes": {"action": classes} if classes else {},
     }
-    if source.hands is not None and kept and scan.skeleton is None:
+    if (
+        source.hands is not None
+        and kept
+        and scan.skeleton is None
+        and not report.faults
+    ):
         raise InputError(
             f"--hands: {source.hands} has no landmarks of the {len(kept)} clips;"
             " expected files named as the videos, such as"
@@ -176,6 +181,10 @@ def _notes(splits: Splits, unread: Sequence[str], scan: Scan) -> list[str]:
     if scan.skeleton is not None and scan.without_hands:
         names = in_brackets(scan.without_hands, _SHOWN)
         notes.append(f"videos without landmarks: {len(scan.without_hands)}{names}")
+    if scan.skeleton is None:
+        notes.append(
+            "no landmarks: no skeleton stream; tools/data/hands/extract.py finds hands"
+        )
     if unread:
         notes.append(f"columns that nothing reads: {', '.join(unread)}")
     return notes

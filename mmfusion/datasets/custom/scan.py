@@ -65,6 +65,7 @@ class Scan:
         self.without_hands: list[str] = []
         self._videos: dict[str, VideoFacts | str] = {}
         self._timed: dict[str, _Cached | str | None] = {}
+        self._found: dict[Path, str] = {}
         self._hands_of: dict[str, tuple[str | None, str]] = {}
 
     def take(self, row: ClipRow) -> bool:
@@ -137,6 +138,11 @@ class Scan:
             if path is None:
                 self.without_hands.append(group)
                 self._timed[group] = None
+            elif row.hands is None and self._found.setdefault(path, group) != group:
+                self._timed[group] = (
+                    f"{self._found[path]} and {group} would both have the landmarks"
+                    f" {path}; rename one video, or name its file in the column hands"
+                )
             else:
                 file = LandmarkFile(path, video, group)
                 try:

@@ -35,6 +35,7 @@ def test_a_folder_for_each_class(videos, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "splits: class by class, seed 0" in done.stdout
     assert "videos by frames a second: 6 x 10" in done.stdout
+    assert "no landmarks: no skeleton stream; tools/data/hands/extract" in done.stdout
     assert "look at 4 clips" in done.stdout and (tmp_path / "out/sheet.jpg").is_file()
     root = tmp_path / "out"
     assert f"data_root={str(root)!r}, ann_file='annotation.json'" in done.stdout
