@@ -91,11 +91,11 @@ def as_frame_ids(value: Any, count: int) -> np.ndarray:
 
 def as_fps(value: Any) -> float:
     """One rate in frames a second."""
-    array = np.asarray(value)
+    said = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    array = np.asarray("" if isinstance(said, list | dict) else said)  # perhaps ragged
     if array.ndim or array.dtype.kind not in "fiu" or not 0 < array <= MOST_FPS:
         raise InputError(
-            f"fps is {shown(array.tolist())}; expected a positive number, at most"
-            f" {MOST_FPS:g}"
+            f"fps is {shown(said)}; expected a positive number, at most {MOST_FPS:g}"
         )
     return float(array)
 

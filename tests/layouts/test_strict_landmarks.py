@@ -74,6 +74,14 @@ def test_a_wrong_type_names_the_frame_and_the_key(tmp_path, entry, message):
         read_landmarks(path)
 
 
+@pytest.mark.parametrize("fps", [[1], [1, [2]], {}, "25", True, 0, -1])
+def test_a_wrong_rate_is_one_line(tmp_path, fps):
+    content = {"fps": fps, "frames": [SEEN]}
+    path = files.write_json(tmp_path / "a.json", content)
+    with pytest.raises(MMFusionError, match="a.json.*fps is .*expected a positive"):
+        read_landmarks(path)
+
+
 def test_a_frame_without_its_time_is_named(tmp_path):
     frames = [{**SEEN, "timestamp_ms": 40 * n} for n in range(4)]
     del frames[2]["timestamp_ms"]
