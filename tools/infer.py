@@ -22,6 +22,7 @@ import numpy as np
 from mmengine.config import Config
 
 from mmfusion.apis import Inferencer
+from mmfusion.apis.inferencer import CAMERA
 from mmfusion.apis.overlays import shown_task, write_overlay
 from mmfusion.apis.predictions import VideoPrediction
 from mmfusion.apis.sources import Source, list_sources
@@ -34,8 +35,6 @@ from mmfusion.utils.commands import command_parser, errors_in_one_line, positive
 from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.visualization import clock, window_turns
-
-CAMERA = ("fx", "fy", "cx", "cy", "width", "height")
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

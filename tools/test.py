@@ -12,6 +12,7 @@ checkpoint unreadable or not of this model.
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmengine.config import Config
 
@@ -23,7 +24,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = command_parser(__doc__)
     add = parser.add_argument
     add("config", help="config file")
-    add("checkpoint", help=".pth or .safetensors")
+    add("checkpoint", help=".pth, .safetensors, or a folder that has one")
     add("--work-dir", help="where logs go; work_dirs/<config> if left")
     add("--dump", help="write ids, labels and scores to this .json or .npz")
     add("--show", action="store_true", help="show the clips in a window")
@@ -34,9 +35,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def checkpoint_of(given: str) -> str:
+    """The file of weights; of a folder, those of its run or exported model."""
+    if not Path(given).is_dir():
+        return given
+    from mmfusion.apis.loading import weights_of
+
+    return str(weights_of(given))
+
+
 def merge_args(config: Config, args: argparse.Namespace) -> None:
     """Put the options of the command line into the config; drop what trains."""
-    only_test(config, args.checkpoint)
+    only_test(config, checkpoint_of(args.checkpoint))
     hooks = list(config.get("custom_hooks") or [])
     if args.dump:
         hooks.append(dict(type="mmfusion.PredictionDumpHook", path=args.dump))

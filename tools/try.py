@@ -25,9 +25,13 @@ from typing import Any
 
 from rich.console import Console
 
-from mmfusion.utils.commands import command_parser, errors_in_one_line, positive, seed
-
-STOPPED = 130
+from mmfusion.utils.commands import (
+    STOPPED,
+    command_parser,
+    errors_in_one_line,
+    positive,
+    seed,
+)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -58,6 +62,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None, run_command: Any = None) -> int:
     """The command; ``run_command`` starts trainings in place of a process in tests."""
     args = parse_args(argv)
+    try:
+        return _try(args, run_command)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; the same command continues\n")
+        return STOPPED
+
+
+def _try(args: argparse.Namespace, run_command: Any) -> int:
     # here, since the process that copies a video begins by reading this file again
     from mmfusion.analysis.own_clips import TryOptions, run_stages
 
@@ -76,12 +88,8 @@ def main(argv: Sequence[str] | None = None, run_command: Any = None) -> int:
         jobs=args.jobs,
     )
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    try:
-        tools = Path(__file__).resolve().parent
-        run_stages(options, console, tools, run_command, dry_run=args.dry_run)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command continues\n")
-        return STOPPED
+    tools = Path(__file__).resolve().parent
+    run_stages(options, console, tools, run_command, dry_run=args.dry_run)
     return 0
 
 

@@ -53,6 +53,7 @@ def find_methods(
         runs: tested ones. task: whose accuracy.
         with_clips: ask the models for the weights of streams in each clip.
     """
+    _check_same_clips(runs)
     by_name: dict[str, list[TrainedRun]] = {}
     for run in runs:
         by_name.setdefault(run.name, []).append(run)
@@ -77,6 +78,20 @@ def find_methods(
         )
         for colour, (own, result) in enumerate(results)
     ]
+
+
+def _check_same_clips(runs: Sequence[TrainedRun]) -> None:
+    """Refuse runs of several test sets; of one config, too."""
+    first = runs[0]
+    for run in runs[1:]:
+        ours, theirs = set(first.predictions.ids), set(run.predictions.ids)
+        if ours != theirs:
+            raise InputError(
+                f"{first.folder} and {run.folder} were not tested on the same clips:"
+                f" {len(ours - theirs)} are only in the first,"
+                f" {len(theirs - ours)} only in the second; make a page of each, or"
+                " test both on the same clips"
+            )
 
 
 def _names(runs: Sequence[TrainedRun]) -> list[str]:

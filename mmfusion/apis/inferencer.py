@@ -15,11 +15,19 @@ from torch import Tensor, nn
 from mmfusion.apis.hands_of import FoundHands, Given, HandFinder, rate_of
 from mmfusion.apis.loading import LoadedModel, load_model
 from mmfusion.apis.predictions import VideoPrediction
-from mmfusion.apis.sources import Clip, Input, Source, list_sources, open_source
+from mmfusion.apis.sources import (
+    Clip,
+    Input,
+    Source,
+    check_fps,
+    list_sources,
+    open_source,
+)
 from mmfusion.apis.windows import (
     STRIDE_SECONDS,
     Span,
     check_stride,
+    is_number,
     plan_windows,
     window_seconds,
 )
@@ -31,6 +39,7 @@ from mmfusion.datasets.transforms import (
     DecodeVideo,
     LoadBoxes,
     LoadSkeleton,
+    ProjectSkeleton,
     SampleObservedFrames,
     TokenizeQuestions,
 )
@@ -41,6 +50,7 @@ from mmfusion.registry import TRANSFORMS
 from mmfusion.structures import MASK_SUFFIX
 from mmfusion.utils.errors import InputError, MediaError
 
+CAMERA = ("fx", "fy", "cx", "cy", "width", "height")
 Question = str | Mapping[str, str] | None
 
 
@@ -137,6 +147,7 @@ class Inferencer(BaseInferencer):
             InputError: an argument is wrong, or is not for this model.
         """
         sources = list_sources(inputs)
+        check_fps(fps, sources)
         done, skipped = [], []
         for source in sources:
             try:
@@ -148,7 +159,7 @@ class Inferencer(BaseInferencer):
                         hands=hands,
                         question=question,
                         camera=camera,
-                        fps=fps,
+                        fps=fps if isinstance(source.value, np.ndarray) else None,
                         batch_size=batch_size,
                     )
                 )
@@ -175,9 +186,10 @@ class Inferencer(BaseInferencer):
             (source,) = list_sources(source)
         if type(batch_size) is not int or batch_size < 1:
             raise InputError(f"batch_size is {batch_size!r}; expected 1 or more")
+        check_fps(fps, [source])
         clip = open_source(source, fps)
         if camera is not None:
-            clip.record["camera"] = dict(camera)
+            clip.record["camera"] = self._checked_camera(camera)
         found = self._prepare_hands(clip, hands)
         asked = self._prepare_question(clip, question)
         result = self._plan(clip, window, stride)
@@ -348,6 +360,24 @@ class Inferencer(BaseInferencer):
         if len(plan.spans) > 1:
             record["sample_id"] = f"{clip.name}#{span.start:g}"
         return record
+
+    def _checked_camera(self, camera: Mapping[str, float]) -> dict[str, float]:
+        """A camera with every number, for a model whose pipeline has a use for it."""
+        if not isinstance(camera, Mapping) or camera.keys() != set(CAMERA):
+            raise InputError(
+                f"camera is {camera!r:.80}; expected a mapping of {', '.join(CAMERA)}"
+                " to pixels"
+            )
+        for key, value in camera.items():
+            lowest = -np.inf if key in ("cx", "cy") else 0
+            if not is_number(value) or not lowest < value < np.inf:
+                raise InputError(f"camera's {key} is {value!r:.60}; expected pixels")
+        if not self.reads(ProjectSkeleton):
+            raise InputError(
+                "camera is given, and the model's pipeline projects no hands; leave it"
+                " out"
+            )
+        return dict(camera)
 
     def _prepare_hands(self, clip: Clip, given: Given) -> FoundHands | None:
         """Put hands into a clip's record, where the model reads them."""

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import nn
 
-from mmfusion.models.protocols import HasClasses, HasHeads
+from mmfusion.models.protocols import HasClasses, HasEncoders, HasHeads
 from mmfusion.utils.errors import CheckpointError
 from mmfusion.weights import fit
 from mmfusion.weights.files import shown, unwrap
@@ -49,12 +49,35 @@ def finish(
     Raises:
         CheckpointError: the weights are not those of the model.
     """
+    _check_card(card, model, name)
     put_in(model, content, name)
     config = Config(dict(default_scope="mmfusion", model=card["model"]))
     pipeline, streams = card["pipeline"], tuple(card["streams"])
     classes = completed(card["classes"], model, name)
     print_log(f"model: {shown(name)}", "current")
     return LoadedModel(model, config, pipeline, classes, streams, card, name)
+
+
+def _check_card(card: dict[str, Any], model: nn.Module, name: str) -> None:
+    """Refuse streams, tasks and names of a card that its model does not have."""
+    streams = list(model.encoders) if isinstance(model, HasEncoders) else []
+    if card["streams"] != streams:
+        raise CheckpointError(
+            f"{shown(name)}: its card's streams are {card['streams']!s:.80}, its model"
+            f" reads {streams}"
+        )
+    for task, names in card["classes"].items():
+        if isinstance(model, HasHeads) and task not in model.heads:
+            raise CheckpointError(
+                f"{shown(name)}: its card has classes of {task!r:.40}, its model the"
+                f" tasks {[*model.heads]}"
+            )
+        twice = next((one for one in names if names.count(one) > 1), None)
+        if twice is not None:
+            raise CheckpointError(
+                f"{shown(name)}: its card names {twice!r:.40} twice as a class of"
+                f" {task!r:.40}; expected another name for each"
+            )
 
 
 def put_in(model: nn.Module, content: dict[str, Any], name: str) -> None:

@@ -9,9 +9,9 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
-from mmfusion.apis.folder import MANIFEST
+from mmfusion.apis.folder import MANIFEST, check_folder
 from mmfusion.apis.loaded import LoadedModel, completed, finish, put_in
-from mmfusion.apis.model_folder import read_model_folder
+from mmfusion.apis.model_folder import CONFIG, KIND, WEIGHTS, read_model_folder
 from mmfusion.engine.launch.config_check import load_config
 from mmfusion.engine.launch.config_data import (
     build_model,
@@ -63,7 +63,7 @@ def load_model(
     if (Path(name) / MANIFEST).exists():
         return read_model_folder(name)
     if Path(name).is_dir():
-        return _from_checkpoint(str(checkpoint_of_run(name)))
+        return _from_checkpoint(str(weights_of(name)))
     if name.endswith(_SUFFIXES) or name.startswith((HUB, *WEB)):
         return _from_checkpoint(name)
     if not Path(name).exists():
@@ -72,6 +72,23 @@ def load_model(
         f"{name} is no checkpoint ({', '.join(_SUFFIXES)}); a config needs its"
         " checkpoint as well: load_model(CONFIG, CHECKPOINT)"
     )
+
+
+def weights_of(folder: str | os.PathLike) -> Path:
+    """File of the weights in the folder of a run, or in one that was exported.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    if Path(folder, MANIFEST).is_file():
+        check_folder(folder, KIND)
+        return Path(folder, WEIGHTS)
+    if Path(folder, WEIGHTS).is_file() and Path(folder, CONFIG).is_file():
+        raise CheckpointError(
+            f"{folder} has no {MANIFEST}, which an exported model has beside"
+            f" {CONFIG} and {WEIGHTS}; copy the whole folder again"
+        )
+    return checkpoint_of_run(folder)
 
 
 def checkpoint_of_run(folder: str | os.PathLike) -> Path:

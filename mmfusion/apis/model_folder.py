@@ -22,7 +22,7 @@ from mmfusion.engine.runner.card import check_card
 from mmfusion.models.heads.answer_head import AnswerHead
 from mmfusion.models.protocols import HasEncoders, HasHeads
 from mmfusion.models.text_encoders.text_encoder import TextEncoder
-from mmfusion.utils.errors import InputError
+from mmfusion.utils.errors import CheckpointError, InputError
 from mmfusion.utils.hugging_face import load_tokenizer
 from mmfusion.utils.paths import write_atomic
 from mmfusion.weights import load_checked
@@ -97,6 +97,11 @@ def read_model_folder(folder: str | os.PathLike) -> LoadedModel:
     path = Path(folder, CONFIG)
     card = check_card(read_data(path), str(path))
     check_pipeline_data(card["pipeline"], str(path))
+    if not card["pipeline"]:
+        raise CheckpointError(
+            f"{path}: its pipeline is empty, so that nothing says how a video becomes"
+            " the model's input; export the model again, from its run"
+        )
     for transform in card["pipeline"]:
         if transform.get("tokenizer") == TOKENIZER:
             transform["tokenizer"] = str(Path(folder, TOKENIZER))

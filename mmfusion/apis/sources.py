@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from mmfusion.apis.windows import is_number
 from mmfusion.datasets.annotation_schema import RECORD
 from mmfusion.datasets.caches.skeleton_cache import load_skeleton_file
 from mmfusion.datasets.clip_extent import clip_span
 from mmfusion.datasets.media.array_video import ArrayVideo
 from mmfusion.datasets.media.video_files import find_videos
 from mmfusion.datasets.media.video_index import read_index
-from mmfusion.utils.errors import InputError
+from mmfusion.utils.errors import InputError, MediaError
 
 HANDS_SUFFIX = ".npz"
 
@@ -85,8 +86,8 @@ def list_sources(inputs: Input | Sequence[Input]) -> list[Source]:
         inputs = [inputs]
     if not isinstance(inputs, Sequence) or not len(inputs):
         raise InputError(
-            f"inputs is {type(inputs).__name__} {inputs!r:.60}; expected a path, an"
-            " array of frames, or a list of some"
+            f"inputs is {_told(inputs)}; expected a path, an array of frames, or a"
+            " list of some"
         )
     found: list[Source] = []
     for value in inputs:
@@ -101,9 +102,10 @@ def _sources_of(value: Input, number: int) -> list[Source]:
         return [Source(f"array {number}", value)]
     if not isinstance(value, str | os.PathLike):
         raise InputError(
-            f"inputs has {type(value).__name__} {value!r:.60}; expected paths, or"
-            " arrays (t, h, w, 3) uint8"
+            f"inputs has {_told(value)}; expected paths, or arrays (t, h, w, 3) uint8"
         )
+    if not os.fspath(value):
+        raise InputError("inputs has an empty path; expected a video, or a folder")
     path = Path(value)
     if not path.is_dir():
         return [Source(os.fspath(value), path, Path(path.name))]
@@ -111,6 +113,34 @@ def _sources_of(value: Input, number: int) -> list[Source]:
     if not videos:
         raise InputError(f"folder {os.fspath(value)!r} has no video in it")
     return [Source(str(video), video, video.relative_to(path)) for video in videos]
+
+
+def _told(value: Any) -> str:
+    """The type of an input, and its shape, or what it is if that is short."""
+    shape = getattr(value, "shape", None)
+    text = f"a {type(value).__module__}.{type(value).__name__}"
+    if shape is not None:
+        return f"{text} of the shape {tuple(shape)}"
+    text = type(value).__name__
+    is_short = isinstance(value, str | bytes | int | float) or value is None
+    return f"{text} {value!r:.60}" if is_short else text
+
+
+def check_fps(fps: float | None, sources: Sequence[Source]) -> None:
+    """Refuse a rate that is none, or that no source waits for.
+
+    Raises:
+        InputError: says which.
+    """
+    if fps is None:
+        return
+    if not is_number(fps) or not 0 < fps < np.inf:
+        raise InputError(f"fps is {fps!r:.60}; expected frames per second above 0")
+    if not any(isinstance(source.value, np.ndarray) for source in sources):
+        raise InputError(
+            f"fps is {fps}, and {sources[0].name} is no array of frames: a file says"
+            " its own rate; leave fps out"
+        )
 
 
 def open_source(source: Source, fps: float | None) -> Clip:
@@ -157,7 +187,10 @@ def _record(name: str, **found: Any) -> dict[str, Any]:
     """Keys that a dataset gives its pipeline, for a video that no dataset knows."""
     # the schema wants one stream with a plain name; its real place is in ``found``
     plain = dict(id=name, video="video", start_sec=0.0, end_sec=None, label={})
-    record = RECORD.completed(plain)
+    try:
+        record = RECORD.completed(plain)
+    except InputError as error:
+        raise MediaError(repr(name), f"its name: {error}; rename it") from None
     if found.get("video_path") is None:
         record["video"] = None
     streams = ("video", "frame_dir", "skeleton", "boxes")

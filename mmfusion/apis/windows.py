@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 from mmfusion.utils.errors import InputError
 
@@ -20,6 +22,11 @@ class Span:
     end: float
 
 
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a number, and no truth."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def window_seconds(window: float | str | None, duration: float) -> float | None:
     """Length of a window; None: the whole video is one clip, as in testing.
 
@@ -32,20 +39,20 @@ def window_seconds(window: float | str | None, duration: float) -> float | None:
     """
     if window is None:
         return None
-    if window == "auto":
+    if isinstance(window, str) and window == "auto":
         return WINDOW_SECONDS if duration > WHOLE_SECONDS else None
-    if isinstance(window, str) or not 0 < window < math.inf:
+    if isinstance(window, str) or not is_number(window) or not 0 < window < math.inf:
         raise InputError(
-            f"window is {window!r}; expected seconds above 0, 'auto', or None for the"
-            " whole video as one clip"
+            f"window is {window!r:.60}; expected seconds above 0, 'auto', or None for"
+            " the whole video as one clip"
         )
     return float(window)
 
 
 def check_stride(stride: float) -> None:
     """Refuse a step from window to window that leads nowhere."""
-    if not 0 < stride < math.inf:
-        raise InputError(f"stride is {stride!r}; expected seconds above 0")
+    if not is_number(stride) or not 0 < stride < math.inf:
+        raise InputError(f"stride is {stride!r:.60}; expected seconds above 0")
 
 
 def plan_windows(

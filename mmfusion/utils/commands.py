@@ -12,6 +12,7 @@ from typing import NoReturn
 from mmfusion.utils.errors import MMFusionError, exit_code_of
 
 MOST_SEED = 2**32 - 1  # NumPy's, the narrowest
+STOPPED = 130  # exit code after Ctrl-C
 SAID = "MMFUSION_SAID"  # file of what the processes of a launcher have said so far
 
 
@@ -70,7 +71,8 @@ def seed(text: str) -> int:
 def errors_in_one_line(main: Callable[..., int]) -> Callable[..., int]:
     """Wrap ``main``: what a user can mend is one line on stderr and an exit code.
 
-    The code is that of :func:`mmfusion.utils.errors.exit_code_of`.
+    The code is that of :func:`mmfusion.utils.errors.exit_code_of`, or 130 after Ctrl-C,
+    which counts while the tool still imports what ``main`` needs, too.
     """
 
     @functools.wraps(main)
@@ -80,5 +82,8 @@ def errors_in_one_line(main: Callable[..., int]) -> Callable[..., int]:
         except (MMFusionError, OSError) as error:
             sys.stderr.write(f"error: {error}\n")
             return exit_code_of(error)
+        except KeyboardInterrupt:
+            sys.stderr.write("stopped\n")
+            return STOPPED
 
     return run

@@ -131,6 +131,10 @@ def test_seeds_of_one_config_are_one_model(tmp_path):
     with pytest.raises(InputError, match="one config and one seed"):
         again = write_run(tmp_path / "n", SKELETON, data_options("x"), own, seed=1)
         make_page([*runs, *read_runs([again])])
+    other = made_predictions(["d0", *ids[1:]], truth, guesses, CLASSES[:2])
+    again = write_run(tmp_path / "o", SKELETON, data_options("x"), other, seed=1)
+    with pytest.raises(InputError, match="same clips: 1 are only in the first, 1 only"):
+        make_page([*runs, *read_runs([again])])
 
 
 @pytest.mark.parametrize(

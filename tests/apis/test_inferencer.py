@@ -18,6 +18,7 @@ from mmfusion.utils.errors import InputError, MediaError, SkeletonError
 from tests.apis.small import CLASSES, METAINFO, PIPELINE, SKELETON, card, model_config
 from tests.video_files import write_video
 
+LENS = dict(fx=500, fy=500, cx=32, cy=24, width=64, height=48)
 IMAGE = dict(layout="mediapipe", hands=["left", "right"], unit="image", frame="image")
 HANDS_ONLY = [{**PIPELINE[0], "num_frames": {"skeleton": 4}}, PIPELINE[2], PIPELINE[5]]
 HANDS_ONLY[2] = {**HANDS_ONLY[2], "streams": ("skeleton",)}
@@ -154,6 +155,15 @@ def test_a_broken_video_is_named_and_the_others_go_on(folder, infer, tmp_path):
         infer(tmp_path / "empty.mp4")
 
 
+def test_a_name_that_no_record_may_have_is_skipped(folder, infer, tmp_path):
+    for name in ("a.mp4", "new\nline.mp4"):
+        (tmp_path / name).symlink_to(folder / "a.mp4")
+    found = infer(tmp_path, hands=None)
+    assert len(found["predictions"]) == 1
+    (skipped,) = found["skipped"]
+    assert "new\\nline.mp4" in skipped["reason"] and "rename" in skipped["reason"]
+
+
 def stub(frames):
     """Hands in every frame."""
     count = sum(1 for _ in frames)
@@ -205,6 +215,12 @@ def test_what_is_foretold_begins_after_the_window(folder):
         (dict(window=2, stride=1e-7), InputError, "windows in 5.0 s"),
         (dict(window=-1), InputError, "window is -1"),
         (dict(window="all"), InputError, "window is 'all'"),
+        (dict(window=[1]), InputError, r"window is \[1\]; expected seconds"),
+        (dict(stride="x"), InputError, "stride is 'x'; expected seconds"),
+        (dict(fps=15), InputError, "a.mp4 is no array of frames"),
+        (dict(camera={"fx": 1}), InputError, "expected a mapping of fx, fy, cx"),
+        (dict(camera=dict(LENS, fx="1")), InputError, "camera's fx is '1'"),
+        (dict(camera=LENS), InputError, "the model's pipeline projects no hands"),
         (dict(top=0), InputError, "top is 0"),
         (dict(batch_size=0), InputError, "batch_size is 0"),
         (dict(question="What?"), InputError, "no text; leave it out"),
@@ -233,9 +249,12 @@ def test_wrong_arguments_are_one_line(folder, infer, options, error, match):
         ([3], {}, "inputs has int 3"),
         (np.zeros((4, 8, 8, 3), np.uint8), {}, "fps is not given"),
         (np.zeros((4, 8, 8, 3)), dict(fps=10), "expected uint8"),
+        (np.zeros((4, 8, 8, 3), np.uint8), dict(fps="15"), "fps is '15'"),
+        (torch.zeros(4, 8, 8, 3), {}, r"torch.Tensor of the shape \(4, 8, 8, 3\);"),
+        ("", {}, "inputs has an empty path"),
         ({"video": "a.mp4"}, {}, "expected what MultiModalDataset"),
     ],
-    ids=["nothing", "number", "no-rate", "float", "object"],
+    ids=["nothing", "number", "no-rate", "float", "rate", "tensor", "empty", "object"],
 )
 def test_what_is_no_video_is_one_line(infer, inputs, options, match):
     with pytest.raises(InputError, match=match):

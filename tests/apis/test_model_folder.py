@@ -92,6 +92,13 @@ def test_an_unknown_type_is_named_before_anything_is_built(tmp_path):
         load_model(tmp_path / "model")
 
 
+def test_a_folder_without_a_pipeline_is_refused(tmp_path):
+    with new_folder(tmp_path / "model", "mmfusion model") as folder:
+        (folder / "config.json").write_text(json.dumps(card(pipeline=[])))
+    with pytest.raises(CheckpointError, match=r"config.json: its pipeline is empty"):
+        load_model(tmp_path / "model")
+
+
 def test_nothing_is_half_written_or_overwritten(tmp_path, exported):
     folder, loaded = exported
     with pytest.raises(InputError, match="a folder that is not empty"):

@@ -157,6 +157,27 @@ def test_a_width_that_no_arch_has_names_the_line(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("epochs", "spans"),
+    [
+        (1, [(0, 1)]),
+        (2, [(0, 1), (1, 2)]),
+        (3, [(0, 2), (2, 3)]),
+        (40, [(0, 2), (2, 40)]),
+    ],
+)
+def test_the_warm_up_is_shorter_in_a_short_training(tmp_path, epochs, spans):
+    write_custom(tmp_path)
+    line = f"train_cfg.max_epochs = {epochs}"
+    config = completed(tmp_path, "skeleton_mamba", line)
+    assert [(one.begin, one.end) for one in config.param_scheduler] == spans
+    last = config.param_scheduler[-1]
+    assert last.T_max == last.end - last.begin
+    before = config.pretty_text
+    complete_config(config)
+    assert config.pretty_text == before
+
+
+@pytest.mark.parametrize(
     ("line", "message"),
     [
         ('train_dataloader.dataset.data_root = "x"', r"dataset\.data_root: .*prepare"),
@@ -177,7 +198,10 @@ def test_a_width_that_no_arch_has_names_the_line(tmp_path):
         ("num_frames = 8", r"nearest: model\.encoders\.skeleton\.num_frames"),
         ('data_root = "x"', r"nearest: .*train_dataloader\.dataset\.data_root"),
         ("train_dataloader.bach_size = 4", "bach_size'; nearest: batch_size"),
-        ("train_cfg.max_epochs = 2", "max_epochs: got 2, expected more than 2"),
+        (
+            "train_cfg.max_epochs = 2; param_scheduler[0].end = 2",
+            "max_epochs: got 2, expected more than 2",
+        ),
         ('train_cfg.max_epochs = "9"', "max_epochs: got '9', expected a whole"),
         ('val_dataloader.dataset.ann_file = "b.json"', r"val_dataloader.*b\.json"),
     ],

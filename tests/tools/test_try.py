@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from mmfusion.engine.runner.checkpoints import save_atomic
 from mmfusion.engine.runner.work_dir import CONFIG_MARK
 from mmfusion.evaluation.predictions import save_predictions
 from mmfusion.hands import HandModelError, HandTracks
+from mmfusion.utils.commands import errors_in_one_line
 from tests.analysis.made_runs import made_predictions
 from tests.configs.custom_files import write_custom
 from tests.tools.analysis.test_table import parse_command
@@ -331,3 +333,25 @@ def test_runs_of_other_clips_are_not_taken_for_those_of_these(clips, tmp_path, c
     assert run(clips, out, None, "--no-hands") == 0
     assert run(clips, out, None, "--no-hands", "--seed", 3) == 2
     assert "give another --out" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_one_line_also_while_it_imports(tmp_path, capsys, monkeypatch):
+    class Stopping:
+        def find_spec(self, name, *_):
+            if name == "mmfusion.analysis.own_clips":
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.meta_path", [Stopping(), *sys.meta_path])
+    for name in [one for one in sys.modules if one.startswith(own_data.__package__)]:
+        monkeypatch.delitem(sys.modules, name)
+    assert main([str(tmp_path), "--out", str(tmp_path / "out")]) == 130
+    assert capsys.readouterr().err == "stopped; the same command continues\n"
+
+
+def test_ctrl_c_of_any_tool_is_one_line(capsys):
+    @errors_in_one_line
+    def tool():
+        raise KeyboardInterrupt
+
+    assert tool() == 130
+    assert capsys.readouterr().err == "stopped\n"

@@ -11,7 +11,7 @@ with read_base():
 
 train_cfg.max_epochs = 40
 optim_wrapper.optimizer.lr = 2e-3
-param_scheduler[0].end = 2
-param_scheduler[1].update(T_max=None, begin=2, end=None)
+param_scheduler[0].end = None  # 2 epochs, fewer in a training of 1 or 2
+param_scheduler[1].update(T_max=None, begin=None, end=None)
 custom_hooks = []
 auto_scale_lr.base_batch_size = 8

@@ -31,7 +31,7 @@ _OPEN = re.compile(
     r"|model\.encoders\.\w+\.(arch|num_hands|num_joints)"
     r"|\w+_dataloader(\.dataset)+\.(ann_file|data_root|link_roots)"
     r"|\w+_dataloader\..*\.pipeline\.\d+\.(num_frames|scale|crop_size)"
-    r"|param_scheduler\.\d+\.(end|T_max)"
+    r"|param_scheduler\.\d+\.(begin|end|T_max)"
 )
 
 

@@ -13,7 +13,11 @@ what follows from it:
 ``model.heads.<task>.in_dims``           width of the neck, or of the only encoder
 ``num_frames`` of SampleTimes            ``num_frames`` of each encoder, by stream
 ``scale``, ``crop_size`` of a transform  ``img_size`` of the video encoder, twice
-``param_scheduler.<n>.end``              ``train_cfg.max_epochs``
+``param_scheduler.<n>.begin``            the end of the one before; where that is None,
+                                         2, or an epoch before ``max_epochs`` if less;
+                                         one that has no epoch then is left out
+``param_scheduler.<n>.end``              the beginning of the next, where that was None,
+                                         else ``train_cfg.max_epochs``
 ``param_scheduler.<n>.T_max``            its end less its beginning
 ``ann_file``, ``data_root``,             those of ``train_dataloader.dataset``
 ``link_roots`` of a dataset
@@ -48,6 +52,7 @@ from mmfusion.utils.errors import ConfigError, MMFusionError
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 _HOMES = {"mmfusion", "mmaction", "mmcv"}
 _FRAMES, _SIZE = {"video": 8, "skeleton": 32}, 112  # of encoders that take any
+_WARM_UP = 2  # epochs of a warm-up whose end is left None
 _FROM_DATA = ("num_classes", "num_hands", "num_joints")
 
 
@@ -397,8 +402,12 @@ def _lacking(path: str, what: str) -> ConfigError:
 def _complete_schedule(config: Config) -> None:
     epochs = (config.get("train_cfg") or {}).get("max_epochs")
     schedulers = config.get("param_scheduler")
+    if isinstance(schedulers, list) and isinstance(epochs, int):
+        schedulers = config.param_scheduler = _with_beginnings(schedulers, epochs)
     for number, part in enumerate(schedulers if isinstance(schedulers, list) else ()):
         place = f"param_scheduler.{number}"
+        if part.get("begin", 0) is None:
+            raise _lacking(f"{place}.begin", "scheduler and epochs before it")
         for key in ("end", "T_max"):
             if key not in part or part[key] is not None:
                 continue
@@ -413,3 +422,19 @@ def _complete_schedule(config: Config) -> None:
                     f" {place}.begin, and the end of what comes before it, too"
                 )
             part[key] = value
+
+
+def _with_beginnings(schedulers: list[dict], epochs: int) -> list[dict]:
+    """Schedulers each of which begins where the one before ends; none of no epoch."""
+    kept = [*schedulers]
+    for first, then in zip(schedulers, schedulers[1:], strict=False):
+        if "begin" not in then:
+            continue
+        if "end" in first and first["end"] is None:
+            begin = then["begin"]
+            first["end"] = min(_WARM_UP, epochs - 1) if begin is None else begin
+            if not first["end"]:
+                kept.remove(first)
+        if then["begin"] is None:
+            then["begin"] = first.get("end")
+    return kept
