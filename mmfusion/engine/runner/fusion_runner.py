@@ -4,6 +4,7 @@ import copy
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,7 @@ class FusionRunner(Runner):
     optim_wrapper: Any
     param_schedulers: Any
     resumed_from: Path | None = None  # the checkpoint that this run goes on from
+    _begun: Counter[str] = Counter()  # runs of this process by the second
 
     @classmethod
     def from_cfg(cls, cfg: Config | dict) -> "FusionRunner":
@@ -115,8 +117,9 @@ class FusionRunner(Runner):
         super()._log_env(env_cfg)
 
     def setup_env(self, env_cfg: dict) -> None:
-        """MMEngine's, with four things more.
+        """MMEngine's, with five things more.
 
+        Two runs of a process that begin within a second have logs of their own.
         gloo is started first where there is no GPU, as MMEngine's own way wants CUDA.
         ``num_threads`` in ``env_cfg`` fixes PyTorch's threads: small models are fastest
         with one, and results then do not depend on the number of cores.
@@ -135,6 +138,9 @@ class FusionRunner(Runner):
                 slurm_to_torchrun_env()
             join_process_group()
         super().setup_env(env_cfg)
+        FusionRunner._begun[self._timestamp] += 1
+        if (count := FusionRunner._begun[self._timestamp]) > 1:
+            self._timestamp += f"_{count}"
 
     def set_randomness(
         self,

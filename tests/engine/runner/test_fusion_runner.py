@@ -48,3 +48,13 @@ def test_an_average_starts_from_published_weights_too(tmp_path, monkeypatch):
     with pytest.raises(TrainingStopped):
         runner.train()
     torch.testing.assert_close(seen, dict(state))
+
+
+def test_runs_that_begin_in_one_second_have_logs_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmengine.runner.runner.time.time", lambda: 1.7e9)
+    runners = []
+    for name in ("a", "b"):
+        config = toy_config(tmp_path / name)
+        config.experiment_name = "one name"
+        runners.append(FusionRunner.from_cfg(config))
+    assert len({id(runner.logger) for runner in runners}) == 2
