@@ -37,14 +37,16 @@ def say_once(text: str) -> None:
 
     tools/launch.py names the file in which they note it; without one, all is said.
     """
-    if os.environ.get(SAID):
-        with open(os.environ[SAID], "a+", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            if text in file.read():
-                return
+    if not os.environ.get(SAID):
+        sys.stderr.write(text)
+        return
+    with open(os.environ[SAID], "a+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        if text not in file.read():
+            sys.stderr.write(text)  # first: another one ends as soon as it is noted
+            sys.stderr.flush()
             file.write(text)
-    sys.stderr.write(text)
 
 
 def positive(text: str) -> int:

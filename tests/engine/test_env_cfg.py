@@ -13,6 +13,7 @@ from mmfusion.engine.runner import fusion_runner
 def set_up(monkeypatch):
     monkeypatch.setattr(fusion_runner.Runner, "setup_env", lambda self, env_cfg: None)
     runner = FusionRunner.__new__(FusionRunner)
+    runner._timestamp = "now"
     runner._distributed = False
     torch.set_flush_denormal(False)  # whatever another test's runner has set
     yield runner.setup_env

@@ -84,9 +84,12 @@ def test_a_failed_process_is_named_with_its_code(tmp_path):
 
 def test_what_all_processes_refuse_is_told_once(tmp_path):
     code = (
-        "from mmfusion.utils.commands import command_parser, say_once; parser ="
-        " command_parser(None); say_once('error: the same\\n'); say_once('error: of "
-        "{0}\\n'); parser.parse_args(['--no'])"
+        "import pathlib, time; from mmfusion.utils.commands import command_parser,"
+        " say_once; parser = command_parser(None); say_once('error: the same\\n');"
+        f" said = pathlib.Path({str(tmp_path)!r}); say_once('error: of {{0}}\\n');"
+        " (said / 'said{0}').touch(); all(time.sleep(0.01) or"
+        " len([*said.glob('said*')]) < 2 for _ in range(2000));"  # for the other one
+        " parser.parse_args(['--no'])"
     )
     ranks = {f"RANK_{rank}": code.format(rank) for rank in range(2)}
     found, text = Launched(tmp_path, PYTHONPATH=str(LAUNCH.parents[1]), **ranks).end()
