@@ -1,9 +1,9 @@
 """Clips to train, val and test, so that the test says something about new clips.
 
-Splits that are given are kept. Else, where it is known who is in each clip, nobody in
-the test split is seen in training; else every class is cut by the same shares. Parts of
-one video never lie in two splits. Test clips are never used to choose a checkpoint: val
-is taken from what is left for training.
+Splits that are given are kept. Else, where it is known who is in each clip, or where it
+was filmed, no subject and no scene of the test split is seen in training; else every
+class is cut by the same shares. Parts of one video never lie in two splits. Test clips
+are never used to choose a checkpoint: val is taken from what is left for training.
 """
 
 from collections import defaultdict
@@ -16,6 +16,7 @@ from mmfusion.utils.errors import InputError
 
 TRAIN, VAL, TEST = "train", "val", "test"
 VAL_FRACTION, TEST_FRACTION = 0.15, 0.2
+BINDING = ("subject", "scene")  # what keeps clips together, where all clips say it
 _TRIES = 256  # draws of whole people or videos, of which the best is taken
 _Unit = list[int]  # clips that stay together
 
@@ -33,6 +34,9 @@ class SplitItem:
         label: class name or number; None where it is hidden.
         group: its video: parts of one video stay together.
         subject: who is in it, or None. split: as given, or None.
+        scene: where it was filmed, or any other name of clips that stay together.
+        fold: number of the fold that tests it, as given, or None.
+        val_of: folds in which it is validation, as given, or None.
     """
 
     place: str
@@ -40,6 +44,9 @@ class SplitItem:
     group: str
     subject: str | None = None
     split: str | None = None
+    scene: str | None = None
+    fold: int | None = None
+    val_of: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ def assign_splits(
     test_fraction: float = TEST_FRACTION,
     seed: int = 0,
 ) -> Splits:
-    """The split of each clip: as given, else by subject, else class by class.
+    """The split of each clip: as given, else by subject or scene, else by class.
 
     Args:
         items: the clips.
@@ -76,43 +83,75 @@ def assign_splits(
             be in one split, parts of a video are given two splits, or a class has one
             clip; names the clips.
     """
-    for name, value in (("val", val_fraction), ("test", test_fraction)):
+    check_shares(items, val=val_fraction, test=test_fraction)
+    generator = np.random.default_rng(seed)
+    if given_for_all(items, "split"):
+        return _as_given(items, val_fraction, generator)
+    _check_classes(items)
+    keys, notes = binding_of(items)
+    units = units_of(items, keys)
+    if len(units) < 2:
+        raise InputError(too_few_units(items, keys, 2))
+    result = np.full(len(items), TRAIN, dtype=object)
+    result[_draw(items, units, test_fraction, generator, bool(keys))] = TEST
+    if keys:
+        rule = f"by {' and '.join(keys)}, seed {seed}: {apart(keys)}"
+    else:
+        rule = f"class by class, seed {seed}"
+    notes += hold_out(items, result, val_fraction, generator, keys)
+    notes += lacking(items, result)
+    return Splits([str(name) for name in result], rule, notes)
+
+
+def check_shares(items: Sequence[SplitItem], **fractions: float) -> None:
+    """Refuse shares outside 0..1, and no clips at all."""
+    for name, value in fractions.items():
         if not 0 <= value < 1:
             raise InputError(
                 f"--{name}-fraction is {value}, expected 0 <= fraction < 1"
             )
     if not items:
         raise InputError("there is no clip; expected one at least")
-    generator = np.random.default_rng(seed)
-    if _all_or_none(items, "split"):
-        return _as_given(items, val_fraction, generator)
-    _check_classes(items)
-    people = {item.subject for item in items}
-    by_subject = _all_or_none(items, "subject") and len(people) > 1
-    units = _units(items, by_subject)
-    if len(units) < 2:
-        raise InputError(
-            f"all {len(items)} clips are parts of {items[0].group!r}; expected two"
-            " videos at least, so that no video is trained on and tested"
-        )
-    result = np.full(len(items), TRAIN, dtype=object)
-    result[_draw(items, units, test_fraction, generator, by_subject)] = TEST
-    notes = []
-    if by_subject:
-        rule = f"by subject, seed {seed}: nobody in test is seen in training"
+
+
+def binding_of(items: Sequence[SplitItem]) -> tuple[tuple[str, ...], list[str]]:
+    """Those of :data:`BINDING` that tell clips apart; notes on what is not known."""
+    keys, notes = [], []
+    for key in BINDING:
+        names = {getattr(item, key) for item in items}
+        if given_for_all(items, key) and len(names) > 1:
+            keys.append(key)
+        elif key == "subject":
+            who = "no subject" if None in names else "only one subject"
+            notes.append(
+                f"splits know {who}: the same person may be in train and test, and"
+                " accuracy on new people is lower"
+            )
+    return tuple(keys), notes
+
+
+def apart(keys: Sequence[str]) -> str:
+    """Words on what splits by these keys keep apart."""
+    names = {"subject": "nobody", "scene": "no scene"}
+    return f"{' and '.join(names[key] for key in keys)} in test is seen in training"
+
+
+def too_few_units(items: Sequence[SplitItem], keys: Sequence[str], least: int) -> str:
+    """Message where fewer than ``least`` :func:`units_of` the clips exist."""
+    count = len(units_of(items, keys))
+    if count == 1 and not keys:
+        what = f"are parts of {items[0].group!r}"
     else:
-        rule = f"class by class, seed {seed}"
-        who = "only one subject" if len(people) == 1 and None not in people else ""
-        notes.append(
-            f"splits know {who or 'no subject'}: the same person may be in train and"
-            " test, and accuracy on new people is lower"
-        )
-    notes += _hold_out(items, result, val_fraction, generator, by_subject)
-    notes += _lacking(items, result)
-    return Splits([str(name) for name in result], rule, notes)
+        what = f"are {count} when what hangs together by {' and '.join(keys)} is one"
+        what = what if keys else f"are of {count} videos"
+    many = "two videos" if not keys and least == 2 else f"{least}"
+    return (
+        f"all {len(items)} clips {what}; expected {many} at least, so that no video is"
+        " trained on and tested"
+    )
 
 
-def _lacking(items: Sequence[SplitItem], result: np.ndarray) -> list[str]:
+def lacking(items: Sequence[SplitItem], result: np.ndarray) -> list[str]:
     """Notes on classes that are not trained, or not tested."""
     notes = []
     classes = {item.label for item in items if item.label is not None}
@@ -125,7 +164,7 @@ def _lacking(items: Sequence[SplitItem], result: np.ndarray) -> list[str]:
     return notes
 
 
-def _all_or_none(items: Sequence[SplitItem], key: str) -> bool:
+def given_for_all(items: Sequence[SplitItem], key: str) -> bool:
     """True where each clip has the value, False where none has."""
     lacking = [item.place for item in items if getattr(item, key) is None]
     if lacking and len(lacking) < len(items):
@@ -149,10 +188,10 @@ def _check_classes(items: Sequence[SplitItem]) -> None:
             )
 
 
-def _units(items: Sequence[SplitItem], by_subject: bool) -> list[_Unit]:
-    """Clips that stay together: of one video, and where so asked of one subject.
+def units_of(items: Sequence[SplitItem], keys: Sequence[str]) -> list[_Unit]:
+    """Clips that stay together: of one video, and of what :func:`binding_of` found.
 
-    Videos in which several subjects act bind these subjects together.
+    A video in which several subjects act binds these subjects together.
     """
     parent: dict[Hashable, Hashable] = {}
 
@@ -162,8 +201,8 @@ def _units(items: Sequence[SplitItem], by_subject: bool) -> list[_Unit]:
         return key
 
     for item in items:
-        if by_subject:
-            parent[root(("group", item.group))] = root(("subject", item.subject))
+        for key in keys:
+            parent[root(("group", item.group))] = root((key, getattr(item, key)))
     units = defaultdict(list)
     for number, item in enumerate(items):
         units[root(("group", item.group))].append(number)
@@ -228,27 +267,36 @@ def _order(label: Hashable) -> tuple[bool, int, str]:
     return not isinstance(label, int), number, str(label)
 
 
-def _hold_out(
+def hold_out(
     items: Sequence[SplitItem],
     result: np.ndarray,
     fraction: float,
     generator: np.random.Generator,
-    by_subject: bool,
+    keys: Sequence[str],
 ) -> list[str]:
-    """Move a share of train to val, in place; notes for the reader."""
+    """Move a share of train to val, in place; notes for the reader.
+
+    Args:
+        items: n clips.
+        result: (n,) names of splits.
+        fraction: of the clips in train.
+        generator: of the draw.
+        keys: of :func:`binding_of`: what val and train do not share, if possible.
+    """
     rows = np.flatnonzero(result == TRAIN).tolist()
     train = [items[row] for row in rows]
     chosen, notes = None, []
-    if by_subject and len(_units(train, True)) > 1:
-        chosen = _draw(train, _units(train, True), fraction, generator, whole=True)
+    if keys and len(units_of(train, keys)) > 1:
+        chosen = _draw(train, units_of(train, keys), fraction, generator, whole=True)
         kept = {item.label for place, item in enumerate(train) if place not in chosen}
         if kept != {item.label for item in train}:
             chosen = None
     if chosen is None:
-        chosen = _draw(train, _units(train, False), fraction, generator)
-        if by_subject and chosen:
+        chosen = _draw(train, units_of(train, ()), fraction, generator)
+        if keys and chosen:
+            what = " and ".join(f"{key}s" for key in keys)
             notes.append(
-                "too few subjects for val: it has other clips of those in train, and"
+                f"too few {what} for val: it has other clips of those in train, and"
                 " the test split none"
             )
     result[[rows[place] for place in chosen]] = VAL
@@ -270,28 +318,47 @@ def _as_given(
         )
     if TRAIN not in found:
         raise InputError(f"the splits are {sorted(found)}; expected {TRAIN!r} too")
-    notes = []
-    apart = all(item.subject is not None for item in items)
-    for key, what in (("group", "parts of"), ("subject", "clips of the subject")):
-        where: dict[str, SplitItem] = {}
-        for item in items:
-            name = getattr(item, key)
-            first = where.setdefault(name, item)
-            if name is None or first.split == item.split:
-                continue
-            told = f"{what} {name!r} are in {first.split} and {item.split}"
-            if key == "group":
-                raise InputError(
-                    f"{item.place}: {told} ({first.place}); expected all parts of a"
-                    " video in one split"
-                )
-            apart = False
-            notes.append(f"{told}: the test says nothing of new people")
-            break
+    across = straddling(items, result.tolist())
+    notes = [*across.values()]
     if VAL not in found:
-        notes += _hold_out(items, result, val_fraction, generator, apart)
+        keys = [
+            key
+            for key in BINDING
+            if key not in across and all(getattr(item, key) for item in items)
+        ]
+        notes += hold_out(items, result, val_fraction, generator, keys)
     if TEST not in found:
         notes.append("there is no test split: val has chosen the checkpoint it judges")
-    notes += _lacking(items, result)
+    notes += lacking(items, result)
     rule = "as given" + (", val out of train" if VAL in {*result} - found else "")
     return Splits([str(name) for name in result], rule, notes)
+
+
+def straddling(items: Sequence[SplitItem], splits: Sequence[str]) -> dict[str, str]:
+    """Subjects and scenes that lie in several splits: a note for each kind.
+
+    Raises:
+        InputError: parts of one video do.
+    """
+    kinds = {
+        "group": ("parts of", ""),
+        "subject": ("clips of the subject", "people"),
+        "scene": ("clips of the scene", "scenes"),
+    }
+    notes = {}
+    for key, (what, new) in kinds.items():
+        where: dict[str, int] = {}
+        for number, item in enumerate(items):
+            name = getattr(item, key)
+            first = where.setdefault(name, number)
+            if name is None or splits[first] == splits[number]:
+                continue
+            told = f"{what} {name!r} are in {splits[first]} and {splits[number]}"
+            if key == "group":
+                raise InputError(
+                    f"{item.place}: {told} ({items[first].place}); expected all parts"
+                    " of a video in one split"
+                )
+            notes[key] = f"{told}: the test says nothing of new {new}"
+            break
+    return notes

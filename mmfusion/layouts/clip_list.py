@@ -1,8 +1,8 @@
 """Clips of one's own data: a ``clips.csv``, or a folder for each class.
 
-    video,label,start,end,split,subject,hands
-    anna/01.mp4,wave,0.5,2.25,train,anna,
-    ben/07.mp4,point,,,test,ben,
+    video,label,start,end,split,subject,hands,scene,fold,val_of
+    anna/01.mp4,wave,0.5,2.25,train,anna,,,,
+    ben/07.mp4,point,,,test,ben,,,,
 
 One row is one clip. Only ``video`` and ``label`` are needed; a row whose ``hands``
 names a file of landmarks needs no ``video``. ``start`` and ``end`` are seconds in it.
@@ -23,10 +23,15 @@ from mmfusion.utils.schema import shown
 from mmfusion.utils.text_files import read_lines
 
 CLIP_LIST = "clips.csv"
-COLUMNS = ("video", "label", "start", "end", "split", "subject", "hands")
+COLUMNS = (
+    *("video", "label", "start", "end", "split", "subject", "hands"),
+    *("scene", "fold", "val_of"),
+)
 SPLITS = ("train", "val", "test")
 _A_FRAME = "_keypoints.json"
 _SEPARATORS = ",;\t"
+_FOLD = re.compile(r"[0-9]{1,4}")
+_FOLDS = re.compile(r"[0-9]{1,4}( [0-9]{1,4})*")
 _SECONDS = re.compile(r"[0-9]{1,7}(\.[0-9]{0,9})?")
 
 
@@ -38,6 +43,8 @@ class ClipRow:
         place: ``file:line``, or the path of the file.
         video: relative to the folder. hands: file of landmarks, likewise.
         start, end: seconds in the video.
+        scene: where it was filmed; clips of one scene stay in one split.
+        fold: number of the fold that tests it. val_of: those that validate on it.
     """
 
     place: str
@@ -48,6 +55,9 @@ class ClipRow:
     split: str | None = None
     subject: str | None = None
     hands: str | None = None
+    scene: str | None = None
+    fold: int | None = None
+    val_of: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -130,8 +140,23 @@ def _row(
             f"{place}: end is {end:g} and start {start or 0.0:g}; expected the end"
             " after the start"
         )
-    words = {key: text.get(key) or None for key in COLUMNS if key not in times}
-    row = ClipRow(place, **words, **times)  # type: ignore[arg-type]
+    keys = ("video", "label", "split", "subject", "hands", "scene")
+    words = {key: text.get(key) or None for key in keys}
+    folds = {key: text.get(key, "") for key in ("fold", "val_of")}
+    for key, form in (("fold", _FOLD), ("val_of", _FOLDS)):
+        if folds[key] and not form.fullmatch(folds[key]):
+            more = " or several, with blanks between" if key == "val_of" else ""
+            raise AnnotationError(
+                f"{place}: {key} is {shown(text[key])}; expected the number of a fold,"
+                f" such as 0{more}"
+            )
+    row = ClipRow(
+        place,
+        **words,  # type: ignore[arg-type]
+        **times,  # type: ignore[arg-type]
+        fold=int(folds["fold"]) if folds["fold"] else None,
+        val_of=tuple(map(int, folds["val_of"].split())) if "val_of" in text else None,
+    )
     _check_words(row)
     return row
 
@@ -154,7 +179,8 @@ def _check_words(row: ClipRow) -> None:
             f"{row.place}: split is {row.split!r}; expected one of {SPLITS}, or nothing"
             f" in the whole column{hint}"
         )
-    for key, word in (("label", row.label), ("subject", row.subject)):
+    for key in ("label", "subject", "scene"):
+        word = getattr(row, key)
         if word is not None and not word.isprintable():
             raise AnnotationError(
                 f"{row.place}: {key} is {shown(word)}; expected a name in one line"

@@ -11,7 +11,14 @@ from mmfusion.datasets.annotation import load_annotation, write_annotation
 from mmfusion.datasets.caches.skeleton_cache import write_skeleton_cache
 from mmfusion.datasets.conversion import ConversionReport, clear_temporaries
 from mmfusion.datasets.custom.sequences import Timed
-from mmfusion.datasets.splits import TEST_FRACTION, VAL_FRACTION
+from mmfusion.datasets.folds import assign_folds
+from mmfusion.datasets.splits import (
+    TEST_FRACTION,
+    VAL_FRACTION,
+    SplitItem,
+    Splits,
+    assign_splits,
+)
 from mmfusion.layouts.landmarks import NOTHING_SAID, LandmarkOptions
 from mmfusion.layouts.skeleton_arrays import SkeletonKind
 from mmfusion.utils.errors import AnnotationError
@@ -19,6 +26,8 @@ from mmfusion.utils.paths import write_atomic
 from mmfusion.utils.schema import shown
 
 ANN_FILE = "annotation.json"
+FOLD_FILE = "fold{}.json"
+SPLITS = ("train", "val", "test")
 CACHES = "skeleton"
 VIDEOS = "videos"
 
@@ -38,6 +47,7 @@ class CustomSource:
         name: of the data set; None takes the folder's.
         split_by: ``field:NAME`` or ``mod:NAME:N:R``, of an npz of sequences.
         val_fraction, test_fraction, seed: of splits that are not given.
+        folds: how many to make in place of one test split; None makes none.
         drop_faulty: leave out clips whose files are faulty.
     """
 
@@ -52,6 +62,7 @@ class CustomSource:
     val_fraction: float = VAL_FRACTION
     test_fraction: float = TEST_FRACTION
     seed: int = 0
+    folds: int | None = None
     drop_faulty: bool = False
 
     @property
@@ -76,12 +87,49 @@ class CustomData:
         report: metainfo, records, faults and notes.
         videos: file, by its place to be, relative to ``source.out``.
         landmarks: of a sequence, by its cache to be, relative to ``source.out``.
+        folds: the split of each record in each fold; empty without folds, with which a
+            record's own split is the name of the fold that tests it.
     """
 
     source: CustomSource
     report: ConversionReport
     videos: dict[str, Path] = field(default_factory=dict)
     landmarks: dict[str, "Readable"] = field(default_factory=dict)
+    folds: list[list[str]] = field(default_factory=list)
+
+    @property
+    def ann_files(self) -> list[str]:
+        """Names of the annotations: one, or one for each fold."""
+        if not self.folds:
+            return [ANN_FILE]
+        return [FOLD_FILE.format(number) for number in range(len(self.folds))]
+
+    def divide(self, items: Sequence[SplitItem]) -> Splits:
+        """Splits of the clips, those that the records name; fills in ``folds``.
+
+        Raises:
+            InputError: see :func:`assign_splits` and :func:`assign_folds`.
+        """
+        source = self.source
+        if source.folds is None:
+            return assign_splits(
+                items,
+                val_fraction=source.val_fraction,
+                test_fraction=source.test_fraction,
+                seed=source.seed,
+            )
+        found = assign_folds(
+            items, source.folds, val_fraction=source.val_fraction, seed=source.seed
+        )
+        self.folds = [splits.names for splits in found]
+        tested = [column.index("test") for column in zip(*self.folds, strict=True)]
+        counts = [
+            f"fold {number}: {', '.join(f'{names.count(n)} {n}' for n in SPLITS)}"
+            for number, names in enumerate(self.folds)
+        ]
+        notes = dict.fromkeys(note for splits in found for note in splits.notes)
+        rule = f"{len(found)} folds {found[0].rule}"
+        return Splits([f"fold{number}" for number in tested], rule, [*counts, *notes])
 
     @property
     def obstacle(self) -> str:
@@ -107,7 +155,7 @@ class Readable(Protocol):
 
 
 def write(data: CustomData, *, overwrite: bool = False) -> None:
-    """Write the caches, then ``annotation.json``, then ``prepare.log``.
+    """Write the caches, then the annotations, then ``prepare.log``.
 
     Args:
         data: of :func:`gather`, without an obstacle.
@@ -116,8 +164,8 @@ def write(data: CustomData, *, overwrite: bool = False) -> None:
     Raises:
         AnnotationError: there is one, and it is not to be replaced.
     """
-    ann_file = data.source.out / ANN_FILE
-    _check_replaced(ann_file, data.report, overwrite)
+    for name in data.ann_files:
+        _check_replaced(data.source.out / name, data.report, overwrite)
     kind = SkeletonKind.of(data.report.metainfo.get("skeleton"))
     used = {record["group"] for record in data.report.records}
     for cache, file in data.landmarks.items():
@@ -137,14 +185,19 @@ def write(data: CustomData, *, overwrite: bool = False) -> None:
         )
     for name, path in data.videos.items():
         _place(path, data.source.out / name)
-    write_annotation(ann_file, data.report.metainfo, data.report.records)
+    records = data.report.records
+    own = [str(record["split"]) for record in records]
+    for name, splits in zip(data.ann_files, data.folds or [own], strict=True):
+        pairs = zip(records, splits, strict=True)
+        records = [{**record, "split": split} for record, split in pairs]
+        write_annotation(data.source.out / name, data.report.metainfo, records)
     text = f"in a config: {config_hint(data)}\n{data.report.text(every=True)}\n"
     write_atomic(data.source.out / "prepare.log", text.encode())
 
 
 def config_hint(data: CustomData) -> str:
     """Keyword arguments of a config's dataset that read this annotation."""
-    return f"data_root={str(data.source.out)!r}, ann_file={ANN_FILE!r}"
+    return f"data_root={str(data.source.out)!r}, ann_file={data.ann_files[0]!r}"
 
 
 def one_class_note(classes: Sequence[str]) -> list[str]:

@@ -21,7 +21,7 @@ from mmfusion.datasets.custom.data import (
 from mmfusion.datasets.custom.scan import Scan, group_of
 from mmfusion.datasets.custom.sequence_npz import gather_sequences
 from mmfusion.datasets.media.video_files import VIDEO_SUFFIXES
-from mmfusion.datasets.splits import SplitItem, Splits, assign_splits
+from mmfusion.datasets.splits import SplitItem, Splits
 from mmfusion.layouts.clip_list import (
     CLIP_LIST,
     ClipList,
@@ -105,7 +105,7 @@ def gather(source: CustomSource) -> CustomData:
         report.count_hands(scan.tally.masks)
     if report.faults or not kept:
         return data
-    splits = _split(kept, source)
+    splits = _split(kept, data)
     for row, split in zip(kept, splits.names, strict=True):
         report.records.append(scan.record(row, split, classes))
     report.notes += one_class_note(classes)
@@ -137,19 +137,24 @@ def _list_clips(source: CustomSource) -> ClipList:
     return ClipList(rows, found.unread)
 
 
-def _split(rows: Sequence[ClipRow], source: CustomSource) -> Splits:
-    if not source.with_labels:
+def _split(rows: Sequence[ClipRow], data: CustomData) -> Splits:
+    if not data.source.with_labels:
         rule = "all in test: clips without labels can be predicted only"
         return Splits(["test"] * len(rows), rule)
-    items = [
-        SplitItem(row.place, row.label, group_of(row), row.subject, row.split)
-        for row in rows
-    ]
-    return assign_splits(
-        items,
-        val_fraction=source.val_fraction,
-        test_fraction=source.test_fraction,
-        seed=source.seed,
+    return data.divide(
+        [
+            SplitItem(
+                row.place,
+                row.label,
+                group_of(row),
+                row.subject,
+                row.split,
+                row.scene,
+                row.fold,
+                row.val_of,
+            )
+            for row in rows
+        ]
     )
 
 

@@ -192,7 +192,8 @@ class Scan:
             duration, fps = duration or timed.duration, timed.fps
         start, end = row.start or 0.0, row.end or duration
         first = int(start * fps + 1e-3)
-        subject = {} if row.subject is None else {"extra": {"subject": row.subject}}
+        known = {"subject": row.subject, "scene": row.scene}
+        extra = {key: name for key, name in known.items() if name is not None}
         is_part = row.start is not None or row.end is not None
         return {
             "id": f"{group}#{start:g}-{end:g}" if is_part else group,
@@ -206,5 +207,5 @@ class Scan:
             "end_frame": max(first, round(min(end, duration) * fps) - 1),
             "index_fps": fps,
             "label": {} if row.label is None else {"action": classes.index(row.label)},
-            **subject,
+            **({"extra": extra} if extra else {}),
         }

@@ -13,7 +13,7 @@ from mmfusion.datasets.custom.data import (
 )
 from mmfusion.datasets.custom.sequences import Timed
 from mmfusion.datasets.custom.tally import LandmarkTally
-from mmfusion.datasets.splits import SplitItem, assign_splits
+from mmfusion.datasets.splits import SplitItem
 from mmfusion.layouts.frame_arrays import as_fps, as_names
 from mmfusion.layouts.landmarks import LandmarkOptions, Landmarks
 from mmfusion.layouts.sequence_arrays import Sequences, read_sequences, splits_of
@@ -50,12 +50,6 @@ def gather_sequences(source: CustomSource) -> CustomData:
         raise InputError(f"{path} does not say its frame rate; expected --fps")
     fps = as_fps(options.fps)
     found = read_sequences(path, options)
-    splits = assign_splits(
-        _items(found, source),
-        val_fraction=source.val_fraction,
-        test_fraction=source.test_fraction,
-        seed=source.seed,
-    )
     metainfo = {
         "version": 1,
         "dataset": source.title,
@@ -64,6 +58,7 @@ def gather_sequences(source: CustomSource) -> CustomData:
     }
     report = ConversionReport(metainfo)
     data = CustomData(source, report)
+    splits = data.divide(_items(found, source))
     for number, split in enumerate(splits.names):
         group, length = _group(source, number), int(found.length[number])
         cache = f"{CACHES}/{number:05d}.npz"
@@ -101,7 +96,7 @@ def _items(found: Sequences, source: CustomSource) -> list[SplitItem]:
     splits: list[str] | list[None] = [None] * count
     if source.split_by is not None:
         splits = splits_of(found, source.split_by)
-    elif "split" in found.fields:
+    elif "split" in found.fields and source.folds is None:
         splits = splits_of(found, "field:split")
     if "subject" in found.fields:
         subjects = as_names(found.fields["subject"], "subject")

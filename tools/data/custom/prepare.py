@@ -6,11 +6,12 @@
     python tools/data/custom/prepare.py natops.npz --out data/natops --fps 20 --unit m \
         --layout natops_arm --split-by field:split --val-fraction 0
 
-FOLDER has videos and a ``clips.csv`` (video,label[,start,end,split,subject,hands]), or a
-folder of videos for each class; or it is one npz of skeleton sequences. Landmarks are found beside the videos, in ``hands``, or
+FOLDER has videos and a ``clips.csv`` (video,label[,start,end,split,subject,hands,...]),
+or a folder of videos for each class; or it is one npz of skeleton sequences. Landmarks are found beside the videos, in ``hands``, or
 under --hands. The report comes first; with ``--dry-run`` that is all. Else
 ``annotation.json``, ``videos``, ``skeleton/*.npz``, ``sheet.jpg`` (pictures to look at)
-and ``prepare.log`` are written under --out.
+and ``prepare.log`` are written under --out. With ``--folds 5`` there are ``fold0.json`` to
+``fold4.json`` in place of ``annotation.json``: every clip is in the test split of one.
 """
 
 import argparse
@@ -21,7 +22,6 @@ from typing import Any
 from mmfusion.analysis.clip_sheet import write_sheet
 from mmfusion.datasets import MultiModalDataset
 from mmfusion.datasets.custom import (
-    ANN_FILE,
     CustomSource,
     config_hint,
     gather,
@@ -51,6 +51,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--no-labels", action="store_true", help="clips to be predicted only")
     add("--val-fraction", type=float, default=VAL_FRACTION, help="of what is not test")
     add("--test-fraction", type=float, default=TEST_FRACTION, help="where none is given")
+    add("--folds", type=int, metavar="N", help="N annotations, fold0.json ...")
     add("--seed", type=seed, default=0, help="of splits that are not given")
     add("--drop-faulty", action="store_true", help="write without faulty files' clips")
     add("--overwrite", action="store_true", help="replace another set's annotation")
@@ -58,6 +59,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.out is None and args.folder.suffix == ".npz":
         parser.error("--out is missing: the folder of the annotation of an npz")
+    if args.folds is not None and args.no_labels:
+        parser.error("--folds and --no-labels: clips without labels are not tested")
     args.out = args.out or args.folder
     return args
 
@@ -119,6 +122,7 @@ def main(argv: list[str] | None = None) -> int:
         val_fraction=args.val_fraction,
         test_fraction=args.test_fraction,
         seed=args.seed,
+        folds=args.folds,
         drop_faulty=args.drop_faulty,
     )
     data = gather(source)
@@ -129,10 +133,12 @@ def main(argv: list[str] | None = None) -> int:
         print(f"nothing written: {data.obstacle}")
         return 1
     write(data, overwrite=args.overwrite)
-    dataset = MultiModalDataset(ANN_FILE, [], data_root=str(args.out), test_mode=True)
+    first = data.ann_files[0]
+    dataset = MultiModalDataset(first, [], data_root=str(args.out), test_mode=True)
     drawn = write_sheet(args.out / SHEET, dataset)
     print(f"look at {drawn} clips: {args.out / SHEET}")
-    print(f"wrote {args.out / ANN_FILE}; in a config: {config_hint(data)}")
+    names = data.ann_files[0] if len(data.ann_files) == 1 else "fold*.json"
+    print(f"wrote {args.out / names}; in a config: {config_hint(data)}")
     return 0
 
 

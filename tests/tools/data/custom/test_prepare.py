@@ -171,3 +171,29 @@ def test_videos_inside_the_data_set_stay_where_they_are(videos, tmp_path):
     assert run(own, "--out", own / "out").returncode == 0
     assert (own / "out/videos/wave/0.mp4").samefile(own / "wave/0.mp4")
     assert run(own, "--out", own / "out").returncode == 0
+
+
+def test_an_annotation_for_each_fold(videos, tmp_path):
+    lines = ["video,label,scene,fold,val_of"]
+    for number in range(3):
+        val = " ".join(str(fold) for fold in range(3) if fold != number)
+        lines += [
+            f"wave/{number}.mp4,wave,s{number},{number},{val if number else ''}",
+            f"point/{'ü 2' if number == 2 else number}.mp4,point,s{number},{number},",
+        ]
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    options = ("--clips", tmp_path / "list.csv", "--out", tmp_path / "out")
+    done = run(videos, *options, "--folds", 3)
+    assert done.returncode == 0, done.stderr
+    assert "3 folds as given: no scene in test is seen in training" in done.stdout
+    assert "fold 0: 2 train, 2 val, 2 test" in done.stdout
+    assert "ann_file='fold0.json'" in done.stdout
+    assert not (tmp_path / "out/annotation.json").exists()
+    _, records = load_annotation(str(tmp_path / "out/fold1.json"))
+    found = [(record["split"], record["extra"]) for record in records]
+    scenes = [{"scene": f"s{n // 2}"} for n in range(6)]
+    sides = ["train", "train", "test", "test", "val", "train"]
+    assert found == list(zip(sides, scenes, strict=True))
+    wrong = run(videos, *options, "--folds", 2)
+    assert wrong.returncode == 2 and "fold 2; expected 0 to 1" in wrong.stderr
+    assert run(videos, "--folds", 2, "--no-labels").returncode == 2
