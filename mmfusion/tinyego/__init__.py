@@ -4,10 +4,17 @@ It imports numpy and OpenCV only, so that its worker processes start quickly.
 """
 
 from .actions import ACTIONS, NOUNS, VERBS, Action, Verb
-from .ceilings import ClipContent, best_accuracy, ceilings, designed_ceilings
+from .ceilings import (
+    ClipContent,
+    best_accuracy,
+    ceilings,
+    designed_ceilings,
+    expected_ceilings,
+)
 from .generator import CEILINGS, LAYOUTS, MANIFEST, generate
 from .plan import ClipPlan, SequencePlan, WorldConfig, plan_world
 from .recording import ActedClip, Recording, record
+from .reliability import REGIMES, Reliability, Shown
 
 __all__ = [
     "ACTIONS",
@@ -15,18 +22,22 @@ __all__ = [
     "LAYOUTS",
     "MANIFEST",
     "NOUNS",
+    "REGIMES",
     "VERBS",
     "Action",
     "ClipContent",
     "ClipPlan",
     "Recording",
+    "Reliability",
     "ActedClip",
     "SequencePlan",
+    "Shown",
     "Verb",
     "WorldConfig",
     "best_accuracy",
     "ceilings",
     "designed_ceilings",
+    "expected_ceilings",
     "generate",
     "plan_world",
     "record",

@@ -2,7 +2,8 @@
 
 A deterministic model answers equal inputs equally. Group the clips by the bytes that a
 stream gives it: of each group it can get right at most the commonest label. The sum
-over groups is a bound for that very evaluation set, not an expectation.
+over groups is a bound for that very evaluation set, not an expectation. Where streams
+fail at random the bound is an expectation: Bayes' rule over all that can be shown.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from mmfusion.utils.errors import InputError
 
-from .actions import ACTIONS
+from .actions import ACTIONS, Action
+from .reliability import Reliability, Shown, outcomes
 
 TASKS = ("action", "verb", "noun")
 STREAMS = ("video", "skeleton", "both")
@@ -54,21 +57,79 @@ def ceilings(clips: Sequence[ClipContent]) -> dict[str, dict[str, float]]:
     Returns:
         For each task: {"video": ..., "skeleton": ..., "both": ...}.
     """
-    names = {
-        "action": lambda action: action,
-        "verb": lambda action: ACTIONS[action].verb.name,
-        "noun": lambda action: ACTIONS[action].noun,
-    }
     return {
         task: {
             stream: best_accuracy(
                 (clip.seen_by(stream) for clip in clips),
-                (names[task](clip.action) for clip in clips),
+                (label_of(ACTIONS[clip.action], task) for clip in clips),
             )
             for stream in STREAMS
         }
         for task in TASKS
     }
+
+
+def label_of(action: Action, task: str) -> Hashable:
+    """The label of an action for one of the tasks."""
+    labels = {"action": action.index, "verb": action.verb.name, "noun": action.noun}
+    return labels[task]
+
+
+def content_of(action: Action, video: Shown, hands: Shown) -> ClipContent:
+    """All that the streams of a clip tell of it, apart from its scene.
+
+    Gloves are seen where the video is; who sees both streams knows what each tells.
+    """
+    film: Hashable = "lost"
+    if video.action is not None:
+        look, noun = video.action.verb.look, video.action.noun
+        film = (look, noun, video.fault == "dark", hands.fault == "gloves")
+    motion: Hashable = "lost"
+    if hands.action is not None:
+        motion = (hands.action.verb.name, hands.fault == "tremble")
+    return ClipContent(action.index, film, motion)
+
+
+def possible_contents(
+    video: Reliability, hands: Reliability
+) -> list[tuple[Fraction, ClipContent]]:
+    """Every content that a clip can have, with its probability; they sum to 1."""
+    return [
+        (probability / len(ACTIONS), content_of(action, *shown))
+        for action in ACTIONS
+        for probability, shown in outcomes(video, hands, action)
+        if probability
+    ]
+
+
+def expected_ceilings(
+    video: Reliability, hands: Reliability
+) -> dict[str, dict[str, float]]:
+    """Best expected top-1 in percent, by task and stream, of streams that may fail.
+
+    The scene is drawn apart from the action and the faults, so that Bayes' rule needs
+    the content alone: of each content the likeliest label is right.
+
+    Returns:
+        As :func:`ceilings`. Without faults it is :func:`designed_ceilings`.
+    """
+    contents = possible_contents(video, hands)
+    return {
+        task: {stream: _best_expected(contents, task, stream) for stream in STREAMS}
+        for task in TASKS
+    }
+
+
+def _best_expected(
+    contents: Iterable[tuple[Fraction, ClipContent]], task: str, stream: str
+) -> float:
+    """Percent: the sum, over all that a stream is given, of the likeliest label's."""
+    joint: dict[Hashable, dict[Hashable, Fraction]] = {}
+    for probability, content in contents:
+        labels = joint.setdefault(content.seen_by(stream), {})
+        label = label_of(ACTIONS[content.action], task)
+        labels[label] = labels.get(label, Fraction(0)) + probability
+    return float(100 * sum(max(labels.values()) for labels in joint.values()))
 
 
 def designed_ceilings() -> dict[str, dict[str, float]]:

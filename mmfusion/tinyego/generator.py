@@ -30,6 +30,7 @@ from .layout_oakink2 import OakInk2Layout
 from .layout_video_lists import KINETICS_LAYOUT, SSV2_LAYOUT
 from .plan import SPLITS, SequencePlan, WorldConfig
 from .recording import ActedClip
+from .reliability import Reliability
 from .world import World
 
 # the bytes of a world depend on this too: raise it when they change
@@ -108,7 +109,7 @@ def generate(
         "generator": "tinyego",
         "version": GENERATOR_VERSION,
         "layout": layout,
-        **asdict(config),
+        **_values(config),
     }
     writer = LAYOUTS[layout]
     plans = writer.world.plan(config)
@@ -120,6 +121,15 @@ def generate(
         if on_progress is not None:
             on_progress(done, len(plans))
     return _finish(out, layout, config, plans, parameters)
+
+
+def _values(config: WorldConfig) -> dict[str, Any]:
+    """Plain values of a world, without those that no world had at first."""
+    values = asdict(config)
+    for stream in ("video", "hands"):
+        if getattr(config, stream) == Reliability():
+            del values[stream]
+    return values
 
 
 def _claim(out: Path, parameters: dict[str, Any]) -> dict[str, Any] | None:
@@ -136,8 +146,8 @@ def _claim(out: Path, parameters: dict[str, Any]) -> dict[str, Any] | None:
             )
         differs = [
             f"{key} {before.get(key)} (wanted {value})"
-            for key, value in parameters.items()
-            if before.get(key) != value
+            for key in dict.fromkeys((*parameters, *before))
+            if before.get(key) != (value := parameters.get(key))
         ]
         if differs:
             raise InputError(

@@ -107,8 +107,14 @@ def plan_films(config: WorldConfig) -> list[SequencePlan]:
     """All films of all splits, in a fixed order; `take` is the number in the name.
 
     Raises:
-        ValueError: the image has an odd side, which no MP4 of ours has.
+        ValueError: the image has an odd side, which no MP4 of ours has, or a stream
+            is unreliable, which is for the world of twelve actions.
     """
+    if not config.is_reliable:
+        raise InputError(
+            "the kitchen (layout ek100) has no unreliable streams; leave out the"
+            " regime, or choose another layout"
+        )
     if config.width % 2 or config.height % 2:
         raise InputError(
             f"height is {config.height}, which makes images of {config.width} x"

@@ -46,6 +46,11 @@ class VideoOnlyWorld:
     actions: Sequence[Action] = ACTIONS
 
     def plan(self, config: WorldConfig) -> list[SequencePlan]:
+        if not config.is_reliable:
+            raise InputError(
+                "lists of videos have no unreliable streams; leave out the regime, or"
+                " choose layout h2o or oakink2"
+            )
         if config.width % 4 or config.height % 4:
             raise InputError(
                 f"height is {config.height}, which makes images of {config.width} x"

@@ -8,18 +8,20 @@ bit in that stream, which makes the ceilings hold for the very files (see ceilin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mmfusion.utils.errors import InputError
 
 from .actions import ACTIONS, VERBS, Action
+from .reliability import Reliability, Shown, draw_shown
 
 SPLITS = ("train", "val", "test")
 _SUBJECTS = {"train": (1, 2), "val": (3,), "test": (4,)}
 _AREAS = ("h1", "h2", "k1", "k2", "o1", "o2")
 _CLIPS_PER_TRAIN_SEQUENCE = 6
+_FAULTS = 3000  # purpose of a random stream
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class WorldConfig:
         num_val: clips in val, a multiple of 12 (one twin block per look).
         num_test: clips in test, a multiple of 12.
         height: image height in pixels; the width follows as 16:9.
+        video, hands: how far each stream can be trusted; wholly, by default.
     """
 
     seed: int = 0
@@ -39,8 +42,17 @@ class WorldConfig:
     num_val: int = 240
     num_test: int = 24
     height: int = 72
+    video: Reliability = Reliability()
+    hands: Reliability = Reliability()
 
     def __post_init__(self) -> None:
+        self.video.check("video")
+        self.hands.check("hands")
+        if self.video.rate + self.hands.rate > 1:
+            raise InputError(
+                f"the streams fail in {self.video.rate} and {self.hands.rate} of the"
+                " clips; expected at most 1 together: never both in one clip"
+            )
         block = len(ACTIONS)
         for name in ("num_val", "num_test"):
             value = getattr(self, name)
@@ -60,6 +72,16 @@ class WorldConfig:
     def width(self) -> int:
         return round(self.height * 16 / 9)
 
+    @property
+    def is_reliable(self) -> bool:
+        """True where both streams show all that they can in every clip."""
+        return self.video == self.hands == Reliability()
+
+    @property
+    def has_faults(self) -> bool:
+        """True where a stream fails in some clips, which are drawn at random."""
+        return bool(self.video.rate or self.hands.rate)
+
 
 @dataclass(frozen=True)
 class Cue:
@@ -77,11 +99,14 @@ class ClipPlan:
         action: what happens.
         scene: number of the scene, which seeds all that is random in it.
         cue: what shows before it; None where nothing does.
+        video, hands: what each stream shows; None where it is what happens.
     """
 
     action: Action
     scene: int
     cue: Cue | None = None
+    video: Shown | None = None
+    hands: Shown | None = None
 
 
 @dataclass(frozen=True)
@@ -118,17 +143,28 @@ def plan_world(config: WorldConfig) -> list[SequencePlan]:
         subjects = _SUBJECTS[split]
         for index, clips in enumerate(contents):
             turn = index // len(subjects)
-            sequences.append(
-                SequencePlan(
-                    split=split,
-                    index=index,
-                    subject=subjects[index % len(subjects)],
-                    area=_AREAS[turn % len(_AREAS)],
-                    take=turn // len(_AREAS),
-                    clips=tuple(clips),
-                )
+            sequence = SequencePlan(
+                split=split,
+                index=index,
+                subject=subjects[index % len(subjects)],
+                area=_AREAS[turn % len(_AREAS)],
+                take=turn // len(_AREAS),
+                clips=tuple(clips),
             )
+            sequences.append(_with_faults(config, sequence))
     return sequences
+
+
+def _with_faults(config: WorldConfig, sequence: SequencePlan) -> SequencePlan:
+    """The sequence with what each stream shows of every clip, if it is not all."""
+    if config.is_reliable:
+        return sequence
+    clips = []
+    for place, clip in enumerate(sequence.clips):
+        rng = scene_rng(config, sequence, _FAULTS, place)
+        video, hands = draw_shown(rng, config.video, config.hands, clip.action)
+        clips.append(replace(clip, video=video, hands=hands))
+    return replace(sequence, clips=tuple(clips))
 
 
 def scene_rng(

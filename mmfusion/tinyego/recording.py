@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -10,12 +11,17 @@ import numpy as np
 from .actions import Action
 from .geometry import Array
 from .motion import ClipMotion, empty_moments, simulate_clip
-from .plan import SequencePlan, WorldConfig, scene_rng
+from .plan import ClipPlan, SequencePlan, WorldConfig, scene_rng
+from .reliability import Shown
 from .rendering import Renderer
 from .workplace import Box, make_workplace, paint_object
 
 JPEG_QUALITY = 92
-_PAUSES = 2000
+# purposes of random streams; the first belongs to a sequence, the second to a scene
+_PAUSES, _TREMBLING = 2000, 5
+# signs of a stream that fails: metres of noise, brightness, and colours in BGR
+_TREMBLE, _DARK = 0.02, 0.3
+_GREY, _GLOVES = 128, (190.0, 90.0, 30.0)
 
 
 @dataclass(frozen=True)
@@ -53,28 +59,26 @@ def record(config: WorldConfig, sequence: SequencePlan) -> Recording:
     workplace = make_workplace(config, sequence)
     renderer = Renderer(config, workplace)
     pauses = scene_rng(config, sequence, _PAUSES)
-    motions, images, segments = [], [], []
-
-    def film(motion: ClipMotion, boxes: tuple[Box, ...]) -> None:
-        motions.append(motion)
-        for frame in range(len(motion.valid)):
-            images.append(_encode(renderer.draw(motion, boxes, frame)))
-
+    filmed, tracked, images, segments = [], [], [], []
     for clip in sequence.clips:
-        film(empty_moments(pauses, int(pauses.integers(1, 4))), ())
-        motion = simulate_clip(config, sequence, clip)
+        pause = empty_moments(pauses, int(pauses.integers(1, 4)))
+        filmed.append(pause)
+        tracked.append(pause)
+        images += [_encode(image) for image in _draw(renderer, pause, ())]
         start = len(images)
-        film(motion, paint_object(config, sequence, clip))
+        filmed.append(camera_motion(config, sequence, clip))
+        tracked.append(hand_motion(config, sequence, clip))
+        images += map(_encode, film_clip(config, sequence, clip, renderer))
         segments.append(ActedClip(clip.action, start, len(images) - 1))
     return Recording(
         plan=sequence,
         images=images,
-        joints=np.concatenate([motion.measured for motion in motions]),
-        valid=np.concatenate([motion.valid for motion in motions]),
+        joints=np.concatenate([motion.measured for motion in tracked]),
+        valid=np.concatenate([motion.valid for motion in tracked]),
         camera_to_world=np.stack(
             [
                 workplace.world_pose(rotation, position)
-                for motion in motions
+                for motion in filmed
                 for rotation, position in zip(
                     motion.head_rotation, motion.head_position, strict=True
                 )
@@ -82,6 +86,70 @@ def record(config: WorldConfig, sequence: SequencePlan) -> Recording:
         ),
         segments=segments,
     )
+
+
+def camera_motion(
+    config: WorldConfig, sequence: SequencePlan, clip: ClipPlan
+) -> ClipMotion:
+    """Motion that the film of a clip shows."""
+    return simulate_clip(config, sequence, _as_shown(clip, clip.video))
+
+
+def hand_motion(
+    config: WorldConfig, sequence: SequencePlan, clip: ClipPlan
+) -> ClipMotion:
+    """Motion that the hands' tracker reports of a clip: ``measured``, ``valid``."""
+    motion = simulate_clip(config, sequence, _as_shown(clip, clip.hands))
+    fault = clip.hands and clip.hands.fault
+    if fault == "lost":
+        nothing = np.zeros_like(motion.valid), np.zeros_like(motion.measured)
+        return replace(motion, valid=nothing[0], measured=nothing[1])
+    if fault != "tremble":
+        return motion
+    rng = scene_rng(config, sequence, clip.scene, _TREMBLING)
+    noise = rng.normal(0, _TREMBLE, motion.measured.shape)
+    noise = np.where(motion.valid[..., None, None], noise, 0.0)
+    return replace(motion, measured=motion.measured + noise)
+
+
+def film_clip(
+    config: WorldConfig,
+    sequence: SequencePlan,
+    clip: ClipPlan,
+    renderer: Renderer,
+    frames: Iterable[int] | None = None,
+) -> Iterator[np.ndarray]:
+    """Images (height, width, 3), uint8 BGR, of a clip, or of some of its frames."""
+    motion = camera_motion(config, sequence, clip)
+    fault = clip.video and clip.video.fault
+    if clip.hands is not None and clip.hands.fault == "gloves":
+        gloved = replace(renderer.workplace, skin=_GLOVES)
+        renderer = Renderer(config, gloved)
+    boxes = paint_object(config, sequence, _as_shown(clip, clip.video))
+    for image in _draw(renderer, motion, boxes, frames):
+        if fault == "lost":
+            yield np.full_like(image, _GREY)
+        elif fault == "dark":
+            yield (image * _DARK).astype(np.uint8)
+        else:
+            yield image
+
+
+def _as_shown(clip: ClipPlan, shown: Shown | None) -> ClipPlan:
+    """The clip with the action that a stream shows, where it shows one."""
+    if shown is None or shown.action is None:
+        return clip
+    return replace(clip, action=shown.action)
+
+
+def _draw(
+    renderer: Renderer,
+    motion: ClipMotion,
+    boxes: tuple[Box, ...],
+    frames: Iterable[int] | None = None,
+) -> Iterator[np.ndarray]:
+    for frame in range(len(motion.valid)) if frames is None else frames:
+        yield renderer.draw(motion, boxes, frame)
 
 
 def _encode(image: np.ndarray) -> bytes:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
-from mmfusion.tinyego import LAYOUTS, generate
+from mmfusion.tinyego import LAYOUTS, REGIMES, generate
 from mmfusion.utils.commands import command_parser, errors_in_one_line
 
 
@@ -32,6 +32,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--num-val", type=int, help="clips, a multiple of 12")
     parser.add_argument("--num-test", type=int, help="clips, a multiple of 12")
     parser.add_argument("--size", type=int, help="image height in pixels")
+    parser.add_argument(
+        "--regime",
+        choices=list(REGIMES),
+        default="clean",
+        help="how far each stream can be trusted: README.md; layouts h2o, oakink2",
+    )
     parser.add_argument(
         "--workers",
         type=int,
@@ -68,7 +74,9 @@ def main() -> int:
         "height": args.size,
     }
     said = {key: value for key, value in asked.items() if value is not None}
-    config = replace(LAYOUTS[args.layout].world.default, **said)
+    video, hands = REGIMES[args.regime]
+    default = LAYOUTS[args.layout].world.default
+    config = replace(default, video=video, hands=hands, **said)
     columns = ("TinyEgo", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("sequences", total=None)
