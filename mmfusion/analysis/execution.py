@@ -1,5 +1,6 @@
 """Runs of a table: commands in child processes, their output in log files."""
 
+import json
 import re
 import signal
 import subprocess
@@ -14,8 +15,11 @@ from typing import Any
 from mmfusion.analysis.experiments import Run
 from mmfusion.engine.runner.work_dir import read_finished
 from mmfusion.utils.errors import MMFusionError
+from mmfusion.utils.paths import write_atomic
+from mmfusion.utils.text_files import read_json
 
 LOG = "table.log"
+SECONDS = "seconds.json"  # that the commands of a run took, by the tool's name
 _EPOCH = re.compile(r"Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\]")
 _TRAINING = 0.95  # share of a run's time; a bar only needs a guess
 
@@ -68,7 +72,7 @@ def run_all(
     """
     stop = stop or Stop()
     planning = threading.Lock()  # reading a config is not for two threads at once
-    waiting, done = list(runs), set[tuple[str, int]]()
+    waiting, done = list(runs), set[tuple[str, int, int | None]]()
     active: dict[Future, Run] = {}
     failure: BaseException | None = None
     with ThreadPoolExecutor(jobs) as pool:
@@ -80,7 +84,7 @@ def run_all(
                     active[job] = run
             for future in wait(active, return_when=FIRST_COMPLETED).done:
                 run = active.pop(future)
-                done.add((run.experiment.name, run.seed))
+                done.add(run.key)
                 if future.exception() is not None and failure is None:
                     failure = future.exception()
                     stop.event.set()
@@ -117,8 +121,11 @@ def execute(
             command = next(commands, None)
         if command is None:
             break
-        busy = True
-        code = run_command(command, log, on_text)
+        busy, began = True, time.monotonic()
+        try:
+            code = run_command(command, log, on_text)
+        finally:
+            _add_seconds(run, Path(command[1]).stem, time.monotonic() - began)
         if code != 0:
             raise RunFailed(failure_text(command, log, code), code)
         if read_finished(run.folder) is None:
@@ -130,6 +137,24 @@ def execute(
     if not run.predictions.is_file():
         raise RunFailed(f"{run.predictions} was not written; see {log}", 1)
     tell(run, 1.0, time.monotonic() - start if busy else None)
+
+
+def _add_seconds(run: Run, tool: str, seconds: float) -> None:
+    spent = seconds_of(run)
+    spent[tool] = round(spent.get(tool, 0.0) + seconds, 1)
+    write_atomic(run.folder / SECONDS, json.dumps(spent).encode())
+
+
+def seconds_of(run: Run) -> dict[str, float]:
+    """Seconds that the commands of a run took so far, by ``train`` and ``test``.
+
+    A run of another version says nothing: the dict is empty then.
+    """
+    path = run.folder / SECONDS
+    found = read_json(path) if path.is_file() else {}
+    if not isinstance(found, dict):
+        raise RunFailed(f"{path} is no object of seconds; delete it", 1)
+    return {str(tool): float(seconds) for tool, seconds in found.items()}
 
 
 def run_logged(

@@ -1,7 +1,8 @@
 """Configs of a table in the order of their dependencies, and their runs.
 
-A run is one config with one seed; its folder is ``<work root>/<config>/seed<S>``. What
-is complete is not done again, what was cut off continues.
+A run is one config with one seed; its folder is ``<work root>/<config>/seed<S>``, and
+of a cross-validation ``<work root>/<config>/fold<K>/seed<S>``. What is complete is not
+done again, what was cut off continues.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmfusion.datasets.folds import FOLD_FILE
 from mmfusion.engine.launch.config_compare import comparable_config, config_difference
 from mmfusion.engine.launch.start import prepare_config
 from mmfusion.engine.runner.work_dir import read_finished
@@ -66,17 +68,28 @@ class Run:
         seed: of every random draw.
         work_root: folder of all runs.
         tools: folder of ``train.py`` and ``test.py``.
+        fold: number of a cross-validation's fold; None without one.
     """
 
     experiment: Experiment
     seed: int
     work_root: Path
     tools: Path
+    fold: int | None = None
+
+    @property
+    def key(self) -> tuple[str, int, int | None]:
+        """Name of the experiment, seed and fold: what tells it from other runs."""
+        return self.experiment.name, self.seed, self.fold
 
     @property
     def folder(self) -> Path:
         """Folder of this run alone."""
-        return self.work_root / self.experiment.name / f"seed{self.seed}"
+        return self._folder_of(self.experiment.name)
+
+    def _folder_of(self, name: str) -> Path:
+        fold = "" if self.fold is None else f"fold{self.fold}"
+        return self.work_root / name / fold / f"seed{self.seed}"
 
     @property
     def best(self) -> Path:
@@ -90,16 +103,20 @@ class Run:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options of the command line, and this seed's stage-1 checkpoints."""
+        """Options of the command line, the fold, this run's stage-1 checkpoints."""
         stage1 = {
-            key: str(self.work_root / stem / f"seed{self.seed}" / "best.pth")
+            key: str(self._folder_of(stem) / "best.pth")
             for key, stem in self.experiment.stage1.items()
         }
-        return {**self.experiment.options, "randomness.seed": self.seed, **stage1}
+        fold = {} if self.fold is None else fold_options(self.fold)
+        seed = {"randomness.seed": self.seed}
+        return {**self.experiment.options, **fold, **seed, **stage1}
 
-    def needs(self) -> set[tuple[str, int]]:
-        """The runs of stage 1, as (name, seed)."""
-        return {(stem, self.seed) for stem in self.experiment.stage1.values()}
+    def needs(self) -> set[tuple[str, int, int | None]]:
+        """Keys of the runs of stage 1."""
+        return {
+            (stem, self.seed, self.fold) for stem in self.experiment.stage1.values()
+        }
 
     def is_trained(self) -> bool:
         """True if the folder has this run, complete; another one is an error."""
@@ -150,6 +167,11 @@ def read_config(
     )
 
 
+def fold_options(fold: int) -> dict[str, Any]:
+    """Options that put the annotation of a fold into every dataloader."""
+    return {f"{key}.dataset.ann_file": FOLD_FILE.format(fold) for key in DATALOADERS}
+
+
 def read_experiment(path: Path, options: Mapping[str, Any]) -> Experiment:
     """Read a config and find the stage-1 configs that it starts from."""
     config = read_config(path, options)
@@ -176,6 +198,7 @@ def plan(
     *,
     options: Mapping[str, Any] | None = None,
     data_root: Path | None = None,
+    folds: int | None = None,
     variants: Sequence[Mapping[str, Any]] = ({},),
 ) -> list[Experiment]:
     """Experiments of the configs and of their stage 1, each after what it needs.
@@ -184,12 +207,15 @@ def plan(
         paths: config files.
         options: dotted keys, for all of them.
         data_root: put into every dataloader.
+        folds: of a cross-validation: the configs are read with the first of them.
         variants: dotted keys of each variant, of :func:`grid`. Every config of
             ``paths`` is run in each; a stage 1 that is not among them is run once.
     """
     given = dict(options or {})
     if data_root is not None:
         given |= {f"{key}.dataset.data_root": str(data_root) for key in DATALOADERS}
+    if folds is not None:
+        given |= fold_options(0)
     ordered: dict[str, Experiment] = {}
     by_stem = {path.stem: path for path in paths}
     if len(by_stem) != len(paths):
@@ -204,6 +230,7 @@ def plan(
         if name in ordered:
             return name
         found = read_experiment(path, {**given, **own})
+        _check_folds(path, found.test_set, folds)
         stage1 = {
             key: add(by_stem.get(stem) or find_config(stem, beside=path), variant)
             for key, stem in found.stage1.items()
@@ -215,6 +242,22 @@ def plan(
         for path in paths:
             add(path, variant)
     return list(ordered.values())
+
+
+def _check_folds(path: Path, test_set: Mapping[str, Any], folds: int | None) -> None:
+    """Refuse a data root that has other folds than so many."""
+    if folds is None:
+        return
+    root = Path(test_set.get("data_root") or ".")
+    for number in range(folds + 1):
+        file = root / FOLD_FILE.format(number)
+        if file.is_file() != (number < folds):
+            what = "is not there" if number < folds else "is there"
+            raise InputError(
+                f"{path}: --folds {folds}, but {file} {what}; expected"
+                f" {FOLD_FILE.format(0)} to {FOLD_FILE.format(folds - 1)}, as"
+                " tools/data/custom/prepare.py --folds writes them"
+            )
 
 
 def grid(values: Mapping[str, Any]) -> list[dict[str, Any]]:

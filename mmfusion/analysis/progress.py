@@ -34,7 +34,8 @@ def tell_runs(progress: Progress, total: int) -> Tell:
     shares: dict[str, float] = {}
 
     def tell(run: Run, share: float, seconds: float | None) -> None:
-        name = f"{run.experiment.name}, seed {run.seed}"
+        fold = "" if run.fold is None else f"fold {run.fold}, "
+        name = f"{run.experiment.name}, {fold}seed {run.seed}"
         shares[name] = share
         now = dict(shares)  # other threads go on
         names = " and ".join(n for n, share in now.items() if share < 1)

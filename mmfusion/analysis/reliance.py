@@ -16,7 +16,8 @@ from mmengine.config import Config
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mmfusion.analysis.tables import Grid, ceiling_of
+from mmfusion.analysis.reports import ceiling_of
+from mmfusion.analysis.tables import Grid
 from mmfusion.evaluation.answers import answers, tasks_of
 from mmfusion.evaluation.calibration import calibration
 from mmfusion.evaluation.functional import Interval, wilson_interval

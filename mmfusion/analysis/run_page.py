@@ -23,7 +23,7 @@ from mmfusion.analysis.page_methods import (
     stream_name,
 )
 from mmfusion.analysis.page_reliance import RELIANCE_NOTES, reliance_table
-from mmfusion.analysis.tables import ceiling_of
+from mmfusion.analysis.reports import ceiling_of
 from mmfusion.analysis.trained_runs import TrainedRun
 from mmfusion.evaluation.agreement import ClipTable, compare_clips
 from mmfusion.evaluation.by_class import class_report

@@ -5,31 +5,28 @@ import io
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from mmfusion.analysis.experiments import Run, groups
 from mmfusion.analysis.paper import is_of_paper_a, paper_accuracy, resolution_of_paper
-from mmfusion.evaluation.predictions import load_predictions
+from mmfusion.evaluation.functional import Interval, accuracy_interval
 from mmfusion.evaluation.statistics import (
     MethodResult,
     PairTest,
     all_pairs,
     better_baseline,
-    collect,
     compare_pairs,
     resolution,
     table_rows,
 )
-from mmfusion.utils.errors import AnnotationError
-from mmfusion.utils.schema import shown
-from mmfusion.utils.text_files import read_json
 
 NONE = "—"
 FORMATS = ("text", "markdown", "latex", "csv")
@@ -114,6 +111,8 @@ class Report:
         title: of the table.
         results: methods that were tested on the same clips.
         ceilings: by method name, the best accuracy its streams allow, percent.
+        seconds: by method name, training and testing of one run, on average.
+        subsets: by name, ids of clips whose accuracy is told by itself.
         with_paper: show the paper's accuracy in a column of its own.
     """
 
@@ -123,11 +122,15 @@ class Report:
         results: Sequence[MethodResult],
         *,
         ceilings: Mapping[str, float] | None = None,
+        seconds: Mapping[str, float] | None = None,
+        subsets: Mapping[str, Collection[str]] | None = None,
         with_paper: bool = False,
     ) -> None:
         self.suffix = common_suffix([result.name for result in results])
         self.title = f"{self.suffix.lstrip('_')}: {title}" if self.suffix else title
         self.ceilings = dict(ceilings or {})
+        self.seconds = dict(seconds or {})
+        self.subsets = dict(subsets or {})
         self.with_paper = with_paper
         self.rows = table_rows(results)
         self.pairs = compare_pairs(all_pairs(results))
@@ -143,6 +146,8 @@ class Report:
     def grids(self) -> list[Grid]:
         """The paper's columns, gains over the better single stream, all pairs."""
         grids = [self._accuracies()]
+        if self.rows[0].result.folds is not None:
+            grids.append(self._by_fold())
         if self.gains:
             title = "Fusion minus the better single stream"
             grids.append(self._tests(title, self.gains))
@@ -152,14 +157,19 @@ class Report:
 
     def notes(self) -> list[str]:
         """Meaning of the columns, and the differences that so many clips can show."""
-        num_seeds = len(self.rows[0].result.seeds)
-        test = "exact McNemar" if num_seeds == 1 else "paired permutation over clips"
-        spread = "clips" if num_seeds == 1 else "clips and seeds"
+        first = self.rows[0].result
+        test, spread = "exact McNemar", "clips"
+        if len(first.seeds) > 1:
+            test, spread = "paired permutation over clips", "clips and seeds"
+        if first.folds is not None:
+            spread += ", or over folds where these differ more"
         notes = [
             f"Intervals: 95 %, over {spread}. p: {test}, the same clips for both; "
             "Holm: adjusted for the tests of its table.",
             self.resolution,
         ]
+        if self.seconds:
+            notes.append("s a run: training and testing on this machine, on average.")
         streams = sorted({s for row in self.rows for s in row.deltas}, reverse=True)
         notes += [
             f"δ_{stream[0].upper()}: top-1 minus that of the best model of {stream}"
@@ -187,7 +197,13 @@ class Report:
                         )
                     },
                     "delta": {s: list(values) for s, values in row.deltas.items()},
+                    "per_fold": fold_accuracies(row.result),
+                    "subsets": {
+                        name: {"top1": interval._asdict(), "num_clips": count}
+                        for name, (interval, count) in self._subset(row.result).items()
+                    },
                     "num_clips": len(row.result.ids),
+                    "seconds_a_run": self.seconds.get(row.result.name),
                     "ceiling": self.ceilings.get(row.result.name),
                     "paper": paper_accuracy(row.result.name),
                 }
@@ -205,8 +221,11 @@ class Report:
         for stream in streams:
             letter = stream[0].upper()
             head += [f"δ_{letter}", f"Δ_{letter} (%)"]
+        sizes = self._subset(self.rows[0].result)
+        head += [f"{name} (n = {count})" for name, (_, count) in sizes.items()]
         head += ["n", "seeds"]
         head += ["ceiling (%)", "of ceiling (%)"] if self.ceilings else []
+        head += ["s a run"] if self.seconds else []
         head += ["paper (%)"] if self.with_paper else []
         rows = []
         for row in self.rows:
@@ -216,15 +235,39 @@ class Report:
             for stream in streams:
                 points, relative = row.deltas.get(stream, (None, None))
                 cells += [_cell(points, "+.2f"), _cell(relative, "+.2f")]
+            found = self._subset(row.result).values()
+            cells += [f"{interval.mean:.1f}" for interval, _ in found]
             cells += [str(len(row.result.ids)), str(len(row.result.seeds))]
             if self.ceilings:
                 bound = self.ceilings.get(name)
                 share = None if not bound else 100 * top1.mean / bound
                 cells += [_cell(bound, ".1f"), _cell(share, ".1f")]
+            if self.seconds:
+                cells.append(_cell(self.seconds.get(name), ".0f"))
             if self.with_paper:
                 cells.append(_cell(paper_accuracy(name), ".2f"))
             rows.append(cells)
         return Grid(self.title, head, rows)
+
+    def _subset(self, result: MethodResult) -> dict[str, tuple[Interval, int]]:
+        """Accuracy and number of the clips of each subset, folds left aside."""
+        answers = {name: result.of(ids) for name, ids in self.subsets.items()}
+        return {
+            name: (accuracy_interval(correct), correct.shape[1])
+            for name, correct in answers.items()
+        }
+
+    def _by_fold(self) -> Grid:
+        """Top-1 of each fold in percent, the mean over seeds."""
+        counts = Counter(self.rows[0].result.folds)
+        numbers = sorted(counts)
+        head = ["Method", *(f"fold {n} (n = {counts[n]})" for n in numbers)]
+        rows = []
+        for row in self.rows:
+            found = fold_accuracies(row.result)
+            cells = [f"{found[str(number)]:.1f}" for number in numbers]
+            rows.append([row.result.name.removesuffix(self.suffix), *cells])
+        return Grid("Top-1 (%) of each fold", head, rows)
 
     def _tests(self, title: str, pairs: Sequence[PairTest]) -> Grid:
         rows = [
@@ -239,6 +282,15 @@ class Report:
             for pair in pairs
         ]
         return Grid(title, ["Methods", "points", "95 % interval", "p", "Holm"], rows)
+
+
+def fold_accuracies(result: MethodResult) -> dict[str, float]:
+    """Top-1 in percent by the number of the fold; empty without folds."""
+    folds = np.array(result.folds or [], np.int64)  # (n,)
+    return {
+        str(number): 100.0 * float(result.correct[:, folds == number].mean())
+        for number in np.unique(folds).tolist()
+    }
 
 
 def common_suffix(names: Sequence[str]) -> str:
@@ -301,78 +353,3 @@ def _pair_dict(pair: PairTest) -> dict[str, Any]:
 
 def _cell(value: float | None, form: str) -> str:
     return NONE if value is None else format(value, form)
-
-
-def reports_of(
-    runs: Sequence[Run], task: str, *, with_paper: bool = False
-) -> list[Report]:
-    """One report for each group of methods that belong together.
-
-    Args:
-        runs: complete; see `execution.run_all`.
-        task: whose accuracy the table has.
-        with_paper: as of :class:`Report`.
-    """
-    reports, seeds = [], len({run.seed for run in runs})
-    experiments = {run.experiment.name: run.experiment for run in runs}
-    for group in groups(list(experiments.values())):
-        results, ceilings = [], {}
-        for one in group:
-            own = [run for run in runs if run.experiment is one]
-            found = {run.seed: load_predictions(run.predictions) for run in own}
-            results.append(collect(one.name, one.streams, found, task))
-            metainfo = next(iter(found.values())).metainfo
-            ceilings[one.name] = ceiling_of(one.test_set, one.streams, task, metainfo)
-        reports.append(
-            Report(
-                f"{task}, {seeds} seed{'s' if seeds > 1 else ''}",
-                results,
-                ceilings={k: v for k, v in ceilings.items() if v is not None},
-                with_paper=with_paper,
-            )
-        )
-    return reports
-
-
-def ceiling_of(
-    test_set: Mapping[str, Any],
-    streams: Sequence[str],
-    task: str,
-    metainfo: Mapping[str, Any],
-) -> float | None:
-    """Best accuracy that the streams allow, where the data has ceilings.json.
-
-    Args:
-        test_set: config of the dataset.
-        streams: what a model is shown of it.
-        task: of the table.
-        metainfo: of the predictions; with the source of the questions, and metrics
-            whose names say whether actions were seen or anticipated.
-    """
-    root = test_set.get("data_root")
-    file = Path(root, "ceilings.json") if root else None
-    if file is None or not file.is_file():
-        return None
-    keys: list[Any] = ["splits", test_set.get("split")]
-    if any("tau_a=" in key for key in metainfo.get("metrics") or {}):
-        keys += ["anticipation", "top1"]
-    keys += [task, _seen(streams, metainfo.get("question_source"))]
-    bound = read_json(file)
-    for key in keys:
-        if not isinstance(bound, Mapping):
-            raise AnnotationError(f"{file}: the keys {keys} lead to {shown(bound)}")
-        bound = bound.get(key, {})
-    if isinstance(bound, Mapping) and not bound:
-        return None
-    if type(bound) not in (int, float):
-        raise AnnotationError(f"{file}: {keys} is {shown(bound)}; expected percent")
-    return float(bound)
-
-
-def _seen(streams: Sequence[str], source: str | None) -> str:
-    """Name in ceilings.json of what a model is shown."""
-    media = [name for name in streams if name != "text"]
-    seen = media[0] if len(media) == 1 else "both"
-    if "text" not in streams:
-        return seen
-    return f"{seen}+{source}" if media else f"text_{source}"

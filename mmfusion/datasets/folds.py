@@ -31,6 +31,7 @@ from mmfusion.datasets.splits import (
 from mmfusion.utils.errors import InputError
 from mmfusion.utils.optional import import_optional
 
+FOLD_FILE = "fold{}.json"  # annotation of a fold, in the data root
 MOST_FOLDS = 100
 
 

@@ -126,6 +126,34 @@ def from_rows(
     return Predictions(ids, score, gt, dict(metainfo or {}))
 
 
+def pool(parts: Sequence[Predictions]) -> Predictions:
+    """Predictions of different clips as those of one set, such as of all folds.
+
+    Raises:
+        ValueError: a clip is in two parts, or tasks or classes differ.
+    """
+    first = parts[0]
+    for part in parts[1:]:
+        mine, its = ({t: s.shape[1] for t, s in p.score.items()} for p in (first, part))
+        if mine != its or first.gt.keys() != part.gt.keys():
+            raise InputError(
+                f"predictions of {its} classes cannot be put to those of {mine}"
+            )
+    ids = [name for part in parts for name in part.ids]
+    twice = [name for name, count in Counter(ids).items() if count > 1]
+    if twice:
+        raise InputError(
+            f"{len(twice)} clips were tested in two folds, the first is {twice[0]!r};"
+            " expected each in one"
+        )
+    return Predictions(
+        ids,
+        {t: np.concatenate([part.score[t] for part in parts]) for t in first.score},
+        {t: np.concatenate([part.gt[t] for part in parts]) for t in first.gt},
+        first.metainfo,
+    )
+
+
 def save_predictions(path: str | os.PathLike, predictions: Predictions) -> None:
     """Write a ``.json`` or ``.npz`` file, whole or not at all."""
     check_suffix(path)

@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -37,6 +37,7 @@ class MethodResult:
         ids: n clips.
         correct: (s, n) bool.
         seeds: s numbers.
+        folds: n numbers, the fold that tested each clip; None without folds.
     """
 
     name: str
@@ -44,11 +45,16 @@ class MethodResult:
     ids: tuple[str, ...]
     correct: NDArray[np.bool_]
     seeds: tuple[int, ...]
+    folds: tuple[int, ...] | None = None
 
     @property
     def accuracy(self) -> float:
         """Top-1 in percent, mean over seeds."""
         return 100.0 * float(self.correct.mean())
+
+    def of(self, ids: Collection[str]) -> NDArray[np.bool_]:
+        """(s, m) answers to those of the clips that are among ``ids``."""
+        return self.correct[:, [name in ids for name in self.ids]]
 
 
 @dataclass(frozen=True)
@@ -89,11 +95,13 @@ def collect(
     streams: Sequence[str],
     predictions: Mapping[int, Predictions],
     task: str = "action",
+    folds: Mapping[str, int] | None = None,
 ) -> MethodResult:
     """Bring the predictions of one method's seeds into the order of the first.
 
     Args:
         predictions: by seed.
+        folds: number of the fold that tested a clip, by its id.
 
     Raises:
         ValueError: two seeds were not tested on the same clips and labels.
@@ -113,7 +121,14 @@ def collect(
             )
         truth = labels
         rows.append(correct)
-    return MethodResult(name, tuple(streams), ids, np.stack(rows), tuple(predictions))
+    return MethodResult(
+        name,
+        tuple(streams),
+        ids,
+        np.stack(rows),
+        tuple(predictions),
+        None if folds is None else tuple(folds[one] for one in ids),
+    )
 
 
 def delta(accuracy: float, baseline: float) -> tuple[float, float | None]:
@@ -132,7 +147,7 @@ def table_rows(results: Sequence[MethodResult]) -> list[Row]:
     rows = [
         Row(
             result,
-            accuracy_interval(result.correct),
+            accuracy_interval(result.correct, folds=result.folds),
             {
                 stream: delta(result.accuracy, baseline.accuracy)
                 for stream, baseline in baselines.items()
@@ -161,10 +176,11 @@ def compare_pairs(
             p_values.append(mcnemar_test(a.correct[0], b.correct[0]))
         else:
             p_values.append(paired_permutation_test(a.correct, b.correct))
-    return [
-        PairTest(a.name, b.name, difference_interval(a.correct, b.correct), p, float(h))
-        for (a, b), p, h in zip(pairs, p_values, holm_adjust(p_values), strict=True)
+    differences = [
+        difference_interval(a.correct, b.correct, folds=a.folds) for a, b in pairs
     ]
+    found = zip(pairs, differences, p_values, holm_adjust(p_values), strict=True)
+    return [PairTest(a.name, b.name, d, p, float(h)) for (a, b), d, p, h in found]
 
 
 def all_pairs(
@@ -257,9 +273,10 @@ def _clips(points: float | None, n: int) -> str:
 def _check_same_clips(results: Sequence[MethodResult]) -> None:
     for other in results[1:]:
         first = results[0]
-        if other.ids != first.ids or other.seeds != first.seeds:
+        mine, its = ((r.ids, r.seeds, r.folds) for r in (first, other))
+        if mine != its:
             raise InputError(
-                "not tested on the same clips with the same seeds: "
+                "not tested on the same clips with the same seeds and folds: "
                 f"{first.name} on {len(first.ids)} with {list(first.seeds)}, "
                 f"{other.name} on {len(other.ids)} with {list(other.seeds)}"
             )

@@ -78,7 +78,7 @@ def test_a_sweep_runs_every_combination_and_a_shared_stage_one_once(tmp_path):
     assert set(last.stage1.values()) == set(names[:2])
     run = Run(last, 1, tmp_path, Path("tools"))
     assert run.folder == tmp_path / f"{stem}-max_epochs=5-lr=0.2" / "seed1"
-    assert run.needs() == {(name, 1) for name in names[:2]}
+    assert run.needs() == {(name, 1, None) for name in names[:2]}
     assert len(groups(found)) == 1
 
 

@@ -4,7 +4,8 @@ import json
 import numpy as np
 import pytest
 
-from mmfusion.analysis.tables import Grid, Report, ceiling_of, common_suffix
+from mmfusion.analysis.reports import ceiling_of
+from mmfusion.analysis.tables import Grid, Report, common_suffix
 from mmfusion.evaluation.statistics import MethodResult
 
 

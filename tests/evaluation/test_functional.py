@@ -278,3 +278,25 @@ def test_a_class_that_a_draw_lacks_does_not_count_in_it():
 def test_bootstrap_refuses_arrays_that_do_not_fit():
     with pytest.raises(ValueError, match=r"got \(2,\), \(1,\) and \(2,\)"):
         bootstrap_interval([1, 0], ["a"])
+
+
+def test_folds_that_differ_widen_the_interval():
+    rng = np.random.default_rng(0)
+    folds = np.repeat(np.arange(5), 40)
+    even = rng.random((2, 200)) < 0.8
+    apart = np.sort(even, axis=1)  # the first fold all wrong
+    for correct, wider in ((even, False), (apart, True)):
+        plain, folded = (accuracy_interval(correct, folds=f) for f in (None, folds))
+        assert plain.mean == folded.mean
+        assert (folded.high - folded.low > 1.2 * (plain.high - plain.low)) == wider
+    with pytest.raises(ValueError, match="two folds at least"):
+        accuracy_interval(even, folds=np.zeros(200))
+
+
+def test_differences_of_even_folds_are_a_t_test_over_them():
+    folds = np.repeat(np.arange(5), 40)
+    apart = np.repeat([[1, 0, 1, 1, 0]], 40, axis=1)
+    found = difference_interval(apart, np.zeros((1, 200)), folds=folds)
+    by_scipy = stats.ttest_1samp([1, 0, 1, 1, 0], 0).confidence_interval()
+    assert found.mean == pytest.approx(60)
+    assert (found.low, found.high) == pytest.approx((100 * by_scipy.low, 100))

@@ -6,7 +6,9 @@
 
 A sweep runs every combination of the values of --vary, each in a folder of its own. A
 stage-2 config brings its stage-1 configs along. What is complete is not done again,
-and what was cut off continues. Runs are in <work root>/<config>/seed<S>, the tables in
+and what was cut off continues. --folds 5 trains and tests on each of the five
+annotations fold0.json .. that prepare.py --folds writes, and pools their test clips.
+Runs are in <work root>/<config>/seed<S>, the tables in
 <work root>/table.md and table.json; --format latex or csv prints that, and writes
 table.tex or table.csv, too. Exit codes: 0 done, 2 wrong config or command, else that of
 the run that failed.
@@ -28,7 +30,8 @@ from mmfusion.analysis.execution import (
 )
 from mmfusion.analysis.experiments import Run, grid, plan
 from mmfusion.analysis.progress import progress_bar, tell_runs
-from mmfusion.analysis.tables import FORMATS, reports_of, show, text_of, write
+from mmfusion.analysis.reports import read_subset, reports_of
+from mmfusion.analysis.tables import FORMATS, show, text_of, write
 from mmfusion.engine.launch.start import OptionsAction
 from mmfusion.utils.commands import command_parser, errors_in_one_line, positive
 from mmfusion.utils.errors import InputError
@@ -45,6 +48,15 @@ def main(
     add = parser.add_argument
     add("configs", nargs="+", type=Path, metavar="CONFIG")
     add("--seeds", type=positive, default=3, help="seeds 0 to N-1")
+    add("--folds", type=positive, metavar="N", help="cross-validation of N folds")
+    add(
+        "--subset",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="a column for the clips that a file lists, one id a line",
+    )
     add("--jobs", type=positive, default=1, help="runs at a time")
     add("--work-root", type=Path, default=Path("work_dirs/table"))
     add("--data", type=Path, help="data_root of every dataloader")
@@ -71,25 +83,31 @@ def main(
     twice = sorted(args.vary.keys() & args.cfg_options.keys())
     if twice:
         raise InputError(f"{twice} are given by --vary and by --cfg-options")
+    if args.folds == 1:
+        raise InputError("--folds 1: expected two at least, or no --folds")
+    subsets = {path.stem: read_subset(path) for path in args.subset}
     experiments = plan(
         args.configs,
         options=args.cfg_options,
         data_root=args.data,
+        folds=args.folds,
         variants=grid(args.vary),
     )
     runs = [
-        Run(experiment, seed, args.work_root, TOOLS)
+        Run(experiment, seed, args.work_root, TOOLS, fold)
         for seed in range(args.seeds)
+        for fold in ([None] if args.folds is None else range(args.folds))
         for experiment in experiments
     ]
+    places = "*/seed*" if args.folds is None else "*/fold*/seed*"
     console.print(
-        f"{len(runs)} runs, their output in {args.work_root}/*/seed*/{LOG}",
+        f"{len(runs)} runs, their output in {args.work_root}/{places}/{LOG}",
         highlight=False,
     )
     with progress_bar(console) as bar, stopped_by_signals() as stop:
         command = run_command or partial(run_logged, stop=stop)
         run_all(runs, command, tell_runs(bar, len(runs)), jobs=args.jobs, stop=stop)
-    reports = reports_of(runs, args.task, with_paper=args.paper)
+    reports = reports_of(runs, args.task, with_paper=args.paper, subsets=subsets)
     if args.format == "text":
         show(reports, console)
     else:

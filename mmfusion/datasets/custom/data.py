@@ -11,7 +11,7 @@ from mmfusion.datasets.annotation import load_annotation, write_annotation
 from mmfusion.datasets.caches.skeleton_cache import write_skeleton_cache
 from mmfusion.datasets.conversion import ConversionReport, clear_temporaries
 from mmfusion.datasets.custom.sequences import Timed
-from mmfusion.datasets.folds import assign_folds
+from mmfusion.datasets.folds import FOLD_FILE, assign_folds
 from mmfusion.datasets.splits import (
     TEST_FRACTION,
     VAL_FRACTION,
@@ -26,7 +26,6 @@ from mmfusion.utils.paths import write_atomic
 from mmfusion.utils.schema import shown
 
 ANN_FILE = "annotation.json"
-FOLD_FILE = "fold{}.json"
 SPLITS = ("train", "val", "test")
 CACHES = "skeleton"
 VIDEOS = "videos"

@@ -203,3 +203,84 @@ def test_a_key_may_not_be_set_twice(tmp_path, capsys):
     more = ["--vary", f"{key}=3,5", "--cfg-options", f"{key}=4"]
     assert run_table(tmp_path, FakeTools(), *more) == 2
     assert f"['{key}'] are given by --vary and by --cfg" in capsys.readouterr().err
+
+
+class FoldTools(FakeTools):
+    """Fold 0 tests 20 clips of which all but 2 are right, fold 1 others, all right."""
+
+    def write_predictions(self, args):
+        options = args.cfg_options
+        keys = [f"{name}_dataloader.dataset.ann_file" for name in ("train", "test")]
+        (file,) = {options[key] for key in keys}
+        fold = int(file.removeprefix("fold").removesuffix(".json"))
+        assert args.work_dir.parent.name == f"fold{fold}"
+        right = np.arange(20) >= (2 if fold == 0 else 0)
+        score = np.where(right[:, None], [0.8, 0.2], [0.2, 0.8]).astype(np.float32)
+        ids = [f"c{20 * fold + i}" for i in range(20)]
+        gt = {"action": np.zeros(20, np.int64)}
+        save_predictions(args.dump, Predictions(ids, {"action": score}, gt))
+
+
+def make_folds(root, count):
+    root.mkdir()
+    for number in range(count):
+        (root / f"fold{number}.json").touch()
+    return root
+
+
+def test_clips_of_all_folds_are_pooled(tmp_path, capsys):
+    data, tools = make_folds(tmp_path / "data", 2), FoldTools()
+    (tmp_path / "hard.txt").write_text("c0  # blurred\nc1\nc39\n")
+    more = ["--data", str(data), "--folds", "2", "--seeds", "1"]
+    more += ["--subset", str(tmp_path / "hard.txt")]
+    root = tmp_path / "work"
+    assert run_table(root, tools, *more) == 0
+    assert len(tools.done) == 2 * 3 * 2  # folds, configs, train and test
+    assert (
+        root / "cls_mix_average_nano_tinyego/fold1/seed0/predictions.json"
+    ).is_file()
+    (report,) = json.loads((root / "table.json").read_text())
+    for method in report["methods"]:
+        assert method["top1"]["mean"] == pytest.approx(95)
+        assert method["per_fold"] == pytest.approx({"0": 90, "1": 100})
+        assert method["subsets"]["hard"]["num_clips"] == 3
+        assert method["subsets"]["hard"]["top1"]["mean"] == pytest.approx(100 / 3)
+        assert method["num_clips"] == 40 and method["seconds_a_run"] >= 0
+    first = (root / "table.md").read_text()
+    assert "action, 2 folds, 1 seed" in first and "fold 1 (n = 20)" in first
+    assert "hard (n = 3)" in first and "or over folds" in first
+    tools.done.clear()
+    assert run_table(root, tools, *more) == 0
+    assert tools.done == [] and (root / "table.md").read_text() == first
+    assert (
+        "cls_mix_average_nano_tinyego, fold 0, seed 0: was" in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "more", "message"),
+    [
+        (3, [], "fold2.json is there; expected fold0.json to fold1.json"),
+        (1, [], "fold1.json is not there"),
+        (2, ["--folds", "1"], "--folds 1: expected two at least"),
+        (2, ["--subset", "EMPTY"], "names no clip; expected an id a line"),
+        (2, ["--subset", "OTHER"], "none of its 1 clips was tested, such as 'x'"),
+    ],
+)
+def test_folds_and_subsets_that_cannot_be(tmp_path, capsys, count, more, message):
+    data = make_folds(tmp_path / "data", count)
+    (tmp_path / "EMPTY").write_text("# nothing\n")
+    (tmp_path / "OTHER").write_text("x\n")
+    more = [str(tmp_path / one) if one.isupper() else one for one in more]
+    common = ["--data", str(data), "--folds", "2", "--seeds", "1"]
+    assert run_table(tmp_path / "work", FoldTools(), *common, *more) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_clip_of_two_folds_is_refused(tmp_path, capsys):
+    data = make_folds(tmp_path / "data", 2)
+    common = ["--data", str(data), "--folds", "2"]
+    assert run_table(tmp_path / "work", FakeTools(), *common) == 2
+    assert "48 clips were tested in two folds, the first is 'c0'" in " ".join(
+        capsys.readouterr().err.split()
+    )
