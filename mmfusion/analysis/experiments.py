@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mmengine.config import Config
 
@@ -40,6 +40,7 @@ class Experiment:
         stage1: option key that holds a checkpoint -> name of the experiment that it
             comes from.
         streams: of its encoders.
+        encoders: by stream, the class of its encoder.
         max_epochs: at most so many.
         test_set: the config's test dataset, plain values.
         variant: end of its name, of the values that a sweep gives it; '' without.
@@ -49,6 +50,7 @@ class Experiment:
     options: Mapping[str, Any]
     stage1: Mapping[str, str]
     streams: tuple[str, ...]
+    encoders: Mapping[str, str]
     max_epochs: int
     test_set: Mapping[str, Any]
     variant: str = ""
@@ -57,6 +59,27 @@ class Experiment:
     def name(self) -> str:
         """The config's stem, and its variant."""
         return self.path.stem + self.variant
+
+
+class TestedRun(Protocol):
+    """Predictions of one seed and fold of a row of a table.
+
+    Attributes:
+        name: of the row. streams: that it sees.
+        seed: of every random draw. fold: of a cross-validation; None without one.
+        predictions: file of the scores.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def streams(self) -> tuple[str, ...]: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def fold(self) -> int | None: ...
+    @property
+    def predictions(self) -> Path: ...
 
 
 @dataclass(frozen=True)
@@ -81,6 +104,16 @@ class Run:
     def key(self) -> tuple[str, int, int | None]:
         """Name of the experiment, seed and fold: what tells it from other runs."""
         return self.experiment.name, self.seed, self.fold
+
+    @property
+    def name(self) -> str:
+        """Name of the row that it is of."""
+        return self.experiment.name
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Streams that the model sees."""
+        return self.experiment.streams
 
     @property
     def folder(self) -> Path:
@@ -188,9 +221,18 @@ def read_experiment(path: Path, options: Mapping[str, Any]) -> Experiment:
         options=dict(options),
         stage1=stage1,
         streams=tuple(config.model.encoders),
+        encoders={
+            stream: _name_of(encoder.get("type"))
+            for stream, encoder in config.model.encoders.items()
+        },
         max_epochs=int(config.train_cfg.get("max_epochs", 1)),
         test_set={k: v for k, v in dataset.items() if isinstance(v, str)},
     )
+
+
+def _name_of(kind: Any) -> str:
+    """Name of a registered class, given itself or by name."""
+    return str(getattr(kind, "__name__", kind)).rpartition(".")[2]
 
 
 def plan(

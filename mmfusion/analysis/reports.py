@@ -1,11 +1,13 @@
 """Reports on the runs of a table: predictions pooled over folds, ceilings, times."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mmfusion.analysis.baselines.rows import Baselines
 from mmfusion.analysis.execution import seconds_of
-from mmfusion.analysis.experiments import Run, groups
+from mmfusion.analysis.experiments import Run, TestedRun, groups
 from mmfusion.analysis.tables import Report
 from mmfusion.evaluation.predictions import Predictions, load_predictions, pool
 from mmfusion.evaluation.statistics import MethodResult, collect
@@ -20,6 +22,7 @@ def reports_of(
     *,
     with_paper: bool = False,
     subsets: Mapping[str, Collection[str]] | None = None,
+    baselines: Baselines | None = None,
 ) -> list[Report]:
     """One report for each group of methods that belong together.
 
@@ -28,6 +31,7 @@ def reports_of(
         task: whose accuracy the table has.
         with_paper: as of :class:`Report`.
         subsets: by name, ids of clips that get a column of their own.
+        baselines: rows beside those of the runs.
     """
     reports = []
     experiments = {run.experiment.name: run.experiment for run in runs}
@@ -39,6 +43,14 @@ def reports_of(
             results.append(result)
             ceilings[one.name] = ceiling_of(one.test_set, one.streams, task, metainfo)
             seconds[one.name] = _mean_seconds(own)
+        names = {one.name for one in group}
+        plain = baselines.beside(names) if baselines else {}
+        for rows in plain.values():
+            result, metainfo = result_of(rows, task)
+            results.append(replace(result, trained=False))
+            ceilings[result.name] = ceiling_of(
+                group[0].test_set, result.streams, task, metainfo
+            )
         _check_subsets(subsets or {}, results[0])
         reports.append(
             Report(
@@ -48,22 +60,25 @@ def reports_of(
                 seconds={k: v for k, v in seconds.items() if v is not None},
                 subsets=subsets,
                 with_paper=with_paper,
+                remarks=baselines.remarks(names) if baselines else (),
             )
         )
     return reports
 
 
-def result_of(runs: Sequence[Run], task: str) -> tuple[MethodResult, dict[str, Any]]:
+def result_of(
+    runs: Sequence[TestedRun], task: str
+) -> tuple[MethodResult, dict[str, Any]]:
     """Clips that one method got right, and the metainfo of its first predictions.
 
     Args:
-        runs: of one experiment: its seeds, and the folds of each.
+        runs: of one row: its seeds, and the folds of each.
         task: whose answers count.
 
     Raises:
         InputError: a clip was tested in two folds, or seeds on other clips.
     """
-    one = runs[0].experiment
+    one = runs[0]
     folds: dict[str, int] = {}
     by_seed: dict[int, list[Predictions]] = {}
     for run in runs:

@@ -24,6 +24,7 @@ from mmfusion.evaluation.statistics import (
     all_pairs,
     better_baseline,
     compare_pairs,
+    plain_rivals,
     resolution,
     table_rows,
 )
@@ -113,6 +114,7 @@ class Report:
         ceilings: by method name, the best accuracy its streams allow, percent.
         seconds: by method name, training and testing of one run, on average.
         subsets: by name, ids of clips whose accuracy is told by itself.
+        remarks: sentences on its rows, for the notes.
         with_paper: show the paper's accuracy in a column of its own.
     """
 
@@ -125,6 +127,7 @@ class Report:
         seconds: Mapping[str, float] | None = None,
         subsets: Mapping[str, Collection[str]] | None = None,
         with_paper: bool = False,
+        remarks: Sequence[str] = (),
     ) -> None:
         self.suffix = common_suffix([result.name for result in results])
         self.title = f"{self.suffix.lstrip('_')}: {title}" if self.suffix else title
@@ -133,10 +136,13 @@ class Report:
         self.subsets = dict(subsets or {})
         self.with_paper = with_paper
         self.rows = table_rows(results)
-        self.pairs = compare_pairs(all_pairs(results))
+        self.remarks = tuple(remarks)
+        trained = [result for result in results if result.trained]
+        self.pairs = compare_pairs(all_pairs(trained))
+        self.plain = compare_pairs(plain_rivals(results))
         baseline = better_baseline(results)
         self.baseline = None if baseline is None else baseline.name
-        fusions = [r for r in results if len(r.streams) > 1]
+        fusions = [r for r in trained if len(r.streams) > 1]
         self.gains = (
             [] if baseline is None else compare_pairs([(f, baseline) for f in fusions])
         )
@@ -151,6 +157,9 @@ class Report:
         if self.gains:
             title = "Fusion minus the better single stream"
             grids.append(self._tests(title, self.gains))
+        if self.plain:
+            title = "Model minus what adds its parts up, or is linear"
+            grids.append(self._tests(title, self.plain))
         if len(self.pairs) > 1:
             grids.append(self._tests("Every pair, the better one first", self.pairs))
         return grids
@@ -177,6 +186,7 @@ class Report:
             " model's top-1."
             for stream in streams
         ]
+        notes += [*self.remarks, *map(self._verdict, self.plain)]
         if any(is_of_paper_a(row.result.name) for row in self.rows):
             notes.append(resolution_of_paper())
         return notes
@@ -189,6 +199,7 @@ class Report:
                 {
                     "method": row.result.name,
                     "streams": list(row.result.streams),
+                    "trained": row.result.trained,
                     "top1": row.top1._asdict(),
                     "per_seed": {
                         str(seed): 100.0 * float(correct.mean())
@@ -211,6 +222,7 @@ class Report:
             ],
             "better_single_stream": self.baseline,
             "gains": [_pair_dict(pair) for pair in self.gains],
+            "plain_baselines": [_pair_dict(pair) for pair in self.plain],
             "pairs": [_pair_dict(pair) for pair in self.pairs],
             "notes": self.notes(),
         }
@@ -236,7 +248,9 @@ class Report:
                 points, relative = row.deltas.get(stream, (None, None))
                 cells += [_cell(points, "+.2f"), _cell(relative, "+.2f")]
             found = self._subset(row.result).values()
-            cells += [f"{interval.mean:.1f}" for interval, _ in found]
+            cells += [
+                f"{one.mean:.1f} ({one.low:.1f} to {one.high:.1f})" for one, _ in found
+            ]
             cells += [str(len(row.result.ids)), str(len(row.result.seeds))]
             if self.ceilings:
                 bound = self.ceilings.get(name)
@@ -268,6 +282,18 @@ class Report:
             cells = [f"{found[str(number)]:.1f}" for number in numbers]
             rows.append([row.result.name.removesuffix(self.suffix), *cells])
         return Grid("Top-1 (%) of each fold", head, rows)
+
+    def _verdict(self, pair: PairTest) -> str:
+        """Sentence on a model beside a row that needs no training of it."""
+        first, second = (
+            name.removesuffix(self.suffix) for name in (pair.first, pair.second)
+        )
+        beats = "beats" if pair.difference.low > 0 else "does not beat"
+        found = pair.difference
+        return (
+            f"{first} {beats} {second}: {found.mean:+.2f} points"
+            f" ({found.low:+.1f} to {found.high:+.1f})."
+        )
 
     def _tests(self, title: str, pairs: Sequence[PairTest]) -> Grid:
         rows = [

@@ -38,6 +38,7 @@ class MethodResult:
         correct: (s, n) bool.
         seeds: s numbers.
         folds: n numbers, the fold that tested each clip; None without folds.
+        trained: False for a row that needs no training of ours, such as late fusion.
     """
 
     name: str
@@ -46,6 +47,7 @@ class MethodResult:
     correct: NDArray[np.bool_]
     seeds: tuple[int, ...]
     folds: tuple[int, ...] | None = None
+    trained: bool = True
 
     @property
     def accuracy(self) -> float:
@@ -140,7 +142,7 @@ def delta(accuracy: float, baseline: float) -> tuple[float, float | None]:
 def table_rows(results: Sequence[MethodResult]) -> list[Row]:
     """The paper's columns, best method first."""
     _check_same_clips(results)
-    single = [r for r in results if len(r.streams) == 1]
+    single = [r for r in results if r.trained and len(r.streams) == 1]
     # of two models of one stream, the better one is the baseline
     ranked = sorted(single, key=lambda r: r.accuracy)
     baselines = {r.streams[0]: r for r in ranked}
@@ -160,9 +162,23 @@ def table_rows(results: Sequence[MethodResult]) -> list[Row]:
 
 
 def better_baseline(results: Sequence[MethodResult]) -> MethodResult | None:
-    """The best single stream, None if there is none."""
-    baselines = [r for r in results if len(r.streams) == 1]
+    """The best trained model of a single stream, None if there is none."""
+    baselines = [r for r in results if r.trained and len(r.streams) == 1]
     return max(baselines, key=lambda r: r.accuracy, default=None)
+
+
+def plain_rivals(
+    results: Sequence[MethodResult],
+) -> list[tuple[MethodResult, MethodResult]]:
+    """Each trained model with each row that needs no training and sees the same."""
+    return [
+        (model, plain)
+        for model in results
+        for plain in results
+        if model.trained
+        and not plain.trained
+        and set(model.streams) == set(plain.streams)
+    ]
 
 
 def compare_pairs(

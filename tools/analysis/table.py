@@ -8,6 +8,8 @@ A sweep runs every combination of the values of --vary, each in a folder of its 
 stage-2 config brings its stage-1 configs along. What is complete is not done again,
 and what was cut off continues. --folds 5 trains and tests on each of the five
 annotations fold0.json .. that prepare.py --folds writes, and pools their test clips.
+Rows of late fusion (the mean of the single streams' probabilities) and of a linear
+model of each stream and their mean stand beside those of the configs.
 Runs are in <work root>/<config>/seed<S>, the tables in
 <work root>/table.md and table.json; --format latex or csv prints that, and writes
 table.tex or table.csv, too. Exit codes: 0 done, 2 wrong config or command, else that of
@@ -21,6 +23,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mmfusion.analysis.baselines import baselines_of
 from mmfusion.analysis.execution import (
     LOG,
     RunCommand,
@@ -69,6 +72,11 @@ def main(
         metavar="KEY=A,B",
         help="run every combination of these values",
     )
+    add(
+        "--no-baselines",
+        action="store_true",
+        help="no rows of late fusion and of linear models",
+    )
     add("--format", choices=FORMATS, default="text", help="of what is printed")
     add("--paper", action="store_true", help="the paper's accuracy in its own column")
     add(
@@ -107,7 +115,16 @@ def main(
     with progress_bar(console) as bar, stopped_by_signals() as stop:
         command = run_command or partial(run_logged, stop=stop)
         run_all(runs, command, tell_runs(bar, len(runs)), jobs=args.jobs, stop=stop)
-    reports = reports_of(runs, args.task, with_paper=args.paper, subsets=subsets)
+    baselines = None
+    if not args.no_baselines:
+        baselines = baselines_of(runs, partial(console.print, highlight=False))
+    reports = reports_of(
+        runs,
+        args.task,
+        with_paper=args.paper,
+        subsets=subsets,
+        baselines=baselines,
+    )
     if args.format == "text":
         show(reports, console)
     else:
