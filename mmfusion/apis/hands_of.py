@@ -13,6 +13,7 @@ from mmfusion.datasets.caches.skeleton_cache import load_skeleton_file
 from mmfusion.datasets.media.video_io import open_video
 from mmfusion.datasets.media.video_reader import VideoReader
 from mmfusion.hands import (
+    ONE_HAND_SKELETON,
     SKELETON,
     HandExtractor,
     HandModelError,
@@ -91,6 +92,7 @@ class HandFinder:
             return self._of_path(clip, Path(given))
         if isinstance(given, HandTracks):
             self._check_extracted(clip)
+            given = self._as_read(given)
             given = dict(
                 keypoint=given.keypoint, valid=given.valid, frame_id=given.frame_id
             )
@@ -102,6 +104,14 @@ class HandFinder:
                 " joints (t, h, j, 3), or None"
             )
         return FoundHands(self._of_arrays(clip, given), "given")
+
+    @property
+    def _reads_one(self) -> bool:
+        return self.skeleton.get("hands") == ONE_HAND_SKELETON["hands"]
+
+    def _as_read(self, tracks: HandTracks) -> HandTracks:
+        """Hands of an extractor in the places that the model reads."""
+        return tracks.as_one_hand() if self._reads_one else tracks
 
     def none_seen(self, clip: Clip, rate: float) -> SkeletonFile:
         """Hands that are seen in no frame of a clip, ``rate`` rows a second."""
@@ -166,11 +176,12 @@ class HandFinder:
 
     def _unlike_extracted(self) -> str | None:
         """Reason why extracted hands are not those that the model reads, or None."""
-        if self.skeleton.get("layout") == SKELETON["layout"] and all(
-            self.skeleton.get(key) in (None, SKELETON[key])
-            for key in ("unit", "frame", "hands")
-        ):
-            return None
+        for found in (SKELETON, ONE_HAND_SKELETON):
+            if self.skeleton.get("layout") == found["layout"] and all(
+                self.skeleton.get(key) in (None, found[key])
+                for key in ("unit", "frame", "hands")
+            ):
+                return None
         return (
             f"the model reads hands of {_told(self.skeleton)}; those found in frames"
             f" are of {_told(SKELETON)}"
@@ -187,9 +198,9 @@ class HandFinder:
     def _extract(self, clip: Clip) -> SkeletonFile:
         self._check_extracted(clip)
         if self._extractor is None:
-            self._extractor = MediaPipeHands()
+            self._extractor = MediaPipeHands(one_hand=self._reads_one)
         video = _video_of(clip)
-        tracks = self._extractor(video.stream())
+        tracks = self._as_read(self._extractor(video.stream()))
         numbers = np.rint(video.times * video.fps).astype(np.int64)
         frame_id, rows = np.unique(numbers, return_index=True)  # (t,)
         arrays = dict(

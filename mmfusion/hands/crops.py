@@ -4,6 +4,7 @@ Angles are in radians, positive clockwise as the picture is seen (y points down)
 and places are in pixels of the picture.
 """
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -29,6 +30,18 @@ class Square:
     y: float
     side: float
     angle: float
+
+    def scaled(self, factor: float) -> "Square":
+        """The same square of a picture of ``factor`` times the size."""
+        return Square(self.x * factor, self.y * factor, self.side * factor, self.angle)
+
+    def moved(self, x: float, y: float) -> "Square":
+        """The square, ``x`` and ``y`` pixels further."""
+        return Square(self.x + x, self.y + y, self.side, self.angle)
+
+    def widened(self, factor: float) -> "Square":
+        """A square about the same middle, of ``factor`` times the side."""
+        return Square(self.x, self.y, self.side * factor, self.angle)
 
     def matrix(self, size: int) -> np.ndarray:
         """(2, 3) map from a crop of ``size`` pixels a side to the picture."""
@@ -58,6 +71,21 @@ class Square:
         plane = joints[:, :2] @ matrix[:, :2].T + matrix[:, 2]
         depth = joints[:, 2:] * (self.side / size)
         return np.concatenate([plane, depth], axis=1)  # (j, 3)
+
+
+def squares_over(height: int, width: int, share: float) -> list[Square]:
+    """Upright squares that cover a picture, each half over the next.
+
+    Args:
+        height, width: of the picture. share: of its longer side that a square has.
+    """
+    side = share * max(height, width)
+    rows, columns = (
+        np.linspace(side / 4, max(side / 4, length - side / 4), count)
+        for length in (height, width)
+        for count in [max(1, math.ceil((length - side / 2) / (side / 2))) + 1]
+    )
+    return [Square(x, y, side, 0.0) for y in rows.tolist() for x in columns.tolist()]
 
 
 def square_of_palm(box: np.ndarray, wrist: np.ndarray, middle: np.ndarray) -> Square:

@@ -11,13 +11,19 @@ import numpy as np
 from mmfusion.datasets.caches.skeleton_cache import read_valid, write_skeleton_cache
 from mmfusion.datasets.media.video_files import VIDEO_SUFFIXES, find_videos
 from mmfusion.datasets.media.video_io import VideoReader, open_video
-from mmfusion.hands.tracks import SKELETON, HandExtractor, HandTracks
+from mmfusion.hands.tracks import (
+    ONE_HAND_SKELETON,
+    SKELETON,
+    HandExtractor,
+    HandTracks,
+)
 from mmfusion.layouts.skeleton_arrays import SkeletonKind
 from mmfusion.utils.errors import InputError, MediaError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.utils.text_files import read_json
 
-KIND = SkeletonKind.of(SKELETON)
+KINDS = {2: SkeletonKind.of(SKELETON), 1: SkeletonKind.of(ONE_HAND_SKELETON)}
+_ANY_HANDS = replace(KINDS[2], hands=None)
 SETTINGS = "extract.json"  # in the folder of the caches: how they were made
 
 
@@ -67,7 +73,7 @@ def extract_video(
         score=tracks.score,
         fps=reader.fps,
         sequence=_sequence_of(video, sequence),
-        kind=KIND,
+        kind=KINDS[tracks.keypoint.shape[1]],
     )
     return tracks
 
@@ -79,7 +85,7 @@ def read_extracted(
     every: int = 1,
     sequence: str | None = None,
 ) -> np.ndarray | None:
-    """The mask (t, 2) of a complete cache of this video; None: it must be written.
+    """The mask (t, h) of a complete cache of this video; None: it must be written.
 
     Raises:
         VideoDecodeError: the video cannot be opened.
@@ -87,7 +93,9 @@ def read_extracted(
     if not Path(out_npz).is_file():
         return None
     frame_id, _ = _frame_ids(open_video(video), every)
-    return read_valid(Path(out_npz), _sequence_of(video, sequence), frame_id, KIND)
+    return read_valid(
+        Path(out_npz), _sequence_of(video, sequence), frame_id, _ANY_HANDS
+    )
 
 
 def _sequence_of(video: str | Path, sequence: str | None) -> str:
@@ -127,7 +135,7 @@ class Outcome:
     """Result of one video.
 
     Attributes:
-        job: which. valid: (t, 2) bool, None where the video is broken. kept: True if
+        job: which. valid: (t, h) bool, None where the video is broken. kept: True if
             the cache was there. error: why it is broken.
     """
 

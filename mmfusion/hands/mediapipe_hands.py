@@ -1,59 +1,63 @@
-"""MediaPipe's hands: palms are looked for, then each hand is followed."""
+"""MediaPipe's hands: looked for in a picture, followed in both directions of time."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from mmfusion.hands.crops import Square, overlap, square_of_joints
+from mmfusion.hands.crops import overlap, squares_over
+from mmfusion.hands.finds import (
+    SAME_PLACE,
+    SIZE,
+    Find,
+    HandModel,
+    same_hand,
+    track_of,
+)
 from mmfusion.hands.interpreter import Network
 from mmfusion.hands.model_files import load_models
 from mmfusion.hands.palms import SIZE as PALM_SIZE
 from mmfusion.hands.palms import PalmDetector
+from mmfusion.hands.past import Past
 from mmfusion.hands.sides import Sighting, place_hands
 from mmfusion.hands.tracks import HandTracks
 from mmfusion.utils.errors import InputError
 
-SIZE = 224  # pixels a side of the hand model's input
-_DEPTH = 0.4  # the hand model's z is in units of this share of its input
-_MIN_PRESENCE = 0.5  # of a hand in its square, MediaPipe's own
-_SAME_PLACE = 0.5  # overlap of two squares of one hand
-_SAME_JOINTS = 0.1  # mean distance of two finds of one hand, in sides of the square
-
-
-@dataclass(frozen=True)
-class _Find:
-    """A hand of one frame.
-
-    Attributes:
-        joints: (21, 3) pixels of the picture. presence: 0 to 1. right: 0 to 1, that it
-            is a right hand in an unmirrored picture. square: where it is next. track:
-            number of the hand through time.
-    """
-
-    joints: np.ndarray
-    presence: float
-    right: float
-    square: Square
-    track: int
+# frames without a hand from one sweep to the next; the last one for all further sweeps
+_WAITS = (4, 8, 16, 32, 60)
+# sweep by sweep: sides of its squares, in shares of the picture's longer side, and
+# whether they are looked at faded
+_SWEEPS = ((0.45, False), (0.45, True), (0.3, False), (0.45, True), (0.65, True))
 
 
 class MediaPipeHands:
     """Hands by MediaPipe's palm detector and hand model, on the CPU.
 
     The first frame is searched for palms; then each hand is looked for where it was
-    seen last. Palms are searched again in the frame where a hand is lost, and every
-    ``search_every`` frames while fewer than ``max_hands`` are followed.
+    seen last, and where it would be had it gone on. Palms are searched again in the
+    frame where a hand is lost, and every ``search_every`` frames while fewer than
+    ``max_hands`` are followed. A new hand is followed backward, too, through the
+    ``look_back`` frames before.
+
+    Fists seen from behind, silhouettes and blurred hands have no palm that the detector
+    sees. So where it finds none, the hand model itself sweeps over the picture: in the
+    first such frame, then ever more rarely, up to once in 60 frames; now in colour, now
+    without, where silhouettes are seen.
 
     Args:
         models: the wheel or a folder of the model files, see
             :func:`mmfusion.hands.model_files.load_models`; None fetches them once.
         max_hands: 1 or 2.
+        one_hand: the clips show one hand: it has a single place, h = 1, whatever side
+            it looks like, and no second one is looked for.
         min_score: smallest score of a palm, 0 to 1.
-        tracking: False searches every frame for palms, and says left or right by that
-            frame alone.
+        tracking: False searches every frame for palms and does no more, and says left
+            or right by that frame alone.
         search_every: frames from one search to the next.
+        look_back: frames through which a new hand is followed backward; they are kept
+            in memory, 0.9 MB each at most. 0 for none.
+        sweep: False leaves the search to the palm detector.
         mirrored: the pictures are mirrored, as a webcam's preview often is. Those of a
             camera on the head are not.
 
@@ -67,9 +71,12 @@ class MediaPipeHands:
         models: str | Path | None = None,
         *,
         max_hands: int = 2,
+        one_hand: bool = False,
         min_score: float = 0.3,
         tracking: bool = True,
         search_every: int = 5,
+        look_back: int = 60,
+        sweep: bool = True,
         mirrored: bool = False,
     ) -> None:
         if max_hands not in (1, 2):
@@ -78,96 +85,137 @@ class MediaPipeHands:
             raise InputError(f"min_score is {min_score!r}, expected between 0 and 1")
         if search_every < 1:
             raise InputError(f"search_every is {search_every!r}, expected 1 or more")
+        if look_back < 0:
+            raise InputError(f"look_back is {look_back!r}, expected 0 or more")
         palm, hand = load_models(models)
         self._palms = PalmDetector(Network(palm, PALM_SIZE, 2), min_score)
-        self._hand = Network(hand, SIZE, 3)
-        self._max_hands = max_hands
+        self._hand = HandModel(Network(hand, SIZE, 3), mirrored)
+        self._max_hands = 1 if one_hand else max_hands
+        self._one_hand = one_hand
         self._tracking = tracking
         self._search_every = search_every
-        self._mirrored = mirrored
+        self._look_back = look_back if tracking else 0
+        self._sweep = sweep and tracking
 
     def __call__(self, frames: Iterable[np.ndarray]) -> HandTracks:
-        sightings: list[Sighting] = []
-        followed: list[_Find] = []
-        since = num_tracks = number = 0  # frames since the last search
-        for number, picture in enumerate(frames, start=1):
+        found: list[list[Find]] = []  # hands of each frame
+        scales: list[np.ndarray] = []
+        past = Past(self._look_back)
+        sweeps = _Sweeps()
+        followed: list[Find] = []
+        since = num_tracks = 0  # frames since the last search
+        for picture in frames:
             finds = self._follow(picture, followed)
-            lost = [
-                find for find in followed if all(f.track != find.track for f in finds)
-            ]
+            tracks = [find.track for find in finds]
+            lost = [find for find in followed if find.track not in tracks]
             since += 1
             if len(finds) < self._max_hands and (
                 not finds or lost or since >= self._search_every
             ):
                 since = 0
-                for find in self._search(picture, finds):
-                    before = _track_of(find, lost)
-                    if before is None:
-                        before, num_tracks = num_tracks, num_tracks + 1
-                    finds.append(replace(find, track=before))
+                new = self._search(picture, finds)
+                if self._sweep and not (finds or new) and sweeps.is_due():
+                    new = self._swept(picture, *sweeps.next_sweep())
+                for find in new:
+                    track = track_of(find, lost)
+                    if track is None:
+                        track = self._follow_back(find, num_tracks, past)
+                        num_tracks = max(num_tracks, track + 1)
+                    finds.append(replace(find, track=track))
+            sweeps.count(seen=bool(finds))
             height, width = picture.shape[:2]
-            scale = np.array([width, height, width], np.float64)
-            sightings += [
-                Sighting(number - 1, f.track, f.joints / scale, f.presence, f.right)
-                for f in finds
-            ]
+            scales.append(np.array([width, height, width], np.float64))
+            found.append(finds)
+            past.add(picture, finds)
             followed = finds if self._tracking else []
-        return place_hands(sightings, number)
+        hands = place_hands(_sightings(found, scales), len(found))
+        return hands.as_one_hand() if self._one_hand else hands
 
-    def _follow(self, picture: np.ndarray, followed: list[_Find]) -> list[_Find]:
+    def _follow(self, picture: np.ndarray, followed: list[Find]) -> list[Find]:
         """The hands that are still where they are expected."""
-        finds: list[_Find] = []
+        finds: list[Find] = []
         for before in followed:
-            find = self._look(picture, before.square, before.track)
-            if find is not None and not _is_known(find, finds):
+            find = self._hand.follow(picture, before)
+            if find is not None and same_hand(find, finds) is None:
                 finds.append(find)
         return finds
 
-    def _search(self, picture: np.ndarray, known: list[_Find]) -> list[_Find]:
+    def _search(self, picture: np.ndarray, known: list[Find]) -> list[Find]:
         """Hands of palms where none is known yet."""
-        finds: list[_Find] = []
+        finds: list[Find] = []
         for square in self._palms(picture):
             if len(known) + len(finds) == self._max_hands:
                 break
-            if any(overlap(square, f.square) > _SAME_PLACE for f in known):
+            if any(overlap(square, find.square) > SAME_PLACE for find in known):
                 continue
-            find = self._look(picture, square, -1)
-            if find is not None and not _is_known(find, known + finds):
+            find = self._hand(picture, square)
+            if find is not None and same_hand(find, known + finds) is None:
                 finds.append(find)
         return finds
 
-    def _look(self, picture: np.ndarray, square: Square, track: int) -> _Find | None:
-        """The hand in a square of the picture, if one is there."""
-        raw, presence, right = self._hand(square.crop(picture, SIZE))
-        if float(presence.item()) < _MIN_PRESENCE:
-            return None
-        joints = raw.reshape(21, 3).astype(np.float64)
-        joints[:, 2] /= _DEPTH
-        joints = square.to_picture(joints, SIZE)
+    def _swept(self, picture: np.ndarray, share: float, faded: bool) -> list[Find]:
+        """The surest hand of all squares of a size; none where a second look fails."""
         height, width = picture.shape[:2]
-        plane = joints[:, :2] / [width, height]
-        if plane.min() <= -1 or plane.max() >= 2:  # no hand is so far outside
-            return None
-        # MediaPipe calls this output "Left", of mirrored pictures
-        unmirrored = float(right.item())
-        probability = 1 - unmirrored if self._mirrored else unmirrored
-        ahead = square_of_joints(joints)
-        return _Find(joints, float(presence.item()), probability, ahead, track)
+        squares = squares_over(height, width, share)
+        finds = [self._hand(picture, square, faded=faded) for square in squares]
+        seen = [find for find in finds if find is not None]
+        if not seen:
+            return []
+        surest = max(seen, key=lambda find: find.presence)
+        best = self._hand(picture, surest.square, faded=faded)
+        return [] if best is None else [best]
+
+    def _follow_back(self, find: Find, track: int, past: Past) -> int:
+        """Follow a new hand through the pictures before, and note it there.
+
+        Returns:
+            ``track``, or that of the known hand which it turns out to be.
+        """
+        noted: list[tuple[list[Find], Find]] = []
+        for moment in past:  # the newest first
+            if len(moment.finds) >= self._max_hands:
+                break
+            smaller = self._hand.follow(moment.picture, find.scaled(moment.scale))
+            if smaller is None:
+                break
+            find = smaller.scaled(1 / moment.scale)
+            known = same_hand(find, moment.finds)
+            if known is not None:
+                track = known.track
+                break
+            noted.append((moment.finds, find))
+        for finds, earlier in noted:
+            finds.append(replace(earlier, track=track))
+        return track
 
 
-def _is_known(find: _Find, others: list[_Find]) -> bool:
-    """Tell whether the same hand was found already."""
-    for other in others:
-        away = np.linalg.norm((find.joints - other.joints)[:, :2], axis=1).mean()
-        if away < _SAME_JOINTS * max(find.square.side, other.square.side):
-            return True
-    return False
+class _Sweeps:
+    """Order of the sweeps over pictures in which no palm is found."""
+
+    def __init__(self) -> None:
+        self._wait = self._next = self._done = 0  # frames, place in _WAITS, sweeps
+
+    def is_due(self) -> bool:
+        return self._wait <= 0
+
+    def next_sweep(self) -> tuple[float, bool]:
+        """Size of the squares of the sweep that is done now, and whether faded."""
+        self._wait = _WAITS[min(self._next, len(_WAITS) - 1)]
+        self._next += 1
+        self._done += 1
+        return _SWEEPS[(self._done - 1) % len(_SWEEPS)]
+
+    def count(self, *, seen: bool) -> None:
+        """Count a frame."""
+        self._wait -= 1
+        if seen:
+            self._wait = self._next = 0
 
 
-def _track_of(find: _Find, lost: list[_Find]) -> int | None:
-    """Number of the lost hand that was found again; it is taken from the list."""
-    for other in lost:
-        if overlap(find.square, other.square) > _SAME_PLACE / 2:
-            lost.remove(other)
-            return other.track
-    return None
+def _sightings(found: list[list[Find]], scales: list[np.ndarray]) -> list[Sighting]:
+    """The hands of all frames, in fractions of each frame's picture."""
+    return [
+        Sighting(number, find.track, find.joints / scale, find.presence, find.right)
+        for number, (finds, scale) in enumerate(zip(found, scales, strict=True))
+        for find in finds
+    ]

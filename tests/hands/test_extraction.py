@@ -7,7 +7,7 @@ from mmfusion.datasets.caches.skeleton_cache import load_skeleton_file
 from mmfusion.datasets.media.video_io import open_video
 from mmfusion.hands import extract_video
 from mmfusion.hands.extraction import (
-    KIND,
+    KINDS,
     check_settings,
     extract_videos,
     plan_jobs,
@@ -20,7 +20,7 @@ from tests.video_files import set_rotation, write_video
 def test_cache_of_a_video(tmp_path):
     video = write_video(tmp_path / "a.mp4", 6)
     tracks = extract_video(video, tmp_path / "out" / "a.npz", BrightHands())
-    found = load_skeleton_file(str(tmp_path / "out" / "a.npz"), KIND)
+    found = load_skeleton_file(str(tmp_path / "out" / "a.npz"), KINDS[2])
     assert (found.fps, found.sequence) == (10, "a")
     assert found.frame_id.tolist() == tracks.frame_id.tolist() == list(range(6))
     np.testing.assert_array_equal(found.keypoint, tracks.keypoint)

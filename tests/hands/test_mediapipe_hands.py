@@ -27,6 +27,14 @@ class FakePalms:
         return [Square(80, 100, 80, 0), Square(220, 100, 80, 0)]
 
 
+class NoPalms(FakePalms):
+    """None in any picture but a white one."""
+
+    def __call__(self, picture):
+        found = super().__call__(picture)
+        return found[:1] if picture.min() == 255 else []
+
+
 class FakeHand:
     """A surely right hand in the middle of each bright crop."""
 
@@ -81,13 +89,75 @@ def test_mirrored_pictures_have_the_other_hand():
     assert mirrored.valid.tolist() == [[True, False]]
 
 
+GREY = np.full((200, 300, 3), 200, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("look_back", "seen"),
+    [(60, [1, 1, 1, 1, 1, 1]), (2, [0, 1, 1, 1, 1, 1]), (0, [0, 0, 0, 1, 1, 1])],
+)
+def test_new_hand_is_followed_backward(monkeypatch, look_back, seen):
+    monkeypatch.setattr(mediapipe_hands, "PalmDetector", NoPalms)
+    hands = MediaPipeHands(max_hands=1, look_back=look_back, sweep=False)
+    tracks = hands([GREY] * 3 + [BRIGHT] + [GREY] * 2)
+    assert tracks.valid[:, 1].tolist() == [bool(value) for value in seen]
+
+
+def test_going_backward_ends_where_the_hand_is_not_seen(monkeypatch):
+    monkeypatch.setattr(mediapipe_hands, "PalmDetector", NoPalms)
+    tracks = MediaPipeHands(max_hands=1, sweep=False)([GREY, DARK, GREY, BRIGHT])
+    assert tracks.valid.any(axis=1).tolist() == [False, False, True, True]
+
+
+def test_large_pictures_are_followed_backward_in_their_own_pixels(monkeypatch):
+    monkeypatch.setattr(mediapipe_hands, "PalmDetector", NoPalms)
+    large = [np.full((800, 1280, 3), value, np.uint8) for value in (200, 255)]
+    tracks = MediaPipeHands(max_hands=1, sweep=False)(large)
+    assert tracks.valid[:, 1].all()
+    np.testing.assert_allclose(tracks.keypoint[0], tracks.keypoint[1], atol=1e-3)
+
+
+def test_sweep_finds_what_has_no_palm(monkeypatch):
+    monkeypatch.setattr(mediapipe_hands, "PalmDetector", NoPalms)
+    corner = DARK.copy()
+    corner[60:, 150:] = 220
+    assert MediaPipeHands()([corner] * 3).valid.any(axis=1).all()
+    assert not MediaPipeHands(sweep=False)([corner] * 3).valid.any()
+    assert not MediaPipeHands(tracking=False)([corner] * 3).valid.any()
+
+
+def test_sweeps_become_rare(monkeypatch):
+    monkeypatch.setattr(mediapipe_hands, "PalmDetector", NoPalms)
+    swept = []
+    monkeypatch.setattr(
+        mediapipe_hands, "squares_over", lambda *args: swept.append(args) or []
+    )
+    assert not MediaPipeHands()([DARK] * 150).valid.any()
+    assert [share for _, _, share in swept] == [0.45, 0.45, 0.3, 0.45, 0.65, 0.45]
+    swept.clear()
+    MediaPipeHands()([DARK, DARK, BRIGHT, DARK])  # at once where a hand was lost
+    assert len(swept) == 2
+
+
+def test_one_hand_has_one_place():
+    tracks = MediaPipeHands(one_hand=True)([BRIGHT] * 3)
+    assert tracks.keypoint.shape == (3, 1, 21, 3)
+    assert tracks.valid.all() and (tracks.score > 0).all()
+
+
 def test_no_frames():
     assert MediaPipeHands()([]).keypoint.shape == (0, 2, 21, 3)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("max_hands", 3), ("min_score", 0.0), ("min_score", 1.5), ("search_every", 0)],
+    [
+        ("max_hands", 3),
+        ("min_score", 0.0),
+        ("min_score", 1.5),
+        ("search_every", 0),
+        ("look_back", -1),
+    ],
 )
 def test_wrong_settings_are_named(name, value):
     with pytest.raises(InputError, match=f"{name} is {value}"):

@@ -21,7 +21,9 @@ class JitterSkeleton(BaseTransform):
             about z only, the roll of the camera.
         translation: standard deviation of the shift of a view, in the joints' unit.
         noise: standard deviation of each coordinate's noise, in the joints' unit.
-        drop_prob: probability that a hand is marked as not valid, frame by frame.
+        drop_prob: share of the frames in which a hand is marked as not valid.
+        drop_run: mean number of frames for which it is so at a stretch, as detectors
+            lose a hand; 1 draws each frame by itself.
 
     Modified keys: joints, joints_mask.
     """
@@ -33,11 +35,17 @@ class JitterSkeleton(BaseTransform):
         translation: float = 0.0,
         noise: float = 0.0,
         drop_prob: float = 0.0,
+        drop_run: float = 1.0,
     ) -> None:
         if not 0 <= scale < 1:
             raise InputError(f"scale: got {scale}; expected 0 <= scale < 1")
         if not 0 <= drop_prob < 1:
             raise InputError(f"drop_prob: got {drop_prob}; expected 0 <= prob < 1")
+        if drop_run < 1 or (1 < drop_run <= drop_prob / (1 - drop_prob)):
+            raise InputError(
+                f"drop_run: got {drop_run}; expected 1, or more than drop_prob / (1 -"
+                f" drop_prob) frames, {drop_prob / (1 - drop_prob):.3g}"
+            )
         if translation < 0 or noise < 0:
             raise InputError(
                 f"translation, noise: got {translation}, {noise}; expected 0 or more"
@@ -50,6 +58,7 @@ class JitterSkeleton(BaseTransform):
         self.translation = translation
         self.noise = noise
         self.drop_prob = drop_prob
+        self.drop_run = drop_run
 
     def transform(self, results: dict) -> dict:
         if "joints" not in results:
@@ -60,9 +69,24 @@ class JitterSkeleton(BaseTransform):
         if results.get("joints_dims") == 2:  # stays in its plane
             results["joints"][..., 2] = 0
         if self.drop_prob:
-            kept = np.random.random(joints.shape[:3]) >= self.drop_prob  # (v, n, h)
-            results["joints_mask"] = mask & kept[..., None]
+            results["joints_mask"] = mask & self._kept(joints.shape[:3])[..., None]
         return results
+
+    def _kept(self, shape: tuple[int, int, int]) -> np.ndarray:
+        """(v, n, h) bool, False where a hand is hidden."""
+        draw = np.random.random(shape)
+        if self.drop_run == 1:
+            return draw >= self.drop_prob
+        # a chain of two states: it ends a run in one of drop_run frames, and begins one
+        # as often as makes the share of hidden frames drop_prob
+        end = 1 / self.drop_run
+        begin = end * self.drop_prob / (1 - self.drop_prob)
+        kept = np.empty(shape, bool)
+        kept[:, 0] = draw[:, 0] >= self.drop_prob
+        for frame in range(1, shape[1]):
+            chance = np.where(kept[:, frame - 1], begin, 1 - end)
+            kept[:, frame] = draw[:, frame] >= chance
+        return kept
 
     def _jitter(self, joints: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """One view: joints (n, h, j, 3), mask (n, h, j)."""

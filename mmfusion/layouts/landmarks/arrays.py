@@ -44,6 +44,7 @@ from mmfusion.layouts.landmarks.kinds import (
     places_of_sides,
     sides_of,
 )
+from mmfusion.layouts.one_hand import ONE_HAND
 from mmfusion.utils.errors import InputError, SkeletonError
 from mmfusion.utils.npz_file import read_npy, read_npz
 
@@ -83,7 +84,10 @@ def read_npz_landmarks(path: Path, options: LandmarkOptions) -> RawLandmarks:
             )
         raw = from_array(as_numbers(arrays[key], key), options)
         is_cache = {"sequence", "frame_id", "fps"} <= arrays.keys()
-        guess = IMAGE_HANDS if is_cache and _like_mediapipe(raw.points) else {}
+        guess: dict[str, Any] = {}
+        if is_cache and _like_mediapipe(raw.points):
+            sides = LEFT_RIGHT if raw.points.shape[1] == 2 else [ONE_HAND]
+            guess = {**IMAGE_HANDS, "hands": sides}
         return RawLandmarks(
             "skeleton cache" if is_cache else raw.kind,
             raw.skeleton or guess,
@@ -180,8 +184,8 @@ def _shaped(
 
 
 def _like_mediapipe(points: np.ndarray) -> bool:
-    """True for two hands of 21 joints in fractions of the picture."""
-    if points.shape[1:] != (2, 21, 3):
+    """True for one or two hands of 21 joints in fractions of the picture."""
+    if points.shape[1:] not in ((1, 21, 3), (2, 21, 3)):
         return False
     plane = points[..., :2][np.isfinite(points[..., :2])]
     return bool(plane.size and plane.min() > -1 and plane.max() < 2)

@@ -9,7 +9,12 @@ import numpy as np
 
 from mmfusion.layouts.frame_arrays import as_mask
 from mmfusion.layouts.hand_layouts import LAYOUTS, MAX_JOINTS, check_layout_keys
-from mmfusion.layouts.skeleton_arrays import SkeletonKind, check_skeleton
+from mmfusion.layouts.one_hand import as_one_hand, busiest
+from mmfusion.layouts.skeleton_arrays import (
+    SkeletonKind,
+    check_skeleton,
+    found_hands,
+)
 from mmfusion.utils.errors import InputError, SkeletonError
 from mmfusion.utils.schema import shown
 
@@ -192,6 +197,8 @@ def checked(path: str, raw: RawLandmarks, options: LandmarkOptions) -> Landmarks
     """
     try:
         points, seen = _seen_points(raw, options)
+        if _is_one_of_two(raw, points, options):
+            points, seen = _one_hand(points, seen)
         skeleton = _skeleton_of(raw, points, options)
     except InputError as error:
         raise SkeletonError(path, str(error)) from None
@@ -245,6 +252,25 @@ def _seen_points(
     if seen is not None and by_joint and (seen == seen[..., :1]).all():
         seen = seen[..., 0]
     return np.ascontiguousarray(points), seen
+
+
+def _is_one_of_two(
+    raw: RawLandmarks, points: np.ndarray, options: LandmarkOptions
+) -> bool:
+    """Tell whether one hand of either side is asked for, of a left and a right one."""
+    sides = raw.skeleton.get("hands") == LEFT_RIGHT and points.shape[1] == 2
+    names = options.names or []
+    return sides and len(names) == 1 and names[0] not in (*LEFT_RIGHT, *BODY)
+
+
+def _one_hand(
+    points: np.ndarray, seen: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """(t, 2, j, 3) and the mask of two hands as those of one."""
+    finite = found_hands(points) & np.isfinite(points).any(axis=(-1, -2))
+    place = busiest(finite if seen is None else seen)
+    one = None if seen is None else as_one_hand(seen, place)
+    return as_one_hand(points, place), one
 
 
 def _both(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -250,6 +250,19 @@ def test_jitter_noise_and_drop():
     assert 0.005 < np.std(out["joints"] - hands(num=200)["joints"]) < 0.02
 
 
+def test_hands_are_dropped_in_runs():
+    np.random.seed(0)
+    jitter = JitterSkeleton(drop_prob=0.2, drop_run=6)
+    kept = jitter(hands(num=4000))["joints_mask"][0, :, :, 0]  # (n, h)
+    lost = ~kept
+    begins = lost[1:] & kept[:-1]
+    assert 0.17 < lost.mean() < 0.23
+    assert 5 < lost.sum() / begins.sum() < 7
+    assert abs(np.corrcoef(lost.T)[0, 1]) < 0.1  # each hand by itself
+    alone = JitterSkeleton(drop_prob=0.2)(hands(num=4000))["joints_mask"][0, :, 0, 0]
+    assert (~alone).sum() / (~alone[1:] & alone[:-1]).sum() < 1.4
+
+
 def test_missing_skeleton_passes_through():
     for transform in (
         AlignSkeleton(),
@@ -271,6 +284,8 @@ def test_missing_skeleton_passes_through():
         (JitterSkeleton, dict(noise=-1)),
         (JitterSkeleton, dict(rotation=(1, 2))),
         (JitterSkeleton, dict(drop_prob=1.0)),
+        (JitterSkeleton, dict(drop_run=0.5)),
+        (JitterSkeleton, dict(drop_prob=0.8, drop_run=2)),
         (FlipSkeleton, dict(flip_prob=2)),
     ],
 )

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.progress import TimeRemainingColumn
@@ -37,6 +38,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--every", type=positive, default=1, help="one frame of so many (%(default)s)")
     add("--max-hands", type=int, choices=(1, 2), default=2, help="(%(default)s)")
     add(
+        "--one-hand",
+        action="store_true",
+        help="the clips show one hand: a single place for it, left or right",
+    )
+    add(
         "--min-score",
         type=float,
         default=0.3,
@@ -48,6 +54,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="the pictures are mirrored, as a webcam's preview often is",
     )
     add("--no-tracking", action="store_true", help="search every frame for palms")
+    add(
+        "--one-pass",
+        action="store_true",
+        help="follow hands forward in time only, from palms only: faster, finds fewer",
+    )
     add("--models", type=Path, help="mediapipe 0.10.21's wheel, or a folder of models")
     return parser.parse_args(argv)
 
@@ -77,13 +88,14 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
             " --min-score"
         )
     elif frames:
-        counts = sum(o.valid.sum(axis=0) for o in good if o.valid is not None)
         some = sum(int(o.valid.any(axis=1).sum()) for o in good if o.valid is not None)
-        left, right = (100 * counts / frames).tolist()  # type: ignore[union-attr]
-        lines.append(
-            f"{frames} frames: a hand in {100 * some / frames:.1f} %, left in"
-            f" {left:.1f} %, right in {right:.1f} %"
-        )
+        line = f"{frames} frames: a hand in {100 * some / frames:.1f} %"
+        masks = [o.valid for o in good if o.valid is not None]
+        if masks[0].shape[1] == 2:
+            counts = np.sum([mask.sum(axis=0) for mask in masks], axis=0)
+            left, right = (100 * counts / frames).tolist()
+            line += f", left in {left:.1f} %, right in {right:.1f} %"
+        lines.append(line)
     none = [o.job.name for o in good if o.valid is not None and not o.valid.any()]
     if none and len(none) < len(good):
         lines.append(f"no hand in {len(none)} videos: {', '.join(none[:5])}")
@@ -98,11 +110,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     extractor = MediaPipeHands(
         args.models,
         max_hands=args.max_hands,
+        one_hand=args.one_hand,
         min_score=args.min_score,
         tracking=not args.no_tracking,
         mirrored=args.mirrored,
+        **(dict(look_back=0, sweep=False) if args.one_pass else {}),
     )
-    names = ("every", "max_hands", "min_score", "mirrored", "no_tracking")
+    names = (
+        *("every", "max_hands", "one_hand", "min_score", "mirrored"),
+        *("no_tracking", "one_pass"),
+    )
     check_settings(args.out, {name: getattr(args, name) for name in names})
     outcomes = []
     with progress(Console(stderr=True)) as bar:

@@ -17,6 +17,20 @@ def _bright_hands(monkeypatch):
     )
 
 
+def test_one_hand_has_no_sides(tmp_path, monkeypatch):
+    def one_hand(models, *, one_hand, **settings):
+        assert one_hand and settings["sweep"] is False and settings["look_back"] == 0
+        return lambda frames: BrightHands()(frames).as_one_hand()
+
+    monkeypatch.setattr(mmfusion.hands, "MediaPipeHands", one_hand)
+    write_video(tmp_path / "a.mp4", 3)
+    flags = ("--out", tmp_path / "out", "--one-hand", "--one-pass")
+    done = run_tool(TOOL, tmp_path, *flags)
+    assert done.returncode == 0
+    assert "3 frames: a hand in 100.0 %\n" in done.stdout
+    assert "(1 were there)" in run_tool(TOOL, tmp_path, *flags).stdout
+
+
 def test_good_and_broken_videos_are_counted(tmp_path):
     write_video(tmp_path / "a.mp4", 3)
     (tmp_path / "bad.mp4").write_bytes(b"")
