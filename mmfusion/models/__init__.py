@@ -2,6 +2,7 @@
 
 from mmfusion.models.backbones.clip_timesformer import CLIPTimeSformer
 from mmfusion.models.backbones.clip_vit import CLIPViT
+from mmfusion.models.backbones.conv_stem import ConvStem
 from mmfusion.models.backbones.mmaction_backbone import MMActionBackbone
 from mmfusion.models.backbones.motionformer import Motionformer
 from mmfusion.models.backbones.orvit import ORViT
@@ -30,6 +31,7 @@ __all__ = [
     "CLIPViT",
     "CLSMixFusion",
     "ClassificationHead",
+    "ConvStem",
     "ContextMix",
     "CrossEntropyLoss",
     "HashedWords",

@@ -25,6 +25,8 @@ with read_base():
 
 _train_times = dict(type=SampleTimes, num_frames=None, mode="random", window=(0.8, 1.0))
 _test_times = dict(type=SampleTimes, num_frames=None, mode="uniform")
+# squashed, and kept so beside the data: decoding would take longer than learning
+_decode = dict(type=DecodeVideo, scale=None, keep=True)
 _resize = dict(type="mmaction.Resize", scale=None, keep_ratio=False)
 _crop = dict(
     type="mmaction.RandomResizedCrop",
@@ -37,9 +39,8 @@ _jitter = dict(type=JitterSkeleton, scale=0.15, rotation=10.0, noise=0.02)
 
 train_pipeline = [
     _train_times,
-    dict(type=DecodeVideo),
+    _decode,
     dict(type=LoadSkeleton),
-    _resize,
     _crop,
     _resize,
     dict(type=AlignSkeleton),
@@ -49,9 +50,8 @@ train_pipeline = [
 ]
 test_pipeline = [
     _test_times,
-    dict(type=DecodeVideo),
+    _decode,
     dict(type=LoadSkeleton),
-    _resize,
     dict(type=AlignSkeleton),
     _normalize,
     dict(type=PackInputs, streams=("video", "skeleton")),

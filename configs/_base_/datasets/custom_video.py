@@ -2,23 +2,21 @@
 
 from mmengine.config import read_base
 
-from mmfusion.datasets.transforms import DecodeVideo, PackInputs
+from mmfusion.datasets.transforms import PackInputs
 
 with read_base():
     from .custom import *
 
 train_pipeline = [
     _train_times,
-    dict(type=DecodeVideo),
-    _resize,
+    _decode,
     _crop,
     _resize,
     dict(type=PackInputs, streams=("video",)),
 ]
 test_pipeline = [
     _test_times,
-    dict(type=DecodeVideo),
-    _resize,
+    _decode,
     dict(type=PackInputs, streams=("video",)),
 ]
 train_dataloader.dataset.update(require=("video",), pipeline=train_pipeline)

@@ -5,12 +5,19 @@ The skeleton's ``arch`` follows the video's.
 
 from mmengine.config import read_base
 
-from mmfusion.models import CrossEntropyLoss
+from mmfusion.models import ConvStem, CrossEntropyLoss
 
 with read_base():
     from .cls_mix_nano import *
 
-model.encoders.video.update(img_size=112, drop_path_rate=0.1, init_cfg=None)
+model.encoders.video.update(
+    num_frames=16,
+    init_std=None,
+    summary="mean",
+    stem=dict(type=ConvStem, inputs=["motion"]),
+    drop_path_rate=0.1,
+    init_cfg=None,
+)
 model.encoders.skeleton.update(
     arch=None,
     num_frames=32,

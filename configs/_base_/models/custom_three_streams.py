@@ -5,12 +5,18 @@ The text encoder is one layer over the words of RoBERTa's tokenizer, or a smalle
 
 from mmengine.config import read_base
 
-from mmfusion.models import ClassificationHead, CrossEntropyLoss
+from mmfusion.models import ClassificationHead, ConvStem, CrossEntropyLoss
 
 with read_base():
     from .mambavl_nano_skeleton import *
 
-model.encoders.video.update(img_size=112, drop_path_rate=0.1)
+model.encoders.video.update(
+    num_frames=16,
+    init_std=None,
+    summary="mean",
+    stem=dict(type=ConvStem, inputs=["motion"]),
+    drop_path_rate=0.1,
+)
 model.encoders.skeleton.update(
     arch=None,
     num_frames=32,

@@ -4,6 +4,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmfusion.datasets.clip_extent import open_folder
+from mmfusion.datasets.media.small_frames import kept_small, shrink
 from mmfusion.datasets.media.video_chunks import ChunkedVideo
 from mmfusion.datasets.media.video_io import BACKENDS, VideoReader, open_video
 from mmfusion.datasets.transforms.sample_times import times_of
@@ -23,6 +24,9 @@ class DecodeVideo(BaseTransform):
         num_threads: threads of the decoder.
         missing_size: (height, width) of the black frames that stand for the video of a
             sample without one; None makes such a sample an error.
+        scale: (width, height) to which each frame is squashed; None leaves it.
+        keep: with ``scale``: make the frames of a whole video file small once, and
+            read them from then on (``small_frames.py``). For clips of a data set only.
 
     Required keys: times; video_path or frame_dir_path, or video_data, an open reader in
     place of the file; and, where files in a folder may be links, path_roots, the
@@ -37,17 +41,25 @@ class DecodeVideo(BaseTransform):
         backend: str = "auto",
         num_threads: int = 1,
         missing_size: tuple[int, int] | None = None,
+        scale: tuple[int, int] | None = None,
+        keep: bool = False,
     ) -> None:
         if backend not in BACKENDS:
             raise InputError(f"backend: got {backend!r}; expected one of {BACKENDS}")
         self.backend = backend
         self.num_threads = num_threads
         self.missing_size = missing_size
+        if scale is not None and (len(scale) != 2 or min(scale) < 1):
+            raise InputError(f"scale: got {scale!r}; expected (width, height)")
+        if keep and scale is None:
+            raise InputError("keep: got True without scale; expected (width, height)")
+        self.scale = None if scale is None else (int(scale[0]), int(scale[1]))
+        self.keep = keep
 
     def transform(self, results: dict) -> dict:
         times = times_of(results, "video")
         views, count = times.shape
-        reader = open_source(results, self.backend, self.num_threads)
+        reader = self._open(results)
         if reader is None:
             black = (*self._missing_size(results), 3)
             frames = [np.zeros(black, np.uint8) for _ in range(views * count)]
@@ -55,11 +67,23 @@ class DecodeVideo(BaseTransform):
             frames = reader.frames_at(times.reshape(-1))
         if self.missing_size is not None:
             results["imgs_mask"] = np.full(views * count, reader is not None)
+        results["original_shape"] = frames[0].shape[:2]
+        if self.scale is not None:
+            frames = [shrink(frame, self.scale) for frame in frames]
         results["imgs"] = frames
-        results["original_shape"] = results["img_shape"] = frames[0].shape[:2]
+        results["img_shape"] = frames[0].shape[:2]
         results["modality"] = "RGB"
         results["num_clips"], results["clip_len"] = views, count
         return results
+
+    def _open(self, results: dict) -> VideoReader | ChunkedVideo | None:
+        reader = open_source(results, self.backend, self.num_threads)
+        roots = results.get("path_roots")
+        if not (self.keep and roots and self.scale and results.get("video_path")):
+            return reader
+        if not isinstance(reader, VideoReader) or results.get("video_data") is not None:
+            return reader
+        return kept_small(reader, self.scale, roots[0]) or reader
 
     def _missing_size(self, results: dict) -> tuple[int, int]:
         if self.missing_size is None:

@@ -3,6 +3,8 @@
 Shapes: b clips, t frames, h w pixels, p patches per frame, l = t p tokens, d channels.
 """
 
+from dataclasses import replace
+
 import torch
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
@@ -27,6 +29,9 @@ ARCHITECTURES = {
     "middle": dict(embed_dims=576, depth=32),
     "base": dict(embed_dims=768, depth=24),  # images only
 }
+
+
+SUMMARIES = ("cls", "mean")
 
 
 class PatchEmbed(BaseModule):
@@ -73,6 +78,12 @@ class VideoMamba(BaseModule):
         divide_out: halve the sum of the directions (Vim's weights).
         reset_dt: start delta as the published code does, at a memory of a few tokens;
             False keeps Mamba's own start, which learns faster from scratch.
+        init_std: of linear layers, normal; None starts each by its own width, without
+            which the scans of a narrow model pass next to nothing.
+        summary: what stands for the clip: ``cls``, the CLS token, or ``mean``, the mean
+            of its patches, which from the start sees every one of them.
+        stem: config of what makes the patches, such as :class:`ConvStem`, which gets
+            embed_dims, patch_size and tubelet_size; None is the published linear map.
         with_cp: recompute each block in the backward: less memory, more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads weights.
 
@@ -97,11 +108,15 @@ class VideoMamba(BaseModule):
         drop_path_rate: float = 0.0,
         divide_out: bool = False,
         reset_dt: bool = True,
+        init_std: float | None = 0.02,
+        summary: str = "cls",
+        stem: dict | None = None,
         with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         check_choice("arch", arch, ARCHITECTURES)
+        check_choice("summary", summary, SUMMARIES)
         if img_size % patch_size or num_frames % tubelet_size:
             raise InputError(
                 f"img_size={img_size} must be a multiple of patch_size={patch_size},"
@@ -109,10 +124,13 @@ class VideoMamba(BaseModule):
             )
         self.embed_dims: int = ARCHITECTURES[arch]["embed_dims"]
         self.depth: int = ARCHITECTURES[arch]["depth"]
-        self.with_cp = with_cp
+        self.with_cp, self.summary = with_cp, summary
         self.input_shape = (3, num_frames, img_size, img_size)
         patches = (img_size // patch_size) ** 2
-        self.patch_embed = PatchEmbed(self.embed_dims, patch_size, tubelet_size)
+        sizes = dict(
+            embed_dims=self.embed_dims, patch_size=patch_size, tubelet_size=tubelet_size
+        )
+        self.patch_embed = PatchEmbed(**sizes) if stem is None else _stem(stem, sizes)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + patches, self.embed_dims))
         self.temporal_pos_embedding = nn.Parameter(
@@ -128,14 +146,14 @@ class VideoMamba(BaseModule):
         )
         self.layers = ModuleList(blocks)
         self.norm_f = nn.RMSNorm(self.embed_dims, eps=1e-5)
-        init_vision_mamba(self, self.depth, reset_dt)
+        init_vision_mamba(self, self.depth, reset_dt, init_std)
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> TokenFeatures:
         """Encode clips (b, 3, t, h, w), normalised, of the size given at the start.
 
         The mask (b, t) travels with the tokens, which are (b, t' p, d), beside the cls
-        (b, d); see :func:`clip_features`.
+        (b, d), which is what ``summary`` says; see :func:`clip_features`.
         """
         check_clip(x, self.input_shape)
         x = self.patch_embed(x)  # (b, t', p, d)
@@ -146,4 +164,16 @@ class VideoMamba(BaseModule):
         x = forward_blocks(
             self.pos_drop(x), self.layers, self.norm_f, self.drop_path, self.with_cp
         )
-        return clip_features(x, mask, times)
+        feats = clip_features(x, mask, times)
+        if self.summary == "mean":
+            feats.cls = replace(feats, cls=None).summary
+        return feats
+
+
+def _stem(config: dict, sizes: dict[str, int]) -> nn.Module:
+    taken = sorted(sizes.keys() & config.keys())
+    if taken:
+        raise InputError(
+            f"stem: got {taken}, which the model gives it; leave them out of stem"
+        )
+    return MODELS.build({**config, **sizes})

@@ -326,17 +326,22 @@ def build_blocks(
     return blocks, last
 
 
-def init_vision_mamba(module: nn.Module, depth: int, reset_dt: bool = True) -> None:
+def init_vision_mamba(
+    module: nn.Module, depth: int, reset_dt: bool = True, std: float | None = 0.02
+) -> None:
     """VideoMamba's initialisation of its blocks and projections.
 
-    Every Linear weight is drawn from a normal of 0.02 and its bias is zeroed; out_proj
-    is drawn from its usual range, divided by sqrt(depth).
+    Every Linear weight is drawn from a normal of ``std`` and its bias is zeroed;
+    out_proj is drawn from its usual range, divided by sqrt(depth).
 
     Args:
         module: what holds the blocks. depth: its number of blocks.
         reset_dt: whether dt_proj is reset too, so that delta starts at softplus(0) =
             0.69, a memory of a few tokens. The published code does so; without it
             Mamba's own range of 0.001 to 0.1 stays.
+        std: None leaves the others as PyTorch starts them, by their width. 0.02 is for
+            the published ones: at 64 channels the state, a product of three such
+            layers' outputs, begins so near zero that no token hears of a far one.
     """
     for name, child in module.named_modules():
         if isinstance(child, nn.Linear):
@@ -347,6 +352,8 @@ def init_vision_mamba(module: nn.Module, depth: int, reset_dt: bool = True) -> N
                 with torch.no_grad():
                     child.weight /= math.sqrt(depth)
                 continue
-            nn.init.trunc_normal_(child.weight, std=0.02)
+            if std is None:
+                continue
+            nn.init.trunc_normal_(child.weight, std=std)
             if child.bias is not None:
                 nn.init.zeros_(child.bias)

@@ -1,0 +1,126 @@
+"""Frames of a video made small once and kept in a file, so that no epoch decodes again.
+
+A small model takes longer to decode a clip than to learn from it. The files lie in
+``small_frames`` of the data root, one a video and size; runs and processes share them.
+They may be deleted at any time, and are made anew where a video has changed.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+
+import cv2
+import numpy as np
+from mmengine.logging import print_log
+
+from mmfusion.datasets.media.video_reader import VideoReader
+from mmfusion.utils.errors import MediaError, VideoDecodeError
+from mmfusion.utils.npz_file import read_npy
+from mmfusion.utils.paths import write_atomic
+
+FOLDER = "small_frames"
+MOST_VIDEO_BYTES = 2**26  # of one video; longer ones are decoded where they are read
+MOST_BYTES = 2**33  # of the folder
+_FORMAT = 1  # of the files
+
+
+class SmallFrames(VideoReader):
+    """A video whose frames were made small before.
+
+    Args:
+        source: the video itself. frames: (n, h, w, 3) uint8, one for each of its.
+    """
+
+    backend = "kept"
+
+    def __init__(self, source: VideoReader, frames: np.ndarray) -> None:
+        self.path, self.times, self.duration = (
+            source.path,
+            source.times,
+            source.duration,
+        )
+        self._frames = frames
+
+    def _read(self, index: np.ndarray) -> dict[int, np.ndarray]:
+        return {number: self._frames[number].copy() for number in index.tolist()}
+
+
+def shrink(frame: np.ndarray, scale: tuple[int, int]) -> np.ndarray:
+    """(h, w, 3) -> (scale[1], scale[0], 3), by the mean of the pixels of a place."""
+    if frame.shape[1::-1] == tuple(scale):
+        return frame
+    return cv2.resize(frame, tuple(scale), interpolation=cv2.INTER_AREA)
+
+
+def kept_small(
+    source: VideoReader, scale: tuple[int, int], root: str
+) -> VideoReader | None:
+    """The video with small frames, which are made and kept where there are none.
+
+    Args:
+        source: an opened video file. scale: (width, height) of the frames.
+        root: the data root.
+
+    Returns:
+        None where they are not kept: the video is too long, damaged somewhere, or the
+        folder is full or cannot be written. Then read ``source``.
+    """
+    width, height = scale
+    shape = (source.num_frames, height, width, 3)
+    if int(np.prod(shape)) > MOST_VIDEO_BYTES:
+        return None
+    path = os.path.join(root, FOLDER, _name(source.path, scale))
+    if os.path.isfile(path):
+        with contextlib.suppress(MediaError):  # damaged: made anew
+            frames = read_npy(path, max_bytes=2 * MOST_VIDEO_BYTES, error=_unreadable)
+            if frames.shape == shape and frames.dtype == np.uint8:
+                return SmallFrames(source, frames)
+    if _bytes_in(os.path.dirname(path)) > MOST_BYTES:
+        _tell(f"{os.path.dirname(path)} holds over {MOST_BYTES >> 30} GiB")
+        return None
+    try:
+        frames = np.stack([shrink(frame, scale) for frame in source.stream()])
+    except MediaError:  # perhaps nobody asks for the frame that is damaged
+        return None
+    if frames.shape != shape:
+        return None
+    try:
+        write_atomic(path, lambda file: np.save(file, frames), sweep=False)
+    except OSError as error:
+        _tell(f"cannot write {os.path.dirname(path)} ({error})")
+    return SmallFrames(source, frames)
+
+
+def _name(path: str, scale: tuple[int, int]) -> str:
+    """Name of the file, which is another one when the video changes."""
+    stat = os.stat(path)
+    told = f"{os.path.realpath(path)}\n{stat.st_mtime_ns} {stat.st_size} {_FORMAT}"
+    digest = hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    stem = os.path.splitext(os.path.basename(path))[0][:100]
+    return f"{stem}-{scale[0]}x{scale[1]}-{digest}.npy"
+
+
+def _bytes_in(folder: str) -> int:
+    try:
+        return sum(entry.stat().st_size for entry in os.scandir(folder))
+    except OSError:
+        return 0
+
+
+def _unreadable(path: str, reason: str) -> MediaError:
+    return VideoDecodeError(path, SmallFrames.backend, reason)
+
+
+_told: set[str] = set()
+
+
+def _tell(why: str) -> None:
+    """Say once in a process that small frames are not kept."""
+    if why not in _told:
+        _told.add(why)
+        print_log(
+            f"small frames are not kept, so each epoch decodes the videos: {why}",
+            "current",
+            logging.WARNING,
+        )

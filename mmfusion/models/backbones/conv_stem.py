@@ -1,0 +1,111 @@
+"""Small convolutions in place of the patches' one linear map, on pixels or on motion.
+
+Shapes: b clips, t frames, h w pixels, c channels, p patches of a frame, d channels of a
+token.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmfusion.registry import MODELS
+from mmfusion.utils.errors import InputError, check_choice
+
+CHANNELS = {"video": 3, "motion": 1}
+_POOL = 4  # pixels a side over which motion is averaged to find what is much
+_MUCH = 0.02  # share of a clip, in place and time, that moves more than 1
+_NOISE = 0.07  # in deviations of ImageNet's pixels: 4 of 255
+
+
+def motion_of(video: Tensor) -> Tensor:
+    """What changed in each frame since the one before, from -1 (nothing) on.
+
+    The largest change of the three colours, divided by what the most moving 2 % of the
+    clip reach (so that a dark clip is not a still one), its root, which raises what is
+    weak. The first frame has the change of the second; one frame alone has none.
+
+    Args:
+        video: (b, 3, t, h, w), normalised.
+
+    Returns:
+        (b, 1, t, h, w), -1 to 2.5.
+    """
+    if video.shape[2] == 1:
+        return torch.full_like(video[:, :1], -1.0)
+    change = (video[:, :, 1:] - video[:, :, :-1]).abs().amax(1, keepdim=True)
+    coarse = F.avg_pool3d(change, (1, _POOL, _POOL)).flatten(1)  # (b, cells)
+    count = max(1, round(_MUCH * coarse.shape[1]))
+    much = coarse.topk(count, dim=1).values[:, -1].clamp(min=_NOISE)  # (b,)
+    change = torch.cat([change[:, :, :1], change], dim=2)  # (b, 1, t, h, w)
+    # a hair above 0: the root's slope there is infinite
+    share = (change / much.view(-1, 1, 1, 1, 1)).clamp(1e-6, 3.0)
+    return 2 * share.sqrt() - 1
+
+
+@MODELS.register_module()
+class ConvStem(BaseModule):
+    """Patches by convolutions of 3x3, each of which halves the picture.
+
+    They learn from a hundred clips what one linear map of 16x16 pixels needs many
+    thousands for (Xiao et al., "Early Convolutions Help Transformers See Better", 2021,
+    whose stem this is, with GroupNorm). Widths double up to ``embed_dims``.
+
+    Args:
+        embed_dims: d. patch_size: side of a patch, a power of 2. tubelet_size: frames
+            of a patch.
+        inputs: what it looks at: ``video``, the three colours, ``motion``
+            (:func:`motion_of`), or both. Motion alone does not know what a thing looks
+            like, and so cannot learn the few backgrounds of a small set by heart.
+
+    Example:
+        >>> import torch
+        >>> stem = ConvStem(64, patch_size=16, tubelet_size=2, inputs=["motion"])
+        >>> stem(torch.randn(1, 3, 4, 32, 32)).shape
+        torch.Size([1, 2, 4, 64])
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        patch_size: int = 16,
+        tubelet_size: int = 1,
+        inputs: Sequence[str] = ("video",),
+    ) -> None:
+        super().__init__()
+        steps = int(math.log2(patch_size)) if patch_size > 1 else 0
+        if 2**steps != patch_size or steps < 1 or embed_dims % 2 ** (steps - 1):
+            raise InputError(
+                f"patch_size: got {patch_size}; expected a power of 2, at least 2, half"
+                f" of which divides embed_dims={embed_dims}"
+            )
+        if isinstance(inputs, str) or not inputs:
+            raise InputError(f"inputs: got {inputs!r}; expected a list of names")
+        for name in inputs:
+            check_choice("inputs", name, CHANNELS)
+        self.inputs = tuple(inputs)
+        channels = sum(CHANNELS[name] for name in self.inputs)
+        layers: list[nn.Module] = []
+        for step in range(steps):
+            width = embed_dims // 2 ** (steps - 1 - step)
+            layers += [
+                nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False),
+                nn.GroupNorm(max(1, width // 8), width),
+                nn.GELU(),
+            ]
+            channels = width
+        self.convs = nn.Sequential(*layers)
+        size = (tubelet_size, 1, 1)
+        self.proj = nn.Conv3d(channels, embed_dims, kernel_size=size, stride=size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, 3, t, h, w), normalised -> (b, t', p, d), patches row by row."""
+        made = {"video": lambda: x, "motion": lambda: motion_of(x)}
+        x = torch.cat([made[name]() for name in self.inputs], dim=1)  # (b, c, t, h, w)
+        batch = len(x)
+        x = self.convs(x.transpose(1, 2).flatten(0, 1))  # (b t, d, h', w')
+        x = x.unflatten(0, (batch, -1)).transpose(1, 2)  # (b, d, t, h', w')
+        return self.proj(x).flatten(3).permute(0, 2, 3, 1)  # (b, t', p, d)
