@@ -16,17 +16,16 @@ from mmfusion.registry import MODELS
 from mmfusion.utils.errors import InputError, check_choice
 
 CHANNELS = {"video": 3, "motion": 1}
-_POOL = 4  # pixels a side over which motion is averaged to find what is much
-_MUCH = 0.02  # share of a clip, in place and time, that moves more than 1
 _NOISE = 0.07  # in deviations of ImageNet's pixels: 4 of 255
 
 
 def motion_of(video: Tensor) -> Tensor:
     """What changed in each frame since the one before, from -1 (nothing) on.
 
-    The largest change of the three colours, divided by what the most moving 2 % of the
-    clip reach (so that a dark clip is not a still one), its root, which raises what is
-    weak. The first frame has the change of the second; one frame alone has none.
+    The largest change of the three colours, without what changes everywhere (the
+    exposure, the white balance), divided by what the most moving 2 % of the clip reach
+    (so that a dark clip is not a still one), its root, which raises what is weak. The
+    first frame has the change of the second; one frame alone has none.
 
     Args:
         video: (b, 3, t, h, w), normalised.
@@ -36,14 +35,27 @@ def motion_of(video: Tensor) -> Tensor:
     """
     if video.shape[2] == 1:
         return torch.full_like(video[:, :1], -1.0)
-    change = (video[:, :, 1:] - video[:, :, :-1]).abs().amax(1, keepdim=True)
-    coarse = F.avg_pool3d(change, (1, _POOL, _POOL)).flatten(1)  # (b, cells)
-    count = max(1, round(_MUCH * coarse.shape[1]))
-    much = coarse.topk(count, dim=1).values[:, -1].clamp(min=_NOISE)  # (b,)
+    change = video[:, :, 1:] - video[:, :, :-1]  # (b, 3, t - 1, h, w)
+    everywhere = _largest(F.avg_pool3d(change, (1, *_cell(video, 8))).flatten(3), 0.5)
+    change = (change - everywhere[..., None, None]).abs().amax(1, keepdim=True)
+    coarse = F.avg_pool3d(change, (1, *_cell(video, 16))).flatten(1)  # (b, cells)
+    much = _largest(coarse, 0.02).clamp(min=_NOISE)  # (b,)
     change = torch.cat([change[:, :, :1], change], dim=2)  # (b, 1, t, h, w)
     # a hair above 0: the root's slope there is infinite
     share = (change / much.view(-1, 1, 1, 1, 1)).clamp(1e-6, 3.0)
     return 2 * share.sqrt() - 1
+
+
+def _cell(video: Tensor, count: int) -> tuple[int, int]:
+    """Height and width of a cell, of which the picture has ``count`` a side or more."""
+    height, width = video.shape[-2:]
+    return max(1, height // count), max(1, width // count)
+
+
+def _largest(x: Tensor, share: float) -> Tensor:
+    """The smallest of the largest ``share`` of the last axis: (..., n) -> (...)."""
+    count = max(1, round(share * x.shape[-1]))  # topk: ONNX has no quantile
+    return x.topk(count, dim=-1).values[..., -1]
 
 
 @MODELS.register_module()
@@ -93,7 +105,7 @@ class ConvStem(BaseModule):
             width = embed_dims // 2 ** (steps - 1 - step)
             layers += [
                 nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False),
-                nn.GroupNorm(max(1, width // 8), width),
+                nn.GroupNorm(width // 8 if width % 8 == 0 else 1, width),
                 nn.GELU(),
             ]
             channels = width
@@ -105,7 +117,7 @@ class ConvStem(BaseModule):
         """(b, 3, t, h, w), normalised -> (b, t', p, d), patches row by row."""
         made = {"video": lambda: x, "motion": lambda: motion_of(x)}
         x = torch.cat([made[name]() for name in self.inputs], dim=1)  # (b, c, t, h, w)
-        batch = len(x)
+        times = x.shape[2]
         x = self.convs(x.transpose(1, 2).flatten(0, 1))  # (b t, d, h', w')
-        x = x.unflatten(0, (batch, -1)).transpose(1, 2)  # (b, d, t, h', w')
+        x = x.unflatten(0, (-1, times)).transpose(1, 2)  # (b, d, t, h', w')
         return self.proj(x).flatten(3).permute(0, 2, 3, 1)  # (b, t', p, d)

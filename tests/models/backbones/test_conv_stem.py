@@ -17,6 +17,16 @@ def test_motion_is_where_something_moves():
     assert (motion[2] < -0.99).all()
 
 
+def test_a_change_of_the_light_is_no_motion():
+    torch.manual_seed(0)
+    video = torch.randn(1, 3, 1, 32, 32).repeat(1, 1, 4, 1, 1)
+    video[:, :, 2:] += torch.tensor([0.5, 1.0, -0.2]).view(1, 3, 1, 1, 1)
+    video[:, :, 3:, 8:12, 20:24] += 2.0
+    motion = motion_of(video)[0, 0]
+    assert (motion[:3] < -0.99).all()
+    assert motion[3, 8:12, 20:24].min() > motion[3].median() + 1
+
+
 @pytest.mark.parametrize("factor", [0.5, 0.25])
 def test_a_dark_clip_moves_as_much_as_a_bright_one(factor):
     torch.manual_seed(0)
