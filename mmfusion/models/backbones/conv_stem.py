@@ -20,7 +20,7 @@ _NOISE = 0.07  # in deviations of ImageNet's pixels: 4 of 255
 
 
 def motion_of(video: Tensor) -> Tensor:
-    """What changed in each frame since the one before, from -1 (nothing) on.
+    """Change of each frame since the one before, from -1 (nothing) on.
 
     The largest change of the three colours, without what changes everywhere (the
     exposure, the white balance), divided by what the most moving 2 % of the clip reach
