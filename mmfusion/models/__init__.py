@@ -18,6 +18,7 @@ from mmfusion.models.necks.transformer_fusion import TransformerFusion
 from mmfusion.models.recognizers.batch_mix import BatchMix
 from mmfusion.models.recognizers.multimodal_preprocessor import MultiModalPreprocessor
 from mmfusion.models.recognizers.multimodal_recognizer import MultiModalRecognizer
+from mmfusion.models.skeleton_encoders.dd_net import DDNet
 from mmfusion.models.skeleton_encoders.mmaction_skeleton import MMActionSkeleton
 from mmfusion.models.skeleton_encoders.skeleton_mamba import SkeletonMamba
 from mmfusion.models.text_encoders.text_embedder import HashedWords, TextEmbedder
@@ -34,6 +35,7 @@ __all__ = [
     "ConvStem",
     "ContextMix",
     "CrossEntropyLoss",
+    "DDNet",
     "HashedWords",
     "MLPFusion",
     "MMActionBackbone",

@@ -44,7 +44,7 @@ from mmfusion.datasets import MultiModalDataset
 from mmfusion.datasets.transforms import LoadSkeleton
 from mmfusion.engine.launch.argument_check import class_name
 from mmfusion.layouts.skeleton_arrays import SkeletonKind
-from mmfusion.models import MultiModalRecognizer, SkeletonMamba
+from mmfusion.models import DDNet, MultiModalRecognizer, SkeletonMamba
 from mmfusion.models.backbones.video_mamba import ARCHITECTURES
 from mmfusion.registry import DATASETS, MODELS
 from mmfusion.utils.errors import ConfigError, MMFusionError
@@ -212,7 +212,7 @@ def check_skeletons(model: nn.Module, dataset: Any) -> None:
     if not isinstance(model, MultiModalRecognizer) or "skeleton" not in model.encoders:
         return
     encoder = model.encoders["skeleton"]
-    if not isinstance(encoder, SkeletonMamba) or not isinstance(
+    if not isinstance(encoder, SkeletonMamba | DDNet) or not isinstance(
         dataset, MultiModalDataset
     ):
         return

@@ -15,8 +15,8 @@ from mmfusion.utils.errors import InputError
 class MMActionSkeleton(BaseModule):
     """Run an MMAction2 skeleton backbone on hands, as if they were persons.
 
-    The graph of 21 hand joints is MMAction2's own dict form of a layout; see
-    :func:`mmfusion.layouts.hand_layouts.mmaction_graph`.
+    The graph of a hand's joints is MMAction2's own dict form of a layout, such as
+    ``configs/_base_/models/mediapipe_graph.py``.
 
     Args:
         backbone: config, such as ``dict(type='mmaction.STGCN', graph_cfg=...)``.

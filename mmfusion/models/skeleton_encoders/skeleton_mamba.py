@@ -1,20 +1,46 @@
 """SkeletonMamba: a stack of Mamba blocks over hand joints.
 
 Shapes: b clips, t frames, j joints of all hands one after the other, c coordinates,
-g groups of joints that become one token each, l = t g tokens, d channels.
+g groups of joints that become one token each, s = t / stem_pool frames of tokens,
+l = s g tokens, d channels.
 """
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
 from mmfusion.models.backbones.video_mamba import ARCHITECTURES
 from mmfusion.models.layers import build_blocks, forward_blocks, init_vision_mamba
+from mmfusion.models.skeleton_encoders.conv_unit import RowNorm
+from mmfusion.models.skeleton_encoders.motion_stem import PARTS, MotionStem
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
 from mmfusion.utils.errors import InputError, check_choice
 
 TOKENS = ("frame", "hand", "joint")
+STEMS = ("linear", "motion")
+READOUTS = ("cls", "pool")
+
+
+class Readout(nn.Module):
+    """A clip's vector from the mean and the greatest of its tokens.
+
+    Args:
+        d_model: d.
+    """
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(2 * d_model, d_model, bias=False)
+        self.norm = RowNorm(d_model)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(b, l, d) -> (b, d)."""
+        both = torch.cat([tokens.mean(1), tokens.amax(1)], dim=-1)  # (b, 2 d)
+        return F.leaky_relu(self.norm(self.proj(both)), 0.2)
 
 
 @MODELS.register_module()
@@ -31,6 +57,12 @@ class SkeletonMamba(BaseModule):
         in_channels: coordinates of a joint. num_frames: frames of a clip.
         tokens: what becomes a token: ``frame``, ``hand`` or ``joint``.
         with_motion: put the difference to the frame before beside the coordinates.
+        stem: how joints become tokens: ``linear``, paper A's, reads them as they are;
+            ``motion`` is :class:`MotionStem`, which learns from a hundred clips: for
+            tokens of a ``frame``, without ``with_motion``, which it has.
+        stem_parts, stem_width, stem_pool, stem_drop_rate: as in :class:`MotionStem`.
+        readout: the clip's vector: ``cls``, paper A's, is the CLS token; ``pool`` a
+            layer on the mean and the greatest of the other tokens.
         bidirectional: read frames from both ends, as VideoMamba does, with the CLS
             token in front; else the CLS token stands at the end, where it sees them.
         drop_rate, drop_path_rate, with_cp: as in :class:`VideoMamba`.
@@ -53,6 +85,12 @@ class SkeletonMamba(BaseModule):
         num_frames: int = 32,
         tokens: str = "frame",
         with_motion: bool = False,
+        stem: str = "linear",
+        stem_parts: Sequence[str] = PARTS,
+        stem_width: int = 32,
+        stem_pool: int = 2,
+        stem_drop_rate: float = 0.1,
+        readout: str = "cls",
         bidirectional: bool = True,
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
@@ -62,6 +100,8 @@ class SkeletonMamba(BaseModule):
         super().__init__(init_cfg)
         check_choice("arch", arch, ARCHITECTURES)
         check_choice("tokens", tokens, TOKENS)
+        check_choice("stem", stem, STEMS)
+        check_choice("readout", readout, READOUTS)
         if num_joints % num_hands:
             raise InputError(
                 f"num_joints={num_joints} is not a multiple of num_hands={num_hands}"
@@ -74,14 +114,37 @@ class SkeletonMamba(BaseModule):
         self.with_motion = with_motion
         self.bidirectional = bidirectional
         self.groups = {"frame": 1, "hand": num_hands, "joint": num_joints}[tokens]
-        per_joint = in_channels * (2 if with_motion else 1) + 1  # + the flag
-        self.joint_embed = nn.Linear(
-            num_joints // self.groups * per_joint, self.embed_dims
-        )
+        self.pool = stem_pool if stem == "motion" else 1
+        if stem == "motion" and (tokens != "frame" or with_motion):
+            raise InputError(
+                f"tokens={tokens!r}, with_motion={with_motion}: stem='motion' is for"
+                " tokens='frame', and has motion of its own"
+            )
+        if self.pool < 1 or num_frames % self.pool:
+            raise InputError(
+                f"num_frames={num_frames}: expected a multiple of stem_pool={stem_pool}"
+            )
+        self.stem: MotionStem | None = None
+        if stem == "motion":
+            self.stem = MotionStem(
+                self.embed_dims,
+                num_joints=num_joints,
+                num_hands=num_hands,
+                in_channels=in_channels,
+                parts=stem_parts,
+                width=stem_width,
+                pool=stem_pool,
+                drop_rate=stem_drop_rate,
+            )
+        else:
+            per_joint = in_channels * (2 if with_motion else 1) + 1  # + the flag
+            self.joint_embed = nn.Linear(
+                num_joints // self.groups * per_joint, self.embed_dims
+            )
         self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + self.groups, self.embed_dims))
         self.temporal_pos_embedding = nn.Parameter(
-            torch.zeros(1, num_frames, self.embed_dims)
+            torch.zeros(1, num_frames // self.pool, self.embed_dims)
         )
         self.pos_drop = nn.Dropout(drop_rate)
         blocks, self.drop_path = build_blocks(
@@ -93,9 +156,11 @@ class SkeletonMamba(BaseModule):
         self.layers = ModuleList(blocks)
         self.norm_f = nn.RMSNorm(self.embed_dims, eps=1e-5)
         init_vision_mamba(self, self.depth, reset_dt=False)
-        nn.init.kaiming_uniform_(self.joint_embed.weight, a=5**0.5)
+        if stem == "linear":
+            nn.init.kaiming_uniform_(self.joint_embed.weight, a=5**0.5)
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         nn.init.trunc_normal_(self.temporal_pos_embedding, std=0.02)
+        self.readout = Readout(self.embed_dims) if readout == "pool" else None
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> TokenFeatures:
         """Encode skeleton sequences.
@@ -105,7 +170,7 @@ class SkeletonMamba(BaseModule):
                 (its coordinates are not read); None means that all were.
 
         Returns:
-            tokens (b, t g, d), cls (b, d), mask (b, t g), False where a token has no
+            tokens (b, s g, d), cls (b, d), mask (b, s g), False where a token has no
             seen joint, or None.
 
         Raises:
@@ -121,22 +186,29 @@ class SkeletonMamba(BaseModule):
                 f"skeleton_mask has shape {tuple(mask.shape)}, expected"
                 f" {tuple(x.shape[:3])}"
             )
-        batch, times = x.shape[:2]
-        seen = torch.ones_like(x[..., 0]) if mask is None else mask.to(x.dtype)
-        x = self._joint_features(x, seen)  # (b, t, g, f)
-        x = self.joint_embed(x)  # (b, t, g, d)
+        batch = len(x)
+        x = self._embed(x, mask)  # (b, s, g, d)
         x = x + self.pos_embed[:, None, 1:] + self.temporal_pos_embedding[:, :, None]
         cls = (self.cls_token + self.pos_embed[:, :1]).expand(batch, -1, -1)
-        x = x.flatten(1, 2)  # (b, t g, d)
+        x = x.flatten(1, 2)  # (b, s g, d)
         x = torch.cat([cls, x] if self.bidirectional else [x, cls], dim=1)
         x = forward_blocks(
             self.pos_drop(x), self.layers, self.norm_f, self.drop_path, self.with_cp
         )
         if mask is not None:
-            mask = mask.reshape(batch, times * self.groups, -1).any(-1)  # (b, t g)
-        if self.bidirectional:
-            return TokenFeatures(tokens=x[:, 1:], cls=x[:, 0], mask=mask)
-        return TokenFeatures(tokens=x[:, :-1], cls=x[:, -1], mask=mask)
+            mask = mask.reshape(batch, x.shape[1] - 1, -1).any(-1)  # (b, s g)
+        first = self.bidirectional
+        cls, tokens = (x[:, 0], x[:, 1:]) if first else (x[:, -1], x[:, :-1])
+        if self.readout is not None:
+            cls = self.readout(tokens)
+        return TokenFeatures(tokens=tokens, cls=cls, mask=mask)
+
+    def _embed(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """(b, t, j, c) and mask (b, t, j) or None -> (b, s, g, d)."""
+        if self.stem is not None:
+            return self.stem(x, mask).unsqueeze(2)
+        seen = torch.ones_like(x[..., 0]) if mask is None else mask.to(x.dtype)
+        return self.joint_embed(self._joint_features(x, seen))
 
     def _joint_features(self, x: Tensor, seen: Tensor) -> Tensor:
         """(b, t, j, c) and flags (b, t, j) -> (b, t, g, f), one row a token."""

@@ -1,0 +1,72 @@
+"""Features of joints beside their places: distances, motion, the pose of each hand.
+
+Plain functions. Shapes: b clips, t frames, j joints of m hands one after the other,
+c coordinates.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def fill_unseen(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Joints (b, t, j, c), unseen ones on the line between the sights before and after.
+
+    Before its first sight a joint has the place of that, after its last one of that; a
+    joint that is never seen in the clip is 0. What an unseen joint held is not read.
+
+    Args:
+        x: (b, t, j, c). mask: (b, t, j) bool, True where seen; None: all were.
+    """
+    if mask is None:
+        return x
+    batch, times, joints = mask.shape
+    now = torch.arange(times, dtype=x.dtype, device=x.device).view(1, -1, 1)
+    before = torch.where(mask, now, -1).cummax(1).values  # (b, t, j)
+    after = torch.where(mask, now, times).flip(1).cummin(1).values.flip(1)
+    low = torch.where(before < 0, after, before).clamp(0, times - 1)
+    high = torch.where(after >= times, before, after).clamp(0, times - 1)
+    share = ((now - low) / (high - low).clamp(min=1)).clamp(0, 1)  # (b, t, j)
+    first = torch.arange(batch, device=x.device).view(-1, 1, 1) * (times * joints)
+    first = first + torch.arange(joints, device=x.device)  # (b, 1, j)
+    rows = torch.where(mask.unsqueeze(-1), x, 0).flatten(0, 2)  # (b t j, c)
+    at = [(first + place.long() * joints).flatten() for place in (low, high)]
+    start, end = (rows.index_select(0, index).view_as(x) for index in at)
+    return torch.lerp(start, end, share.unsqueeze(-1))
+
+
+def joint_distances(x: Tensor) -> Tensor:
+    """Distances of all pairs of joints: (..., j, c) -> (..., j (j - 1) / 2).
+
+    DD-Net's joint collection distances: they do not change where a skeleton is moved
+    or turned. Their gradient is 0 where two joints are in one place.
+    """
+    count = x.shape[-2]
+    first, second = torch.triu_indices(count, count, 1, device=x.device)
+    exact = "donot_use_mm_for_euclid_dist"  # the other way loses small distances
+    pairs = torch.cdist(x, x, compute_mode=exact).flatten(-2)
+    return pairs.index_select(-1, first * count + second)
+
+
+def joint_motion(x: Tensor, step: int = 1) -> Tensor:
+    """Motion of each joint in ``step`` frames: (b, t, ...) -> the same shape.
+
+    Frame i has the difference over the ``step`` frames around it; 0 at the ends, which
+    lack some.
+    """
+    moved = x[:, step:] - x[:, :-step]  # (b, t - step, ...)
+    before = (step + 1) // 2
+    pad = [0, 0] * (x.ndim - 2) + [before, step - before]
+    return F.pad(moved, pad)
+
+
+def hand_centres(x: Tensor, ever: Tensor, num_hands: int) -> Tensor:
+    """Middle of each hand's joints: (b, t, j, c) -> (b, t, m, c).
+
+    Args:
+        x: without gaps, see :func:`fill_unseen`. ever: (b, j) bool, joints that the
+            clip has at all; a hand that has none lies at 0.
+    """
+    weight = ever.to(x.dtype).unflatten(1, (num_hands, -1))[:, None, :, :, None]
+    hands = x.unflatten(2, (num_hands, -1))  # (b, t, m, j / m, c)
+    return (hands * weight).sum(3) / weight.sum(3).clamp(min=1)
