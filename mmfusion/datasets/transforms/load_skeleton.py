@@ -28,6 +28,8 @@ class LoadSkeleton(BaseTransform):
         optional: a sample without skeleton gets zeros, none valid, instead of an error.
         hands: names of the hands that the model reads, in its order, where the data
             have fewer: those that lack are never seen. None reads the data's own.
+        interpolate: between two frames that both see a joint take the place on the line
+            between them, which keeps its motion smooth; else that of the nearest frame.
 
     Required keys: times, skeleton_path or skeleton_data, ann_meta (its ``skeleton``
     says layout, hands, unit and frame), group, index_fps, start_sec, end_sec. Added
@@ -38,11 +40,15 @@ class LoadSkeleton(BaseTransform):
     """
 
     def __init__(
-        self, optional: bool = False, hands: Sequence[str] | None = None
+        self,
+        optional: bool = False,
+        hands: Sequence[str] | None = None,
+        interpolate: bool = False,
     ) -> None:
         if hands is not None and (isinstance(hands, str) or len(set(hands)) < 1):
             raise InputError(f"hands: got {hands!r}; expected a list of names")
         self.optional = optional
+        self.interpolate = interpolate
         self.hands = None if hands is None else tuple(hands)
 
     def transform(self, results: dict) -> dict:
@@ -60,6 +66,7 @@ class LoadSkeleton(BaseTransform):
                 times.reshape(-1) * fps,
                 _clip_rows(data, results, fps),
                 max_gap=MAX_GAP_SECONDS * fps,
+                interpolate=self.interpolate,
             )
             joints = joints.reshape(*shape, *joints.shape[1:])
             mask = mask.reshape(joints.shape[:-1])
@@ -139,7 +146,11 @@ def _place_hands(
 
 
 def take_joints(
-    data: SkeletonFile, position: np.ndarray, rows: np.ndarray, max_gap: float
+    data: SkeletonFile,
+    position: np.ndarray,
+    rows: np.ndarray,
+    max_gap: float,
+    interpolate: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Joints at ``position``, unseen ones held.
 
@@ -148,6 +159,7 @@ def take_joints(
         rows: (m,) the rows of ``data`` that belong to the clip, ascending; without any
             nothing is valid.
         max_gap: a row further away than this is not valid.
+        interpolate: as in :class:`LoadSkeleton`.
 
     Returns:
         joints (n, h, j, 3) and mask (n, h, j).
@@ -163,16 +175,28 @@ def take_joints(
     nearest = np.where(nearer_lower, lower, upper)  # (n,)
     near = np.abs(wanted - ids[nearest]) <= max(max_gap, 1.0)
     seen = data.valid[rows]  # (m, h[, j])
-    source = _last_seen(seen)[nearest]  # (n, h[, j]), rows of the clip
     valid = seen[nearest] & near.reshape(-1, *[1] * (seen.ndim - 1))
     clip = data.keypoint[rows]  # (m, h, j, 3)
     if seen.ndim == 2:
-        joints = clip[source, np.arange(clip.shape[1])]  # (n, h, j, 3)
-        valid = np.repeat(valid[..., None], clip.shape[2], axis=2)  # (n, h, j)
+        places: tuple[np.ndarray, ...] = (np.arange(clip.shape[1]),)
     else:
-        hands = np.arange(clip.shape[1])[:, None]
-        joints = clip[source, hands, np.arange(clip.shape[2])]
-    return joints.copy(), valid
+        places = (np.arange(clip.shape[1])[:, None], np.arange(clip.shape[2]))
+    joints = clip[(_last_seen(seen)[nearest], *places)].copy()  # (n, h, j, 3)
+    if interpolate:
+        gap = np.maximum(ids[upper] - ids[lower], 1)
+        share = np.clip((wanted - ids[lower]) / gap, 0, 1).astype(np.float32)
+        both = (
+            seen[lower]
+            & seen[upper]
+            & (gap <= max(max_gap, 1.0)).reshape(-1, *[1] * (seen.ndim - 1))
+        )
+        share = share.reshape(-1, *[1] * (clip.ndim - 1))
+        between = clip[lower] + share * (clip[upper] - clip[lower])
+        both = both.reshape(*both.shape, *[1] * (clip.ndim - both.ndim))
+        joints = np.where(both, between, joints)
+    if valid.ndim == 2:
+        valid = np.repeat(valid[..., None], clip.shape[2], axis=2)  # (n, h, j)
+    return joints, valid
 
 
 def _last_seen(seen: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ from mmfusion.datasets.clip_extent import clip_span
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError
 
-MODES = ("random", "uniform")
+_WAVES, _WAVE_SIZE = 3, 1 / 6  # of a smooth warp; the speed is within 1 +- 3 / 6
+MODES = ("random", "smooth", "uniform")
 
 
 @TRANSFORMS.register_module()
@@ -24,11 +25,13 @@ class SampleTimes(BaseTransform):
     Args:
         num_frames: frames per stream and view, as ``dict(video=8, skeleton=32)``.
         mode: ``random`` takes a uniform random time in each segment (training),
-            ``uniform`` the centres (testing).
+            ``uniform`` the centres (testing); ``smooth``, for training, changes the
+            speed along the clip slowly, by up to half, so that steps from frame to
+            frame stay a measure of motion.
         num_views: v temporal views. In mode ``uniform`` view i takes the place
-            (i + 0.5) / v of each segment, in ``random`` each view draws anew.
+            (i + 0.5) / v of each segment, else each view draws anew.
         window: smallest and largest fraction of the clip that a random view covers, at
-            a random place; (1, 1) is the whole clip. Only for mode ``random``.
+            a random place; (1, 1) is the whole clip. Not for mode ``uniform``.
 
     Required keys: start_sec, end_sec (None: to the end of the source). Added keys:
     times, a dict of float64 seconds (v, n) by stream. A clip that does not lie within
@@ -81,9 +84,15 @@ class SampleTimes(BaseTransform):
         return results
 
     def _places(self, num_segments: int) -> np.ndarray:
-        """(v, s) in [0, 1)."""
+        """(v, s), in units of a segment from its begin."""
         if self.mode == "random":
             return np.random.random((self.num_views, num_segments))
+        if self.mode == "smooth":
+            centres = (np.arange(num_segments) + 0.5) / num_segments  # (s,)
+            waves = np.arange(1, _WAVES + 1)[:, None]  # (k, 1)
+            shifts = np.sin(np.pi * waves * centres) / (np.pi * waves)  # (k, s)
+            sizes = np.random.uniform(-1, 1, (self.num_views, _WAVES)) * _WAVE_SIZE
+            return 0.5 + num_segments * sizes @ shifts  # (v, s), outside of [0, 1), too
         views = (np.arange(self.num_views) + 0.5) / self.num_views
         return np.repeat(views[:, None], num_segments, axis=1)
 
