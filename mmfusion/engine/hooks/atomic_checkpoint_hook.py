@@ -49,6 +49,9 @@ class AtomicCheckpointHook(Hook):
         rule: ``'greater'`` or ``'less'``: which value of the metric is better; of equal
             ones the first is kept. ``'greater_or_equal'`` keeps the last: on a handful
             of clips many epochs are equal, and the first of them has learned least.
+        best_from: share of ``max_epochs``, in [0, 1], before which no ``best.pth`` is
+            chosen: where a handful of clips validates, an early epoch is the best of
+            many by luck; 0 takes every epoch. The last one always counts.
         on_save_error: ``'raise'``, or ``'continue'`` to log the error, go on training
             and try again at the next checkpoint. Where a run ends, it raises.
     """
@@ -63,6 +66,7 @@ class AtomicCheckpointHook(Hook):
         max_keep_ckpts: int = 2,
         save_best: str | None = None,
         rule: str = "greater",
+        best_from: float = 0.0,
         on_save_error: str = "raise",
     ) -> None:
         check_choice("rule", rule, RULES)
@@ -72,6 +76,9 @@ class AtomicCheckpointHook(Hook):
                 f"interval {interval} and max_keep_ckpts {max_keep_ckpts} must be at "
                 "least 1 (max_keep_ckpts may be -1: all)"
             )
+        if not 0 <= best_from <= 1:
+            raise InputError(f"best_from: got {best_from}; expected a share, 0 to 1")
+        self.best_from = best_from
         self.interval = interval
         self.iter_interval = iter_interval
         self.max_keep_ckpts = max_keep_ckpts
@@ -184,8 +191,14 @@ class AtomicCheckpointHook(Hook):
     def _is_last(self, runner: Any) -> bool:
         return runner.epoch >= runner.max_epochs or runner.train_loop.stop_training
 
+    def _is_early(self, runner: Any) -> bool:
+        """Tell whether the epoch is before the share where a best one is chosen."""
+        if not self.best_from or self._is_last(runner):
+            return False
+        return runner.epoch < self.best_from * runner.max_epochs
+
     def _update_best(self, runner: Any) -> None:
-        if self.save_best is None:
+        if self.save_best is None or self._is_early(runner):
             return
         value = find_metric(self._metrics, self.save_best, "save_best")
         if not math.isfinite(value):  # nothing would be better than a NaN
