@@ -11,7 +11,7 @@ from mmfusion.models import AverageMix
 
 with read_base():
     from .._base_.datasets.custom import *
-    from .._base_.cpu_runtime import *
+    from .._base_.custom_runtime import *
     from .._base_.models.custom_cls_mix import *
     from .._base_.schedules.adamw_custom import *
 

@@ -9,6 +9,6 @@ from mmengine.config import read_base
 
 with read_base():
     from .._base_.datasets.custom_video import *
-    from .._base_.cpu_runtime import *
+    from .._base_.custom_runtime import *
     from .._base_.models.custom_video import *
     from .._base_.schedules.adamw_custom import *

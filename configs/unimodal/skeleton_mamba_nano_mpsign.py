@@ -8,15 +8,11 @@ Time and machine: about 3 minutes on one core of an AMD EPYC.
 
 from mmengine.config import read_base
 
-from mmfusion.models import CrossEntropyLoss
-
 with read_base():
     from .._base_.datasets.mpsign import *
     from .._base_.cpu_runtime import *
-    from .._base_.models.skeleton_mamba_nano import *
+    from .._base_.models.custom_skeleton import *
     from .._base_.schedules.adamw_hands import *
 
-model.encoders.skeleton.update(num_frames=30, drop_path_rate=0.1)
-model.heads.action.update(
-    num_classes=7, drop_rate=0.1, loss=dict(type=CrossEntropyLoss, label_smoothing=0.1)
-)
+model.encoders.skeleton.update(num_hands=2, num_joints=42)
+model.heads.action.update(num_classes=7, in_dims=64)

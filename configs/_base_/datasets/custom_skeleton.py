@@ -7,19 +7,25 @@ from mmfusion.datasets.transforms import LoadSkeleton, PackInputs
 with read_base():
     from .custom import *
 
+# smooth in time, as the encoder reads motion
+_load = dict(type=LoadSkeleton, interpolate=True)
+_train_times.update(mode="smooth", window=(0.7, 1.0))
+_jitter.update(rotation=(10.0, 15.0, 15.0))
+
 train_pipeline = [
     _train_times,
-    dict(type=LoadSkeleton),
+    _load,
     _normalize,
     _jitter,
     dict(type=PackInputs, streams=("skeleton",)),
 ]
 test_pipeline = [
     _test_times,
-    dict(type=LoadSkeleton),
+    _load,
     _normalize,
     dict(type=PackInputs, streams=("skeleton",)),
 ]
+train_dataloader.batch_size = 16
 train_dataloader.dataset.update(require=("skeleton",), pipeline=train_pipeline)
 val_dataloader.dataset.update(require=("skeleton",), pipeline=test_pipeline)
 test_dataloader.dataset.update(require=("skeleton",), pipeline=test_pipeline)

@@ -4,8 +4,7 @@
         --layout mediapipe --fps 30 --unit image --split-by mod:seq_index:5:0 \
         --val-fraction 0
 
-Coordinates are fractions of the image, where a sign is made counts, so they are not
-moved to a wrist. The protocol is that of ``natops.py``.
+The protocol is that of ``natops.py``.
 """
 
 from mmengine.config import read_base
@@ -13,10 +12,6 @@ from mmengine.config import read_base
 with read_base():
     from .natops import *
 
-train_pipeline[0].num_frames.skeleton = 30
-train_pipeline[2].scale = 2.0
-test_pipeline[0].num_frames.skeleton = 30
-test_pipeline[2].scale = 2.0
 _files = dict(
     data_root="data/mpsign",
     made_by="python tools/data/custom/prepare.py mpsign.npz --out {data_root} --layout"

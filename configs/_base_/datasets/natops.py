@@ -25,18 +25,18 @@ train_pipeline = [
     dict(
         type=SampleTimes,
         num_frames=dict(skeleton=32),
-        mode="random",
-        window=(0.8, 1.0),
+        mode="smooth",
+        window=(0.7, 1.0),
     ),
-    dict(type=LoadSkeleton),
-    dict(type=NormalizeSkeleton, mode="none"),
-    dict(type=JitterSkeleton, scale=0.15, rotation=(0.0, 0.0, 0.15), noise=0.01),
+    dict(type=LoadSkeleton, interpolate=True),
+    dict(type=NormalizeSkeleton, mode="size"),
+    dict(type=JitterSkeleton, scale=0.15, rotation=(10.0, 15.0, 15.0), noise=0.02),
     dict(type=PackInputs, streams=("skeleton",)),
 ]
 test_pipeline = [
     dict(type=SampleTimes, num_frames=dict(skeleton=32), mode="uniform"),
-    dict(type=LoadSkeleton),
-    dict(type=NormalizeSkeleton, mode="none"),
+    dict(type=LoadSkeleton, interpolate=True),
+    dict(type=NormalizeSkeleton, mode="size"),
     dict(type=PackInputs, streams=("skeleton",)),
 ]
 

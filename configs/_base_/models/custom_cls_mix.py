@@ -23,6 +23,9 @@ model.encoders.skeleton.update(
     num_frames=32,
     num_hands=None,
     num_joints=None,
+    stem="motion",
+    with_motion=False,  # the stem has it
+    readout="pool",
     drop_path_rate=0.1,
     init_cfg=None,
 )

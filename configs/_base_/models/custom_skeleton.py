@@ -8,7 +8,13 @@ with read_base():
     from .skeleton_mamba_nano import *
 
 model.encoders.skeleton.update(
-    num_frames=32, num_hands=None, num_joints=None, drop_path_rate=0.1
+    num_frames=32,
+    num_hands=None,
+    num_joints=None,
+    stem="motion",
+    with_motion=False,  # the stem has it
+    readout="pool",
+    drop_path_rate=0.1,
 )
 model.heads.action.update(
     num_classes=None,

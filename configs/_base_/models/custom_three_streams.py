@@ -22,6 +22,9 @@ model.encoders.skeleton.update(
     num_frames=32,
     num_hands=None,
     num_joints=None,
+    stem="motion",
+    with_motion=False,  # the stem has it
+    readout="pool",
     drop_path_rate=0.1,
 )
 model.encoders.text.hf_config.vocab_size = 50265
