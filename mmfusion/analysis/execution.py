@@ -10,17 +10,38 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mmfusion.analysis.experiments import Run
 from mmfusion.engine.runner.work_dir import read_finished
 from mmfusion.utils.errors import MMFusionError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.utils.text_files import read_json
+from mmfusion.utils.warm_start import WarmCommand, can_start
 
 LOG = "table.log"
 SECONDS = "seconds.json"  # that the commands of a run took, by the tool's name
 _EPOCH = re.compile(r"Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\]")
+# what train.py and test.py import, and what they load on the way
+_IMPORTED = [
+    "mmfusion.engine",
+    "mmfusion.models",
+    "mmfusion.datasets",
+    "mmfusion.evaluation",
+    "mmfusion.engine.launch.start",
+    "mmfusion.engine.hooks.graceful_stop_hook",
+    "mmfusion.engine.runner.distributed",
+    "mmaction.datasets.transforms",
+    "mmaction.models",
+    "mmaction.evaluation",
+    "mmfusion.hands",
+    "mmfusion.visualization",
+    "torch._dynamo",
+    "torch.utils.cpp_extension",
+    "setuptools",
+    "distutils.dir_util",
+    "matplotlib.pyplot",
+]
 _TRAINING = 0.95  # share of a run's time; a bar only needs a guess
 
 # (command, log file, called with the text that the log gained) -> exit code
@@ -178,14 +199,7 @@ def run_logged(
         out.write(f"$ {' '.join(command)}\n".encode())
         out.flush()
         text.seek(0, 2)
-        child = subprocess.Popen(
-            command,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            # a terminal's Ctrl-C reaches it once, through us: twice would kill it
-            start_new_session=True,
-        )
+        child = _start(command, out)
         while child.poll() is None:
             time.sleep(poll)
             on_text(text.read().decode(errors="replace"))
@@ -194,7 +208,20 @@ def run_logged(
                 told = True
     if stop.event.is_set():
         raise stop.failure()
-    return child.returncode
+    return child.returncode or 0
+
+
+def _start(command: list[str], out: BinaryIO) -> subprocess.Popen | WarmCommand:
+    if can_start(command):
+        return WarmCommand(command, out, _IMPORTED)
+    return subprocess.Popen(
+        command,
+        stdout=out,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        # a terminal's Ctrl-C reaches it once, through us: twice would kill it
+        start_new_session=True,
+    )
 
 
 @contextmanager

@@ -36,6 +36,7 @@ from mmfusion.engine.launch.config_parts import MMENGINE_HOOKS
 from mmfusion.engine.optimizers.grouped_constructor import check_custom_keys
 from mmfusion.engine.protocols import HidesLabels, StatefulHook
 from mmfusion.engine.runner.checkpoints import check_resumable, save_atomic
+from mmfusion.engine.runner.config_text import format_once
 from mmfusion.engine.runner.dataloader import build_dataloader
 from mmfusion.engine.runner.distributed import (
     join_process_group,
@@ -95,6 +96,7 @@ class FusionRunner(Runner):
     @classmethod
     def from_cfg(cls, cfg: Config | dict) -> "FusionRunner":
         """MMEngine's, after what tools do: check, plugins, completion, scope."""
+        format_once()
         config = cfg if isinstance(cfg, Config) else Config(cfg)
         check_config(config)
         complete_config(config)
