@@ -57,8 +57,12 @@ def prepare(source: CustomSource, *, overwrite: bool = False) -> CustomData:
     return data
 
 
-def gather(source: CustomSource) -> CustomData:
+def gather(source: CustomSource, clips: ClipList | None = None) -> CustomData:
     """Read and check a folder of clips; nothing is written.
+
+    Args:
+        source: the folder, and what is said about it.
+        clips: the list, where the caller has it; None reads the folder's.
 
     Raises:
         MMFusionError: a row is wrong, or splits cannot be made. Files that cannot be
@@ -70,7 +74,7 @@ def gather(source: CustomSource) -> CustomData:
         raise InputError(
             "--split-by is for an npz of sequences; give the column split of clips.csv"
         )
-    found = _list_clips(source)
+    found = _checked(source, clips or _list_clips(source))
     data = CustomData(source, ConversionReport({}))
     scan = Scan(data)
     kept = [row for row in found.rows if scan.take(row)]
@@ -130,6 +134,11 @@ def _list_clips(source: CustomSource) -> ClipList:
             with_labels=source.with_labels,
             leave_out=apart,
         )
+    return found
+
+
+def _checked(source: CustomSource, found: ClipList) -> ClipList:
+    """The rows, with labels or without; see :func:`check_rows`."""
     rows = found.rows
     if not source.with_labels:
         rows = [dataclasses.replace(row, label=None, split=None) for row in rows]
