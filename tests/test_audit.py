@@ -51,6 +51,8 @@ READERS = {
     "mmfusion/datasets/media/video_index.py": "the door of videos",
     "mmfusion/datasets/media/container_crop.py": "boxes of an MP4 or MKV, for a crop",
     "mmfusion/datasets/media/frame_folder.py": "the door of image files",
+    "mmfusion/layouts/egogestar.py": "the first bytes of a video, to know a pointer",
+    "mmfusion/utils/warm_start.py": "the log of a command, to write it",
     "mmfusion/layouts/frame_listing.py": "the header of an image, for its size",
     "mmfusion/layouts/epic_kitchens.py": "a list in a cell, by literal_eval",
     "mmfusion/layouts/oakink2.py": "intervals in a key, by literal_eval",
