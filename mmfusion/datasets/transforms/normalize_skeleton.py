@@ -16,14 +16,16 @@ class NormalizeSkeleton(BaseTransform):
 
     Args:
         mode: ``none`` leaves the origin; ``wrist`` puts each hand's own wrist there in
-            every frame (shape only); ``first_wrist`` takes the wrist of the first frame
-            with a hand, the mean of both where both are seen, and so keeps the motion
-            of the hands and their distance; ``bone`` is ``first_wrist`` divided by the
-            median bone length, which removes the size of person and unit; ``size`` is
-            ``first_wrist`` divided by the skeleton's own size (the median over hands
-            and frames of the root mean square distance of its seen joints from their
-            middle), for any layout, body or unit; where there is no wrist, or none is
-            seen in the view, the middle of the joints first seen is the origin.
+            every frame: the shape stays, and the path of the hand is lost, with it
+            every gesture that is drawn or swept; ``first_wrist`` takes the wrist of the
+            first frame with a hand, the mean of both where both are seen, and so keeps
+            the motion of the hands and their distance; ``bone`` is ``first_wrist``
+            divided by the median bone length, which removes the size of person and
+            unit; ``size`` is ``first_wrist`` divided by the skeleton's own size (the
+            median over hands and frames of the root mean square distance of its seen
+            joints from their middle), for any layout, body or unit; where there is no
+            wrist, or none is seen in the view, the middle of the joints first seen is
+            the origin.
         scale: factor applied last, e.g. 0.001 from millimetres, or 10 to bring metres
             to the order of one.
         wrist: index of the wrist, or of another skeleton's root joint; None takes it

@@ -41,7 +41,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 from mmfusion.datasets import MultiModalDataset
-from mmfusion.datasets.transforms import LoadSkeleton
+from mmfusion.datasets.transforms import LoadSkeleton, NormalizeSkeleton
 from mmfusion.engine.launch.argument_check import class_name
 from mmfusion.layouts.skeleton_arrays import SkeletonKind
 from mmfusion.models import DDNet, MultiModalRecognizer, SkeletonMamba
@@ -232,6 +232,24 @@ def check_skeletons(model: nn.Module, dataset: Any) -> None:
                 f"config key model.encoders.skeleton.{key}: it is {own}, but"
                 f" {dataset.ann_file} has {value}; set it to {value}"
             )
+
+
+def tell_lost_path(dataset: Any) -> None:
+    """Warn of a pipeline that takes the path of hands in a picture away."""
+    if not isinstance(dataset, MultiModalDataset):
+        return
+    kind = SkeletonKind.of(dataset.metainfo.get("skeleton"))
+    steps = [step for step in dataset.pipeline if isinstance(step, NormalizeSkeleton)]
+    in_picture = kind.place in ("image", "pixels")
+    if in_picture and any(step.mode == "wrist" for step in steps):
+        print_log(
+            "train_dataloader.dataset.pipeline: NormalizeSkeleton(mode='wrist') puts"
+            " the wrist at the origin in every frame: the path of the hand is lost, and"
+            " with it gestures that are drawn or swept; expected mode='size' or"
+            " 'first_wrist' unless the shape of the hand says it all",
+            "current",
+            logging.WARNING,
+        )
 
 
 def _tell_untrained(data: MultiModalDataset, heads: Mapping) -> None:

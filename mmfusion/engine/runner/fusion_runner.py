@@ -22,7 +22,11 @@ from torch.utils.data import DataLoader
 
 from mmfusion.engine.hooks.finite_scores_hook import FiniteScoresHook
 from mmfusion.engine.hooks.graceful_stop_hook import GracefulStopHook
-from mmfusion.engine.launch.completion import check_skeletons, complete_config
+from mmfusion.engine.launch.completion import (
+    check_skeletons,
+    complete_config,
+    tell_lost_path,
+)
 from mmfusion.engine.launch.config_check import (
     check_config,
     check_num_classes,
@@ -229,6 +233,7 @@ class FusionRunner(Runner):
                 " expected type=ResumableTrainLoop with max_epochs=N. For some steps"
                 " only, set train_dataloader.dataset.indices to so many clips"
             )
+        tell_lost_path(built.dataloader.dataset)
         return self._checked(built)
 
     def build_val_loop(self, loop: Any) -> Any:
