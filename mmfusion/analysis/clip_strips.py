@@ -1,4 +1,4 @@
-"""A clip as a strip of frames with its hands drawn."""
+"""A clip as a strip of frames with its hands drawn, and the way that they went."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,17 +10,22 @@ from mmfusion.datasets.multimodal_dataset import MultiModalDataset
 from mmfusion.layouts.hand_layouts import OPENPOSE21, layout_of
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import MMFusionError
-from mmfusion.visualization import draw_hands
+from mmfusion.visualization import draw_hands, draw_paths
 from mmfusion.visualization.report import picture_uri
 
 NUM_FRAMES = 5
 _HEIGHT = 150  # pixels of a frame in the strip
 _WIDEST = 230  # of a frame, too
+_PER_FRAME = 9  # joints read for each frame, odd: one of them is at the frame's time
 _DARK = 28  # grey behind skeletons without a video
 
 
 class ClipStrips:
     """Strips of the clips of a dataset.
+
+    Where joints have a place in the picture, each frame also shows the path of each
+    hand up to it, broken where it was not seen: what a gesture drew, and what the
+    finder of the hands missed of it.
 
     Args:
         dataset: its pipeline is replaced.
@@ -87,7 +92,7 @@ class ClipStrips:
             counts["video"] = self._num_frames
             pipeline.append({"type": "DecodeVideo"})
         if record["skeleton"]:
-            counts["skeleton"] = self._num_frames
+            counts["skeleton"] = self._num_frames * _PER_FRAME
             pipeline.append({"type": "LoadSkeleton"})
             in_camera = self._skeleton.get("frame", "camera") == "camera"
             if has_video and in_camera and record["camera"]:
@@ -103,7 +108,12 @@ class ClipStrips:
     def _frames(
         self, images: list[np.ndarray], joints: np.ndarray | None, mask: Any
     ) -> list[np.ndarray]:
-        """Frames of the strip's height; joints (t, h, j, 3) in fractions of them."""
+        """Frames of the strip's height.
+
+        Args:
+            images: t of them. joints: (9 t, h, j, 3) in fractions of them. mask:
+                (9 t, h, j) bool.
+        """
         height, width = images[0].shape[:2]
         scale = min(_HEIGHT / height, _WIDEST / width)
         size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -111,13 +121,16 @@ class ClipStrips:
         for place, image in enumerate(images):
             small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
             if joints is not None:
-                pixels = joints[place, ..., :2] * np.array(size)
-                small = draw_hands(small, pixels, mask[place], self._layout)
+                now = place * _PER_FRAME + _PER_FRAME // 2
+                pixels = joints[: now + 1, ..., :2] * np.array(size)
+                small = draw_paths(small, pixels, mask[: now + 1])
+                small = draw_hands(small, pixels[now], mask[now], self._layout)
             drawn.append(small)
         return drawn
 
     def _skeletons(self, joints: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
-        """The skeletons alone, all frames at one scale; joints (t, h, j, 3)."""
+        """The skeletons alone, all frames at one scale; joints (9 t, h, j, 3)."""
+        joints, mask = (each[_PER_FRAME // 2 :: _PER_FRAME] for each in (joints, mask))
         xy = joints[..., :2].astype(np.float64)
         seen = mask if mask.ndim == 3 else np.repeat(mask[..., None], xy.shape[2], 2)
         if not seen.any():

@@ -78,3 +78,30 @@ def _draw_joint(
             cv2.LINE_AA,
             _SUBPIXEL_BITS,
         )
+
+
+def draw_paths(image: np.ndarray, joints2d: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Draw the way that the middle of each hand went, in the colours of the hands.
+
+    Args:
+        image: (height, width, 3) uint8 RGB; not changed.
+        joints2d: (t, h, j, 2 or more) pixels, in the order of time.
+        seen: (t, h, j) bool; a path is broken where no joint of its hand is seen.
+
+    Returns:
+        A new (height, width, 3) uint8 RGB picture.
+    """
+    canvas = np.ascontiguousarray(image).copy()
+    weight = seen[..., None]
+    middle = np.where(weight, joints2d[..., :2], 0).sum(axis=2)  # (t, h, 2)
+    middle /= np.maximum(weight.sum(axis=2), 1)
+    there = seen.any(axis=2)  # (t, h)
+    there &= (np.abs(middle) < 8 * max(image.shape[:2])).all(axis=-1)
+    fixed = np.rint(middle * 2**_SUBPIXEL_BITS).astype(int)
+    thickness = max(2, round(max(image.shape[:2]) / 150))
+    for hand in range(there.shape[1]):
+        colour = HAND_COLOURS[hand % len(HAND_COLOURS)]
+        for step in np.flatnonzero(there[1:, hand] & there[:-1, hand]).tolist():
+            ends = fixed[step, hand].tolist(), fixed[step + 1, hand].tolist()
+            cv2.line(canvas, *ends, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+    return canvas
