@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from mmengine.config import Config
 
 from mmfusion.datasets.folds import FOLD_FILE
+from mmfusion.engine.launch.argument_check import class_name
 from mmfusion.engine.launch.config_compare import comparable_config, config_difference
 from mmfusion.engine.launch.start import prepare_config
 from mmfusion.engine.runner.work_dir import read_finished
@@ -162,7 +163,7 @@ class Run:
                 " --work-root, or delete that folder"
             )
         old = json.loads(meta["settings"])
-        difference = config_difference(old, comparable_config(self._config()))
+        difference = config_difference(old, comparable_config(self.config))
         if difference:
             raise WorkDirError(
                 f"{self.folder} has a complete run of another config:\n{difference}\n"
@@ -170,7 +171,9 @@ class Run:
             )
         return True
 
-    def _config(self) -> Config:
+    @property
+    def config(self) -> Config:
+        """The config as the run reads it."""
         return read_config(self.experiment.path, self.options, self.folder)
 
     def commands(self) -> Iterator[list[str]]:
@@ -222,17 +225,12 @@ def read_experiment(path: Path, options: Mapping[str, Any]) -> Experiment:
         stage1=stage1,
         streams=tuple(config.model.encoders),
         encoders={
-            stream: _name_of(encoder.get("type"))
+            stream: class_name(encoder.get("type"))
             for stream, encoder in config.model.encoders.items()
         },
         max_epochs=int(config.train_cfg.get("max_epochs", 1)),
         test_set={k: v for k, v in dataset.items() if isinstance(v, str)},
     )
-
-
-def _name_of(kind: Any) -> str:
-    """Name of a registered class, given itself or by name."""
-    return str(getattr(kind, "__name__", kind)).rpartition(".")[2]
 
 
 def plan(

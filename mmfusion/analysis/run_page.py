@@ -22,6 +22,7 @@ from mmfusion.analysis.page_methods import (
     in_order,
     stream_name,
 )
+from mmfusion.analysis.page_plain import plain_part
 from mmfusion.analysis.page_reliance import RELIANCE_NOTES, reliance_table
 from mmfusion.analysis.reports import ceiling_of
 from mmfusion.analysis.trained_runs import TrainedRun
@@ -79,6 +80,7 @@ def make_page(
     methods = find_methods(runs, task, with_clips)
     table = compare_clips({one.name: one.first.predictions for one in methods}, task)
     models = tuple(_model(one, table) for one in methods)
+    plain = plain_part(methods, task)
     pairs = tuple(_pairs(methods))
     data = describe_data(known, runs[0].predictions, task)
     best = models[0]
@@ -93,15 +95,16 @@ def make_page(
     return Page(
         title=title or f"{data.name}: {_listed([one.name for one in models])}",
         made=f"mmfusion {mmfusion.__version__}, {date.today().isoformat()}",
-        summary=tuple(_summary(models, pairs)),
+        summary=(*_summary(models, pairs), *plain.summary),
         cautions=(
             *extra_cautions,
             *cautions(known, best.classes, best.top1),
         ),
         data=data,
         models=models,
+        plain=plain.rows,
         pairs=pairs,
-        notes=tuple(notes),
+        notes=(*notes, *plain.notes),
         curves=tuple(training_charts([_curve_of(one) for one in methods], task)),
         alpha=tuple(alpha_charts([_curve_of(one) for one in methods])),
         alpha_table=alpha_table(methods, table),

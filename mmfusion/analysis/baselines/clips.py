@@ -14,6 +14,7 @@ from mmfusion.datasets import MultiModalDataset
 from mmfusion.datasets.error_policy import BROKEN_CLIP_ERRORS
 from mmfusion.datasets.record_selection import STREAMS as RECORD_KEYS
 from mmfusion.datasets.transforms import SampleObservedFrames
+from mmfusion.engine.launch.argument_check import class_name
 from mmfusion.registry import DATASETS
 from mmfusion.utils.errors import InputError
 
@@ -48,6 +49,15 @@ class ClipReader:
     def __init__(self) -> None:
         self._known: dict[tuple[str, str, str], Any] = {}
 
+    def describe(self, config: Config, stream: str) -> dict[str, Any]:
+        """Stream, numbers, and what tells its clips from others, as plain values."""
+        datasets = _datasets(config, stream)
+        return {
+            "stream": stream,
+            "numbers": _numbers(stream).says,
+            "clips": {split: one.digest() for split, one in datasets.items()},
+        }
+
     def splits(self, config: Config, stream: str) -> dict[str, Clips]:
         """Clips of ``train``, ``val`` and ``test`` of a config.
 
@@ -57,10 +67,7 @@ class ClipReader:
         Raises:
             InputError: data that a linear baseline does not read.
         """
-        if stream not in STREAMS:
-            raise InputError(f"no plain numbers of the stream {stream!r} are defined")
-        numbers = STREAMS[stream]
-        datasets = {split: _open(config, split, numbers) for split in LOADERS}
+        numbers, datasets = _numbers(stream), _datasets(config, stream)
         sizes = sum(len(dataset) for dataset in datasets.values())
         if sizes > MOST_CLIPS:
             raise InputError(f"{sizes} clips are more than {MOST_CLIPS}")
@@ -122,12 +129,22 @@ def vectors(stream: str, train: Clips) -> Callable[[Clips], NDArray[np.float64]]
     return make
 
 
+def _numbers(stream: str) -> StreamNumbers:
+    if stream not in STREAMS:
+        raise InputError(f"no plain numbers of the stream {stream!r} are defined")
+    return STREAMS[stream]
+
+
+def _datasets(config: Config, stream: str) -> dict[str, MultiModalDataset]:
+    return {split: _open(config, split, _numbers(stream)) for split in LOADERS}
+
+
 def _open(config: Config, split: str, numbers: StreamNumbers) -> MultiModalDataset:
     settings = (config.get(f"{split}_dataloader") or {}).get("dataset") or {}
-    if settings.get("type") not in (MultiModalDataset, "MultiModalDataset"):
+    if class_name(settings.get("type")) != MultiModalDataset.__name__:
         raise InputError(f"the {split} set is no MultiModalDataset")
     for transform in settings.get("pipeline") or ():
-        if transform.get("type") in (SampleObservedFrames, "SampleObservedFrames"):
+        if class_name(transform.get("type")) == SampleObservedFrames.__name__:
             raise InputError("the clips are anticipated, not seen")
     settings = {**settings, "pipeline": list(numbers.pipeline), "on_error": None}
     return DATASETS.build(settings)

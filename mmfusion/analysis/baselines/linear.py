@@ -15,7 +15,7 @@ from mmfusion.utils.errors import InputError
 from mmfusion.utils.optional import import_optional
 
 # inverse strengths of the L2 penalty that are tried, the strongest first
-STRENGTHS = tuple(10.0 ** (power / 2) for power in range(-10, 4))
+STRENGTHS = tuple(10.0 ** (power / 2) for power in range(-8, 5))
 NUM_PARTS = 5  # of the training clips, where there is no validation part
 _SMALLEST = 1e-9  # probability that a log loss counts
 _MAX_ITERATIONS = 2000

@@ -6,34 +6,32 @@ at random, and its one file, without ``seed<S>``, stands for every seed.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from mmfusion.analysis.baselines.clips import ClipReader, Clips, vectors
-from mmfusion.analysis.baselines.linear import LinearModel, fit_linear
+from mmfusion.analysis.baselines.clips import ClipReader
+from mmfusion.analysis.baselines.files import (
+    LATE,
+    LINEAR,
+    LINEAR_SUM,
+    META,
+    linear_file,
+    save_baseline,
+)
+from mmfusion.analysis.baselines.parts import late_parts, sums_of
 from mmfusion.analysis.baselines.streams import STREAMS
 from mmfusion.analysis.experiments import (
     PREDICTIONS,
     Experiment,
     Run,
     groups,
-    read_config,
 )
 from mmfusion.analysis.tables import common_suffix
 from mmfusion.evaluation.late_fusion import late_fusion
-from mmfusion.evaluation.predictions import (
-    Predictions,
-    load_predictions,
-    save_predictions,
-)
-from mmfusion.evaluation.report import report_of
-from mmfusion.utils.errors import InputError, MMFusionError
+from mmfusion.evaluation.predictions import load_predictions
+from mmfusion.utils.errors import MMFusionError
 
-LATE, LINEAR, LINEAR_SUM = "late_fusion", "linear", "linear_sum"
-_META = "baseline"  # key of the metainfo
+_Place = tuple[tuple[str, ...], int | None]  # streams, fold
 
 
 @dataclass(frozen=True)
@@ -111,42 +109,6 @@ def baselines_of(
     return found
 
 
-def single_of(
-    stream: str, fusion: Experiment | None, group: Sequence[Experiment]
-) -> Experiment | None:
-    """The model of one stream alone that late fusion adds for a fusion.
-
-    The fusion's own stage 1 comes first, then the first model with the same encoder,
-    then the first of that stream; None where the table has none.
-    """
-    alone = [one for one in group if one.streams == (stream,)]
-    if fusion is not None:
-        stage1 = [
-            name
-            for key, name in fusion.stage1.items()
-            if key.startswith(f"model.encoders.{stream}.")
-        ]
-        same = fusion.encoders.get(stream)
-        alone.sort(
-            key=lambda one: (one.name not in stage1, one.encoders.get(stream) != same)
-        )
-    return alone[0] if alone else None
-
-
-def _sums(
-    group: Sequence[Experiment],
-) -> dict[tuple[str, ...], list[Experiment | None]]:
-    """By the streams of a sum, the fusions that see the same; None without any."""
-    found: dict[tuple[str, ...], list[Experiment | None]] = {}
-    for one in group:
-        if len(one.streams) > 1:
-            found.setdefault(tuple(sorted(one.streams)), []).append(one)
-    single = sorted({one.streams[0] for one in group if len(one.streams) == 1})
-    if not found and len(single) > 1:
-        found[tuple(single)] = [None]
-    return found
-
-
 def _late_rows(
     group: Sequence[Experiment],
     runs: Sequence[Run],
@@ -155,30 +117,27 @@ def _late_rows(
     tell: Callable[[str], None],
 ) -> Iterator[BaselineRun]:
     suffix = common_suffix([one.name for one in group])
-    wanted: dict[tuple[str, ...], tuple[str, ...]] = {}  # parts -> streams
-    for streams, fusions in _sums(group).items():
-        for fusion in fusions:
-            found = {stream: single_of(stream, fusion, group) for stream in streams}
-            parts = tuple(one.name for one in found.values() if one is not None)
-            if len(parts) == len(streams):
-                wanted[parts] = streams
-        if streams not in wanted.values():
-            notes.append(
-                f"No late fusion of {_and(streams)}: the table has no model of each"
-                " alone."
-            )
+    wanted = late_parts(group)
+    notes += [
+        f"No late fusion of {' and '.join(streams)}: the table has no model of each"
+        " alone."
+        for streams in sums_of(group)
+        if streams not in wanted.values()
+    ]
     by_key = {run.key: run for run in runs}
     for parts, streams in wanted.items():
         name = LATE if len(wanted) == 1 else f"{LATE}_of_{'_'.join(parts)}"
         notes.append(
-            f"{name}: mean of the probabilities of {_and(parts)}, of the same seed"
-            " (and fold); nothing is weighted or scaled."
+            f"{name}: mean of the probabilities of {' and '.join(parts)}, of the same"
+            " seed (and fold); nothing is weighted or scaled."
         )
         for seed, fold in dict.fromkeys((run.seed, run.fold) for run in runs):
             files = [by_key[part, seed, fold].predictions for part in parts]
             row = _baseline_run(name + suffix, LATE, streams, runs, seed, fold)
             made = late_fusion([load_predictions(file) for file in files])
-            _save(row.predictions, made, dict(kind=LATE, parts=[*map(str, files)]))
+            save_baseline(
+                row.predictions, made, dict(kind=LATE, parts=[*map(str, files)])
+            )
             yield row
 
 
@@ -190,50 +149,66 @@ def _linear_rows(
     tell: Callable[[str], None],
 ) -> Iterator[BaselineRun]:
     suffix = common_suffix([one.name for one in group])
-    sums = _sums(group)
-    streams = sorted({stream for one in group for stream in one.streams})
-    first, done = runs[0].seed, []
-    folds = [run.fold for run in runs if run.seed == first]
-    seeds = [*dict.fromkeys(run.seed for run in runs)]
-    for stream in streams:
+    first = runs[0].seed
+    folds = [run.fold for run in runs if run.key[:2] == (runs[0].name, first)]
+    done: dict[_Place, BaselineRun] = {}
+    for stream in sorted({stream for one in group for stream in one.streams}):
         tell(f"linear baseline of {stream}")
+        rows, strengths = dict[_Place, BaselineRun](), list[float]()
         try:
-            for fold in dict.fromkeys(folds):
+            for fold in folds:
                 source = _source(stream, group, runs, first, fold)
-                run = _baseline_run(
-                    f"{LINEAR}_{stream}{suffix}", LINEAR, (stream,), runs, None, fold
+                name = f"{LINEAR}_{stream}{suffix}"
+                row = _baseline_run(name, LINEAR, (stream,), runs, None, fold)
+                beside = load_predictions(source.predictions)
+                made = linear_file(
+                    row.predictions, source.config, stream, beside, reader
                 )
-                _write_linear(run, source, stream, reader)
-                done.append(run)
+                rows[(stream,), fold] = row
+                strengths += made.metainfo[META]["strength"].values()
         except (MMFusionError, OSError) as error:
             notes.append(f"No linear {stream}: {str(error).splitlines()[0]}")
-            done = [run for run in done if run.streams != (stream,)]
             continue
-        chosen = [
-            load_predictions(run.predictions).metainfo[_META]["strength"]
-            for run in done
-            if run.streams == (stream,)
-        ]
+        done |= rows
+        low, high = (f"{end(strengths):.2g}" for end in (min, max))
         notes.append(
             f"{LINEAR}_{stream}: logistic regression, standardised, of"
-            f" {STREAMS[stream].says}; C by validation log loss, {_range(chosen)}; one"
-            " fit, the same for every seed."
+            f" {STREAMS[stream].says}; C by validation log loss,"
+            f" {low if low == high else f'{low} to {high}'}; one fit for all seeds."
         )
-    known = {(run.streams, run.fold): run for run in done}
-    for wanted in sums:
-        if not all(((s,), folds[0]) in known for s in wanted):
-            continue
-        name = LINEAR_SUM if len(sums) == 1 else f"{LINEAR_SUM}_of_{'_'.join(wanted)}"
-        for fold in dict.fromkeys(folds):
-            files = [known[(s,), fold].predictions for s in wanted]
-            run = _baseline_run(name + suffix, LINEAR_SUM, wanted, runs, None, fold)
-            made = late_fusion([load_predictions(file) for file in files])
-            _save(run.predictions, made, dict(kind=LINEAR_SUM, streams=[*wanted]))
-            done.append(run)
-        notes.append(f"{name}: mean of the linear models' probabilities.")
-    for run in done:
-        for seed in seeds:
-            yield BaselineRun(**{**vars(run), "seed": seed})
+    done |= _linear_sums(group, runs, done, notes)
+    for row in done.values():
+        for seed in dict.fromkeys(run.seed for run in runs):
+            yield replace(row, seed=seed)
+
+
+def _linear_sums(
+    group: Sequence[Experiment],
+    runs: Sequence[Run],
+    linear: Mapping[_Place, BaselineRun],
+    notes: list[str],
+) -> dict[_Place, BaselineRun]:
+    """Rows of added linear models, by streams and fold."""
+    suffix = common_suffix([one.name for one in group])
+    found, wanted = {}, sums_of(group)
+    for streams in wanted:
+        name = LINEAR_SUM
+        if len(wanted) > 1:
+            name += f"_of_{'_'.join(streams)}"
+        for fold in {fold: None for _, fold in linear}:
+            parts = [linear.get(((stream,), fold)) for stream in streams]
+            files = [one.predictions for one in parts if one is not None]
+            if len(files) == len(streams):
+                row = _baseline_run(
+                    name + suffix, LINEAR_SUM, streams, runs, None, fold
+                )
+                made = late_fusion([load_predictions(file) for file in files])
+                says = dict(kind=LINEAR_SUM, streams=[*streams])
+                save_baseline(row.predictions, made, says)
+                found[streams, fold] = row
+        if streams in {streams for streams, _ in found}:
+            notes.append(f"{name}: mean of the linear models' probabilities.")
+    return found
 
 
 def _source(
@@ -270,97 +245,3 @@ def _baseline_run(
         fold,
         folder / PREDICTIONS,
     )
-
-
-def _write_linear(
-    row: BaselineRun, source: Run, stream: str, reader: ClipReader
-) -> None:
-    """Fit and predict, unless the file has the same already."""
-    beside = load_predictions(source.predictions)
-    config = read_config(source.experiment.path, source.options, source.folder)
-    made = dict(
-        kind=LINEAR,
-        stream=stream,
-        numbers=STREAMS[stream].says if stream in STREAMS else "",
-        of={
-            key: str(config.train_dataloader.dataset.get(key))
-            for key in ("data_root", "ann_file", "split", "questions")
-        },
-    )
-    if _is_done(row.predictions, beside, made):
-        return
-    clips = reader.splits(config, stream)
-    predictions, models = linear_predictions(clips, stream, beside)
-    strength = {task: model.strength for task, model in models.items()}
-    _save(row.predictions, predictions, {**made, "strength": strength})
-
-
-def _is_done(path: Path, beside: Predictions, made: Mapping[str, Any]) -> bool:
-    if not path.is_file():
-        return False
-    old = load_predictions(path)
-    known = old.metainfo.get(_META)
-    return (
-        isinstance(known, dict)
-        and {**known, **made} == known
-        and set(old.ids) == set(beside.ids)
-        and {t: s.shape[1] for t, s in old.score.items()}
-        == {t: s.shape[1] for t, s in beside.score.items()}
-    )
-
-
-def linear_predictions(
-    clips: Mapping[str, Clips], stream: str, beside: Predictions
-) -> tuple[Predictions, dict[str, LinearModel]]:
-    """Predictions of a linear model on the clips that another model was tested on.
-
-    Args:
-        clips: of ``train``, ``test`` and, where it may choose, ``val``.
-        stream: of the numbers.
-        beside: predictions that give ids, labels, tasks and classes.
-
-    Returns:
-        The predictions, and the model of each task.
-    """
-    make = vectors(stream, clips["train"])
-    places = {name: place for place, name in enumerate(clips["test"].ids)}
-    lacking = [name for name in beside.ids if name not in places]
-    if lacking:
-        raise InputError(
-            f"{len(lacking)} tested clips are not in the test set now, such as"
-            f" {lacking[0]!r}"
-        )
-    x = {split: make(found) for split, found in clips.items()}
-    test = x["test"][[places[name] for name in beside.ids]]
-    score, models = {}, {}
-    for task, other in beside.score.items():
-        train = clips["train"].labelled(x["train"], task)
-        val = clips["val"].labelled(x["val"], task) if "val" in clips else None
-        val = val if val is not None and len(val.labels) else None
-        models[task] = fit_linear(train, val, other.shape[1])
-        score[task] = models[task].probabilities(test).astype(np.float32)
-    return Predictions(beside.ids, score, beside.gt, beside.metainfo), models
-
-
-def _save(path: Path, made: Predictions, says: Mapping[str, Any]) -> None:
-    metainfo = {
-        key: value
-        for key, value in made.metainfo.items()
-        if key not in ("metrics", "checkpoint", "report", _META)
-    }
-    found = Predictions(made.ids, made.score, made.gt, {**metainfo, _META: dict(says)})
-    found.metainfo["report"] = report_of(found)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_predictions(path, found)
-
-
-def _and(names: Sequence[str]) -> str:
-    """Names as a sentence has them: a, b and c."""
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
-
-
-def _range(chosen: Sequence[Mapping[str, float]]) -> str:
-    values = sorted({value for one in chosen for value in one.values()})
-    low, high = f"{values[0]:.2g}", f"{values[-1]:.2g}"
-    return low if low == high else f"{low} to {high}"

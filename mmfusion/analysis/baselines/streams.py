@@ -47,12 +47,15 @@ class StreamNumbers(Protocol):
 class MotionMap:
     """Frame differences in coarse cells: the places of a clip that change, and when.
 
-    Frames are grey and their mean brightness is taken away, which exposure changes.
+    Each colour's mean brightness is taken away, which exposure changes; of a pixel the
+    colour that changes most counts. Of each time the median cell is taken away and the
+    square root of each cell's share is kept, so that a camera that moves, or a faint
+    hand, weighs no more and no less than others.
     """
 
     says = (
-        f"absolute frame differences in {MOTION_CELLS[0]} x {MOTION_CELLS[1]} cells at"
-        f" {MOTION_TIMES} times, brightness taken away"
+        f"differences of {MOTION_TIMES + 1} even frames in {MOTION_CELLS[0]} x"
+        f" {MOTION_CELLS[1]} cells, as shares of each time"
     )
     pipeline = (
         dict(
@@ -67,18 +70,18 @@ class MotionMap:
         """(t * rows * columns,) of ``imgs``, t + 1 arrays (h, w, 3) uint8."""
         rows, columns = MOTION_CELLS
         size = columns * _CELL, rows * _CELL
-        grey = [
-            cv2.cvtColor(
-                cv2.resize(frame, size, interpolation=cv2.INTER_AREA),
-                cv2.COLOR_RGB2GRAY,
-            )
+        small = [
+            cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
             for frame in results["imgs"]
         ]
-        frames = np.stack(grey).astype(np.float32)  # (t + 1, y, x)
+        frames = np.stack(small).astype(np.float32)  # (t + 1, y, x, 3)
         frames -= frames.mean(axis=(1, 2), keepdims=True)
-        change = np.abs(np.diff(frames, axis=0))
+        change = np.abs(np.diff(frames, axis=0)).max(axis=3)  # (t, y, x)
         cells = change.reshape(len(change), rows, _CELL, columns, _CELL)
-        return cells.mean(axis=(2, 4)).reshape(-1)
+        cells = cells.mean(axis=(2, 4))  # (t, rows, columns)
+        cells -= np.median(cells, axis=(1, 2), keepdims=True)
+        cells = np.maximum(cells, 0.0)
+        return np.sqrt(cells / (cells.sum(axis=(1, 2), keepdims=True) + 1e-3)).ravel()
 
     def learn(self, clips: Sequence[Any]) -> Callable[[Sequence[Any]], Array]:
         """Nothing is chosen: (m, t * rows * columns) of m clips."""

@@ -53,6 +53,25 @@ class ModelPart:
 
 
 @dataclass(frozen=True)
+class PlainRow:
+    """A row of results beside the models, which no training of its own makes.
+
+    Attributes:
+        name: as the page calls it.
+        streams: that it sees.
+        top1: accuracy with its interval, percent.
+        num_clips: that were tested.
+        num_seeds: of the models that it is compared with.
+    """
+
+    name: str
+    streams: tuple[str, ...]
+    top1: Interval
+    num_clips: int
+    num_seeds: int
+
+
+@dataclass(frozen=True)
 class SplitRow:
     """Clips of one class in each split.
 
@@ -219,6 +238,7 @@ class Page:
         cautions: what the reader must not believe.
         data: what was trained on what.
         models: the best one first.
+        plain: rows beside those of the models, which no training makes.
         pairs: of models; empty for one.
         notes: under the table of results.
         curves: losses and accuracies over training.
@@ -237,6 +257,7 @@ class Page:
     data: DataPart
     models: tuple[ModelPart, ...]
     cautions: tuple[str, ...] = ()
+    plain: tuple[PlainRow, ...] = ()
     pairs: tuple[PairRow, ...] = ()
     notes: tuple[str, ...] = ()
     curves: tuple[Chart, ...] = ()

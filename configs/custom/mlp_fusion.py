@@ -1,0 +1,18 @@
+"""MLP fusion (paper B's Table 3), nano, on clips of one's own: RGB and skeletons.
+
+    python tools/train.py configs/custom/mlp_fusion.py
+
+No paper has this data set. Ours: configs/custom/README.md.
+"""
+
+from mmengine.config import read_base
+
+from mmfusion.models import MLPFusion
+
+with read_base():
+    from .._base_.datasets.custom import *
+    from .._base_.cpu_runtime import *
+    from .._base_.models.custom_fusers import *
+    from .._base_.schedules.adamw_custom import *
+
+model.neck.type = MLPFusion
