@@ -117,8 +117,9 @@ class Words:
 
 
 class JointPaths:
-    """Places of the joints at even times, their steps, and whether they are seen.
+    """Places of the joints at even times, and whether they are seen.
 
+    Of joints in the picture the two axes of the picture are read, in space all three.
     Gaps are filled by straight lines in the data's own coordinates, so that the path
     stays; the clip's mean place is taken away, and kept as numbers of its own. Two
     hands of which training clips hardly ever show both at a time are taken for one,
@@ -126,8 +127,8 @@ class JointPaths:
     """
 
     says = (
-        f"joints at {PATH_TIMES} even times from their mean place, their steps, gaps"
-        " filled by straight lines"
+        f"joints at {PATH_TIMES} even times from their mean place, gaps filled by"
+        " straight lines"
     )
     pipeline = (
         dict(type=SampleTimes, num_frames=dict(skeleton=_READ_TIMES), mode="uniform"),
@@ -136,7 +137,9 @@ class JointPaths:
 
     def read(self, results: Mapping[str, Any]) -> tuple[NDArray, NDArray]:
         """Joints (t, h, j, dims) and where they were seen (t, h, j), at many times."""
-        joints = results["joints"][0][..., : results["joints_dims"]]
+        in_picture = results["joints_frame"] in ("image", "pixels")
+        dims = 2 if in_picture else results["joints_dims"]
+        joints = results["joints"][0][..., :dims]
         return joints, results["joints_mask"][0]
 
     def learn(self, clips: Sequence[Any]) -> Callable[[Sequence[Any]], Array]:
@@ -171,8 +174,7 @@ def _path(joints: NDArray, mask: NDArray) -> Array:
     shown = np.any(mask, axis=0)  # (h, j), joints that the clip has
     middle = place[:, shown].mean(axis=(0, 1)) if shown.any() else np.zeros(dims)
     place = np.where(shown[..., None], place - middle, 0.0)
-    steps = np.diff(place, axis=0)
-    parts = (place, steps, middle, seen)
+    parts = (place, middle, seen)
     return np.concatenate([part.reshape(-1) for part in parts])
 
 
