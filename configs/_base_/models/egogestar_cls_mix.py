@@ -1,0 +1,17 @@
+"""Both encoders from stage 1, and one Mamba block that fuses them; ``mix`` is open."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .custom_cls_mix import *
+
+model.encoders.video.init_cfg = dict(
+    type="Pretrained",
+    checkpoint="work_dirs/video_mamba_nano_egogestar/best.pth",
+    prefix="encoders.video.",
+)
+model.encoders.skeleton.init_cfg = dict(
+    type="Pretrained",
+    checkpoint="work_dirs/skeleton_mamba_nano_egogestar/best.pth",
+    prefix="encoders.skeleton.",
+)
