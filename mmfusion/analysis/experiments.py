@@ -348,7 +348,8 @@ def find_config(stem: str, *, beside: Path) -> Path:
 def groups(experiments: Sequence[Experiment]) -> list[list[Experiment]]:
     """Tables: a fusion stands with the methods that share stage 1 with it.
 
-    Those without any such link stand together.
+    One without any such link stands in the only table that is tested on the same
+    split of the same annotation; where there is none, or several, they stand together.
     """
     member = {e.name: e.name for e in experiments}
     for experiment in experiments:
@@ -356,11 +357,25 @@ def groups(experiments: Sequence[Experiment]) -> list[list[Experiment]]:
             old, new = member[experiment.name], member[stem]
             member = {k: new if v == old else v for k, v in member.items()}
     count = list(member.values())
+    linked = {key for key in count if count.count(key) > 1}
+    homes: dict[tuple[Any, ...], set[str]] = {}
+    for experiment in experiments:
+        if member[experiment.name] in linked:
+            homes.setdefault(_tested(experiment), set()).add(member[experiment.name])
     tables: dict[str, list[Experiment]] = {}
     for experiment in experiments:
         key = member[experiment.name]
-        tables.setdefault(key if count.count(key) > 1 else "", []).append(experiment)
+        if key not in linked:
+            near = homes.get(_tested(experiment), set())
+            key = next(iter(near)) if len(near) == 1 else ""
+        tables.setdefault(key, []).append(experiment)
     return list(tables.values())
+
+
+def _tested(experiment: Experiment) -> tuple[Any, ...]:
+    """Values that say on which clips it is tested."""
+    keys = ("data_root", "ann_file", "split")
+    return tuple(experiment.test_set.get(key) for key in keys)
 
 
 def _as_arguments(options: Mapping[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ import pytest
 from mmengine.config import DictAction
 
 from mmfusion.analysis.experiments import (
+    Experiment,
     Run,
     find_config,
     grid,
@@ -101,3 +102,18 @@ def test_a_sweep_without_values_is_refused():
         with pytest.raises(ValueError, match=message):
             grid(values)
     assert variant_name({"a.x": "p/q", "b.x": 1}) == "-a.x=p_q-b.x=1"
+
+
+def test_a_rival_without_stage_1_stands_beside_those_of_the_same_clips():
+    def made(name, stage1=(), **test_set):
+        keys = {f"k{number}": stem for number, stem in enumerate(stage1)}
+        return Experiment(Path(f"{name}.py"), {}, keys, ("skeleton",), {}, 1, test_set)
+
+    here, there = dict(data_root="a", split="test"), dict(data_root="b", split="test")
+    hands, rival, other = made("hands", **here), made("rival", **here), made("other")
+    mix, far = made("mix", ["hands"], **here), made("far", **there)
+    names = [[e.name for e in g] for g in groups([rival, far, hands, mix, other])]
+    assert names == [["rival", "hands", "mix"], ["far", "other"]]
+    second = [made("hands2", **here), made("mix2", ["hands2"], **here)]
+    several = groups([rival, hands, mix, *second])
+    assert [len(group) for group in several] == [1, 2, 2]
