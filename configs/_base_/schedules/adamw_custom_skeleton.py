@@ -5,5 +5,5 @@ from mmengine.config import read_base
 with read_base():
     from .adamw_custom import *
 
-train_cfg.max_epochs = 80
+train_cfg.max_epochs = 60
 auto_scale_lr.base_batch_size = 16

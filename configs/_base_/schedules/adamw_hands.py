@@ -5,4 +5,4 @@ from mmengine.config import read_base
 with read_base():
     from .adamw_custom_skeleton import *
 
-train_cfg.val_interval = 80
+train_cfg.val_interval = 60
