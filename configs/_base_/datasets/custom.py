@@ -35,12 +35,21 @@ _crop = dict(
 )
 # from the first wrist or root, in units of the skeleton's own size: whatever it is
 _normalize = dict(type=NormalizeSkeleton, mode="size")
-_jitter = dict(type=JitterSkeleton, scale=0.15, rotation=10.0, noise=0.02)
+_jitter = dict(
+    type=JitterSkeleton,
+    scale=0.15,
+    rotation=(10.0, 15.0, 15.0),
+    noise=0.02,
+    drop_prob=0.05,  # a hand is lost for some frames, as detectors lose it
+    drop_run=4.0,
+)
+# between frames, as the encoder reads motion
+_load = dict(type=LoadSkeleton, interpolate=True)
 
 train_pipeline = [
     _train_times,
     _decode,
-    dict(type=LoadSkeleton),
+    _load,
     _crop,
     _resize,
     dict(type=AlignSkeleton),
@@ -51,7 +60,7 @@ train_pipeline = [
 test_pipeline = [
     _test_times,
     _decode,
-    dict(type=LoadSkeleton),
+    _load,
     dict(type=AlignSkeleton),
     _normalize,
     dict(type=PackInputs, streams=("video", "skeleton")),

@@ -2,15 +2,12 @@
 
 from mmengine.config import read_base
 
-from mmfusion.datasets.transforms import LoadSkeleton, PackInputs
+from mmfusion.datasets.transforms import PackInputs
 
 with read_base():
     from .custom import *
 
-# smooth in time, as the encoder reads motion
-_load = dict(type=LoadSkeleton, interpolate=True)
-_train_times.update(mode="smooth", window=(0.7, 1.0))
-_jitter.update(rotation=(10.0, 15.0, 15.0))
+_train_times.update(mode="smooth", window=(0.7, 1.0))  # the encoder reads motion
 
 train_pipeline = [
     _train_times,

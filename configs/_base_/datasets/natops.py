@@ -30,7 +30,14 @@ train_pipeline = [
     ),
     dict(type=LoadSkeleton, interpolate=True),
     dict(type=NormalizeSkeleton, mode="size"),
-    dict(type=JitterSkeleton, scale=0.15, rotation=(10.0, 15.0, 15.0), noise=0.02),
+    dict(
+        type=JitterSkeleton,
+        scale=0.15,
+        rotation=(10.0, 15.0, 15.0),
+        noise=0.02,
+        drop_prob=0.05,
+        drop_run=4.0,
+    ),
     dict(type=PackInputs, streams=("skeleton",)),
 ]
 test_pipeline = [

@@ -20,19 +20,20 @@ from mmfusion.models.skeleton_encoders.joint_features import (
 from mmfusion.utils.errors import InputError, check_choice
 
 PARTS = ("place", "pose", "slow", "fast", "distance")
+FARTHEST = 8.0  # deviations; what training hardly moved may move in testing
 MOST_TOGETHER = 32  # joints of which all pairs count; of more, the pairs of each hand
 
 
 class MotionStem(BaseModule):
     """Embed several views of the joints apart, join them, and halve the frames.
 
-    ``place``: the joints and which of them were seen. ``pose``: each hand's joints from
-    their own middle, in units of their own size. ``slow``, ``fast``: motion over one
-    and two frames. ``distance``: all pairs of joints, DD-Net's (arXiv 1907.09658), or
-    with more than 32 joints the pairs of each hand and the hands' middles (a single
-    joint has none). Each is
-    normalised by the statistics of training, so that units do not matter, and read by
-    convolutions over time. Unseen joints are interpolated first.
+    ``place``: the joints, and which of them were not seen. ``pose``: each hand's
+    joints from their own middle, in units of their own size. ``slow``, ``fast``: motion
+    over one and two frames. ``distance``: all pairs of joints, DD-Net's (arXiv
+    1907.09658), or with more than 32 joints the pairs of each hand and the hands'
+    middles (a single joint has none). Each is normalised by the statistics of training,
+    so that units do not matter, and read by convolutions over time. Unseen joints are
+    interpolated first.
 
     Args:
         embed_dims: d. num_joints: joints of all hands together. num_hands: m.
@@ -61,14 +62,16 @@ class MotionStem(BaseModule):
         self.num_hands = num_hands
         self.together = num_joints <= MOST_TOGETHER or num_hands == 1
         sizes = dict.fromkeys(PARTS, num_joints * in_channels)
-        sizes["place"] += num_joints
         sizes["distance"] = self._num_pairs(num_joints)
+        flags = {"place": num_joints}
         self.parts = tuple(part for part in parts if sizes[part])
+        self.norms = ModuleDict(
+            {part: nn.BatchNorm1d(sizes[part], affine=False) for part in self.parts}
+        )
         self.embeds = ModuleDict(
             {
                 part: nn.Sequential(
-                    nn.BatchNorm1d(sizes[part], affine=False),
-                    ConvUnit(sizes[part], 2 * width, 1),
+                    ConvUnit(sizes[part] + flags.get(part, 0), 2 * width, 1),
                     nn.Dropout1d(drop_rate),
                     ConvUnit(2 * width, width, 3),
                     nn.Dropout1d(drop_rate),
@@ -92,18 +95,23 @@ class MotionStem(BaseModule):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """(b, t, j, c) and mask (b, t, j) or None -> tokens (b, t / pool, d)."""
         views = self.views(x, mask)
-        parts = [self.embeds[part](views[part].transpose(1, 2)) for part in self.parts]
-        return self.join(torch.cat(parts, dim=1)).transpose(1, 2)
+        embedded = []
+        for part in self.parts:
+            view = self.norms[part](views[part].transpose(1, 2))  # (b, f, t)
+            view = view.clamp(-FARTHEST, FARTHEST)
+            if part == "place":
+                unseen = torch.zeros_like(x[..., 0]) if mask is None else mask.to(x) - 1
+                view = torch.cat([view, unseen.transpose(1, 2)], dim=1)
+            embedded.append(self.embeds[part](view))
+        return self.join(torch.cat(embedded, dim=1)).transpose(1, 2)
 
     def views(self, x: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
         """Parts that are embedded, (b, t, f) each."""
-        seen = x.new_ones(x.shape[:3]) if mask is None else mask.to(x.dtype)
-        ever = seen.amax(dim=1)  # (b, j)
+        ever = torch.ones_like(x[:, 0, :, 0]) if mask is None else mask.any(1).to(x)
         x = fill_unseen(x, mask)
         centres = hand_centres(x, ever, self.num_hands)  # (b, t, m, c)
-        place = torch.cat([x, seen.unsqueeze(-1)], dim=-1)  # (b, t, j, c + 1)
         views = {
-            "place": place,
+            "place": x,
             "pose": self._poses(x, centres, ever),
             "slow": joint_motion(x, 1),
             "fast": joint_motion(x, 2),

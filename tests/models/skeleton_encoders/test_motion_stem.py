@@ -82,3 +82,17 @@ def test_parts_can_be_left_out():
 def test_wrong_arguments_raise(options):
     with pytest.raises(ValueError, match="expected|is for"):
         build(**options)
+
+
+def test_what_was_constant_in_training_may_change():
+    """One joint never moves and all are seen, in training; in testing neither holds."""
+    model = build(readout="pool").train()
+    x = torch.randn(16, 8, 6, 3)
+    x[:, :, 0] = 0
+    for _ in range(40):
+        model(x, torch.ones(16, 8, 6, dtype=torch.bool))
+    model.eval()
+    mask = torch.ones(1, 8, 6, dtype=torch.bool)
+    mask[:, 3:5] = False
+    tokens = model.stem(torch.randn(1, 8, 6, 3), mask)
+    assert tokens.abs().max() < 20 * model.stem(x[:1]).abs().max()
