@@ -51,6 +51,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--parts", type=positive, help="cut each video into so many clips")
     add("--hands", type=Path, help="folder of landmarks, named as the videos")
     add("--no-hands", action="store_true", help="extract no hands")
+    add("--one-hand", action="store_true", help="clips show one hand, of either side")
     add("--models", type=Path, help="of MediaPipe: wheel or folder; else fetched")
     add("--drop-faulty", action="store_true", help="go on without faulty files")
     add("--seed", type=seed, default=0, help="of splits and trainings")
@@ -81,6 +82,7 @@ def _try(args: argparse.Namespace, run_command: Any) -> int:
         seeds=args.seeds,
         parts=args.parts,
         with_hands=not args.no_hands,
+        one_hand=args.one_hand,
         hands=args.hands,
         models=args.models,
         drop_faulty=args.drop_faulty,

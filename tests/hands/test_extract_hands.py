@@ -26,6 +26,16 @@ def test_joints_of_the_wanted_times(tmp_path):
     assert (results["joints_frame"], results["joints_layout"]) == ("image", "mediapipe")
 
 
+def test_one_hand_of_either_side(tmp_path):
+    video = write_video(tmp_path / "a.mp4", 4)
+    results = dict(times={"skeleton": np.array([[0.05, 0.25]])}, video_path=str(video))
+    find = ExtractHands(extractor=BrightHands(), one_hand=True)
+    results = find.transform(results)
+    assert results["joints"].shape == (1, 2, 1, 21, 3)
+    assert results["joints_mask"].all()
+    assert results["joints_hands"] == ["hand"] and results["num_hands"] == 1
+
+
 def test_it_is_found_by_its_name():
     assert TRANSFORMS.get("ExtractHands") is ExtractHands
 

@@ -21,7 +21,8 @@ def commands(tmp_path):
     """Words after ``python`` of each command of a page of two runs, by tool."""
     (tmp_path / "my runs").mkdir()
     options = TryOptions(
-        Path("my clips"), Path("out"), parts=5, with_hands=False, seeds=2
+        *(Path("my clips"), Path("out")),
+        **dict(parts=5, with_hands=False, one_hand=True, seeds=2),
     )
     runs = [
         write_run(
@@ -66,7 +67,8 @@ def test_a_page_is_made_again_of_all_its_runs_in_its_place(commands, tmp_path):
 def test_a_try_keeps_its_options(commands):
     for words in commands["try.py"]:
         args = read("try", words)
-        assert (args.parts, args.seeds, args.no_hands) == (5, 2, True)
+        assert (args.parts, args.seeds) == (5, 2)
+        assert args.no_hands and args.one_hand
         assert args.folder == Path("my clips") and args.out != Path("out")
     assert [read("try", words).arch for words in commands["try.py"]] == ["nano", "tiny"]
 

@@ -93,7 +93,8 @@ class Extractor:
 
     found = True
 
-    def __init__(self, models=None):
+    def __init__(self, models=None, *, one_hand=False):
+        self.one_hand = one_hand
         if models == Path("no network"):
             raise HandModelError("the models cannot be fetched")
 
@@ -105,9 +106,10 @@ class Extractor:
         joints = np.zeros((total, 2, 21, 3), np.float32)
         joints[..., 0] = joints[..., 1] = spread
         score = valid.astype(np.float32)
-        return HandTracks(
+        tracks = HandTracks(
             joints * valid[..., None, None], valid, score, np.arange(total)
         )
+        return tracks.as_one_hand() if self.one_hand else tracks
 
 
 @pytest.fixture(autouse=True)
@@ -206,6 +208,16 @@ def test_without_a_hand_anywhere_rgb_alone_is_trained(
     assert run(clips, tmp_path / "out", tools) == 0
     assert {name for _, name in tools.done} == {"video_mamba"}
     assert "No hand was found" in (tmp_path / "out/page.html").read_text()
+
+
+def test_one_hand_has_a_single_place(clips, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run(clips, out, None, "--one-hand") == 0
+    annotation = json.loads((out / "annotation.json").read_text())
+    assert annotation["metainfo"]["skeleton"]["hands"] == ["hand"]
+    assert "one in 100 %" in (out / "page.html").read_text()
+    assert run(clips, out) == 2
+    assert "with --one-hand; give another --out" in capsys.readouterr().err
 
 
 def test_without_hand_models_the_page_says_why(clips, tmp_path):

@@ -19,7 +19,12 @@ from mmfusion.datasets.media.video_files import VIDEO_SUFFIXES
 from mmfusion.datasets.media.video_preparation import Job as CopyJob
 from mmfusion.datasets.media.video_preparation import OutputFolder, run_jobs
 from mmfusion.datasets.splits import LoneClipError
-from mmfusion.hands import SKELETON, HandModelError, MediaPipeHands
+from mmfusion.hands import (
+    ONE_HAND_SKELETON,
+    SKELETON,
+    HandModelError,
+    MediaPipeHands,
+)
 from mmfusion.hands.extraction import Job as HandsJob
 from mmfusion.hands.extraction import extract_videos
 from mmfusion.layouts.clip_list import (
@@ -260,8 +265,10 @@ def build_data(data: OwnData, tell: Tell) -> None:
 
 def _extract_hands(data: OwnData, tell: Tell) -> None:
     """Caches by MediaPipe; without a hand anywhere, or without models, none."""
+    one_hand = data.options.one_hand
+    skeleton = ONE_HAND_SKELETON if one_hand else SKELETON
     try:
-        extractor = MediaPipeHands(data.options.models)
+        extractor = MediaPipeHands(data.options.models, one_hand=one_hand)
     except (HandModelError, MissingPackageError) as error:
         reason = str(error).splitlines()[0]
         data.notes.append(f"No hands: {reason}. Only RGB was trained.")
@@ -280,6 +287,12 @@ def _extract_hands(data: OwnData, tell: Tell) -> None:
                 f"{outcome.error}; mend the video, or go on without its clips:"
                 " --drop-faulty"
             )
+        if outcome.valid.shape[1] != len(skeleton["hands"]):
+            before = "without" if one_hand else "with"
+            raise InputError(
+                f"{outcome.job.target} was extracted {before} --one-hand; give another"
+                " --out"
+            )
         seen[outcome.job.name] = np.asarray(outcome.valid.any(axis=1))
         tell("hands", number, len(jobs))
     frames = np.concatenate([*seen.values()])
@@ -291,11 +304,12 @@ def _extract_hands(data: OwnData, tell: Tell) -> None:
         return
     few = sum(mask.mean() < _FEW_HANDS for mask in seen.values())
     data.notes.append(
-        f"Hands by MediaPipe: one or two in {100 * frames.mean():.0f} % of"
-        f" {len(frames)} frames; {few} of {len(jobs)} videos have some in less than"
-        f" {100 * _FEW_HANDS:.0f} % of their frames. Nobody checked them."
+        f"Hands by MediaPipe: {'one' if one_hand else 'one or two'} in"
+        f" {100 * frames.mean():.0f} % of {len(frames)} frames; {few} of {len(jobs)}"
+        f" videos have some in less than {100 * _FEW_HANDS:.0f} % of their frames."
+        " Nobody checked them."
     )
-    data.metainfo["skeleton"] = dict(SKELETON)
+    data.metainfo["skeleton"] = dict(skeleton)
     for record in data.records:
         if record["group"] in seen:
             path = data.options.out / _hands_file(record["group"])

@@ -28,7 +28,8 @@ class TryOptions:
         folder: of the clips. out: of everything that is made.
         arch: size of the models. epochs: None chooses them. seeds: runs of each model.
         parts: cut each video into so many clips; None takes videos as they are.
-        with_hands: extract hands where there are none.
+        with_hands: extract hands where there are none. one_hand: clips show one hand;
+            it is extracted to a single place, left or right.
         hands: folder of landmarks, named as the videos; None looks beside them.
         models: MediaPipe's wheel or a folder of its models; None fetches them.
         drop_faulty: go on without the clips of faulty files.
@@ -42,6 +43,7 @@ class TryOptions:
     seeds: int = 1
     parts: int | None = None
     with_hands: bool = True
+    one_hand: bool = False
     hands: Path | None = None
     models: Path | None = None
     drop_faulty: bool = False

@@ -88,5 +88,6 @@ def _again(options: TryOptions, ending: str, *, arch: str) -> str:
         if getattr(options, name) != getattr(plain, name):
             words += [f"--{name}", getattr(options, name)]
     words += [] if options.with_hands else ["--no-hands"]
+    words += ["--one-hand"] if options.one_hand else []
     words += ["--drop-faulty"] if options.drop_faulty else []
     return typed("tools/try.py", *words)
