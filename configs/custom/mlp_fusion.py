@@ -1,4 +1,4 @@
-"""MLP fusion (paper B's Table 3), nano, on clips of one's own: RGB and skeletons.
+"""MLP fusion (paper B, Table 3), nano, RGB and skeletons of one's own.
 
     python tools/train.py configs/custom/mlp_fusion.py
 
@@ -10,9 +10,11 @@ from mmengine.config import read_base
 from mmfusion.models import MLPFusion
 
 with read_base():
+    from .._base_.custom_runtime import *
     from .._base_.datasets.custom import *
-    from .._base_.cpu_runtime import *
-    from .._base_.models.custom_fusers import *
+    from .._base_.models.custom_cls_mix import *
     from .._base_.schedules.adamw_custom import *
 
-model.neck.type = MLPFusion
+model.neck = dict(
+    type=MLPFusion, embed_dims=None, streams=dict(video=dict(), skeleton=dict())
+)

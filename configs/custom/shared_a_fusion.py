@@ -1,4 +1,4 @@
-"""MambaVL's shared A, nano, on clips of one's own: RGB and skeletons.
+"""Shared A (MambaVL's fusion), nano, RGB and skeletons of one's own.
 
     python tools/train.py configs/custom/shared_a_fusion.py
 
@@ -10,9 +10,14 @@ from mmengine.config import read_base
 from mmfusion.models import SharedSSMFusion
 
 with read_base():
+    from .._base_.custom_runtime import *
     from .._base_.datasets.custom import *
-    from .._base_.cpu_runtime import *
-    from .._base_.models.custom_fusers import *
+    from .._base_.models.custom_cls_mix import *
     from .._base_.schedules.adamw_custom import *
 
-model.neck.update(type=SharedSSMFusion, with_norm=True)
+model.neck = dict(
+    type=SharedSSMFusion,
+    embed_dims=None,
+    streams=dict(video=dict(), skeleton=dict()),
+    with_norm=True,  # the released form has none; at nano rates the loss then jumps
+)

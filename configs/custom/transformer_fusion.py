@@ -1,4 +1,4 @@
-"""Transformer fusion (paper B's Table 3), nano, on clips of one's own.
+"""Transformer fusion (paper B, Table 3), nano, RGB and skeletons of one's own.
 
     python tools/train.py configs/custom/transformer_fusion.py
 
@@ -10,9 +10,16 @@ from mmengine.config import read_base
 from mmfusion.models import TransformerFusion
 
 with read_base():
+    from .._base_.custom_runtime import *
     from .._base_.datasets.custom import *
-    from .._base_.cpu_runtime import *
-    from .._base_.models.custom_fusers import *
+    from .._base_.models.custom_cls_mix import *
     from .._base_.schedules.adamw_custom import *
 
-model.neck.update(type=TransformerFusion, depth=2, num_heads=4, num_positions=8)
+model.neck = dict(
+    type=TransformerFusion,
+    embed_dims=None,
+    streams=dict(video=dict(), skeleton=dict()),
+    depth=2,
+    num_heads=4,
+    num_positions=8,  # two tokens of each stream are read
+)
