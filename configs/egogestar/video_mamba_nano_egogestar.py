@@ -12,3 +12,5 @@ with read_base():
     from .._base_.datasets.egogestar_video import *
     from .._base_.models.custom_video import *
     from .._base_.schedules.adamw_custom import *
+
+train_cfg.max_epochs = 25

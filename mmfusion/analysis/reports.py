@@ -23,6 +23,7 @@ def reports_of(
     with_paper: bool = False,
     subsets: Mapping[str, Collection[str]] | None = None,
     baselines: Baselines | None = None,
+    made_by: str | None = None,
 ) -> list[Report]:
     """One report for each group of methods that belong together.
 
@@ -32,6 +33,7 @@ def reports_of(
         with_paper: as of :class:`Report`.
         subsets: by name, ids of clips that get a column of their own.
         baselines: rows beside those of the runs.
+        made_by: the command, for the notes.
     """
     reports = []
     experiments = {run.experiment.name: run.experiment for run in runs}
@@ -52,6 +54,7 @@ def reports_of(
                 group[0].test_set, result.streams, task, metainfo
             )
         _check_subsets(subsets or {}, results[0])
+        remarks = baselines.remarks(names) if baselines else ()
         reports.append(
             Report(
                 _title(task, results[0]),
@@ -60,7 +63,7 @@ def reports_of(
                 seconds={k: v for k, v in seconds.items() if v is not None},
                 subsets=subsets,
                 with_paper=with_paper,
-                remarks=baselines.remarks(names) if baselines else (),
+                remarks=[*remarks, f"Made by: {made_by}"] if made_by else remarks,
             )
         )
     return reports

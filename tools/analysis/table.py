@@ -16,6 +16,7 @@ table.tex or table.csv, too. Exit codes: 0 done, 2 wrong config or command, else
 the run that failed.
 """
 
+import shlex
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -86,7 +87,8 @@ def main(
         default={},
         help="key.key=value",
     )
-    args = parser.parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    args = parser.parse_args(given)
     console = Console(stderr=args.format != "text")  # a file gets the table alone
     twice = sorted(args.vary.keys() & args.cfg_options.keys())
     if twice:
@@ -124,6 +126,13 @@ def main(
         with_paper=args.paper,
         subsets=subsets,
         baselines=baselines,
+        made_by=shlex.join(
+            [
+                "python",
+                "tools/analysis/table.py",
+                *(sys.argv[1:] if argv is None else argv),
+            ]
+        ),
     )
     if args.format == "text":
         show(reports, console)
