@@ -42,6 +42,8 @@ class Past:
         if scale < 1:
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
             picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        else:
+            picture = picture.copy()  # the next one may come in the same array
         self._moments.append(Moment(picture, scale, finds))
 
     def __iter__(self) -> Iterator[Moment]:

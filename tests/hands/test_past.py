@@ -22,3 +22,11 @@ def test_no_length_keeps_nothing():
     past = Past(0)
     past.add(np.zeros((4, 6, 3), np.uint8), [])
     assert not list(past)
+
+
+def test_a_picture_that_is_written_over_is_kept():
+    past, picture = Past(2), np.zeros((4, 6, 3), np.uint8)
+    past.add(picture, [])
+    picture[:] = 9
+    past.add(picture, [])
+    assert [moment.picture.max() for moment in past] == [9, 0]
