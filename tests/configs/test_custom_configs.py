@@ -278,3 +278,23 @@ def test_what_only_the_run_finds_names_its_key(tmp_path, lines, message):
     done = train(tmp_path, "train_cfg.max_epochs = 3", *lines)
     assert done.returncode in (1, 2) and re.search(message, done.stderr), done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_video_can_be_the_published_model_again(tmp_path):
+    write_custom(tmp_path, video="a.mp4")
+    lines = [
+        'model.encoders.video.update(arch="tiny", img_size=224, num_frames=8,'
+        ' tubelet_size=1, stem=None, summary="cls", init_std=0.02)',
+        "train_dataloader.dataset.pipeline[1].keep = False",
+    ]
+    config = completed(tmp_path, "video_mamba", *lines)
+    assert config.train_dataloader.dataset.pipeline[1].scale == (224, 224)
+    keys = MODELS.build(config.model).encoders["video"].state_dict()
+    assert "patch_embed.proj.weight" in keys and len(keys) == 6 + 24 * 17
+
+
+def test_video_can_have_colours_beside_motion(tmp_path):
+    write_custom(tmp_path, video="a.mp4")
+    line = 'model.encoders.video.stem.inputs = ["video", "motion"]'
+    model = MODELS.build(completed(tmp_path, "video_mamba", line).model)
+    assert model.encoders["video"].patch_embed.convs[0].in_channels == 4
