@@ -14,10 +14,10 @@ SHORT_SIDE = 160  # pixels of the small copies: models see 112, the page 150
 _HANDS_FRAME, _COPY_FRAME = 0.035, 0.005
 _START, _TEST_CLIP = 9.0, 0.05  # of a run: imports and building; of a clip tested
 # of a clip trained on once, by streams, for nano
-_CLIP = {("video",): 0.075, ("skeleton",): 0.03, ("video", "skeleton"): 0.10}
+_CLIP = {("video",): 0.02, ("skeleton",): 0.03, ("video", "skeleton"): 0.05}
 _ARCH = {"nano": 1.0, "tiny": 4.0, "small": 12.0}
 # clips trained on in all; few clips are seen more often
-_SEEN, _FEWEST, _MOST = 2400, 15, 60
+_SEEN, _FEWEST, _MOST = 4000, 15, 100
 
 
 @dataclass(frozen=True)
