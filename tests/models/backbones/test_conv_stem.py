@@ -100,3 +100,11 @@ def test_the_mean_is_over_the_frames_that_are_there():
     with torch.no_grad():
         feats = model(torch.randn(1, 3, 2, 16, 16), mask)
     torch.testing.assert_close(feats.cls, feats.tokens[:, 0])
+
+
+def test_a_graph_takes_any_number_of_clips():
+    stem = ConvStem(8, patch_size=4, inputs=["video", "motion"]).eval()
+    clips = torch.randn(3, 3, 4, 16, 16)
+    free = ({0: torch.export.Dim.DYNAMIC},)
+    program = torch.export.export(stem, (clips[:2],), dynamic_shapes=free)
+    torch.testing.assert_close(program.module()(clips), stem(clips))
