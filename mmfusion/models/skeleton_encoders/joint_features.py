@@ -20,19 +20,29 @@ def fill_unseen(x: Tensor, mask: Tensor | None) -> Tensor:
     """
     if mask is None:
         return x
-    batch, times, joints = mask.shape
+    times = mask.shape[1]
     now = torch.arange(times, dtype=x.dtype, device=x.device).view(1, -1, 1)
-    before = torch.where(mask, now, -1).cummax(1).values  # (b, t, j)
-    after = torch.where(mask, now, times).flip(1).cummin(1).values.flip(1)
+    before = _running_max(torch.where(mask, now, -1))  # (b, t, j)
+    left = torch.where(mask, times - 1 - now, -1).flip(1)
+    left = _running_max(left).flip(1)  # frames from the next sight to the end
+    after = torch.where(left < 0, times, times - 1 - left)
     low = torch.where(before < 0, after, before).clamp(0, times - 1)
     high = torch.where(after >= times, before, after).clamp(0, times - 1)
     share = ((now - low) / (high - low).clamp(min=1)).clamp(0, 1)  # (b, t, j)
-    first = torch.arange(batch, device=x.device).view(-1, 1, 1) * (times * joints)
-    first = first + torch.arange(joints, device=x.device)  # (b, 1, j)
-    rows = torch.where(mask.unsqueeze(-1), x, 0).flatten(0, 2)  # (b t j, c)
-    at = [(first + place.long() * joints).flatten() for place in (low, high)]
-    start, end = (rows.index_select(0, index).view_as(x) for index in at)
+    x = torch.where(mask.unsqueeze(-1), x, 0)
+    start, end = (
+        x.gather(1, place.long().unsqueeze(-1).expand_as(x)) for place in (low, high)
+    )
     return torch.lerp(start, end, share.unsqueeze(-1))
+
+
+def _running_max(x: Tensor) -> Tensor:
+    """(b, t, j) -> the greatest value so far; none is under -1. ONNX lacks cummax."""
+    step = 1
+    while step < x.shape[1]:
+        x = torch.maximum(x, F.pad(x[:, :-step], (0, 0, step, 0), value=-1))
+        step *= 2
+    return x
 
 
 def joint_distances(x: Tensor) -> Tensor:
@@ -43,6 +53,8 @@ def joint_distances(x: Tensor) -> Tensor:
     """
     count = x.shape[-2]
     first, second = torch.triu_indices(count, count, 1, device=x.device)
+    if torch.compiler.is_exporting():  # ONNX lacks cdist
+        return (x[..., first, :] - x[..., second, :]).pow(2).sum(-1).sqrt()
     exact = "donot_use_mm_for_euclid_dist"  # the other way loses small distances
     pairs = torch.cdist(x, x, compute_mode=exact).flatten(-2)
     return pairs.index_select(-1, first * count + second)

@@ -186,7 +186,7 @@ class SkeletonMamba(BaseModule):
                 f"skeleton_mask has shape {tuple(mask.shape)}, expected"
                 f" {tuple(x.shape[:3])}"
             )
-        batch = len(x)
+        batch = x.shape[0]
         x = self._embed(x, mask)  # (b, s, g, d)
         x = x + self.pos_embed[:, None, 1:] + self.temporal_pos_embedding[:, :, None]
         cls = (self.cls_token + self.pos_embed[:, :1]).expand(batch, -1, -1)

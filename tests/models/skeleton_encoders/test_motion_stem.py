@@ -85,14 +85,11 @@ def test_wrong_arguments_raise(options):
 
 
 def test_what_was_constant_in_training_may_change():
-    """One joint never moves and all are seen, in training; in testing neither holds."""
-    model = build(readout="pool").train()
-    x = torch.randn(16, 8, 6, 3)
-    x[:, :, 0] = 0
-    for _ in range(40):
-        model(x, torch.ones(16, 8, 6, dtype=torch.bool))
-    model.eval()
-    mask = torch.ones(1, 8, 6, dtype=torch.bool)
+    """Joints that never moved have no variance; one unseen is no outlier."""
+    stem = build().eval().stem
+    x, mask = torch.randn(1, 8, 6, 3), torch.ones(1, 8, 6, dtype=torch.bool)
+    usual = stem(x, mask).abs().max()
+    for norm in stem.norms.values():
+        norm.running_var.zero_()
     mask[:, 3:5] = False
-    tokens = model.stem(torch.randn(1, 8, 6, 3), mask)
-    assert tokens.abs().max() < 20 * model.stem(x[:1]).abs().max()
+    assert stem(x, mask).abs().max() < 20 * usual
