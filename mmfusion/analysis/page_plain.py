@@ -66,9 +66,8 @@ def plain_part(methods: Sequence[Method], task: str) -> PlainPart:
 
 def verdict(test: PairTest) -> str:
     """Sentence on whether the first beats the second, by the paired interval."""
-    beats = "beats" if test.difference.low > 0 else "does not beat"
     return (
-        f"{test.first} {beats} {test.second[0].lower()}{test.second[1:]}:"
+        f"{test.first} {test.verdict} {test.second[0].lower()}{test.second[1:]}:"
         f" {test.difference.mean:+.1f} points (95 % interval {test.difference.low:+.1f}"
         f" to {test.difference.high:+.1f})."
     )

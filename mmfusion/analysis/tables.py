@@ -288,10 +288,9 @@ class Report:
         first, second = (
             name.removesuffix(self.suffix) for name in (pair.first, pair.second)
         )
-        beats = "beats" if pair.difference.low > 0 else "does not beat"
         found = pair.difference
         return (
-            f"{first} {beats} {second}: {found.mean:+.2f} points"
+            f"{first} {pair.verdict} {second}: {found.mean:+.2f} points"
             f" ({found.low:+.1f} to {found.high:+.1f})."
         )
 

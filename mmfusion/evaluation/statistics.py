@@ -91,6 +91,13 @@ class PairTest:
     p_value: float
     p_holm: float
 
+    @property
+    def verdict(self) -> str:
+        """Verb between the two names, by the interval of the difference."""
+        if self.difference.low > 0:
+            return "beats"
+        return "is worse than" if self.difference.high < 0 else "does not beat"
+
 
 def collect(
     name: str,

@@ -67,3 +67,27 @@ def test_a_grid_in_latex_and_in_csv():
     assert lines[3] == r"\begin{tabular}{lrr}"
     assert lines[5] == r"Method & $\delta_{V}$ & $\Delta_{S}$ (\%) \\"
     assert lines[7:9] == [r"a\_b \& c & 50.00 & --- \\", r"x, y & +1.5 & 2 \\"]
+
+
+def test_rows_without_training_are_rivals_and_no_baselines():
+    ids, both = tuple(map(str, range(40))), ("video", "skeleton")
+    results = [
+        MethodResult(name, streams, ids, (np.arange(40) < right)[None], (0,), None, own)
+        for name, streams, right, own in (
+            ("rgb", ("video",), 20, True),
+            ("mix", both, 30, True),
+            ("late_fusion", both, 10, False),
+            ("linear_video", ("video",), 36, False),
+        )
+    ]
+    report = Report("action", results, remarks=["linear_video: a regression."])
+    found = report.as_dict()
+    assert found["better_single_stream"] == "rgb" and len(found["pairs"]) == 1
+    assert [(p["first"], p["second"]) for p in found["plain_baselines"]] == [
+        ("rgb", "linear_video"),
+        ("mix", "late_fusion"),
+    ]
+    text = " ".join(report.notes())
+    assert "mix beats late_fusion: +50.00 points" in text
+    assert "rgb is worse than linear_video: -40.00" in text and "a regression" in text
+    assert "linear_video" in report.grids()[0].markdown()

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from mmfusion.evaluation.functional import Interval
 from mmfusion.evaluation.predictions import Predictions
 from mmfusion.evaluation.statistics import (
+    PairTest,
     all_pairs,
     better_baseline,
     clips_needed,
@@ -164,3 +166,13 @@ def test_numbers_of_no_test_are_refused():
         clips_needed(8, 5, 12)
     with pytest.raises(ValueError, match="power 1"):
         clips_needed(3, 2, 12, power=1)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verb"),
+    [(0.1, 3.0, "beats"), (-1.0, 2.0, "does not beat"), (-3, -0.1, "is worse than")],
+    ids=["better", "open", "worse"],
+)
+def test_the_verdict_is_that_of_the_interval(low, high, verb):
+    pair = PairTest("a", "b", Interval((low + high) / 2, low, high), 0.5, 0.5)
+    assert pair.verdict == verb

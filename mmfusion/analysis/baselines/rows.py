@@ -170,7 +170,7 @@ def _linear_rows(
             notes.append(f"No linear {stream}: {str(error).splitlines()[0]}")
             continue
         done |= rows
-        low, high = (f"{end(strengths):.2g}" for end in (min, max))
+        low, high = (f"{end(strengths):.3g}" for end in (min, max))
         notes.append(
             f"{LINEAR}_{stream}: logistic regression, standardised, of"
             f" {STREAMS[stream].says}; C by validation log loss,"
