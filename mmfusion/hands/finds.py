@@ -119,7 +119,8 @@ def same_hand(find: Find, others: list[Find]) -> Find | None:
     """The one of ``others``, of the same picture, that is the same hand."""
     for other in others:
         away = np.linalg.norm((find.joints - other.joints)[:, :2], axis=1).mean()
-        if away < _SAME_JOINTS * max(find.square.side, other.square.side):
+        near = away < _SAME_JOINTS * max(find.square.side, other.square.side)
+        if near or overlap(find.square, other.square) > SAME_PLACE:
             return other
     return None
 
