@@ -36,8 +36,9 @@ def test_each_takes_a_step(data, name):
         model.encoders["skeleton"].input_shape = (32, 21, 3)
     losses = model(**model.data_preprocessor(batch_for(model, 3), True), mode="loss")
     sum(v for k, v in losses.items() if "loss" in k).backward()
-    for encoder in model.encoders.values():
-        assert any(p.grad is not None for p in encoder.parameters())
+    trained = model.encoders if model.neck is None else {"neck": model.neck}
+    for part in [*trained.values(), *model.heads.values()]:
+        assert any(p.grad is not None for p in part.parameters())
 
 
 def test_fusions_start_from_the_streams_of_their_fold(data):
