@@ -261,6 +261,9 @@ def test_clips_of_all_folds_are_pooled(tmp_path, capsys):
     assert (
         "cls_mix_average_nano_tinyego, fold 0, seed 0: was" in capsys.readouterr().out
     )
+    assert run_table(root, tools, *more, "--format", "latex") == 0
+    assert "fold 1 (n = 20)" in (root / "table.tex").read_text()
+    assert capsys.readouterr().out.startswith(r"\begin{table}")
 
 
 @pytest.mark.parametrize(
@@ -285,7 +288,7 @@ def test_folds_and_subsets_that_cannot_be(tmp_path, capsys, count, more, message
 
 def test_a_clip_of_two_folds_is_refused(tmp_path, capsys):
     data = make_folds(tmp_path / "data", 2)
-    common = ["--data", str(data), "--folds", "2"]
+    common = ["--data", str(data), "--folds", "2", "--seeds", "1"]
     assert run_table(tmp_path / "work", FakeTools(), *common) == 2
     assert "48 clips were tested in two folds, the first is 'c0'" in " ".join(
         capsys.readouterr().err.split()
