@@ -21,7 +21,7 @@ from mmfusion.evaluation.statistics import (
 from mmfusion.utils.errors import MMFusionError
 from mmfusion.visualization.report import PlainRow
 
-LATE_FUSION = "Sum of the streams"
+LATE_FUSION = "Late fusion"
 LINEAR_SUM = "Linear sum"
 
 

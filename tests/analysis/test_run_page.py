@@ -62,13 +62,13 @@ def test_models_bear_the_names_of_streams_and_mix_the_best_first(page):
 
 
 def test_says_whether_a_fusion_beats_the_sum_of_its_parts(page):
-    assert [row.name for row in page.plain] == ["Sum of the streams"]
+    assert [row.name for row in page.plain] == ["Late fusion"]
     assert page.plain[0].streams == ("RGB", "Hands")
-    (line,) = [line for line in page.summary if "sum of the streams" in line]
+    (line,) = [line for line in page.summary if "late fusion" in line]
     assert line.startswith("Average fusion does not beat") and "95 % interval" in line
     notes = [note for note in page.notes if note.startswith("No linear model")]
     assert len(notes) == 2 and "clips of the test are trained on" in notes[0]
-    assert "Sum of the streams" in render(page)
+    assert "Late fusion" in render(page)
 
 
 def test_says_that_three_clips_show_nothing(page):
