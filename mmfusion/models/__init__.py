@@ -10,7 +10,13 @@ from mmfusion.models.backbones.video_mamba import VideoMamba
 from mmfusion.models.heads.answer_head import AnswerHead
 from mmfusion.models.heads.classification_head import ClassificationHead
 from mmfusion.models.losses.cross_entropy_loss import CrossEntropyLoss
-from mmfusion.models.necks.cls_mix import AverageMix, ContextMix, NaiveMix, WeightedMix
+from mmfusion.models.necks.cls_mix import (
+    AverageMix,
+    ContextMix,
+    GatedMix,
+    NaiveMix,
+    WeightedMix,
+)
 from mmfusion.models.necks.cls_mix_fusion import CLSMixFusion
 from mmfusion.models.necks.mlp_fusion import MLPFusion
 from mmfusion.models.necks.shared_ssm_fusion import SharedSSMFusion
@@ -36,6 +42,7 @@ __all__ = [
     "ContextMix",
     "CrossEntropyLoss",
     "DDNet",
+    "GatedMix",
     "HashedWords",
     "MLPFusion",
     "MMActionBackbone",

@@ -16,7 +16,7 @@ from fractions import Fraction
 from mmfusion.utils.errors import InputError
 
 from .actions import ACTIONS, Action
-from .reliability import Reliability, Shown, outcomes
+from .reliability import SHOWN_BY_VIDEO, Reliability, Shown, outcomes
 
 TASKS = ("action", "verb", "noun")
 STREAMS = ("video", "skeleton", "both")
@@ -78,12 +78,13 @@ def label_of(action: Action, task: str) -> Hashable:
 def content_of(action: Action, video: Shown, hands: Shown) -> ClipContent:
     """All that the streams of a clip tell of it, apart from its scene.
 
-    Gloves are seen where the video is; who sees both streams knows what each tells.
+    The film may show that the hands fail; who sees both streams knows what each tells.
     """
     film: Hashable = "lost"
     if video.action is not None:
         look, noun = video.action.verb.look, video.action.noun
-        film = (look, noun, video.fault == "dark", hands.fault == "gloves")
+        sign = hands.fault if hands.fault in SHOWN_BY_VIDEO else ""
+        film = (look, noun, video.fault == "dark", sign)
     motion: Hashable = "lost"
     if hands.action is not None:
         motion = (hands.action.verb.name, hands.fault == "tremble")

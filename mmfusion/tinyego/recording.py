@@ -19,8 +19,9 @@ from .workplace import Box, make_workplace, paint_object
 JPEG_QUALITY = 92
 # purposes of random streams; the first belongs to a sequence, the second to a scene
 _PAUSES, _TREMBLING = 2000, 5
-# signs of a stream that fails: metres of noise, brightness, and colours in BGR
-_TREMBLE, _DARK = 0.02, 0.3
+# signs of a stream that fails: metres of noise, share of light that is left, share of
+# white that is added; colours in BGR
+_TREMBLE, _DARK, _GLARE = 0.02, 0.3, 0.4
 _GREY, _GLOVES = 128, (190.0, 90.0, 30.0)
 
 
@@ -122,7 +123,8 @@ def film_clip(
     """Images (height, width, 3), uint8 BGR, of a clip, or of some of its frames."""
     motion = camera_motion(config, sequence, clip)
     fault = clip.video and clip.video.fault
-    if clip.hands is not None and clip.hands.fault == "gloves":
+    hands_fault = clip.hands and clip.hands.fault
+    if hands_fault == "gloves":
         gloved = replace(renderer.workplace, skin=_GLOVES)
         renderer = Renderer(config, gloved)
     boxes = paint_object(config, sequence, _as_shown(clip, clip.video))
@@ -131,6 +133,8 @@ def film_clip(
             yield np.full_like(image, _GREY)
         elif fault == "dark":
             yield (image * _DARK).astype(np.uint8)
+        elif hands_fault == "glare":
+            yield (image * (1 - _GLARE) + 255 * _GLARE).astype(np.uint8)
         else:
             yield image
 

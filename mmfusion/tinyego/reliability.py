@@ -23,9 +23,11 @@ from .actions import ACTIONS, NOUNS, VERBS, Action
 FAULTS = MappingProxyType(
     {
         "video": ("lost", "other", "dark"),
-        "hands": ("lost", "other", "tremble", "gloves"),
+        "hands": ("lost", "other", "tremble", "glare", "gloves"),
     }
 )
+# faults of the hands that nothing but the film shows
+SHOWN_BY_VIDEO = ("glare", "gloves")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Reliability:
             frames, or no hand is tracked (flag 0). All others show another action,
             any of the twelve alike, in the same scene: ``other`` without a sign,
             ``dark`` (video) in dark frames, ``tremble`` (hands) with 2 cm of noise,
-            ``gloves`` (hands) where the video, which is right, shows blue gloves.
+            ``glare`` and ``gloves`` (hands) where the video, which is right, is veiled
+            by light, or shows blue gloves.
         rate: share of clips that fail, 0 to 1.
     """
 
@@ -153,6 +156,10 @@ REGIMES = MappingProxyType(
             Reliability(fault="tremble", rate=0.4),
         ),
         "either_told": (
+            Reliability(fault="other", rate=0.4),
+            Reliability(fault="glare", rate=0.4),
+        ),
+        "either_gloves": (
             Reliability(fault="other", rate=0.4),
             Reliability(fault="gloves", rate=0.4),
         ),

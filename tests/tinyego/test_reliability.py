@@ -73,7 +73,7 @@ def test_ceilings_by_hand() -> None:
     assert action("hands_lost")["both"] == pytest.approx(seen)
     # 40 % with the hands wrong leave 75, 40 % with the film wrong 1/3, 20 % are whole
     sure = 0.4 * 75 + 0.4 * 100 / 3 + 20
-    for regime in ("either_lost", "either_marked", "either_told"):
+    for regime in ("either_lost", "either_marked", "either_told", "either_gloves"):
         assert action(regime)["both"] == pytest.approx(sure)
     assert expected_ceilings(*REGIMES["either_marked"])["verb"]["both"] == 90.0
     assert action("either_hidden")["both"] < sure - 8

@@ -1,4 +1,6 @@
-"""The four ways of paper A to start the mixed CLS token (figure 2, equations 1, 2).
+"""The four ways of paper A to start the mixed CLS token, and a fifth, which is ours.
+
+Paper A: figure 2, equations 1 and 2.
 
 Shapes: b clips, m streams, l tokens of all streams, d channels.
 """
@@ -97,7 +99,7 @@ class WeightedMix(BaseModule):
         self, cls: Tensor, tokens: Tensor, present: Tensor | None = None
     ) -> Tensor:
         """(b, m, d), (b, l, d), (b, m) -> (b, d)."""
-        self.last_weights = stream_weights(self.omega.detach())  # (m,)
+        self.last_weights = stream_weights(self.omega.detach(), present)  # (m,), (b, m)
         return mix_by_logits(cls, self.omega, present)
 
 
@@ -140,5 +142,35 @@ class ContextMix(BaseModule):
         context = self.mixer(tokens)  # (b, l, d)
         context = context.to(torch.promote_types(torch.float32, context.dtype))
         logits = context.unflatten(-1, (self.num_logits, -1)).mean(dim=(1, 3))
-        self.last_weights = stream_weights(logits.detach())  # (b, m)
+        self.last_weights = stream_weights(logits.detach(), present)  # (b, m)
+        return mix_by_logits(cls, logits.to(cls.dtype), present)
+
+
+@MODELS.register_module()
+class GatedMix(BaseModule):
+    """Equation 1 with weights by sample, from the CLS tokens and the tokens' mean.
+
+    Ours, not of paper A: where equation 2 reads the mean over all channels of one more
+    Mamba layer, this has a linear read-out behind one hidden layer, and it reads the
+    CLS tokens that it weighs. The read-out starts at zero, so that the mix starts as
+    the average. configs/cls_mix/STUDY.md compares it with the paper's four.
+
+    Args:
+        embed_dims: d. num_streams: m.
+    """
+
+    def __init__(self, embed_dims: int, num_streams: int = 2) -> None:
+        super().__init__()
+        self.hidden = nn.Linear((num_streams + 1) * embed_dims, embed_dims)
+        self.logits = nn.Linear(embed_dims, num_streams - 1)
+        nn.init.zeros_(self.logits.weight)
+        nn.init.zeros_(self.logits.bias)
+
+    def forward(
+        self, cls: Tensor, tokens: Tensor, present: Tensor | None = None
+    ) -> Tensor:
+        """(b, m, d), (b, l, d), (b, m) -> (b, d)."""
+        seen = torch.cat([cls.flatten(1), tokens.mean(1)], dim=-1)  # (b, (m + 1) d)
+        logits = self.logits(nn.functional.silu(self.hidden(seen)))  # (b, m - 1)
+        self.last_weights = stream_weights(logits.detach(), present)  # (b, m)
         return mix_by_logits(cls, logits.to(cls.dtype), present)
