@@ -53,8 +53,8 @@ def reports_of(
             ceilings[result.name] = ceiling_of(
                 group[0].test_set, result.streams, task, metainfo
             )
-        _check_subsets(subsets or {}, results[0])
-        remarks = baselines.remarks(names) if baselines else ()
+        remarks = [*baselines.remarks(names)] if baselines else []
+        remarks += _check_subsets(subsets or {}, results[0])
         reports.append(
             Report(
                 _title(task, results[0]),
@@ -63,7 +63,7 @@ def reports_of(
                 seconds={k: v for k, v in seconds.items() if v is not None},
                 subsets=subsets,
                 with_paper=with_paper,
-                remarks=[*remarks, f"Made by: {made_by}"] if made_by else remarks,
+                remarks=[*remarks, *([f"Made by: {made_by}"] if made_by else [])],
             )
         )
     return reports
@@ -108,13 +108,24 @@ def read_subset(path: Path) -> frozenset[str]:
     return found
 
 
-def _check_subsets(subsets: Mapping[str, Collection[str]], first: MethodResult) -> None:
+def _check_subsets(
+    subsets: Mapping[str, Collection[str]], first: MethodResult
+) -> list[str]:
+    """Remarks on ids that were not tested; a subset of such alone is refused."""
+    remarks = []
     for name, ids in subsets.items():
+        strange = sorted({*ids} - {*first.ids})
+        if strange:
+            remarks.append(
+                f"{name}: {len(strange)} of its {len(ids)} clips were not tested, the"
+                f" first is {strange[0]!r}."
+            )
         if not {*ids} & {*first.ids}:
             raise InputError(
                 f"--subset {name}: none of its {len(ids)} clips was tested, such as"
                 f" {sorted(ids)[0]!r}; expected ids as {first.ids[0]!r}"
             )
+    return remarks
 
 
 def _mean_seconds(runs: Sequence[Run]) -> float | None:

@@ -8,9 +8,11 @@ validate on are taken from those that a fold trains on, by the rules of ``splits
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
+from mmfusion.datasets.annotation import load_annotation
 from mmfusion.datasets.splits import (
     TEST,
     TRAIN,
@@ -28,7 +30,7 @@ from mmfusion.datasets.splits import (
     too_few_units,
     units_of,
 )
-from mmfusion.utils.errors import InputError
+from mmfusion.utils.errors import AnnotationError, InputError
 from mmfusion.utils.optional import import_optional
 
 FOLD_FILE = "fold{}.json"  # annotation of a fold, in the data root
@@ -53,7 +55,8 @@ def assign_folds(
 
     Raises:
         InputError: splits are given, folds only for some clips or none for a number,
-            parts of a video are in two folds, or there are too few videos.
+            ``val_of`` without folds, parts of a video are in two folds, a fold has no
+            clip to train on, or there are too few videos.
         MissingPackageError: scikit-learn, which deals the folds, is not installed.
     """
     check_shares(items, val=val_fraction)
@@ -66,6 +69,12 @@ def assign_folds(
             " splits of its own; leave the column split empty, or give the column fold"
         )
     keys, notes = binding_of(items)
+    alone = next((i for i in items if i.val_of and i.fold is None), None)
+    if alone is not None:
+        raise InputError(
+            f"{alone.place}: val_of says which folds validate on the clip, and no fold"
+            " tests it; expected a number in the column fold, too"
+        )
     if given_for_all(items, "fold"):
         folds, across = _given(items, num_folds)
         notes += across.values()
@@ -79,6 +88,36 @@ def assign_folds(
         _one(items, folds, number, val_fraction, seed, (keys, rule, notes))
         for number in range(num_folds)
     ]
+
+
+def check_folds(root: Path, num_folds: int, split: str = TEST) -> None:
+    """Refuse annotations of folds that are not of one set, as after a write cut off.
+
+    Args:
+        root: folder of ``fold0.json`` and on. num_folds: how many there are.
+        split: that is tested.
+
+    Raises:
+        AnnotationError: one has other classes than the first, or tests a clip that
+            another one tests, too.
+    """
+    files = [root / FOLD_FILE.format(number) for number in range(num_folds)]
+    first: object = None
+    tested: dict[str, Path] = {}
+    for file in files:
+        metainfo, records = load_annotation(str(file), split)
+        first = metainfo["classes"] if file == files[0] else first
+        if metainfo["classes"] != first:
+            raise AnnotationError(
+                f"{file} has other classes than {files[0]}; prepare the folds again"
+            )
+        for record in records:
+            other = tested.setdefault(record["id"], file)
+            if other != file:
+                raise AnnotationError(
+                    f"{file} tests {record['id']!r}, which {other} tests, too;"
+                    " expected each clip in one: prepare the folds again"
+                )
 
 
 def _given(
@@ -155,6 +194,11 @@ def _one(
     else:
         generator = np.random.default_rng([seed, number])
         own += hold_out(items, result, val_fraction, generator, keys)
+    if TRAIN not in result:
+        raise InputError(
+            f"fold {number} trains on no clip: it tests {list(result).count(TEST)} and"
+            f" validates on {list(result).count(VAL)} of {len(items)}; expected fewer"
+        )
     own += lacking(items, result)
     told = [f"fold {number}: {note}" for note in own]
     return Splits([str(name) for name in result], rule, [*notes, *told])

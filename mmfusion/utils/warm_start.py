@@ -17,9 +17,20 @@ from typing import BinaryIO
 
 
 def can_start(command: Sequence[str]) -> bool:
-    """Tell whether a command is a Python file for this very interpreter."""
+    """Tell whether a command is a Python file for this very interpreter.
+
+    Not beside a GPU: importing MMEngine asks the driver for devices, after which no
+    fork of the server could use them.
+    """
     forks = "forkserver" in multiprocessing.get_all_start_methods()
-    return forks and command[0] == sys.executable and command[1].endswith(".py")
+    is_script = command[0] == sys.executable and command[1].endswith(".py")
+    return forks and is_script and not _has_accelerator()
+
+
+def _has_accelerator() -> bool:
+    import torch
+
+    return torch.accelerator.is_available()
 
 
 class WarmCommand:

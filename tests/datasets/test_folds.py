@@ -78,6 +78,11 @@ def test_given_folds_and_vals_are_kept():
         (clips(fold=lambda n: n % 3, val_of=lambda n: (1,)), "csv:3: fold 1 tests"),
         (clips(scene=lambda n: "ab"[n % 2]), "all 60 clips are 2 when .* by scene"),
         (clips(4, 4), "no class has 3 clips"),
+        (clips(val_of=lambda n: (n % 3,)), "csv:2: val_of says .* no fold tests it"),
+        (
+            clips(fold=lambda n: n % 3, val_of=lambda n: ((n + 1) % 3, (n + 2) % 3)),
+            "fold 0 trains on no clip: it tests 20 and validates on 40 of 60",
+        ),
     ],
 )
 def test_what_cannot_be_folded_is_one_line(items, message):

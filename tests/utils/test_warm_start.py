@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+import torch
 
 from mmfusion.utils.warm_start import WarmCommand, can_start
 
@@ -36,3 +37,9 @@ def test_a_forked_command_is_like_one_that_was_started(tmp_path):
     text = log.read_text()
     assert "['7', '--b'] __main__ beside it True" in text
     assert "to stderr" in text and text.endswith("handled\n")
+
+
+def test_nothing_is_forked_beside_a_gpu(monkeypatch):
+    """MMEngine asks CUDA for devices when imported: no fork could use them then."""
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    assert not can_start([sys.executable, "tool.py"])

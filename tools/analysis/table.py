@@ -18,9 +18,10 @@ the run that failed.
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -32,10 +33,11 @@ from mmfusion.analysis.execution import (
     run_logged,
     stopped_by_signals,
 )
-from mmfusion.analysis.experiments import Run, grid, plan
+from mmfusion.analysis.experiments import DATALOADERS, Run, grid, plan
 from mmfusion.analysis.progress import progress_bar, tell_runs
 from mmfusion.analysis.reports import read_subset, reports_of
 from mmfusion.analysis.tables import FORMATS, show, text_of, write
+from mmfusion.datasets.folds import check_folds
 from mmfusion.engine.launch.start import OptionsAction
 from mmfusion.utils.commands import command_parser, errors_in_one_line, positive
 from mmfusion.utils.errors import InputError
@@ -95,6 +97,11 @@ def main(
         raise InputError(f"{twice} are given by --vary and by --cfg-options")
     if args.folds == 1:
         raise InputError("--folds 1: expected two at least, or no --folds")
+    _check_free(args.cfg_options, args.vary, args.folds, args.data)
+    names = [path.stem for path in args.subset]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"--subset: two files are called {name!r}; rename one")
     subsets = {path.stem: read_subset(path) for path in args.subset}
     experiments = plan(
         args.configs,
@@ -103,6 +110,12 @@ def main(
         folds=args.folds,
         variants=grid(args.vary),
     )
+    sets = {
+        (one.test_set.get("data_root") or ".", one.test_set.get("split") or "test")
+        for one in experiments
+    }
+    for root, split in sorted(sets if args.folds else ()):
+        check_folds(Path(root), args.folds, split)
     runs = [
         Run(experiment, seed, args.work_root, TOOLS, fold)
         for seed in range(args.seeds)
@@ -141,6 +154,24 @@ def main(
     for path in write(reports, args.work_root, args.format):
         console.print(f"wrote {path}", highlight=False)
     return 0
+
+
+def _check_free(
+    options: Mapping[str, Any],
+    vary: Mapping[str, Any],
+    folds: int | None,
+    data: Path | None,
+) -> None:
+    """Refuse keys that the table sets itself and would silently win over."""
+    taken = {"randomness.seed": "--seeds"}
+    for loader in DATALOADERS:
+        if folds is not None:
+            taken[f"{loader}.dataset.ann_file"] = "--folds"
+        if data is not None:
+            taken[f"{loader}.dataset.data_root"] = "--data"
+    for key in (*options, *vary):
+        if key in taken:
+            raise InputError(f"{key} is set by {taken[key]}; leave one of them out")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from mmfusion.analysis.experiments import (
 from mmfusion.analysis.tables import common_suffix
 from mmfusion.evaluation.late_fusion import late_fusion
 from mmfusion.evaluation.predictions import load_predictions
-from mmfusion.utils.errors import MMFusionError
+from mmfusion.utils.errors import InputError, MMFusionError
 
 _Place = tuple[tuple[str, ...], int | None]  # streams, fold
 
@@ -233,6 +233,11 @@ def _baseline_run(
     seed: int | None,
     fold: int | None,
 ) -> BaselineRun:
+    if name in {run.name for run in runs}:
+        raise InputError(
+            f"a config is called {name!r}, as the row is: rename it, so that neither"
+            " overwrites the other's predictions"
+        )
     folder = runs[0].work_root / name
     folder = folder if fold is None else folder / f"fold{fold}"
     folder = folder if seed is None else folder / f"seed{seed}"

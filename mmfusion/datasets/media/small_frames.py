@@ -32,7 +32,7 @@ class SmallFrames(VideoReader):
         source: the video itself. frames: (n, h, w, 3) uint8, one for each of its.
     """
 
-    backend = "kept"
+    backend = "its small frames"
 
     def __init__(self, source: VideoReader, frames: np.ndarray) -> None:
         self.path, self.times, self.duration = (
@@ -63,14 +63,17 @@ def kept_small(
         root: the data root.
 
     Returns:
-        None where they are not kept: the video is too long, damaged somewhere, or the
-        folder is full or cannot be written. Then read ``source``.
+        None where they are not kept: the video is too long, damaged somewhere or gone,
+        or the folder is full or cannot be written. Then read ``source``.
     """
     width, height = scale
     shape = (source.num_frames, height, width, 3)
     if int(np.prod(shape)) > MOST_VIDEO_BYTES:
         return None
-    path = os.path.join(root, FOLDER, _name(source.path, scale))
+    try:
+        path = os.path.join(root, FOLDER, _name(source.path, scale))
+    except OSError:  # the video was deleted meanwhile
+        return None
     if os.path.isfile(path):
         with contextlib.suppress(MediaError):  # damaged: made anew
             frames = read_npy(path, max_bytes=2 * MOST_VIDEO_BYTES, error=_unreadable)
@@ -86,7 +89,10 @@ def kept_small(
     if frames.shape != shape:
         return None
     try:
-        write_atomic(path, lambda file: np.save(file, frames), sweep=False)
+        # once in a process the folder is swept of what killed ones left
+        sweep = os.path.dirname(path) not in _swept
+        _swept.add(os.path.dirname(path))
+        write_atomic(path, lambda file: np.save(file, frames), sweep=sweep)
     except OSError as error:
         _tell(f"cannot write {os.path.dirname(path)} ({error})")
     return SmallFrames(source, frames)
@@ -112,6 +118,7 @@ def _unreadable(path: str, reason: str) -> MediaError:
     return VideoDecodeError(path, SmallFrames.backend, reason)
 
 
+_swept: set[str] = set()
 _told: set[str] = set()
 
 

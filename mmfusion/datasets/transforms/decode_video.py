@@ -11,6 +11,8 @@ from mmfusion.datasets.transforms.sample_times import times_of
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError
 
+MOST_SIDE = 1 << 14  # pixels
+
 
 @TRANSFORMS.register_module()
 class DecodeVideo(BaseTransform):
@@ -49,11 +51,14 @@ class DecodeVideo(BaseTransform):
         self.backend = backend
         self.num_threads = num_threads
         self.missing_size = missing_size
-        if scale is not None and (len(scale) != 2 or min(scale) < 1):
-            raise InputError(f"scale: got {scale!r}; expected (width, height)")
+        if scale is not None and not _is_size(scale):
+            raise InputError(
+                f"scale: got {scale!r}; expected (width, height), whole numbers from 1"
+                f" to {MOST_SIDE}"
+            )
         if keep and scale is None:
             raise InputError("keep: got True without scale; expected (width, height)")
-        self.scale = None if scale is None else (int(scale[0]), int(scale[1]))
+        self.scale = None if scale is None else (scale[0], scale[1])
         self.keep = keep
 
     def transform(self, results: dict) -> dict:
@@ -92,6 +97,14 @@ class DecodeVideo(BaseTransform):
                 " such samples by the dataset's require=['video'], or set missing_size"
             )
         return self.missing_size
+
+
+def _is_size(scale: object) -> bool:
+    return (
+        isinstance(scale, tuple | list)
+        and len(scale) == 2
+        and all(type(side) is int and 1 <= side <= MOST_SIDE for side in scale)
+    )
 
 
 def open_source(

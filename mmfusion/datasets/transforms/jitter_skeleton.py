@@ -41,17 +41,17 @@ class JitterSkeleton(BaseTransform):
             raise InputError(f"scale: got {scale}; expected 0 <= scale < 1")
         if not 0 <= drop_prob < 1:
             raise InputError(f"drop_prob: got {drop_prob}; expected 0 <= prob < 1")
-        if drop_run < 1 or (1 < drop_run <= drop_prob / (1 - drop_prob)):
+        if not (drop_run == 1 or 1 <= drop_run > drop_prob / (1 - drop_prob)):
             raise InputError(
                 f"drop_run: got {drop_run}; expected 1, or more than drop_prob / (1 -"
                 f" drop_prob) frames, {drop_prob / (1 - drop_prob):.3g}"
             )
-        if translation < 0 or noise < 0:
+        if not (translation >= 0 and noise >= 0):
             raise InputError(
                 f"translation, noise: got {translation}, {noise}; expected 0 or more"
             )
         angles = rotation if isinstance(rotation, tuple | list) else (0, 0, rotation)
-        if len(angles) != 3 or min(angles) < 0:
+        if len(angles) != 3 or not all(angle >= 0 for angle in angles):
             raise InputError(f"rotation: got {rotation}; expected one or three angles")
         self.scale = scale
         self.rotation = np.radians(np.asarray(angles, dtype=np.float64))

@@ -89,13 +89,18 @@ class ConvStem(BaseModule):
     ) -> None:
         super().__init__()
         steps = int(math.log2(patch_size)) if patch_size > 1 else 0
-        if 2**steps != patch_size or steps < 1 or embed_dims % 2 ** (steps - 1):
+        half = 2 ** max(0, steps - 1)
+        if 2 * half != patch_size or embed_dims < half or embed_dims % half:
             raise InputError(
                 f"patch_size: got {patch_size}; expected a power of 2, at least 2, half"
                 f" of which divides embed_dims={embed_dims}"
             )
-        if isinstance(inputs, str) or not inputs:
-            raise InputError(f"inputs: got {inputs!r}; expected a list of names")
+        if isinstance(inputs, str) or not inputs or len({*inputs}) < len(inputs):
+            raise InputError(
+                f"inputs: got {inputs!r}; expected a list of names, each once"
+            )
+        if tubelet_size < 1:
+            raise InputError(f"tubelet_size: got {tubelet_size}; expected 1 or more")
         for name in inputs:
             check_choice("inputs", name, CHANNELS)
         self.inputs = tuple(inputs)

@@ -3,6 +3,7 @@
 Shapes: b clips, t frames, h w pixels, p patches per frame, l = t p tokens, d channels.
 """
 
+import math
 from dataclasses import replace
 
 import torch
@@ -117,6 +118,8 @@ class VideoMamba(BaseModule):
         super().__init__(init_cfg)
         check_choice("arch", arch, ARCHITECTURES)
         check_choice("summary", summary, SUMMARIES)
+        if init_std is not None and not 0 < init_std < math.inf:
+            raise InputError(f"init_std: got {init_std}; expected more than 0, or None")
         if img_size % patch_size or num_frames % tubelet_size:
             raise InputError(
                 f"img_size={img_size} must be a multiple of patch_size={patch_size},"
@@ -171,6 +174,8 @@ class VideoMamba(BaseModule):
 
 
 def _stem(config: dict, sizes: dict[str, int]) -> nn.Module:
+    if not isinstance(config, dict) or "type" not in config:
+        raise InputError(f"stem: got {config!r}; expected dict(type='ConvStem', ...)")
     taken = sorted(sizes.keys() & config.keys())
     if taken:
         raise InputError(

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from mmfusion.models.skeleton_encoders.conv_unit import ConvUnit, RowNorm
 from mmfusion.models.skeleton_encoders.joint_features import (
+    check_sizes,
+    check_skeleton,
     fill_unseen,
     joint_distances,
 )
@@ -63,11 +65,9 @@ class DDNet(BaseModule):
                 f"embed_dims={embed_dims}, num_frames={num_frames}: expected multiples"
                 " of 8"
             )
-        if num_joints < 2 or num_joints % num_hands:
-            raise InputError(
-                f"num_joints={num_joints}: expected 2 or more, a multiple of"
-                f" num_hands={num_hands}"
-            )
+        check_sizes(num_joints, num_hands, in_channels)
+        if num_joints < 2:
+            raise InputError("num_joints=1: expected 2 or more, as it reads distances")
         self.embed_dims = embed_dims
         self.num_hands = num_hands
         self.input_shape = (num_frames, num_joints, in_channels)
@@ -102,13 +102,9 @@ class DDNet(BaseModule):
             seen in a token's frames, or None.
 
         Raises:
-            ValueError: x has another size than the model was built for.
+            InputError: x or the mask has another size than the model was built for.
         """
-        if tuple(x.shape[1:]) != self.input_shape:
-            raise InputError(
-                f"skeleton has shape {tuple(x.shape)}, expected"
-                f" (b, *{self.input_shape})"
-            )
+        check_skeleton(x, mask, self.input_shape)
         x = fill_unseen(x, mask)
         times = x.shape[1]
         places = x.flatten(2).transpose(1, 2)  # (b, j c, t)

@@ -8,6 +8,42 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmfusion.utils.errors import InputError
+
+
+def check_skeleton(x: Tensor, mask: Tensor | None, shape: tuple[int, ...]) -> None:
+    """Refuse joints or a mask that a model was not built for.
+
+    Args:
+        x: to be (b, t, j, c). mask: to be (b, t, j), or None. shape: (t, j, c).
+
+    Raises:
+        InputError: says what came and what was expected.
+    """
+    if tuple(x.shape[1:]) != shape:
+        raise InputError(
+            f"skeleton has shape {tuple(x.shape)}, expected (b, {str(shape)[1:]}"
+        )
+    if mask is not None and mask.shape != x.shape[:3]:
+        raise InputError(
+            f"skeleton_mask has shape {tuple(mask.shape)}, expected"
+            f" {tuple(x.shape[:3])}"
+        )
+
+
+def check_sizes(num_joints: int, num_hands: int, in_channels: int) -> None:
+    """Refuse numbers of joints that are not those of whole hands, or none.
+
+    Raises:
+        InputError: says what came and what was expected.
+    """
+    if num_hands < 1 or num_joints < 1 or num_joints % num_hands or in_channels < 1:
+        raise InputError(
+            f"num_joints={num_joints}, num_hands={num_hands},"
+            f" in_channels={in_channels}: expected 1 or more of each, and a multiple"
+            " of num_hands joints"
+        )
+
 
 def fill_unseen(x: Tensor, mask: Tensor | None) -> Tensor:
     """Joints (b, t, j, c), unseen ones on the line between the sights before and after.
@@ -66,6 +102,8 @@ def joint_motion(x: Tensor, step: int = 1) -> Tensor:
     Frame i has the difference over the ``step`` frames around it; 0 at the ends, which
     lack some.
     """
+    if x.shape[1] <= step:
+        return torch.zeros_like(x)
     moved = x[:, step:] - x[:, :-step]  # (b, t - step, ...)
     before = (step + 1) // 2
     pad = [0, 0] * (x.ndim - 2) + [before, step - before]

@@ -10,7 +10,7 @@ import torch
 from mmengine.model import BaseModule, ModuleDict
 from torch import Tensor, nn
 
-from mmfusion.models.skeleton_encoders.conv_unit import ConvUnit
+from mmfusion.models.skeleton_encoders.conv_unit import ConvUnit, RowNorm
 from mmfusion.models.skeleton_encoders.joint_features import (
     fill_unseen,
     hand_centres,
@@ -59,14 +59,23 @@ class MotionStem(BaseModule):
             check_choice("stem_parts", part, PARTS)
         if not parts or len(set(parts)) < len(parts):
             raise InputError(f"stem_parts: got {list(parts)}; expected some, each once")
+        if width < 1:
+            raise InputError(f"stem_width: got {width}; expected 1 or more")
+        if not 0 <= drop_rate < 1:
+            raise InputError(f"stem_drop_rate: got {drop_rate}; expected 0 to under 1")
         self.num_hands = num_hands
         self.together = num_joints <= MOST_TOGETHER or num_hands == 1
         sizes = dict.fromkeys(PARTS, num_joints * in_channels)
         sizes["distance"] = self._num_pairs(num_joints)
         flags = {"place": num_joints}
         self.parts = tuple(part for part in parts if sizes[part])
+        if not self.parts:
+            raise InputError(
+                f"stem_parts: got {list(parts)}; expected another one for a single"
+                " joint, which has no distance"
+            )
         self.norms = ModuleDict(
-            {part: nn.BatchNorm1d(sizes[part], affine=False) for part in self.parts}
+            {part: RowNorm(sizes[part], affine=False) for part in self.parts}
         )
         self.embeds = ModuleDict(
             {

@@ -15,6 +15,10 @@ from torch import Tensor, nn
 from mmfusion.models.backbones.video_mamba import ARCHITECTURES
 from mmfusion.models.layers import build_blocks, forward_blocks, init_vision_mamba
 from mmfusion.models.skeleton_encoders.conv_unit import RowNorm
+from mmfusion.models.skeleton_encoders.joint_features import (
+    check_sizes,
+    check_skeleton,
+)
 from mmfusion.models.skeleton_encoders.motion_stem import PARTS, MotionStem
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
@@ -102,10 +106,7 @@ class SkeletonMamba(BaseModule):
         check_choice("tokens", tokens, TOKENS)
         check_choice("stem", stem, STEMS)
         check_choice("readout", readout, READOUTS)
-        if num_joints % num_hands:
-            raise InputError(
-                f"num_joints={num_joints} is not a multiple of num_hands={num_hands}"
-            )
+        check_sizes(num_joints, num_hands, in_channels)
         self.embed_dims: int = ARCHITECTURES[arch]["embed_dims"]
         self.depth: int = ARCHITECTURES[arch]["depth"]
         self.with_cp = with_cp
@@ -120,9 +121,10 @@ class SkeletonMamba(BaseModule):
                 f"tokens={tokens!r}, with_motion={with_motion}: stem='motion' is for"
                 " tokens='frame', and has motion of its own"
             )
-        if self.pool < 1 or num_frames % self.pool:
+        if self.pool < 1 or num_frames < 1 or num_frames % self.pool:
             raise InputError(
-                f"num_frames={num_frames}: expected a multiple of stem_pool={stem_pool}"
+                f"num_frames={num_frames}, stem_pool={stem_pool}: expected 1 or more of"
+                " each, and a multiple of stem_pool frames"
             )
         self.stem: MotionStem | None = None
         if stem == "motion":
@@ -176,16 +178,7 @@ class SkeletonMamba(BaseModule):
         Raises:
             ValueError: x or the mask has another size than the model was built for.
         """
-        if tuple(x.shape[1:]) != self.input_shape:
-            raise InputError(
-                f"skeleton has shape {tuple(x.shape)}, expected"
-                f" (b, *{self.input_shape})"
-            )
-        if mask is not None and mask.shape != x.shape[:3]:
-            raise InputError(
-                f"skeleton_mask has shape {tuple(mask.shape)}, expected"
-                f" {tuple(x.shape[:3])}"
-            )
+        check_skeleton(x, mask, self.input_shape)
         batch = x.shape[0]
         x = self._embed(x, mask)  # (b, s, g, d)
         x = x + self.pos_embed[:, None, 1:] + self.temporal_pos_embedding[:, :, None]

@@ -1,5 +1,8 @@
 """Small frames, made once and kept beside the data."""
 
+import os
+import socket
+
 import numpy as np
 import pytest
 
@@ -75,7 +78,29 @@ def test_a_video_of_nobody_leaves_no_files(video):
     assert not files(video)
 
 
-@pytest.mark.parametrize("options", [dict(keep=True), dict(scale=(0, 4))])
+SIZES = [(0, 4), 64, "64", (64.5, 4), (float("nan"), 4), (1 << 20, 4)]
+
+
+@pytest.mark.parametrize(
+    "options", [dict(keep=True), *(dict(scale=size) for size in SIZES)]
+)
 def test_wrong_arguments(options):
     with pytest.raises(ValueError, match="expected \\(width, height\\)"):
         DecodeVideo(**options)
+
+
+def test_what_a_killed_process_left_is_swept(video, monkeypatch):
+    monkeypatch.setattr(small_frames, "_swept", set())
+    folder = video.parent / small_frames.FOLDER
+    folder.mkdir()
+    left = folder / f".a.npy.{socket.gethostname()}.{2**22 + 1}.x.tmp"
+    left.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    read(video, keep=True)
+    assert [path.suffix for path in folder.iterdir()] == [".npy"]
+
+
+def test_a_video_that_was_deleted_meanwhile_is_not_kept(video):
+    reader = open_video(video)
+    video.unlink()
+    assert small_frames.kept_small(reader, (16, 12), str(video.parent)) is None

@@ -58,6 +58,8 @@ def test_tokens_and_gradients(inputs):
         (dict(patch_size=12), "patch_size: got 12"),
         (dict(inputs="motion"), "inputs: got 'motion'"),
         (dict(inputs=["flow"]), "flow"),
+        (dict(inputs=["motion", "motion"]), "each once"),
+        (dict(tubelet_size=0), "tubelet_size: got 0"),
     ],
 )
 def test_wrong_arguments(arguments, text):
@@ -68,6 +70,14 @@ def test_wrong_arguments(arguments, text):
 def test_the_model_refuses_sizes_given_twice():
     with pytest.raises(ValueError, match="patch_size"):
         VideoMamba("nano", img_size=32, stem=dict(type="ConvStem", patch_size=8))
+
+
+@pytest.mark.parametrize(
+    "options", [dict(init_std=0), dict(init_std=float("nan")), dict(stem={})]
+)
+def test_the_model_refuses_what_cannot_start_it(options):
+    with pytest.raises(ValueError, match="expected"):
+        VideoMamba("nano", img_size=32, **options)
 
 
 def _heard(model: VideoMamba) -> float:

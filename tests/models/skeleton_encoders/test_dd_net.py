@@ -52,7 +52,10 @@ def test_a_batch_of_one_can_be_trained():
 
 @pytest.mark.parametrize(
     "options",
-    [dict(num_frames=12), dict(embed_dims=60), dict(num_joints=7), dict(num_joints=0)],
+    [
+        *(dict(num_frames=12), dict(embed_dims=60), dict(num_joints=7)),
+        *(dict(num_joints=0), dict(num_hands=0), dict(num_hands=-1)),
+    ],
 )
 def test_wrong_sizes_are_refused(options):
     with pytest.raises(ValueError, match="multiple"):
@@ -62,3 +65,5 @@ def test_wrong_sizes_are_refused(options):
 def test_another_input_is_refused():
     with pytest.raises(ValueError, match="skeleton has shape"):
         build()(torch.randn(1, 16, 5, 3))
+    with pytest.raises(ValueError, match="skeleton_mask has shape"):
+        build()(torch.randn(1, 16, 6, 3), torch.ones(1, 16, dtype=torch.bool))

@@ -74,6 +74,13 @@ def test_parts_can_be_left_out():
         dict(stem_parts=("place", "angle")),
         dict(stem_parts=()),
         dict(num_frames=9),
+        dict(num_frames=0),
+        dict(num_hands=0),
+        dict(num_joints=0),
+        dict(in_channels=0),
+        dict(stem_width=0),
+        dict(stem_drop_rate=float("nan")),
+        dict(stem_parts=("distance",), num_joints=1, num_hands=1),
         dict(tokens="hand"),
         dict(with_motion=True),
     ],
@@ -93,3 +100,11 @@ def test_what_was_constant_in_training_may_change():
         norm.running_var.zero_()
     mask[:, 3:5] = False
     assert stem(x, mask).abs().max() < 20 * usual
+
+
+def test_a_single_frame_of_one_clip_is_trained_on():
+    """Nothing moves in it, and a batch of one value has no variance."""
+    model = build(num_frames=1, stem_pool=1, readout="pool").train()
+    features = model(torch.randn(1, 1, 6, 3))
+    assert features.tokens.shape[1] == 1
+    assert bool(torch.isfinite(features.cls).all())

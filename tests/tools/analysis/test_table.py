@@ -1,5 +1,6 @@
 import argparse
 import json
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -226,10 +227,27 @@ class FoldTools(FakeTools):
         save_predictions(args.dump, Predictions(ids, {"action": score}, gt))
 
 
+ANN_FILE = "test_dataloader.dataset.ann_file"
+
+
 def make_folds(root, count):
     root.mkdir()
     for number in range(count):
-        (root / f"fold{number}.json").touch()
+        records = [
+            dict(
+                id=f"c{20 * number + i}",
+                group=f"{20 * number + i}",
+                video=f"{i}.mp4",
+                start_sec=0.0,
+                end_sec=1.0,
+                split="val",
+                label={"action": 0},
+            )
+            for i in range(20)
+        ]
+        metainfo = dict(version=1, dataset="own", classes={"action": ["a", "b"]})
+        text = json.dumps(dict(metainfo=metainfo, data_list=records))
+        (root / f"fold{number}.json").write_text(text)
     return root
 
 
@@ -272,6 +290,14 @@ def test_clips_of_all_folds_are_pooled(tmp_path, capsys):
         (3, [], "fold2.json is there; expected fold0.json to fold1.json"),
         (1, [], "fold1.json is not there"),
         (2, ["--folds", "1"], "--folds 1: expected two at least"),
+        (2, ["--cfg-options", f"{ANN_FILE}=b.json"], "ann_file is set by --folds"),
+        (
+            2,
+            ["--cfg-options", "randomness.seed=3"],
+            "seed is set by --seeds",
+        ),
+        (2, ["--vary", f"{ANN_FILE}=a,b"], "ann_file is set by --folds"),
+        (2, ["--subset", "EMPTY", "sub/EMPTY"], "two files are called 'EMPTY'"),
         (2, ["--subset", "EMPTY"], "names no clip; expected an id a line"),
         (2, ["--subset", "OTHER"], "none of its 1 clips was tested, such as 'x'"),
     ],
@@ -280,7 +306,7 @@ def test_folds_and_subsets_that_cannot_be(tmp_path, capsys, count, more, message
     data = make_folds(tmp_path / "data", count)
     (tmp_path / "EMPTY").write_text("# nothing\n")
     (tmp_path / "OTHER").write_text("x\n")
-    more = [str(tmp_path / one) if one.isupper() else one for one in more]
+    more = [str(tmp_path / one) if one[-1].isupper() else one for one in more]
     common = ["--data", str(data), "--folds", "2", "--seeds", "1"]
     assert run_table(tmp_path / "work", FoldTools(), *common, *more) == 2
     assert message in " ".join(capsys.readouterr().err.split())
@@ -293,3 +319,23 @@ def test_a_clip_of_two_folds_is_refused(tmp_path, capsys):
     assert "48 clips were tested in two folds, the first is 'c0'" in " ".join(
         capsys.readouterr().err.split()
     )
+
+
+def test_folds_that_disagree_are_refused_before_any_run(tmp_path, capsys):
+    data, tools = make_folds(tmp_path / "data", 2), FoldTools()
+    shutil.copy(data / "fold0.json", data / "fold1.json")
+    common = ["--data", str(data), "--folds", "2", "--seeds", "1"]
+    assert run_table(tmp_path / "work", tools, *common) == 2 and not tools.done
+    assert "tests 'c0', which" in " ".join(capsys.readouterr().err.split())
+    text = (data / "fold1.json").read_text().replace('"b"', '"c"')
+    (data / "fold1.json").write_text(text)
+    assert run_table(tmp_path / "work", tools, *common) == 2 and not tools.done
+    assert "other classes" in " ".join(capsys.readouterr().err.split())
+
+
+def test_clips_of_a_subset_that_were_not_tested_are_told(tmp_path):
+    (tmp_path / "hard.txt").write_text("c0\nc1\nlost\n")
+    more = ["--subset", str(tmp_path / "hard.txt")]
+    assert run_table(tmp_path / "work", FakeTools(), *more) == 0
+    text = (tmp_path / "work/table.md").read_text()
+    assert "hard: 1 of its 3 clips were not tested, the first is 'lost'." in text

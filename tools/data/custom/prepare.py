@@ -50,7 +50,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--split-by", help="field:NAME or mod:NAME:N:R, of an npz of sequences")
     add("--no-labels", action="store_true", help="clips to be predicted only")
     add("--val-fraction", type=float, default=VAL_FRACTION, help="of what is not test")
-    add("--test-fraction", type=float, default=TEST_FRACTION, help="where none is given")
+    add("--test-fraction", type=float, help=f"where none is given; {TEST_FRACTION}")
     add("--folds", type=int, metavar="N", help="N annotations, fold0.json ...")
     add("--seed", type=seed, default=0, help="of splits that are not given")
     add("--drop-faulty", action="store_true", help="write without faulty files' clips")
@@ -61,6 +61,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error("--out is missing: the folder of the annotation of an npz")
     if args.folds is not None and args.no_labels:
         parser.error("--folds and --no-labels: clips without labels are not tested")
+    if args.folds is not None and args.test_fraction is not None:
+        parser.error("--folds and --test-fraction: each of N folds tests 1 / N")
+    if args.test_fraction is None:
+        args.test_fraction = TEST_FRACTION
     args.out = args.out or args.folder
     return args
 
