@@ -95,14 +95,13 @@ class Results:
                 )
         return content
 
-    def right(self, regime: str, mix: str, size: int, task: str) -> NDArray | None:
-        """(s, n) 0 or 1 by seed and test clip, None where no seed is done."""
-        rows = [
-            np.array([*content[task]], dtype=float)
+    def right(self, regime: str, mix: str, size: int, task: str) -> dict[int, NDArray]:
+        """(n,) 0 or 1 by test clip, for each seed that is done."""
+        return {
+            cell.seed: np.array([*content[task]], dtype=float)
             for cell, content in self.done.items()
             if (cell.regime, cell.mix, cell.size) == (regime, mix, size)
-        ]
-        return np.stack(rows) if rows else None
+        }
 
     def _by_block(self, regime: str, right: NDArray) -> NDArray:
         """(s, n) -> (s, g), the share that is right."""
@@ -112,9 +111,10 @@ class Results:
 
     def accuracy(self, regime: str, mix: str, size: int, task: str) -> Interval | None:
         """Percent right with its interval over seeds and blocks."""
-        right = self.right(regime, mix, size, task)
-        if right is None:
+        found = self.right(regime, mix, size, task)
+        if not found:
             return None
+        right = np.stack([*found.values()])  # (s, n)
         if right.min() == right.max():  # nothing varies: Wilson's interval, over clips
             return accuracy_interval(right)
         blocks = self._by_block(regime, right)
@@ -123,18 +123,25 @@ class Results:
     def difference(
         self, regime: str, mixes: tuple[str, str], size: int, task: str
     ) -> Interval | None:
-        """First mix minus the second in points, paired by seed and block."""
-        first, second = (self.right(regime, mix, size, task) for mix in mixes)
-        if first is None or second is None or first.shape != second.shape:
+        """First mix minus the second in points, paired by seed and block.
+
+        Of the seeds that both have; None where there is none.
+        """
+        one, other = (self.right(regime, mix, size, task) for mix in mixes)
+        seeds = [seed for seed in one if seed in other]
+        if not seeds:
             return None
+        first, second = (np.stack([own[s] for s in seeds]) for own in (one, other))
         if (first == second).all():  # nothing varies: Newcombe's interval, over clips
             return difference_interval(first, second)
         own = (self._by_block(regime, right) for right in (first, second))
         return difference_interval(*own)
 
     def sizes_with_alpha(self) -> list[int]:
-        """Numbers of training clips for which a mix's weights are known, ascending."""
-        return sorted({c.size for c, v in self.done.items() if v["alpha"] is not None})
+        """Numbers of clips for which weights are known in all regimes, ascending."""
+        known = {(c.size, c.regime) for c, v in self.done.items() if v["alpha"]}
+        sizes = sorted({size for size, _ in known})
+        return [s for s in sizes if all((s, one) in known for one in self.blocks)]
 
     def alphas(self, regime: str, mix: str, size: int) -> dict[str, NDArray]:
         """Weights of the video by state of the clip, all seeds together."""
