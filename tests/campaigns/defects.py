@@ -63,7 +63,7 @@ _TABLES = {
         ("last = DropPath(drop_path_rate) if", "last = nn.Identity() if"),
         ('"dt_proj" in name and not reset_dt', '"dt_proj" in name and reset_dt'),
         ("child.weight /= math.sqrt(depth)", "child.weight /= depth"),
-        ("trunc_normal_(child.weight, std=0.02)", "trunc_normal_(child.weight)"),
+        ("trunc_normal_(child.weight, std=std)", "trunc_normal_(child.weight)"),
         (
             "return self.mixer(hidden), residual\n",
             "return self.mixer(hidden), hidden\n",
@@ -82,7 +82,7 @@ _TABLES = {
         ("x.flatten(1, 2)]", "x.transpose(1, 2).flatten(1, 2)]"),
         ("divide_out=divide_out", "divide_out=False"),
         (
-            "init_vision_mamba(self, self.depth, reset_dt)",
+            "init_vision_mamba(self, self.depth, reset_dt, init_std)",
             "init_vision_mamba(self, self.depth)",
         ),
         ("nn.init.trunc_normal_(self.pos_embed, std=0.02)", "pass"),
@@ -93,7 +93,7 @@ _TABLES = {
         ("flag[:, 1:] * flag[:, :-1]", "flag[:, 1:]"),
         ("-1).any(-1)", "-1).all(-1)"),
         ("[torch.zeros_like(x[:, :1]), step]", "[step, torch.zeros_like(x[:, :1])]"),
-        ("cls=x[:, -1], mask=mask", "cls=x[:, 0], mask=mask"),
+        ("else (x[:, -1], x[:, :-1])", "else (x[:, 0], x[:, 1:])"),
         ("self.pos_embed[:, None, 1:] +", "self.pos_embed[:, None, :1] +"),
         ("self.depth, reset_dt=False)", "self.depth, reset_dt=True)"),
     ],
@@ -271,7 +271,7 @@ _TABLES = {
     "datasets/transforms/jitter_skeleton.py": [
         ("joints[mask].mean(axis=0)", "joints.reshape(-1, 3).mean(axis=0)"),
         ("about_z @ about_y @ about_x", "about_x @ about_y @ about_z"),
-        (">= self.drop_prob", "< self.drop_prob"),
+        ("return draw >= self.drop_prob", "return draw < self.drop_prob"),
     ],
     "datasets/transforms/align_skeleton.py": [
         ("(joints[..., 1] - y) / height", "(joints[..., 1] - y) / width"),
@@ -302,7 +302,10 @@ _TABLES = {
     ],
     "datasets/transforms/load_skeleton.py": [
         ("position - 0.5 + _TIE", "position"),
-        ("<= max(max_gap, 1.0)", "<= max_gap"),
+        (
+            "near = np.abs(wanted - ids[nearest]) <= max(max_gap, 1.0)",
+            "near = np.abs(wanted - ids[nearest]) <= max_gap",
+        ),
         ("start * fps - 0.5", "start * fps"),
         ("(data.frame_id < high)", "(data.frame_id <= high)"),
         ("np.where(last < 0, seen.argmax(axis=0), last)", "np.maximum(last, 0)"),
@@ -426,7 +429,12 @@ _TABLES = {
     ],
     "evaluation/predictions.py": [
         ("{x:.9g}", "{x:.6g}"),
-        ("count > 1]", "count > 2]"),
+        (
+            "for row in rows]\n    twice = [name for name, count in"
+            " Counter(ids).items() if count > 1]",
+            "for row in rows]\n    twice = [name for name, count in"
+            " Counter(ids).items() if count > 2]",
+        ),
         ("if v[i] != NO_LABEL}", "}"),
     ],
     "evaluation/metrics/accuracy_metric.py": [
