@@ -103,7 +103,7 @@ def from_rows(
     if not rows:
         raise InputError("there are no predictions: no sample was tested")
     ids = [row["id"] for row in rows]
-    twice = [name for name, count in Counter(ids).items() if count > 1]
+    twice = _repeated(ids)
     if twice:
         raise InputError(
             f"{len(twice)} sample ids came more than once, the first is {twice[0]!r}: "
@@ -126,6 +126,10 @@ def from_rows(
     return Predictions(ids, score, gt, dict(metainfo or {}))
 
 
+def _repeated(ids: Sequence[str]) -> list[str]:
+    return [name for name, count in Counter(ids).items() if count > 1]
+
+
 def pool(parts: Sequence[Predictions]) -> Predictions:
     """Predictions of different clips as those of one set, such as of all folds.
 
@@ -140,7 +144,7 @@ def pool(parts: Sequence[Predictions]) -> Predictions:
                 f"predictions of {its} classes cannot be put to those of {mine}"
             )
     ids = [name for part in parts for name in part.ids]
-    twice = [name for name, count in Counter(ids).items() if count > 1]
+    twice = _repeated(ids)
     if twice:
         raise InputError(
             f"{len(twice)} clips were tested in two folds, the first is {twice[0]!r};"

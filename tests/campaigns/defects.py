@@ -429,12 +429,7 @@ _TABLES = {
     ],
     "evaluation/predictions.py": [
         ("{x:.9g}", "{x:.6g}"),
-        (
-            "for row in rows]\n    twice = [name for name, count in"
-            " Counter(ids).items() if count > 1]",
-            "for row in rows]\n    twice = [name for name, count in"
-            " Counter(ids).items() if count > 2]",
-        ),
+        ("count > 1]", "count > 2]"),
         ("if v[i] != NO_LABEL}", "}"),
     ],
     "evaluation/metrics/accuracy_metric.py": [
