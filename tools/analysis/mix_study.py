@@ -2,7 +2,7 @@
 
     python tools/analysis/mix_study.py --out work_dirs/mix_study
     python tools/analysis/mix_study.py --out work_dirs/mix_study --minutes 5
-    python tools/analysis/mix_study.py --out /tmp/quick --quick
+    python tools/analysis/mix_study.py --out work_dirs/quick --quick
 
 Trains two encoders, makes the features of all clips once, then trains every cell of
 the grid (mix, regime, clips in training, seed) and writes results.csv, tables.md and
