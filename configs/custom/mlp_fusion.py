@@ -7,14 +7,11 @@ No paper has this data set. Ours: configs/custom/README.md.
 
 from mmengine.config import read_base
 
-from mmfusion.models import MLPFusion
-
 with read_base():
     from .._base_.custom_runtime import *
     from .._base_.datasets.custom import *
     from .._base_.models.custom_cls_mix import *
+    from .._base_.models.two_stream_fusers import *
     from .._base_.schedules.adamw_custom import *
 
-model.neck = dict(
-    type=MLPFusion, embed_dims=None, streams=dict(video=dict(), skeleton=dict())
-)
+model.neck = _mlp_fusion

@@ -7,19 +7,11 @@ No paper has this data set. Ours: configs/custom/README.md.
 
 from mmengine.config import read_base
 
-from mmfusion.models import TransformerFusion
-
 with read_base():
     from .._base_.custom_runtime import *
     from .._base_.datasets.custom import *
     from .._base_.models.custom_cls_mix import *
+    from .._base_.models.two_stream_fusers import *
     from .._base_.schedules.adamw_custom import *
 
-model.neck = dict(
-    type=TransformerFusion,
-    embed_dims=None,
-    streams=dict(video=dict(), skeleton=dict()),
-    depth=2,
-    num_heads=4,
-    num_positions=8,  # two tokens of each stream are read
-)
+model.neck = _transformer_fusion

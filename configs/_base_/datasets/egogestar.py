@@ -9,17 +9,12 @@ from mmengine.config import read_base
 
 with read_base():
     from .custom import *
+    from .egogestar_files import *
 
 train_pipeline[0].update(mode="smooth", window=(0.7, 1.0))
 train_pipeline[2].interpolate = True
 train_pipeline[7].rotation = (10.0, 15.0, 15.0)
 test_pipeline[2].interpolate = True
-_files = dict(
-    ann_file="fold0.json",
-    data_root="data/egogestar",
-    made_by="python tools/data/egogestar/prepare.py --root data/EgoGestAR"
-    " --out {data_root}",
-)
 train_dataloader.dataset.update(_files, pipeline=train_pipeline)
 val_dataloader.dataset.pipeline = test_pipeline
 test_dataloader.dataset.pipeline = test_pipeline

@@ -4,11 +4,6 @@ from mmengine.config import read_base
 
 with read_base():
     from .custom_skeleton import *
+    from .egogestar_files import *
 
-_files = dict(
-    ann_file="fold0.json",
-    data_root="data/egogestar",
-    made_by="python tools/data/egogestar/prepare.py --root data/EgoGestAR"
-    " --out {data_root}",
-)
 train_dataloader.dataset.update(_files)

@@ -173,10 +173,12 @@ def take_joints(
     lower = np.maximum(upper - 1, 0)
     nearer_lower = np.abs(wanted - ids[lower]) < np.abs(wanted - ids[upper])
     nearest = np.where(nearer_lower, lower, upper)  # (n,)
-    near = np.abs(wanted - ids[nearest]) <= max(max_gap, 1.0)
     seen = data.valid[rows]  # (m, h[, j])
-    valid = seen[nearest] & near.reshape(-1, *[1] * (seen.ndim - 1))
     clip = data.keypoint[rows]  # (m, h, j, 3)
+    limit = max(max_gap, 1.0)
+    by_moment = (-1, *[1] * (seen.ndim - 1))  # (n,) beside (n, h[, j])
+    near = np.abs(wanted - ids[nearest]) <= limit
+    valid = seen[nearest] & near.reshape(by_moment)
     if seen.ndim == 2:
         places: tuple[np.ndarray, ...] = (np.arange(clip.shape[1]),)
     else:
@@ -185,12 +187,8 @@ def take_joints(
     if interpolate:
         gap = np.maximum(ids[upper] - ids[lower], 1)
         share = np.clip((wanted - ids[lower]) / gap, 0, 1).astype(np.float32)
-        both = (
-            seen[lower]
-            & seen[upper]
-            & (gap <= max(max_gap, 1.0)).reshape(-1, *[1] * (seen.ndim - 1))
-        )
-        share = share.reshape(-1, *[1] * (clip.ndim - 1))
+        both = seen[lower] & seen[upper] & (gap <= limit).reshape(by_moment)
+        share = share.reshape(-1, 1, 1, 1)
         between = clip[lower] + share * (clip[upper] - clip[lower])
         both = both.reshape(*both.shape, *[1] * (clip.ndim - both.ndim))
         joints = np.where(both, between, joints)
