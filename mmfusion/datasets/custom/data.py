@@ -111,12 +111,15 @@ class CustomData:
         """
         source = self.source
         if source.folds is None:
-            return assign_splits(
+            splits = assign_splits(
                 items,
                 val_fraction=source.val_fraction,
                 test_fraction=source.test_fraction,
                 seed=source.seed,
             )
+            if any(item.fold is not None for item in items):
+                splits.notes.append("the column fold is not read without --folds")
+            return splits
         found = assign_folds(
             items, source.folds, val_fraction=source.val_fraction, seed=source.seed
         )

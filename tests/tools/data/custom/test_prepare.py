@@ -196,4 +196,6 @@ def test_an_annotation_for_each_fold(videos, tmp_path):
     assert found == list(zip(sides, scenes, strict=True))
     wrong = run(videos, *options, "--folds", 2)
     assert wrong.returncode == 2 and "fold 2; expected 0 to 1" in wrong.stderr
+    plain = run(videos, *options[:2], "--out", tmp_path / "plain", "--dry-run")
+    assert "the column fold is not read without --folds" in plain.stdout
     assert run(videos, "--folds", 2, "--no-labels").returncode == 2
