@@ -29,6 +29,7 @@ from mmfusion.datasets.record_selection import (
 from mmfusion.datasets.record_store import RecordStore
 from mmfusion.datasets.sample_rng import sample_rng
 from mmfusion.datasets.sampler import SampleKey
+from mmfusion.datasets.untrimmed import Untrimmed, with_background
 from mmfusion.layouts.mmaction import read_mmaction
 from mmfusion.layouts.mmaction_pose import load_pose_file
 from mmfusion.registry import DATASETS, TRANSFORMS
@@ -95,6 +96,9 @@ class MultiModalDataset(Dataset):
         join_questions: allow several files of questions, perhaps of several sources.
         indices: keep the first so many records, or those at the given places.
         link_roots: folders outside data_root to which symbolic links may lead.
+        untrimmed: whole videos, or windows of them, in place of the clips of their
+            actions: ``dict(seconds=..., stride=...)``, see ``untrimmed.py``. Each task
+            gets the class ``background``, the last.
         clip_timeout: seconds that a loader gives one clip; None sets no limit.
 
     Example:
@@ -124,6 +128,7 @@ class MultiModalDataset(Dataset):
         join_questions: bool = False,
         indices: int | Sequence[int] | None = None,
         link_roots: Sequence[str] = (),
+        untrimmed: Mapping | None = None,
         clip_timeout: float | None = 30.0,
     ) -> None:
         if clip_timeout is not None and not clip_timeout > 0:
@@ -148,6 +153,9 @@ class MultiModalDataset(Dataset):
         self.made_by = made_by
         files = files_of(questions, join_questions)
         self._metainfo, records, arrays = self._read()
+        if untrimmed is not None:
+            records = Untrimmed(**untrimmed).records(records, self.ann_file)
+            self._metainfo["classes"] = with_background(self._metainfo["classes"])
         self._check_num_classes()
         if files:
             self._metainfo, records = add_questions(
@@ -161,9 +169,9 @@ class MultiModalDataset(Dataset):
         records = within_videos(records, outside, where)
         records = subset(records, indices)
         check_first_files(records, self.data_root, self.link_roots, where)
-        if not test_mode:
+        if not test_mode and untrimmed is None:
             check_labels(records, self.num_classes, where)
-        self.has_labels = any(record["label"] for record in records)
+        self.has_labels = untrimmed is not None or any(r["label"] for r in records)
         self._records = RecordStore(records)
         names = {record["id"] for record in records}
         self._arrays = {name: arrays[name] for name in arrays if name in names}

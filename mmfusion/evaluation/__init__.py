@@ -5,6 +5,8 @@ from mmfusion.evaluation.metrics import (
     ClassReportMetric,
     EpicKitchensMetric,
     LeakMeterMetric,
+    OnlineDetectionMetric,
+    StreamAnticipationMetric,
 )
 
 __all__ = [
@@ -12,4 +14,6 @@ __all__ = [
     "ClassReportMetric",
     "EpicKitchensMetric",
     "LeakMeterMetric",
+    "OnlineDetectionMetric",
+    "StreamAnticipationMetric",
 ]

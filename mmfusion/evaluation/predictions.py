@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfusion.structures import MMACTION_LABEL
+from mmfusion.structures import MMACTION_LABEL, of_moments
 from mmfusion.utils.errors import InputError
 from mmfusion.utils.npz_file import read_npz
 from mmfusion.utils.paths import write_atomic
@@ -72,6 +72,11 @@ def prediction_row(sample: Mapping[str, Any]) -> dict[str, Any]:
         raise InputError(
             f"a data sample has no sample_id, only {sorted(sample)}: the pipeline must "
             "set it (PackInputs does)"
+        )
+    if of_moments(sample):
+        raise InputError(
+            f"sample {sample['sample_id']!r} has scores of moments, expected those of a"
+            " clip: OnlineDetectionMetric reads the others"
         )
     own = {key: value for key, value in sample.items() if key != MMACTION_LABEL}
     labels = {task: int(value) for task, value in _by_task(own, _GT).items()}

@@ -18,6 +18,7 @@ from mmfusion.models.necks.cls_mix import (
     WeightedMix,
 )
 from mmfusion.models.necks.cls_mix_fusion import CLSMixFusion
+from mmfusion.models.necks.every_moment import EveryMoment
 from mmfusion.models.necks.mlp_fusion import MLPFusion
 from mmfusion.models.necks.shared_ssm_fusion import SharedSSMFusion
 from mmfusion.models.necks.transformer_fusion import TransformerFusion
@@ -42,6 +43,7 @@ __all__ = [
     "ContextMix",
     "CrossEntropyLoss",
     "DDNet",
+    "EveryMoment",
     "GatedMix",
     "HashedWords",
     "MLPFusion",

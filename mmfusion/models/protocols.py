@@ -65,7 +65,10 @@ class Neck(Protocol):
     """Streams in, one vector out."""
 
     def __call__(self, feats: dict[str, TokenFeatures]) -> Tensor:
-        """Fuse features by stream: (b, d), b the most rows of a stream."""
+        """Fuse features by stream: (b, d), b the most rows of a stream.
+
+        Or (b, t, d), a vector at every moment, of which the heads score each.
+        """
 
 
 @runtime_checkable
@@ -83,7 +86,7 @@ class Head(HasClasses, Protocol):
     """A fused vector in, logits of one task out."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Score classes: (b, d) -> logits (b, k)."""
+        """Score classes: (..., d) -> logits (..., k)."""
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         """Compare logits (b, k) with labels (b,), or soft ones (b, k): a scalar."""

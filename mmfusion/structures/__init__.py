@@ -2,8 +2,10 @@
 
 from mmfusion.structures.action_data_sample import (
     MMACTION_LABEL,
+    POINTS,
     ActionDataSample,
     main_task,
+    of_moments,
 )
 from mmfusion.structures.streams import MASK_SUFFIX
 from mmfusion.structures.token_features import TokenFeatures, match_rows, row_repeats
@@ -11,9 +13,11 @@ from mmfusion.structures.token_features import TokenFeatures, match_rows, row_re
 __all__ = [
     "MMACTION_LABEL",
     "MASK_SUFFIX",
+    "POINTS",
     "ActionDataSample",
     "TokenFeatures",
     "main_task",
     "match_rows",
+    "of_moments",
     "row_repeats",
 ]

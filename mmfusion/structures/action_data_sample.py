@@ -1,6 +1,6 @@
 """Labels and scores of a clip and its origin, which travel beside the inputs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmengine.structures import BaseDataElement
@@ -8,13 +8,16 @@ from mmengine.structures import BaseDataElement
 # fields of MMAction2's data samples, which its metrics read
 MMACTION_LABEL = "gt_label"
 _SCORE, _MAIN = "score_", "action"
+POINTS = ("start", "end")  # of an action, where a moment stands for it
 
 
 class ActionDataSample(BaseDataElement):
     """Labels and scores of one clip.
 
     Data fields are named by task (``action``, ``verb``, ``noun``...): ``gt_<task>`` is
-    a 0-d int64 tensor, ``score_<task>`` a (k,) tensor of probabilities.
+    a 0-d int64 tensor, ``score_<task>`` a (k,) tensor of probabilities. Where every
+    moment of a video has its label and its scores, both are (t, k + 1), distributions
+    of which the last class is background.
     ``metainfo`` holds ``sample_id`` (str) and what the pipeline wants to hand on.
 
     Example:
@@ -39,13 +42,18 @@ class ActionDataSample(BaseDataElement):
         task = main_task(
             key.removeprefix(_SCORE) for key in fields if key.startswith(_SCORE)
         )
-        if task is None or f"{_SCORE}{task}" not in fields:
+        if task is None or f"{_SCORE}{task}" not in fields or of_moments(fields):
             return fields
         fields["pred_score"] = fields[f"{_SCORE}{task}"]
         fields["pred_label"] = fields["pred_score"].argmax(0, keepdim=True)
         if f"gt_{task}" in fields:
             fields[MMACTION_LABEL] = fields[f"gt_{task}"].reshape(1)
         return fields
+
+
+def of_moments(sample: Mapping[str, Any]) -> bool:
+    """Tell whether a data sample's scores are of moments, (t, k + 1), not of a clip."""
+    return any(key.startswith(_SCORE) and sample[key].ndim > 1 for key in sample)
 
 
 def main_task(tasks: Iterable[str]) -> str | None:

@@ -4,6 +4,7 @@ from mmfusion.datasets.transforms.align_skeleton import AlignSkeleton, FlipSkele
 from mmfusion.datasets.transforms.color_jitter import ColorJitter
 from mmfusion.datasets.transforms.decode_video import DecodeVideo
 from mmfusion.datasets.transforms.jitter_skeleton import JitterSkeleton
+from mmfusion.datasets.transforms.label_moments import LabelMoments
 from mmfusion.datasets.transforms.load_boxes import AlignBoxes, LoadBoxes
 from mmfusion.datasets.transforms.load_skeleton import LoadSkeleton
 from mmfusion.datasets.transforms.normalize_skeleton import NormalizeSkeleton
@@ -11,6 +12,7 @@ from mmfusion.datasets.transforms.pack_inputs import PackInputs
 from mmfusion.datasets.transforms.project_skeleton import ProjectSkeleton
 from mmfusion.datasets.transforms.rand_augment import RandAugment
 from mmfusion.datasets.transforms.repeat_augment import RepeatAugment
+from mmfusion.datasets.transforms.sample_clock import SampleClock
 from mmfusion.datasets.transforms.sample_observed_frames import SampleObservedFrames
 from mmfusion.datasets.transforms.sample_segments import SampleSegments, SampleWindow
 from mmfusion.datasets.transforms.sample_times import SampleTimes
@@ -23,6 +25,7 @@ __all__ = [
     "DecodeVideo",
     "FlipSkeleton",
     "JitterSkeleton",
+    "LabelMoments",
     "LoadBoxes",
     "LoadSkeleton",
     "NormalizeSkeleton",
@@ -30,6 +33,7 @@ __all__ = [
     "ProjectSkeleton",
     "RandAugment",
     "RepeatAugment",
+    "SampleClock",
     "SampleObservedFrames",
     "SampleSegments",
     "SampleTimes",

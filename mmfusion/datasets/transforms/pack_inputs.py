@@ -78,7 +78,9 @@ class PackInputs(BaseTransform):
             metainfo={"sample_id": results.get("sample_id"), **meta}
         )
         for task, label in (results.get("label") or {}).items():
-            sample.set_field(torch.tensor(int(label)), f"gt_{task}")
+            if not isinstance(label, np.ndarray):  # of moments, (t, k + 1)
+                label = int(label)
+            sample.set_field(torch.as_tensor(label), f"gt_{task}")
         return sample
 
 

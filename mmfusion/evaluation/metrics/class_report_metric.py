@@ -11,6 +11,7 @@ from mmfusion.evaluation.by_class import class_report, format_worst
 from mmfusion.evaluation.calibration import calibration, format_calibration
 from mmfusion.evaluation.predictions import from_rows, prediction_row
 from mmfusion.registry import METRICS
+from mmfusion.structures import of_moments
 
 
 @METRICS.register_module()
@@ -21,7 +22,8 @@ class ClassReportMetric(BaseMetric):
     and every class are in the file that ``--dump`` writes; the functions are those of
     :mod:`mmfusion.evaluation.by_class` and :mod:`mmfusion.evaluation.calibration`.
 
-    Reads ``gt_<task>`` and ``score_<task>`` of every task that has both.
+    Reads ``gt_<task>`` and ``score_<task>`` of every task that has both; samples with
+    scores of moments are left to their own metric.
 
     Args:
         num_worst: classes in the table of a task.
@@ -47,10 +49,13 @@ class ClassReportMetric(BaseMetric):
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep id, labels and scores of a batch."""
-        self.results.extend(prediction_row(sample) for sample in data_samples)
+        clips = [sample for sample in data_samples if not of_moments(sample)]
+        self.results.extend(prediction_row(sample) for sample in clips)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Calibration error of every task; the log gets the tables."""
+        if not results:
+            return {}
         names = (self.dataset_meta or {}).get("classes")
         predictions = from_rows(results, {"classes": names} if names else {})
         metrics, lines = {}, []

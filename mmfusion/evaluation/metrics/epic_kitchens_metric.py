@@ -95,9 +95,7 @@ class EpicKitchensMetric(BaseMetric):
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep id, labels, scores and protocol of a batch."""
-        for sample in data_samples:
-            meta = {key: sample[key] for key in _META if sample.get(key) is not None}
-            self.results.append({**prediction_row(sample), "meta": meta})
+        self.results.extend(segment_row(sample) for sample in data_samples)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """All numbers of all segments, percent; the log gets them as a table."""
@@ -134,6 +132,12 @@ class EpicKitchensMetric(BaseMetric):
         MMLogger.get_current_instance().info(
             f"wrote {len(ids)} segments to {self.challenge_file}"
         )
+
+
+def segment_row(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """Id, labels, scores and protocol of a data sample in the form metrics receive."""
+    meta = {key: sample[key] for key in _META if sample.get(key) is not None}
+    return {**prediction_row(sample), "meta": meta}
 
 
 def protocol_of(metas: Sequence[Mapping[str, Any]]) -> list[str]:

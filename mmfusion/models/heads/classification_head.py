@@ -38,7 +38,7 @@ class ClassificationHead(BaseModule):
         self.criterion = MODELS.build(loss or dict(type="CrossEntropyLoss"))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, d) -> logits (b, k)."""
+        """(..., d) -> logits (..., k)."""
         return self.fc(self.dropout(x))
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:

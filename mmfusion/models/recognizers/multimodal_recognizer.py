@@ -32,7 +32,9 @@ class MultiModalRecognizer(BaseModel):
     Views are folded into the batch before the encoders and averaged after the softmax.
     One encoder without a neck is the unimodal baseline. A text stream (b, 1, q, l) with
     several questions gives as many fused vectors a view, of which each head reads its
-    own (paper B: a verb question and a noun question).
+    own (paper B: a verb question and a noun question). A neck may give a vector at
+    every moment, (b, t, d): the heads score each, labels are
+    those of moments (:class:`ActionDataSample`).
 
     Args:
         encoders: config of an :class:`Encoder` by stream. One that
@@ -109,7 +111,8 @@ class MultiModalRecognizer(BaseModel):
         Args:
             inputs: (b, v, ...) by stream, and ``<stream>_mask`` where there is one.
             data_samples: one a sample, with ``gt_<task>`` in mode ``loss``.
-            mode: ``tensor`` for logits (b v, k) by task, ``loss``, or ``predict``.
+            mode: ``tensor`` for logits (b v, k) by task, of moments (b v, t, k),
+                ``loss``, or ``predict``.
 
         Returns:
             By mode: logits by task; ``loss_<task>`` and ``acc_<task>`` (percent, of
@@ -256,6 +259,14 @@ class MultiModalRecognizer(BaseModel):
         losses = {}
         for task, scores in logits.items():
             num_classes = self.heads[task].num_classes
+            if scores.ndim > 2:  # of moments, (b v, t, k)
+                target = _moment_targets(samples, task, scores[::views].shape)
+                target = target.to(scores.device).repeat_interleave(views, 0)
+                scores, target = scores.flatten(0, 1), target.flatten(0, 1)
+                losses[f"loss_{task}"] = self.heads[task].loss(scores, target)
+                best = target.gather(-1, scores.detach().argmax(-1, keepdim=True))
+                losses[f"acc_{task}"] = 100 * (best > 0).float().mean()
+                continue
             label = _labels(samples, "gt", task, num_classes)
             label = label.to(scores.device).repeat_interleave(views)  # (b v,)
             target = label
@@ -316,6 +327,26 @@ def _labels(
             )
         labels.append(int(label))
     return torch.tensor(labels)
+
+
+def _moment_targets(
+    samples: list[ActionDataSample], task: str, shape: torch.Size
+) -> Tensor:
+    """(b, t, k) distributions of the fields ``gt_<task>`` of moments.
+
+    One absent or of another size raises with the sample's id.
+    """
+    for sample in samples:
+        label = sample.get(f"gt_{task}")
+        if label is None or label.shape != shape[1:]:
+            found = None if label is None else tuple(label.shape)
+            raise InputError(
+                f"sample {sample.metainfo.get('sample_id')!r} has {task} labels"
+                f" {found}, expected {tuple(shape[1:])}, one a moment: LabelMoments"
+                " makes them, of the stream whose clock the neck answers on; the head"
+                " has a class for background, too"
+            )
+    return torch.stack([sample.get(f"gt_{task}") for sample in samples])
 
 
 def _mixed_targets(

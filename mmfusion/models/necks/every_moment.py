@@ -1,0 +1,86 @@
+"""A fused vector at every moment of the stream that sets the clock.
+
+Shapes: b rows, t moments (tokens of that stream), s tokens of another stream, d
+channels.
+"""
+
+from dataclasses import replace
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmfusion.registry import MODELS
+from mmfusion.structures import TokenFeatures
+from mmfusion.utils.errors import InputError
+
+
+@MODELS.register_module()
+class EveryMoment(BaseModule):
+    """Fuse streams at every moment, from what each has told by then.
+
+    For encoders whose token i is a summary of all frames up to i (the causal ones). The
+    tokens of all streams lie evenly in one clip: at moment i of t another stream with s
+    tokens has told those before (i + 1) s / t, and its last one goes to the inner neck,
+    as if it were the CLS token of a clip that ends there. The heads then score every
+    moment: online action detection.
+
+    Args:
+        stream: whose tokens are the moments.
+        neck: config of a neck that reads summaries only (:class:`MLPFusion`); None with
+            that stream alone.
+
+    Example:
+        >>> neck = EveryMoment("video")
+        >>> neck({"video": TokenFeatures(torch.randn(2, 5, 16))}).shape
+        torch.Size([2, 5, 16])
+    """
+
+    def __init__(
+        self,
+        stream: str = "video",
+        *,
+        neck: dict | None = None,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.stream = stream
+        self.neck = None if neck is None else MODELS.build(neck)
+
+    def forward(self, feats: dict[str, TokenFeatures]) -> Tensor:
+        """Features by stream -> (b, t, d).
+
+        Raises:
+            ValueError: the stream that sets the clock is missing, or there are several
+                streams and no neck.
+        """
+        if self.stream not in feats or (self.neck is None and len(feats) > 1):
+            raise InputError(
+                f"EveryMoment got the streams {sorted(feats)}; expected"
+                f" {self.stream!r}, which sets the clock, among them, and a neck where"
+                " there are several"
+            )
+        count = feats[self.stream].tokens.shape[1]
+        if self.neck is None:
+            return feats[self.stream].tokens
+        told = {name: _told(one, count) for name, one in feats.items()}
+        return self.neck(told).unflatten(0, (-1, count))
+
+
+def _told(feats: TokenFeatures, count: int) -> TokenFeatures:
+    """The last token by each of ``count`` moments: (b, s, d) -> one a row, (b t, 1, d).
+
+    A moment before the first token, or with none that is real by then, has no stream.
+    """
+    size = feats.tokens.shape[1]
+    moments = torch.arange(1, count + 1, device=feats.tokens.device)
+    place = torch.div(moments * size, count, rounding_mode="floor") - 1  # (t,)
+    some = place >= 0
+    tokens = feats.tokens[:, place.clamp(min=0)].flatten(0, 1)  # (b t, d)
+    mask = some.expand(len(feats.tokens), -1)  # (b, t)
+    if feats.mask is not None:
+        mask = mask & feats.mask.cummax(1).values[:, place.clamp(min=0)]
+    mask = mask.reshape(-1, 1)  # (b t, 1)
+    if bool(some.all()) and feats.mask is None:
+        return replace(feats, tokens=tokens.unsqueeze(1), cls=tokens)
+    return TokenFeatures(tokens.unsqueeze(1), tokens, mask)
