@@ -136,11 +136,8 @@ def subsets(streams: Sequence[str]) -> list[Kept]:
 
 
 def absent(stream: TokenFeatures, num_clips: int) -> TokenFeatures:
-    """A stream that no clip has: zeros, and a mask that is False."""
-    mask = torch.zeros(stream.tokens.shape[:2], dtype=torch.bool)  # (b, l)
-    cls = None if stream.cls is None else torch.zeros_like(stream.cls)
-    tokens = torch.zeros_like(stream.tokens)
-    return TokenFeatures(tokens, cls, mask.to(tokens.device))
+    """A stream that no clip has."""
+    return stream.absent()
 
 
 def swapped(stream: TokenFeatures, num_clips: int) -> TokenFeatures:

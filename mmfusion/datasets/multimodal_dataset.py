@@ -24,6 +24,7 @@ from mmfusion.datasets.record_selection import (
     check_labels,
     kept_by_pipeline,
     subset,
+    tell_missing,
     with_streams,
 )
 from mmfusion.datasets.record_store import RecordStore
@@ -168,6 +169,7 @@ class MultiModalDataset(Dataset):
         records = kept_by_pipeline(records, self.pipeline, where)
         records = within_videos(records, outside, where)
         records = subset(records, indices)
+        tell_missing(records, where)
         check_first_files(records, self.data_root, self.link_roots, where)
         if not test_mode and untrimmed is None:
             check_labels(records, self.num_classes, where)

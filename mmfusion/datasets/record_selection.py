@@ -33,6 +33,18 @@ def with_streams(
     return records
 
 
+def tell_missing(records: Sequence[Mapping], source: str) -> None:
+    """Log how many records lack a stream that others have; they are used so."""
+    for stream, keys in STREAMS.items():
+        having = sum(any(r[key] is not None for key in keys) for r in records)
+        if 0 < having < len(records):
+            print_log(
+                f"{len(records) - having} of {len(records)} records of {source} have no"
+                f" {stream}, and are used without it",
+                logger="current",
+            )
+
+
 def kept_by_pipeline(
     records: list[dict], pipeline: Iterable[Any], source: str
 ) -> list[dict]:

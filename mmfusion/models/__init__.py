@@ -21,6 +21,7 @@ from mmfusion.models.necks.cls_mix_fusion import CLSMixFusion
 from mmfusion.models.necks.every_moment import EveryMoment
 from mmfusion.models.necks.mlp_fusion import MLPFusion
 from mmfusion.models.necks.shared_ssm_fusion import SharedSSMFusion
+from mmfusion.models.necks.stand_in_tokens import StandInTokens
 from mmfusion.models.necks.transformer_fusion import TransformerFusion
 from mmfusion.models.recognizers.batch_mix import BatchMix
 from mmfusion.models.recognizers.multimodal_preprocessor import MultiModalPreprocessor
@@ -56,6 +57,7 @@ __all__ = [
     "ORViT",
     "SharedSSMFusion",
     "SkeletonMamba",
+    "StandInTokens",
     "TextEmbedder",
     "TextEncoder",
     "TransformerFusion",

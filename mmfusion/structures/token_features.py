@@ -53,6 +53,12 @@ class TokenFeatures:
             return tokens, None
         return tokens, torch.cat([self.present.unsqueeze(1), self.mask], dim=1)
 
+    def absent(self) -> "TokenFeatures":
+        """The stream of samples that lack it: zeros, and a mask that is False."""
+        mask = torch.zeros_like(self.tokens[..., 0], dtype=torch.bool)  # (b, l)
+        cls = None if self.cls is None else torch.zeros_like(self.cls)
+        return TokenFeatures(torch.zeros_like(self.tokens), cls, mask)
+
     def repeat(self, times: int) -> "TokenFeatures":
         """Every row ``times`` times in a row: (b, ...) -> (b times, ...)."""
         if times == 1:

@@ -101,6 +101,7 @@ def test_require_drops_records_that_lack_a_stream(
     records += [make_record(2, **frames, index_fps=30, skeleton={"file": "b.npz"})]
     path = write_clips(tmp_path, records)
     assert len(MultiModalDataset(path, [])) == 3
+    assert len(logged) == 1 and "no skeleton, and are used without" in logged.pop()
     dataset = MultiModalDataset(path, [], require=("video", "skeleton"))
     assert [dataset.get_record(i)["id"] for i in range(2)] == ["clip1", "clip2"]
     assert len(logged) == 1 and "1 of 3 records" in logged[0]

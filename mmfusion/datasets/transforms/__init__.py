@@ -3,6 +3,7 @@
 from mmfusion.datasets.transforms.align_skeleton import AlignSkeleton, FlipSkeleton
 from mmfusion.datasets.transforms.color_jitter import ColorJitter
 from mmfusion.datasets.transforms.decode_video import DecodeVideo
+from mmfusion.datasets.transforms.drop_streams import DropStreams
 from mmfusion.datasets.transforms.jitter_skeleton import JitterSkeleton
 from mmfusion.datasets.transforms.label_moments import LabelMoments
 from mmfusion.datasets.transforms.load_boxes import AlignBoxes, LoadBoxes
@@ -23,6 +24,7 @@ __all__ = [
     "AlignSkeleton",
     "ColorJitter",
     "DecodeVideo",
+    "DropStreams",
     "FlipSkeleton",
     "JitterSkeleton",
     "LabelMoments",

@@ -94,8 +94,11 @@ class JitterSkeleton(BaseTransform):
         factor = 1 + self.scale * np.random.uniform(-1, 1)
         turn = _rotation(self.rotation * np.random.uniform(-1, 1, 3))  # (3, 3)
         shift = self.translation * np.random.standard_normal(3)
+        blur = self.noise * np.random.standard_normal(joints.shape)
+        if not mask.any():
+            return joints  # that of a sample without a skeleton stays as it is
         moved = (joints - centre) @ turn.T * factor + centre + shift
-        return moved + self.noise * np.random.standard_normal(joints.shape)
+        return moved + blur
 
 
 def _rotation(angles: np.ndarray) -> np.ndarray:

@@ -18,12 +18,13 @@ _MORE = 0.1  # of all clips, above the share in training
 class StreamPresenceHook(Hook):
     """Counts in how many clips each stream is absent; warns where a test lacks it.
 
-    A clip lacks a stream where its mask is False everywhere. A fused model that lost
-    one of its streams may be worse than a model of the other one alone, and its scores
-    look like any others. Each checkpoint says in ``meta["streams"]`` how often training
-    lacked which stream: (clips without it, clips), of one epoch and one process. A
-    validation or a test that lacks it in all clips, or in a tenth of them more than
-    training did, logs one warning a stream.
+    A clip lacks a stream where its mask is False everywhere: it has no such file, or
+    ``DropStreams`` took it. A fused model that lost one of its streams may be worse
+    than a model of the other one alone, and its scores look like any others. The first
+    epoch of a training logs the counts, and each checkpoint says in ``meta["streams"]``
+    how often training lacked which stream: (clips without it, clips), of one epoch and
+    one process. A validation or a test that lacks it in all clips, or in a tenth of
+    them more than training did, logs one warning a stream.
     """
 
     def __init__(self) -> None:
@@ -54,9 +55,15 @@ class StreamPresenceHook(Hook):
             count[1] += len(data_batch["data_samples"])
 
     def after_train_epoch(self, runner: Any) -> None:
-        """Keep the counts; warn of a stream that no clip had."""
+        """Keep the counts, tell the first; warn of a stream that no clip had."""
+        is_first = not self.trained
         self.trained = self._counts
         for name, (absent, clips) in self.trained.items():
+            if is_first and 0 < absent < clips:
+                runner.logger.info(
+                    f"training: the stream {name!r} is absent in {absent} of {clips}"
+                    " clips of this epoch"
+                )
             if absent == clips:
                 self._warn(
                     runner,

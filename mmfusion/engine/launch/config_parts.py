@@ -110,6 +110,7 @@ _NESTED = {
     "optimizer": _kind(ours.OPTIMIZERS, "params"),
     "pipeline": _TRANSFORM,
     "sampler": _kind(ours.DATA_SAMPLERS, "dataset seed"),
+    "stand_ins": _kind(ours.MODELS, "embed_dims"),
     "transforms": _TRANSFORM,
     "vis_backends": _kind(ours.VISBACKENDS, "save_dir"),
     "worker_init_fn": _kind(ours.FUNCTION, "worker_id num_workers rank seed"),

@@ -170,7 +170,8 @@ class GatedMix(BaseModule):
         self, cls: Tensor, tokens: Tensor, present: Tensor | None = None
     ) -> Tensor:
         """(b, m, d), (b, l, d), (b, m) -> (b, d)."""
-        seen = torch.cat([cls.flatten(1), tokens.mean(1)], dim=-1)  # (b, (m + 1) d)
+        here = cls if present is None else cls * present.unsqueeze(-1)
+        seen = torch.cat([here.flatten(1), tokens.mean(1)], dim=-1)  # (b, (m + 1) d)
         logits = self.logits(nn.functional.silu(self.hidden(seen)))  # (b, m - 1)
         self.last_weights = stream_weights(logits.detach(), present)  # (b, m)
         return mix_by_logits(cls, logits.to(cls.dtype), present)

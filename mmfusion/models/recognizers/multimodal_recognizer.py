@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModel, ModuleDict
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmfusion.models.protocols import (
     CountsHands,
@@ -42,6 +42,9 @@ class MultiModalRecognizer(BaseModel):
         heads: config of a :class:`Head` by task (``action``, ``verb``, ``noun``...).
         neck: config of a fusion :class:`Neck`; None with one encoder only, whose CLS
             token (or token mean) goes to the heads.
+        stand_ins: config of what fills in the streams that a sample lacks, before the
+            neck, such as :class:`StandInTokens`; it is given ``embed_dims`` by stream,
+            and maps features by stream to the same. None leaves them to the neck.
         frozen: streams whose encoder is not trained.
         questions: ``separate``: the head of a task in ``question_tasks`` reads the
             vector of its own question, any other head the mean over questions;
@@ -50,8 +53,8 @@ class MultiModalRecognizer(BaseModel):
         data_preprocessor: config; :class:`MultiModalPreprocessor` if None.
 
     Raises:
-        ValueError: several encoders without a neck, an unknown frozen stream, or
-            ``questions`` that is neither of the two.
+        ValueError: several encoders, or stand-ins, without a neck, an unknown frozen
+            stream, or ``questions`` that is neither of the two.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class MultiModalRecognizer(BaseModel):
         heads: Mapping[str, dict],
         *,
         neck: dict | None = None,
+        stand_ins: dict | None = None,
         frozen: Sequence[str] = (),
         questions: str = "separate",
         question_tasks: Sequence[str] = ("verb", "noun"),
@@ -84,11 +88,24 @@ class MultiModalRecognizer(BaseModel):
             name: tuple(x.extra_streams) if isinstance(x, ReadsExtraStreams) else ()
             for name, x in self.encoders.items()
         }
+        self.stand_ins = self._build_stand_ins(stand_ins, neck)
         self.neck = None if neck is None else MODELS.build(neck)
         self.heads = ModuleDict(_build_all(heads))
         self.frozen = tuple(frozen)
         for name in self.frozen:
             self.encoders[name].requires_grad_(False)
+
+    def _build_stand_ins(self, config: dict | None, neck: dict | None) -> nn.Module:
+        """Stand-ins at the widths of the encoders, or nothing."""
+        if config is None:
+            return nn.Identity()
+        if neck is None:
+            raise InputError(
+                f"stand_ins is {config} and neck is None: expected a neck, as a model"
+                " of one stream has nothing to go on without it"
+            )
+        dims = {name: x.embed_dims for name, x in self.encoders.items()}
+        return MODELS.build(dict(config, embed_dims=dims))
 
     def train(self, mode: bool = True) -> "MultiModalRecognizer":
         """Frozen encoders stay in evaluation mode: no dropout, no drop path."""
@@ -172,7 +189,7 @@ class MultiModalRecognizer(BaseModel):
         if self.neck is None:
             fused = next(iter(feats.values())).summary  # (b v q, d)
         else:
-            fused = self.neck(feats)  # (b v q, d)
+            fused = self.neck(self.stand_ins(feats))  # (b v q, d)
         fused = fused.unflatten(0, (rows, -1))  # (b v, q, d)
         count = fused.shape[1]
         if count not in (1, len(self.question_tasks)):

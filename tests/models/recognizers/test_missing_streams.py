@@ -1,10 +1,18 @@
 """From an annotation to scores, where clips lack their video or their hands."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
-from mmfusion.datasets import MultiModalDataset, fusion_collate
+from mmfusion.datasets import (
+    MultiModalDataset,
+    SeededSampler,
+    fusion_collate,
+    record_selection,
+)
 from mmfusion.datasets.annotation import write_annotation
 from mmfusion.models import MultiModalRecognizer
 from tests.datasets.transforms.helpers import META, skeleton
@@ -46,14 +54,19 @@ def annotation(tmp_path_factory) -> str:
 
 
 def load_batch(annotation: str, views: int = 1) -> dict:
-    root = annotation.removesuffix("/annotation.json")
-    dataset = MultiModalDataset(annotation, pipeline(views), data_root=root)
+    dataset = read(annotation, pipeline(views))
     return fusion_collate([dataset[index] for index in range(len(dataset))])
 
 
-def build(mix: str) -> MultiModalRecognizer:
+def read(annotation: str, steps: list[dict]) -> MultiModalDataset:
+    root = annotation.removesuffix("/annotation.json")
+    return MultiModalDataset(annotation, steps, data_root=root)
+
+
+def build(mix: str, **settings) -> MultiModalRecognizer:
     torch.manual_seed(0)
     return MultiModalRecognizer(
+        **settings,
         encoders=dict(
             video=dict(type="VideoMamba", arch="nano", img_size=32, num_frames=2),
             skeleton=dict(type="SkeletonMamba", arch="nano", num_frames=4),
@@ -103,3 +116,69 @@ def test_three_views_score_as_their_mean(annotation):
     scores = torch.stack([sample.score_action for sample in samples])  # (b, k)
     torch.testing.assert_close(scores, torch.stack(by_view).mean(0))
     assert not torch.equal(by_view[0], by_view[1])
+
+
+@pytest.mark.parametrize("stream", ["video", "skeleton"])
+def test_a_stream_that_was_dropped_is_one_without_a_file(annotation, stream):
+    """Bit by bit, in a pipeline of training, too."""
+    steps = pipeline(1)
+    jitter = dict(type="JitterSkeleton", scale=0.1, rotation=5.0, noise=0.01)
+    steps.insert(-1, jitter)
+    lost = read(annotation, steps)[dict(video=1, skeleton=2)[stream]]["inputs"]
+    dropped = read(annotation, [*steps, drop(**{stream: 0.99})])[0]["inputs"]
+    for key in (stream, f"{stream}_mask"):
+        assert not dropped[key].any()
+        assert torch.equal(dropped[key], lost[key])
+
+
+def drop(**rates) -> dict:
+    return dict(type="DropStreams", rates=rates)
+
+
+def test_the_same_streams_are_dropped_by_any_number_of_workers(annotation):
+    steps = [*pipeline(1), drop(video=0.5, skeleton=0.4)]
+    dataset = read(annotation, steps)
+    dataset.clip_timeout = None  # no process of its own
+
+    def masks(num_workers: int) -> torch.Tensor:
+        sampler = SeededSampler(dataset, seed=1)
+        found = []
+        for epoch in range(3):
+            sampler.set_epoch(epoch)
+            loader = DataLoader(
+                dataset,
+                batch_size=2,
+                sampler=sampler,
+                collate_fn=fusion_collate,
+                num_workers=num_workers,
+            )
+            found += [batch["inputs"]["video_mask"] for batch in loader]
+        return torch.cat(found)
+
+    here = masks(0)
+    assert torch.equal(here, masks(2)) and 0 < here.sum() < here.numel()
+
+
+@pytest.mark.parametrize("mix", MIXES)
+def test_stand_ins_give_a_batch_what_each_clip_has_alone(annotation, mix):
+    model = build(mix, stand_ins=dict(type="StandInTokens")).eval()
+    batch = load_batch(annotation)
+    with torch.no_grad():
+        together = logits_of(model, batch)
+        for index in range(3):
+            one = {k: v[[index]] for k, v in batch["inputs"].items()}
+            samples = batch["data_samples"][index : index + 1]
+            alone = logits_of(model, {"inputs": one, "data_samples": samples})
+            torch.testing.assert_close(together[[index]], alone, rtol=1e-5, atol=1e-6)
+        model.stand_ins.tokens["video"].add_(1)
+        changed = logits_of(model, batch)
+    assert torch.equal(changed[[0, 2]], together[[0, 2]])
+    assert not torch.equal(changed[1], together[1])
+
+
+def test_records_without_a_stream_are_counted(annotation):
+    with mock.patch.object(record_selection, "print_log") as log:
+        read(annotation, pipeline(1))
+    texts = [call.args[0] for call in log.call_args_list]
+    assert len(texts) == 2 and all("1 of 3 records" in text for text in texts)
+    assert "have no video, and are used without it" in texts[0]
