@@ -26,17 +26,19 @@ def with_streams(
             raise InputError(
                 f"require has {stream!r}; expected some of {tuple(STREAMS)}"
             )
-        kept = [
-            r for r in records if any(r[key] is not None for key in STREAMS[stream])
-        ]
+        kept = [record for record in records if _has(record, stream)]
         records = _told(records, kept, source, f"dropped by require={[stream]}")
     return records
 
 
+def _has(record: Mapping, stream: str) -> bool:
+    return any(record[key] is not None for key in STREAMS[stream])
+
+
 def tell_missing(records: Sequence[Mapping], source: str) -> None:
     """Log how many records lack a stream that others have; they are used so."""
-    for stream, keys in STREAMS.items():
-        having = sum(any(r[key] is not None for key in keys) for r in records)
+    for stream in STREAMS:
+        having = sum(_has(record, stream) for record in records)
         if 0 < having < len(records):
             print_log(
                 f"{len(records) - having} of {len(records)} records of {source} have no"

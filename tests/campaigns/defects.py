@@ -224,8 +224,16 @@ _TABLES = {
         ('"substitute", index, attempt)', '"substitute", index)'),
     ],
     "datasets/collate.py": [("attach_bad_samples(good[0], bad)", "pass")],
+    "datasets/transforms/drop_streams.py": [
+        ("before * (1 - r) for r", "before * r for r"),
+        ("if not gone.all() or", "if True or"),
+    ],
+    "models/necks/stand_in_tokens.py": [
+        ("stream.mask | ~here", "stream.mask"),
+        ("torch.where(here, own, ", "torch.where(~here, own, "),
+    ],
     "datasets/record_selection.py": [
-        ("any(r[key] is not None for", "all(r[key] is not None for"),
+        ("any(record[key] is not None for", "all(record[key] is not None for"),
     ],
     "datasets/transforms/sample_segments.py": [
         (
