@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import mmfusion.ops.torch_scan  # noqa: F401  registers the operator that is counted
 from mmfusion.analysis.tables import NONE, Grid
+from mmfusion.engine.launch.config_data import without_training
 from mmfusion.models import MultiModalRecognizer, ORViT
 from mmfusion.models.layers import MambaMixer
 from mmfusion.models.protocols import HasInputShape
@@ -120,7 +121,7 @@ def count_config(
         given: size of one view of a stream, before the config's; see `input_shapes`.
     """
     with torch.device("meta"):
-        model = MODELS.build(config.model).eval()
+        model = MODELS.build(without_training(config.model)).eval()
     model.load_state_dict(model.state_dict())  # an encoder may refuse to run unloaded
     shapes = input_shapes(config, model, given)
 

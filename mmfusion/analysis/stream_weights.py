@@ -7,6 +7,7 @@ import torch
 
 from mmfusion.analysis.trained_runs import TrainedRun, read_scalars
 from mmfusion.datasets import fusion_collate
+from mmfusion.engine.launch.config_data import without_training
 from mmfusion.registry import MODELS
 from mmfusion.weights import Pretrained
 
@@ -24,7 +25,7 @@ def weights_by_clip(run: TrainedRun, most: int = 200) -> WeightsByClip:
     logged = {key for record in read_scalars(run.folder) for key in record}
     if len(run.streams) < 2 or not any(key.startswith(_PREFIX) for key in logged):
         return {}
-    model: Any = MODELS.build(run.config.model)
+    model: Any = MODELS.build(without_training(run.config.model))
     pipeline = run.config.test_dataloader.dataset.get("pipeline") or ()
     dataset = run.dataset("test_dataloader", pipeline)
     if dataset is None:

@@ -17,6 +17,7 @@ from mmfusion.engine.launch.config_data import (
     build_model,
     check_pipeline_data,
     pipeline_data,
+    without_training,
 )
 from mmfusion.engine.protocols import DescribesData
 from mmfusion.engine.runner.card import card_of, check_card
@@ -126,7 +127,7 @@ def _from_config(path: str, checkpoint: str) -> LoadedModel:
     """A model by its config file, which runs, and a checkpoint with or without card."""
     config = load_config(path)
     with DefaultScope.overwrite_default_scope("mmfusion"):
-        model = MODELS.build(config.model).eval()
+        model = MODELS.build(without_training(config.model)).eval()
     content = load_checked(fetch(checkpoint))
     put_in(model, content, checkpoint)
     meta = content.get("meta")

@@ -7,11 +7,12 @@ Shapes: b rows (clips times views, times questions where there are several), l t
 d channels, m streams, k classes of a task.
 """
 
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from mmfusion.structures import TokenFeatures
+from mmfusion.structures import ForwardPass, TokenFeatures
 
 
 class Encoder(Protocol):
@@ -90,6 +91,16 @@ class Head(HasClasses, Protocol):
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         """Compare logits (b, k) with labels (b,), or soft ones (b, k): a scalar."""
+
+
+class AuxiliaryLoss(Protocol):
+    """A loss of training alone, beside those of the heads."""
+
+    def __call__(self, made: ForwardPass) -> Mapping[str, Tensor]:
+        """Scalars by name, already weighted, of one forward in mode ``loss``.
+
+        Each joins the losses as ``loss_<name of the module>_<name>``; none is fine.
+        """
 
 
 @runtime_checkable

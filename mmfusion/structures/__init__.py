@@ -7,6 +7,7 @@ from mmfusion.structures.action_data_sample import (
     main_task,
     of_moments,
 )
+from mmfusion.structures.forward_pass import ForwardPass
 from mmfusion.structures.streams import MASK_SUFFIX
 from mmfusion.structures.token_features import TokenFeatures, match_rows, row_repeats
 
@@ -15,6 +16,7 @@ __all__ = [
     "MASK_SUFFIX",
     "POINTS",
     "ActionDataSample",
+    "ForwardPass",
     "TokenFeatures",
     "main_task",
     "match_rows",

@@ -23,11 +23,16 @@ def compile_module(module: nn.Module, **options: object) -> None:
 
 
 def parts_of(model: nn.Module) -> list[nn.Module]:
-    """The children of a model, those of its lists and dicts instead of these."""
+    """The children of a model, those of its lists and dicts instead of these.
+
+    Without the preprocessor and the auxiliary losses, which read data samples.
+    """
     parts: list[nn.Module] = []
     for name, child in model.named_children():
+        if name in ("auxiliary", "data_preprocessor"):
+            continue
         if isinstance(child, nn.ModuleList | nn.ModuleDict):
             parts += child.children()
-        elif name != "data_preprocessor":
+        else:
             parts.append(child)
     return parts

@@ -87,6 +87,18 @@ class HasPublishedWeights(Protocol):
     published_weights: PublishedWeights
 
 
+@runtime_checkable
+class HasTrainingParts(Protocol):
+    """A model with parts that training alone needs.
+
+    Attributes:
+        training_only: prefixes of their keys; a model that is built without these parts
+            takes no notice of such keys in a file.
+    """
+
+    training_only: tuple[str, ...]
+
+
 def find_published(module: nn.Module) -> tuple[PublishedWeights | None, str]:
     """The table of the one backbone in ``module`` that has one, and its prefix there.
 
@@ -131,6 +143,7 @@ def fit(
     """
     found, report = _renamed(tensors, module, source, interpolate)
     own = module.state_dict()
+    _leave_training(found, module, own, report)
     kept = [key for key in own if _matches(key, fresh)]
     report.fresh |= dict.fromkeys(kept, "kept fresh by request")
     found = {key: value for key, value in found.items() if key not in kept}
@@ -152,6 +165,22 @@ def fit(
     surplus = [key for key in found if key not in usable]
     report.unused |= dict.fromkeys(surplus, "ignored by request")
     return usable, report
+
+
+def _leave_training(
+    found: dict[str, Tensor],
+    module: nn.Module,
+    own: Mapping[str, Tensor],
+    report: FitReport,
+) -> None:
+    """Take out what served the training of a file, where the module lacks that part."""
+    if not isinstance(module, HasTrainingParts):
+        return
+    for prefix in module.training_only:
+        if not any(key.startswith(prefix) for key in own):
+            for key in [key for key in found if key.startswith(prefix)]:
+                del found[key]
+                report.unused[key] = "of training alone"
 
 
 def _matches(key: str, names: Sequence[str]) -> bool:

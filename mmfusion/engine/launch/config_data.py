@@ -24,8 +24,16 @@ _OF_TRANSFORMS = (ours.TRANSFORMS,)
 
 
 def model_data(model: Any) -> dict[str, Any]:
-    """The config of a model as data, without where its weights once came from."""
-    return as_data(model, _OF_MODELS)
+    """The config of a model as data, without where its weights once came from.
+
+    What serves its training alone is left out, too.
+    """
+    return as_data(without_training(model), _OF_MODELS)
+
+
+def without_training(model: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a model without the parts that a test has no use for."""
+    return {key: value for key, value in model.items() if key != "auxiliary"}
 
 
 def pipeline_data(config: Mapping[str, Any]) -> list[dict[str, Any]]:

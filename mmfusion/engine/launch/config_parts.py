@@ -92,6 +92,7 @@ _LOADER_KEYS = {"num_batch_per_epoch", "disable_subprocess_warning"}
 _TRANSFORM, _DATASET = _kind(ours.TRANSFORMS), _kind(ours.DATASETS)
 # arguments, of whatever part, that hold parts
 _NESTED = {
+    "auxiliary": _MODEL,
     "backbone": _MODEL,
     "batch_mix": _MODEL,
     "batch_sampler": _kind(ours.DATA_SAMPLERS, "sampler batch_size dataset seed"),
@@ -115,7 +116,7 @@ _NESTED = {
     "vis_backends": _kind(ours.VISBACKENDS, "save_dir"),
     "worker_init_fn": _kind(ours.FUNCTION, "worker_id num_workers rank seed"),
 }
-_BY_NAME = ("encoders", "heads")  # a part for each name in them
+_BY_NAME = ("auxiliary", "encoders", "heads")  # a part for each name in them
 # MMEngine's and MMAction2's builders add to these what they know
 _COMPLETED = re.compile(r"(?!init_cfg)\w+_cfg")
 

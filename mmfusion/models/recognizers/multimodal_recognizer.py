@@ -18,7 +18,12 @@ from mmfusion.models.protocols import (
     WeighsSamples,
 )
 from mmfusion.registry import MODELS
-from mmfusion.structures import MASK_SUFFIX, ActionDataSample, TokenFeatures
+from mmfusion.structures import (
+    MASK_SUFFIX,
+    ActionDataSample,
+    ForwardPass,
+    TokenFeatures,
+)
 from mmfusion.utils.errors import InputError, check_choice
 
 MODES = ("tensor", "loss", "predict")
@@ -50,12 +55,16 @@ class MultiModalRecognizer(BaseModel):
             vector of its own question, any other head the mean over questions;
             ``joint``: every head reads the mean.
         question_tasks: the task of each question, in the order of the text stream.
+        auxiliary: config of an :class:`AuxiliaryLoss` by name, for mode ``loss`` alone.
+            A test, and a model that is exported, does without them and their weights.
         data_preprocessor: config; :class:`MultiModalPreprocessor` if None.
 
     Raises:
         ValueError: several encoders, or stand-ins, without a neck, an unknown frozen
             stream, or ``questions`` that is neither of the two.
     """
+
+    training_only = ("auxiliary.",)  # of the keys of a checkpoint
 
     def __init__(
         self,
@@ -67,6 +76,7 @@ class MultiModalRecognizer(BaseModel):
         frozen: Sequence[str] = (),
         questions: str = "separate",
         question_tasks: Sequence[str] = ("verb", "noun"),
+        auxiliary: Mapping[str, dict] | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -91,6 +101,7 @@ class MultiModalRecognizer(BaseModel):
         self.stand_ins = self._build_stand_ins(stand_ins, neck)
         self.neck = None if neck is None else MODELS.build(neck)
         self.heads = ModuleDict(_build_all(heads))
+        self.auxiliary = ModuleDict(_build_all(auxiliary or {}))
         self.frozen = tuple(frozen)
         for name in self.frozen:
             self.encoders[name].requires_grad_(False)
@@ -133,15 +144,17 @@ class MultiModalRecognizer(BaseModel):
 
         Returns:
             By mode: logits by task; ``loss_<task>`` and ``acc_<task>`` (percent, of
-            the larger share where a batch was mixed); the data samples with
-            ``score_<task>`` (k,) added.
+            the larger share where a batch was mixed), and ``loss_<name>_<loss>`` of
+            each auxiliary; the data samples with ``score_<task>`` (k,) added.
 
         Raises:
             ValueError: an unknown mode, not one data sample a sample, questions that
                 are not those of ``question_tasks``, or another number of hands.
         """
         check_choice("mode", mode, MODES)
-        logits, views = self._logits(inputs)
+        feats, views = self.encode(inputs)
+        fused = self.fuse(feats, next(iter(inputs.values())).shape[0] * views)
+        logits = self._score(fused)
         if mode == "tensor":
             return logits
         samples = data_samples or []
@@ -154,7 +167,9 @@ class MultiModalRecognizer(BaseModel):
                 f" sample of the batch in mode {mode!r}"
             )
         if mode == "loss":
-            return self._losses(logits, views, samples)
+            losses = self._losses(logits, views, samples)
+            made = ForwardPass(inputs, feats, fused, logits, views, samples)
+            return {**losses, **self._auxiliary_losses(made)}
         return self._predictions(logits, views, samples)
 
     def logged_scalars(self) -> dict[str, float]:
@@ -167,21 +182,12 @@ class MultiModalRecognizer(BaseModel):
             return {}
         return self.neck.stream_weights()
 
-    def _logits(self, inputs: dict[str, Tensor]) -> tuple[dict[str, Tensor], int]:
-        """Logits (b v, k) by task, and v."""
-        feats, views = self.encode(inputs)
-        rows = next(iter(inputs.values())).shape[0] * views
-        return self.classify(feats, rows), views
-
-    def classify(self, feats: dict[str, TokenFeatures], rows: int) -> dict[str, Tensor]:
-        """Fuse the streams and score the classes.
+    def fuse(self, feats: dict[str, TokenFeatures], rows: int) -> Tensor:
+        """Vectors that the heads read, (b v, q, d).
 
         Args:
             feats: of :meth:`encode`; of a stream with questions (b v q, ...).
             rows: b v.
-
-        Returns:
-            Logits (b v, k) by task.
 
         Raises:
             ValueError: questions that are not those of ``question_tasks``.
@@ -197,6 +203,14 @@ class MultiModalRecognizer(BaseModel):
                 f"the text has {count} questions a sample, expected 1 or one for each"
                 f" of question_tasks={self.question_tasks}"
             )
+        return fused
+
+    def classify(self, feats: dict[str, TokenFeatures], rows: int) -> dict[str, Tensor]:
+        """Fuse the streams, as :meth:`fuse`, and score: logits (b v, k) by task."""
+        return self._score(self.fuse(feats, rows))
+
+    def _score(self, fused: Tensor) -> dict[str, Tensor]:
+        """(b v, q, d) -> logits (b v, k) by task."""
         return {
             task: head(self._asked(fused, task)) for task, head in self.heads.items()
         }
@@ -294,6 +308,13 @@ class MultiModalRecognizer(BaseModel):
             hits = scores.detach().argmax(-1) == label
             losses[f"acc_{task}"] = 100 * hits.float().mean()
         return losses
+
+    def _auxiliary_losses(self, made: ForwardPass) -> dict[str, Tensor]:
+        return {
+            f"loss_{name}_{part}": loss
+            for name, auxiliary in self.auxiliary.items()
+            for part, loss in auxiliary(made).items()
+        }
 
     def _predictions(
         self, logits: dict[str, Tensor], views: int, samples: list[ActionDataSample]
