@@ -131,6 +131,17 @@ def test_own_size_knows_no_unit_and_no_place():
     assert not NormalizeSkeleton("size")(hidden)["joints"].any()
 
 
+def test_the_middle_of_the_clip_as_origin():
+    one, moved = body(), body()
+    moved["joints"] = moved["joints"] * 3 + 7
+    outs = [NormalizeSkeleton("size", origin="middle")(x) for x in (one, moved)]
+    outs = [out["joints"][out["joints_mask"]] for out in outs]
+    np.testing.assert_allclose(outs[0], outs[1], atol=1e-4)
+    np.testing.assert_allclose(outs[0].mean(axis=0), 0, atol=1e-5)
+    with pytest.raises(ValueError, match="is for mode='size'"):
+        NormalizeSkeleton("wrist", origin="middle")
+
+
 def test_size_by_hand():
     """Joints at -1 and 1 from their middle: the size is 1, a single joint has none."""
     joints = np.zeros((1, 2, 1, 3, 3), np.float32)

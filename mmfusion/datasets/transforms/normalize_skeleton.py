@@ -5,9 +5,10 @@ from mmcv.transforms import BaseTransform
 
 from mmfusion.layouts.hand_layouts import JointLayout, get_layout
 from mmfusion.registry import TRANSFORMS
-from mmfusion.utils.errors import InputError
+from mmfusion.utils.errors import InputError, check_choice
 
 MODES = ("none", "wrist", "first_wrist", "bone", "size")
+ORIGINS = ("first", "middle")
 
 
 @TRANSFORMS.register_module()
@@ -28,6 +29,9 @@ class NormalizeSkeleton(BaseTransform):
             the origin.
         scale: factor applied last, e.g. 0.001 from millimetres, or 10 to bring metres
             to the order of one.
+        origin: of mode ``size``: ``first``, as above, or ``middle``, the mean of all
+            seen joints of the view: it does not hang on where in the motion the view
+            begins.
         wrist: index of the wrist, or of another skeleton's root joint; None takes it
             from the annotation's layout.
         fill: ``zero`` sets unseen joints to 0, ``hold`` keeps their last seen place
@@ -42,9 +46,13 @@ class NormalizeSkeleton(BaseTransform):
         scale: float = 1.0,
         wrist: int | None = None,
         fill: str = "zero",
+        origin: str = "first",
     ) -> None:
         if mode not in MODES:
             raise InputError(f"mode: got {mode!r}; expected one of {MODES}")
+        check_choice("origin", origin, ORIGINS)
+        if origin != "first" and mode != "size":
+            raise InputError(f"origin={origin!r} is for mode='size'; got {mode!r}")
         if fill not in ("zero", "hold"):
             raise InputError(f"fill: got {fill!r}; expected 'zero' or 'hold'")
         if not 0 < scale < np.inf:
@@ -53,6 +61,7 @@ class NormalizeSkeleton(BaseTransform):
         self.scale = scale
         self.wrist = wrist
         self.fill = fill
+        self.origin = origin
 
     def transform(self, results: dict) -> dict:
         if "joints" not in results:
@@ -69,8 +78,11 @@ class NormalizeSkeleton(BaseTransform):
     ) -> np.ndarray:
         """One view: joints (n, h, j, 3), mask (n, h, j)."""
         if self.mode == "size":
-            root = layout.wrist if self.wrist is None and layout else self.wrist
-            joints = _own_size(joints, mask, root)
+            if self.origin == "middle":
+                joints = _own_size(joints, mask, joints[mask])
+            else:
+                root = layout.wrist if self.wrist is None and layout else self.wrist
+                joints = _own_size(joints, mask, _first_joints(joints, mask, root))
         elif self.mode != "none":
             wrist = self._wrist(layout, joints.shape[2])
             if self.mode == "wrist":
@@ -128,15 +140,19 @@ def _bone_length(
     return median if median > 0 else 1.0
 
 
-def _own_size(joints: np.ndarray, mask: np.ndarray, root: int | None) -> np.ndarray:
-    """Joints from the first root, or the first middle, in units of their own size."""
+def _first_joints(joints: np.ndarray, mask: np.ndarray, root: int | None) -> np.ndarray:
+    """(k, 3): the roots seen in the first frame that has one, else the joints seen."""
     if root is not None and mask[:, :, root].any():
-        moved = joints - _first_wrist(joints, mask, root)
-    elif mask.any():
-        first = int(mask.any(axis=(1, 2)).argmax())
-        moved = joints - joints[first][mask[first]].mean(axis=0)
-    else:
+        return _first_wrist(joints, mask, root)[None]
+    first = int(mask.any(axis=(1, 2)).argmax())
+    return joints[first][mask[first]]
+
+
+def _own_size(joints: np.ndarray, mask: np.ndarray, origins: np.ndarray) -> np.ndarray:
+    """Joints from the middle of ``origins`` (k, 3), in units of their own size."""
+    if not mask.any():
         return joints
+    moved = joints - origins.mean(axis=0)
     return moved / _size(moved, mask)
 
 
