@@ -12,3 +12,5 @@ with read_base():
     from .._base_.datasets.egogestar_skeleton import *
     from .._base_.models.custom_skeleton import *
     from .._base_.schedules.adamw_custom_skeleton import *
+
+model.encoders.skeleton.votes = ["scan"]  # as when its table was made

@@ -22,11 +22,14 @@ class TokenFeatures:
             encoder has none.
         mask: (b, l) bool, True for a real token; None means that all are real. A
             sample whose row is all False lacks this stream.
+        votes: (b, n, d), in training alone: vectors whose mean is ``cls``, and each of
+            which learns to say the class by itself where no neck follows.
     """
 
     tokens: Tensor
     cls: Tensor | None = None
     mask: Tensor | None = None
+    votes: Tensor | None = None
 
     @property
     def present(self) -> Tensor | None:

@@ -33,8 +33,8 @@ _crop = dict(
     area_range=(0.7, 1.0),
     aspect_ratio_range=(0.85, 1.18),  # of a picture that is square by then
 )
-# from the first wrist or root, in units of the skeleton's own size: whatever it is
-_normalize = dict(type=NormalizeSkeleton, mode="size")
+# from the middle of the clip, in units of the skeleton's own size: whatever it is
+_normalize = dict(type=NormalizeSkeleton, mode="size", origin="middle")
 _jitter = dict(
     type=JitterSkeleton,
     scale=0.15,

@@ -13,8 +13,10 @@ with read_base():
 
 train_pipeline[0].update(mode="smooth", window=(0.7, 1.0))
 train_pipeline[2].interpolate = True
+train_pipeline[6].origin = "first"  # as when its table was made
 train_pipeline[7].rotation = (10.0, 15.0, 15.0)
 test_pipeline[2].interpolate = True
+test_pipeline[4].origin = "first"
 train_dataloader.dataset.update(_files, pipeline=train_pipeline)
 val_dataloader.dataset.pipeline = test_pipeline
 test_dataloader.dataset.pipeline = test_pipeline

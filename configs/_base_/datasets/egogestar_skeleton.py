@@ -6,4 +6,8 @@ with read_base():
     from .custom_skeleton import *
     from .egogestar_files import *
 
-train_dataloader.dataset.update(_files)
+train_pipeline[2].origin = "first"  # as when its table was made
+test_pipeline[2].origin = "first"
+train_dataloader.dataset.update(_files, pipeline=train_pipeline)
+val_dataloader.dataset.pipeline = test_pipeline
+test_dataloader.dataset.pipeline = test_pipeline

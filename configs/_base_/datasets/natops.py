@@ -29,7 +29,7 @@ train_pipeline = [
         window=(0.7, 1.0),
     ),
     dict(type=LoadSkeleton, interpolate=True),
-    dict(type=NormalizeSkeleton, mode="size"),
+    dict(type=NormalizeSkeleton, mode="size", origin="middle"),
     dict(
         type=JitterSkeleton,
         scale=0.15,
@@ -43,7 +43,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type=SampleTimes, num_frames=dict(skeleton=32), mode="uniform"),
     dict(type=LoadSkeleton, interpolate=True),
-    dict(type=NormalizeSkeleton, mode="size"),
+    dict(type=NormalizeSkeleton, mode="size", origin="middle"),
     dict(type=PackInputs, streams=("skeleton",)),
 ]
 

@@ -25,6 +25,7 @@ model.encoders.skeleton.update(
     stem="motion",
     with_motion=False,  # the stem has it
     readout="pool",
+    votes=["scan", "stem", "dd_net"],
     drop_path_rate=0.1,
 )
 model.encoders.text.hf_config.vocab_size = 50265

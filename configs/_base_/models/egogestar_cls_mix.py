@@ -18,4 +18,5 @@ model.encoders.skeleton.init_cfg = dict(
     checkpoint="work_dirs/skeleton_mamba_nano_egogestar/best.pth",
     prefix="encoders.skeleton.",
 )
+model.encoders.skeleton.votes = ["scan"]  # stage 1's
 model.frozen = ["video", "skeleton"]

@@ -153,6 +153,8 @@ class MultiModalRecognizer(BaseModel):
         """
         check_choice("mode", mode, MODES)
         feats, views = self.encode(inputs)
+        if mode == "loss" and self.neck is None and not self.auxiliary:
+            feats, views = _votes_as_views(feats, views)
         fused = self.fuse(feats, next(iter(inputs.values())).shape[0] * views)
         logits = self._score(fused)
         if mode == "tensor":
@@ -346,6 +348,17 @@ def _fold_views(name: str, x: Tensor | None, views: int) -> Tensor | None:
     if x.shape[1] != views:
         raise InputError(f"{name} has {x.shape[1]} views, expected 1 or {views}")
     return x.flatten(0, 1)
+
+
+def _votes_as_views(
+    feats: dict[str, TokenFeatures], views: int
+) -> tuple[dict[str, TokenFeatures], int]:
+    """Each vote of the one stream as a row of its own, and v times their number."""
+    name, feat = next(iter(feats.items()))
+    if feat.votes is None:
+        return feats, views
+    rows = feat.votes.flatten(0, 1)  # (b v n, d)
+    return {name: TokenFeatures(rows.unsqueeze(1), rows)}, views * feat.votes.shape[1]
 
 
 def _labels(

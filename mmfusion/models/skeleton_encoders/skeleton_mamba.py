@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mmfusion.models.backbones.video_mamba import ARCHITECTURES
 from mmfusion.models.layers import build_blocks, forward_blocks, init_vision_mamba
 from mmfusion.models.skeleton_encoders.conv_unit import RowNorm
+from mmfusion.models.skeleton_encoders.dd_net import DDNet
 from mmfusion.models.skeleton_encoders.joint_features import (
     check_sizes,
     check_skeleton,
@@ -27,6 +28,7 @@ from mmfusion.utils.errors import InputError, check_choice
 TOKENS = ("frame", "hand", "joint")
 STEMS = ("linear", "motion")
 READOUTS = ("cls", "pool")
+VOTES = ("scan", "stem", "dd_net")
 
 
 class Readout(nn.Module):
@@ -67,6 +69,11 @@ class SkeletonMamba(BaseModule):
         stem_parts, stem_width, stem_pool, stem_drop_rate: as in :class:`MotionStem`.
         readout: the clip's vector: ``cls``, paper A's, is the CLS token; ``pool`` a
             layer on the mean and the greatest of the other tokens.
+        votes: who gives the clip's vector, which is their mean, with a motion stem and
+            a pooled readout: ``scan``, the tokens after the blocks; ``stem``, the
+            tokens before them, a way past the scans; ``dd_net``, a narrow
+            :class:`DDNet` beside both (none for a single joint). Each learns to say
+            the class by itself (``votes`` of :class:`TokenFeatures`): a small ensemble.
         bidirectional: read frames from both ends, as VideoMamba does, with the CLS
             token in front; else the CLS token stands at the end, where it sees them.
         drop_rate, drop_path_rate, with_cp: as in :class:`VideoMamba`.
@@ -95,6 +102,7 @@ class SkeletonMamba(BaseModule):
         stem_pool: int = 2,
         stem_drop_rate: float = 0.1,
         readout: str = "cls",
+        votes: Sequence[str] = ("scan",),
         bidirectional: bool = True,
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
@@ -163,6 +171,38 @@ class SkeletonMamba(BaseModule):
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         nn.init.trunc_normal_(self.temporal_pos_embedding, std=0.02)
         self.readout = Readout(self.embed_dims) if readout == "pool" else None
+        self._check_votes(votes)
+        alone = num_joints == 1  # has no distances
+        self.votes = [vote for vote in votes if vote != "dd_net" or not alone]
+        if "stem" in self.votes:
+            self.stem_readout = Readout(self.embed_dims)
+        if "dd_net" in self.votes:
+            self.dd_net = DDNet(
+                3 * self.embed_dims // 2,
+                num_joints=num_joints,
+                num_hands=num_hands,
+                in_channels=in_channels,
+                num_frames=num_frames,
+            )
+            self.dd_net_proj = nn.Linear(self.dd_net.embed_dims, self.embed_dims)
+
+    def _check_votes(self, votes: Sequence[str]) -> None:
+        for vote in votes:
+            check_choice("votes", vote, VOTES)
+        if "scan" not in votes or len(set(votes)) < len(votes):
+            raise InputError(
+                f"votes: got {list(votes)}; expected 'scan' and others, each once"
+            )
+        if len(votes) > 1 and (self.readout is None or self.stem is None):
+            raise InputError(
+                f"votes={list(votes)}: expected stem='motion' and readout='pool' for"
+                " others than 'scan'"
+            )
+        if "dd_net" in votes and self.input_shape[0] % 8:
+            raise InputError(
+                f"num_frames={self.input_shape[0]}: vote 'dd_net' halves the frames"
+                " three times; expected a multiple of 8, or votes without it"
+            )
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> TokenFeatures:
         """Encode skeleton sequences.
@@ -180,21 +220,37 @@ class SkeletonMamba(BaseModule):
         """
         check_skeleton(x, mask, self.input_shape)
         batch = x.shape[0]
-        x = self._embed(x, mask)  # (b, s, g, d)
+        joints, x = x, self._embed(x, mask)  # (b, s, g, d)
         x = x + self.pos_embed[:, None, 1:] + self.temporal_pos_embedding[:, :, None]
         cls = (self.cls_token + self.pos_embed[:, :1]).expand(batch, -1, -1)
-        x = x.flatten(1, 2)  # (b, s g, d)
+        before = x = x.flatten(1, 2)  # (b, s g, d)
         x = torch.cat([cls, x] if self.bidirectional else [x, cls], dim=1)
         x = forward_blocks(
             self.pos_drop(x), self.layers, self.norm_f, self.drop_path, self.with_cp
         )
-        if mask is not None:
-            mask = mask.reshape(batch, x.shape[1] - 1, -1).any(-1)  # (b, s g)
         first = self.bidirectional
         cls, tokens = (x[:, 0], x[:, 1:]) if first else (x[:, -1], x[:, :-1])
         if self.readout is not None:
             cls = self.readout(tokens)
-        return TokenFeatures(tokens=tokens, cls=cls, mask=mask)
+        votes = None
+        if len(self.votes) > 1:
+            votes = self._votes(cls, before, joints, mask)  # (b, n, d)
+            cls = votes.mean(1)
+        if mask is not None:
+            mask = mask.reshape(batch, tokens.shape[1], -1).any(-1)  # (b, s g)
+        votes = votes if self.training else None
+        return TokenFeatures(tokens=tokens, cls=cls, mask=mask, votes=votes)
+
+    def _votes(
+        self, scan: Tensor, before: Tensor, joints: Tensor, mask: Tensor | None
+    ) -> Tensor:
+        """The blocks' vector (b, d), the tokens before them, and joints: (b, n, d)."""
+        votes = [scan]
+        if "stem" in self.votes:
+            votes.append(self.stem_readout(before))
+        if "dd_net" in self.votes:
+            votes.append(self.dd_net_proj(self.dd_net(joints, mask).cls))
+        return torch.stack(votes, dim=1)
 
     def _embed(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """(b, t, j, c) and mask (b, t, j) or None -> (b, s, g, d)."""

@@ -113,6 +113,21 @@ def test_every_view_has_the_label_of_its_own_clip(mixed):
     torch.testing.assert_close(losses["acc_action"], 100 * hits)
 
 
+def test_votes_are_trained_apart_and_their_mean_is_tested():
+    config = dict(SKELETON, stem="motion", readout="pool", votes=("scan", "stem"))
+    model, batch = build(encoders={"skeleton": config}, neck=None), make_batch(4, 2)
+    torch.manual_seed(1)
+    loss = forward(model, batch, "loss")["loss_action"]
+    torch.manual_seed(1)  # the same dropout
+    inputs = model.data_preprocessor(batch)["inputs"]
+    votes = model.encode(inputs)[0]["skeleton"].votes  # (b v, 2, d)
+    logits = model.heads["action"](votes)
+    label = torch.arange(4).repeat_interleave(2)
+    each = [torch.nn.functional.cross_entropy(logits[:, i], label) for i in (0, 1)]
+    torch.testing.assert_close(loss, sum(each) / 2)
+    assert forward(model.eval(), batch, "tensor")["action"].shape == (8, 5)
+
+
 def test_one_view_of_a_stream_serves_all():
     model, batch = build().eval(), make_batch(views=2)
     for name in ("skeleton", "skeleton_mask"):

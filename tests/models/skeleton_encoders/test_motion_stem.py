@@ -32,6 +32,34 @@ def test_a_batch_of_one_can_be_trained(readout):
     assert bool(torch.isfinite(out.cls).all())
 
 
+VOTES = ("scan", "stem", "dd_net")
+
+
+def test_the_vector_is_the_mean_of_the_votes():
+    model = build(readout="pool", votes=VOTES).eval()
+    pool = build(readout="pool").eval()
+    assert not pool.load_state_dict(model.state_dict(), strict=False).missing_keys
+    x = torch.randn(2, 8, 6, 3)
+    before = model.stem(x) + model.pos_embed[:, 1:] + model.temporal_pos_embedding
+    stem = model.stem_readout(before)
+    conv = model.dd_net_proj(model.dd_net(x).cls)
+    out = model(x)
+    torch.testing.assert_close(out.tokens, pool(x).tokens)
+    torch.testing.assert_close(out.cls, (pool(x).cls + stem + conv) / 3)
+    assert out.votes is None and model.train()(x).votes.shape == (2, 3, 64)
+
+
+def test_votes_of_one_joint_and_wrong_ones():
+    one = build(num_joints=1, num_hands=1, readout="pool", votes=VOTES)
+    assert one.votes == ["scan", "stem"]
+    with pytest.raises(ValueError, match="expected 'scan' and others"):
+        build(readout="pool", votes=["stem"])
+    with pytest.raises(ValueError, match="readout='pool'"):
+        build(votes=VOTES)
+    with pytest.raises(ValueError, match="a multiple of 8"):
+        build(readout="pool", votes=VOTES, num_frames=12)
+
+
 def test_views_do_not_depend_on_place_or_scale_but_the_places():
     stem = MotionStem(16, num_joints=6, num_hands=2)
     x = torch.randn(2, 8, 6, 3)
