@@ -16,7 +16,6 @@ from mmfusion.engine.launch.build_errors import explain_build_error
 from mmfusion.engine.launch.completion import complete_config
 from mmfusion.engine.launch.config_check import load_config
 from mmfusion.engine.launch.config_compare import comparable_config, config_difference
-from mmfusion.engine.launch.config_data import without_training
 from mmfusion.engine.launch.loggers import drop_wandb
 from mmfusion.engine.runner.work_dir import (
     BEST,
@@ -119,7 +118,7 @@ def only_test(config: Config, checkpoint: str) -> None:
         "val_evaluator",
     ):
         config[key] = None
-    config.model = without_training(config.model)
+    config.model.pop("auxiliary", None)  # of its training
     config.resume = False
     config.load_from = checkpoint
     drop_wandb(config)
