@@ -1,5 +1,6 @@
 """Models: encoders, fusion necks, heads, losses and the recognizer."""
 
+from mmfusion.models.backbones.causal_video_mamba import CausalVideoMamba
 from mmfusion.models.backbones.clip_timesformer import CLIPTimeSformer
 from mmfusion.models.backbones.clip_vit import CLIPViT
 from mmfusion.models.backbones.conv_stem import ConvStem
@@ -26,6 +27,9 @@ from mmfusion.models.necks.transformer_fusion import TransformerFusion
 from mmfusion.models.recognizers.batch_mix import BatchMix
 from mmfusion.models.recognizers.multimodal_preprocessor import MultiModalPreprocessor
 from mmfusion.models.recognizers.multimodal_recognizer import MultiModalRecognizer
+from mmfusion.models.skeleton_encoders.causal_skeleton_mamba import (
+    CausalSkeletonMamba,
+)
 from mmfusion.models.skeleton_encoders.dd_net import DDNet
 from mmfusion.models.skeleton_encoders.mmaction_skeleton import MMActionSkeleton
 from mmfusion.models.skeleton_encoders.skeleton_mamba import SkeletonMamba
@@ -39,6 +43,8 @@ __all__ = [
     "CLIPTimeSformer",
     "CLIPViT",
     "CLSMixFusion",
+    "CausalSkeletonMamba",
+    "CausalVideoMamba",
     "ClassificationHead",
     "ConvStem",
     "ContextMix",

@@ -62,6 +62,42 @@ class CountsHands(Protocol):
     num_hands: int
 
 
+@runtime_checkable
+class ReadsFrameByFrame(Protocol):
+    """An encoder of one-directional time, which can read a stream that has no end.
+
+    Its tokens (b, t, d) are what it reads out after each frame, ``cls`` the last one.
+
+    Attributes:
+        frame_shape: of one frame: (3, h, w) of a video, (j, c) of a skeleton.
+    """
+
+    frame_shape: tuple[int, ...]
+
+    def allocate_state(self, batch_size: int) -> dict[str, Tensor]:
+        """State before the first frame: tensors with b rows, of a size that stays."""
+
+    def step(
+        self, x: Tensor, mask: Tensor | None, state: Mapping[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Read one frame a row: what is read out after it, (b, d), and the state.
+
+        A row whose mask has no True keeps its state and its readout.
+        """
+
+
+@runtime_checkable
+class FusesSummaries(Protocol):
+    """A neck that can tell whether one vector a stream is all that it reads.
+
+    Attributes:
+        summaries_only: whether ``TokenFeatures.summary`` and ``present`` decide what it
+            gives; it can then be asked at any moment of a stream.
+    """
+
+    summaries_only: bool
+
+
 class Neck(Protocol):
     """Streams in, one vector out."""
 

@@ -11,7 +11,7 @@ from mmfusion.registry import MODELS
 from tests.configs.custom_files import TWO21, write_custom
 from tests.configs.test_configs import CONFIGS, ROOT, batch_for
 
-EGOGESTAR = [name for name in CONFIGS if name.startswith("egogestar/")]
+EGOGESTAR = [name for name in CONFIGS if name.endswith("_egogestar.py")]
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from mmfusion.datasets.transforms.rand_augment import RandAugment
 from mmfusion.datasets.transforms.repeat_augment import RepeatAugment
 from mmfusion.datasets.transforms.sample_clock import SampleClock
 from mmfusion.datasets.transforms.sample_observed_frames import SampleObservedFrames
+from mmfusion.datasets.transforms.sample_rates import SampleRates
 from mmfusion.datasets.transforms.sample_segments import SampleSegments, SampleWindow
 from mmfusion.datasets.transforms.sample_times import SampleTimes
 from mmfusion.datasets.transforms.tokenize_questions import TokenizeQuestions
@@ -37,6 +38,7 @@ __all__ = [
     "RepeatAugment",
     "SampleClock",
     "SampleObservedFrames",
+    "SampleRates",
     "SampleSegments",
     "SampleTimes",
     "SampleWindow",

@@ -7,7 +7,7 @@ from mmfusion.datasets.clip_extent import open_folder
 from mmfusion.datasets.media.small_frames import kept_small, shrink
 from mmfusion.datasets.media.video_chunks import ChunkedVideo
 from mmfusion.datasets.media.video_io import BACKENDS, VideoReader, open_video
-from mmfusion.datasets.transforms.sample_times import times_of
+from mmfusion.datasets.transforms.sample_times import mark_absent, times_of
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError
 
@@ -35,7 +35,8 @@ class DecodeVideo(BaseTransform):
     folders to which they may lead. Added keys: those that
     MMAction2's image transforms work on, imgs (list of v t arrays (h, w, 3), uint8,
     RGB), img_shape and original_shape (h, w), modality, num_clips (v), clip_len (t);
-    and, with ``missing_size``, imgs_mask (v t,) bool, False where a frame lacks.
+    and, with ``missing_size`` or ``times_mask``, imgs_mask (v t,) bool, False where a
+    frame lacks.
     """
 
     def __init__(
@@ -72,6 +73,11 @@ class DecodeVideo(BaseTransform):
             frames = reader.frames_at(times.reshape(-1))
         if self.missing_size is not None:
             results["imgs_mask"] = np.full(views * count, reader is not None)
+        if "times_mask" in results:
+            there = mark_absent(
+                np.full(times.shape, reader is not None), results, "video"
+            )
+            results["imgs_mask"] = there.reshape(-1)
         results["original_shape"] = frames[0].shape[:2]
         if self.scale is not None:
             frames = [shrink(frame, self.scale) for frame in frames]

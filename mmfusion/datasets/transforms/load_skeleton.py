@@ -6,7 +6,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmfusion.datasets.caches.skeleton_cache import load_skeleton_file
-from mmfusion.datasets.transforms.sample_times import times_of
+from mmfusion.datasets.transforms.sample_times import mark_absent, times_of
 from mmfusion.layouts.skeleton_arrays import SkeletonFile, SkeletonKind, check_skeleton
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError, SkeletonError
@@ -72,6 +72,7 @@ class LoadSkeleton(BaseTransform):
             mask = mask.reshape(joints.shape[:-1])
         if self.hands is not None:
             joints, mask = _place_hands(joints, mask, kind.hands, self.hands)
+        mask = mark_absent(mask, results, "skeleton")
         results["joints"], results["joints_mask"] = joints, mask
         results["joints_frame"] = kind.place
         results["joints_layout"] = kind.order

@@ -7,7 +7,7 @@ from mmfusion.layouts.hand_layouts import JointLayout, get_layout
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError, check_choice
 
-MODES = ("none", "wrist", "first_wrist", "bone", "size")
+MODES = ("none", "wrist", "first_wrist", "bone", "size", "first_size")
 ORIGINS = ("first", "middle")
 
 
@@ -26,7 +26,8 @@ class NormalizeSkeleton(BaseTransform):
             median over hands and frames of the root mean square distance of its seen
             joints from their middle), for any layout, body or unit; where there is no
             wrist, or none is seen in the view, the middle of the joints first seen is
-            the origin.
+            the origin; ``first_size`` takes both from the frame of the first sight
+            alone, as a camera must, which knows no later frame.
         scale: factor applied last, e.g. 0.001 from millimetres, or 10 to bring metres
             to the order of one.
         origin: of mode ``size``: ``first``, as above, or ``middle``, the mean of all
@@ -37,7 +38,9 @@ class NormalizeSkeleton(BaseTransform):
         fill: ``zero`` sets unseen joints to 0, ``hold`` keeps their last seen place
             (0 where a joint is not seen in the whole view).
 
-    Modified keys: joints.
+    Modified keys: joints. Mode ``first_size`` adds skeleton_reference (v, 4), the
+    origin and the size, NaN where nothing is seen; of one that is there, rows that are
+    not NaN are used.
     """
 
     def __init__(
@@ -68,7 +71,9 @@ class NormalizeSkeleton(BaseTransform):
             return results
         layout = results.get("joints_layout")
         layout = None if layout is None else get_layout(layout)
-        views = zip(results["joints"], results["joints_mask"], strict=True)
+        views = [*zip(results["joints"], results["joints_mask"], strict=True)]
+        if self.mode == "first_size":
+            views = self._first_size(views, results, layout)
         done = [self._normalize(joints, mask, layout) for joints, mask in views]
         results["joints"] = np.stack(done).astype(np.float32)  # (v, n, h, j, 3)
         return results
@@ -83,7 +88,7 @@ class NormalizeSkeleton(BaseTransform):
             else:
                 root = layout.wrist if self.wrist is None and layout else self.wrist
                 joints = _own_size(joints, mask, _first_joints(joints, mask, root))
-        elif self.mode != "none":
+        elif self.mode not in ("none", "first_size"):
             wrist = self._wrist(layout, joints.shape[2])
             if self.mode == "wrist":
                 joints = joints - joints[:, :, wrist : wrist + 1]
@@ -93,6 +98,28 @@ class NormalizeSkeleton(BaseTransform):
                 joints = joints / _bone_length(joints, mask, layout)
         keep = mask if self.fill == "zero" else np.any(mask, axis=0, keepdims=True)
         return np.where(keep[..., None], np.multiply(joints, self.scale), 0)
+
+    def _first_size(
+        self,
+        views: list[tuple[np.ndarray, np.ndarray]],
+        results: dict,
+        layout: JointLayout | None,
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Views in the origin and the size of their first sight, or of an earlier."""
+        root = layout.wrist if self.wrist is None and layout else self.wrist
+        known = results.get("skeleton_reference")
+        known = np.full((len(views), 4), np.nan) if known is None else known.copy()
+        for row, (joints, mask) in enumerate(views):
+            if np.isnan(known[row]).any() and mask.any():
+                known[row] = _first_sight(joints, mask, root)
+        results["skeleton_reference"] = known
+        return [
+            (
+                (joints - where[:3]) / where[3] if np.isfinite(where).all() else joints,
+                mask,
+            )
+            for (joints, mask), where in zip(views, known, strict=True)
+        ]
 
     def _wrist(self, layout: JointLayout | None, num_joints: int) -> int:
         wrist = self.wrist
@@ -154,6 +181,17 @@ def _own_size(joints: np.ndarray, mask: np.ndarray, origins: np.ndarray) -> np.n
         return joints
     moved = joints - origins.mean(axis=0)
     return moved / _size(moved, mask)
+
+
+def _first_sight(joints: np.ndarray, mask: np.ndarray, root: int | None) -> np.ndarray:
+    """(4,): the first seen root (or middle), and the size in that frame."""
+    first = int(mask.any(axis=(1, 2)).argmax())
+    joints, mask = joints[first : first + 1], mask[first : first + 1]
+    if root is not None and mask[:, :, root].any():
+        origin = _first_wrist(joints, mask, root)
+    else:
+        origin = joints[mask].mean(axis=0)
+    return np.array([*origin, _size(joints, mask)], np.float64)
 
 
 def _size(joints: np.ndarray, mask: np.ndarray) -> float:

@@ -129,3 +129,14 @@ def times_of(results: dict, stream: str) -> np.ndarray:
             " SampleTimes(num_frames=...)"
         )
     return times[stream]
+
+
+def mark_absent(mask: np.ndarray, results: dict, stream: str) -> np.ndarray:
+    """Mask (v, n, ...) of a stream without the times that stand for no frame.
+
+    A transform that chooses fewer times than its arrays hold says so in ``times_mask``.
+    """
+    there = (results.get("times_mask") or {}).get(stream)
+    if there is None:
+        return mask
+    return mask & there.reshape(*there.shape, *[1] * (mask.ndim - there.ndim))

@@ -16,6 +16,7 @@ from mmfusion.registry import MODELS
 from mmfusion.utils.errors import InputError, check_choice
 
 CHANNELS = {"video": 3, "motion": 1}
+_FADE = 0.95  # of a stream's largest motion, from a frame to the next
 _NOISE = 0.07  # in deviations of ImageNet's pixels: 4 of 255
 
 
@@ -44,6 +45,37 @@ def motion_of(video: Tensor) -> Tensor:
     # a hair above 0: the root's slope there is infinite
     share = (change / much.view(-1, 1, 1, 1, 1)).clamp(1e-6, 3.0)
     return 2 * share.sqrt() - 1
+
+
+def causal_motion(
+    video: Tensor, before: Tensor, peak: Tensor, is_known: Tensor
+) -> tuple[Tensor, Tensor]:
+    """:func:`motion_of` without a look at later frames.
+
+    What the most moving 2 % reach is the most so far, fading by a twentieth a frame. A
+    first frame has no motion.
+
+    Args:
+        video: (b, 3, t, h, w), normalised. before: (b, 3, h, w), the frame before.
+        peak: (b,), of the frame before, 0 at the start. is_known: (b,) bool, whether
+            there was a frame before.
+
+    Returns:
+        (b, 1, t, h, w), -1 to 2.5, and the peak after the last frame.
+    """
+    change = torch.cat([before.unsqueeze(2), video], dim=2).diff(dim=2)
+    first = torch.where(is_known.view(-1, 1, 1, 1), change[:, :, 0], 0)
+    change = torch.cat([first.unsqueeze(2), change[:, :, 1:]], dim=2)
+    everywhere = _largest(F.avg_pool3d(change, (1, *_cell(video, 8))).flatten(3), 0.5)
+    change = (change - everywhere[..., None, None]).abs().amax(1, keepdim=True)
+    coarse = F.avg_pool3d(change, (1, *_cell(video, 16))).flatten(3)  # (b, 1, t, cells)
+    peaks = []
+    for most in _largest(coarse, 0.02)[:, 0].unbind(1):  # (b,) each
+        peak = torch.maximum(most, _FADE * peak)
+        peaks.append(peak)
+    much = torch.stack(peaks, dim=1).clamp(min=_NOISE)  # (b, t)
+    share = (change / much[:, None, :, None, None]).clamp(1e-6, 3.0)
+    return 2 * share.sqrt() - 1, peak
 
 
 def _cell(video: Tensor, count: int) -> tuple[int, int]:
@@ -121,7 +153,10 @@ class ConvStem(BaseModule):
     def forward(self, x: Tensor) -> Tensor:
         """(b, 3, t, h, w), normalised -> (b, t', p, d), patches row by row."""
         made = {"video": lambda: x, "motion": lambda: motion_of(x)}
-        x = torch.cat([made[name]() for name in self.inputs], dim=1)  # (b, c, t, h, w)
+        return self.patches(torch.cat([made[name]() for name in self.inputs], dim=1))
+
+    def patches(self, x: Tensor) -> Tensor:
+        """Channels (b, c, t, h, w) of the inputs, in turn -> (b, t', p, d)."""
         times = x.shape[2]
         x = self.convs(x.transpose(1, 2).flatten(0, 1))  # (b t, d, h', w')
         x = x.unflatten(0, (-1, times)).transpose(1, 2)  # (b, d, t, h', w')

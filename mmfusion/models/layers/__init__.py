@@ -1,10 +1,21 @@
 """Layers that several models share."""
 
+from mmfusion.models.layers.causal import (
+    FadingMean,
+    State,
+    hold_frames,
+    keep_rows,
+    mixer_states,
+    named_mixers,
+    pack_frames,
+    take_frames,
+)
 from mmfusion.models.layers.clips import check_clip, clip_features, run_block
 from mmfusion.models.layers.mamba import (
     MambaBlock,
     MambaMixer,
     MixerState,
+    add_norm,
     build_blocks,
     forward_blocks,
     init_dt_proj,
@@ -15,18 +26,27 @@ from mmfusion.models.layers.mamba import (
 from mmfusion.models.layers.mlp import Mlp, init_linear
 
 __all__ = [
+    "FadingMean",
     "MambaBlock",
     "MambaMixer",
     "MixerState",
     "Mlp",
+    "State",
+    "add_norm",
     "build_blocks",
     "check_clip",
     "clip_features",
     "forward_blocks",
+    "hold_frames",
     "init_dt_proj",
     "init_linear",
     "init_vision_mamba",
+    "keep_rows",
+    "mixer_states",
+    "named_mixers",
     "new_A_log",
+    "pack_frames",
     "run_block",
     "step_blocks",
+    "take_frames",
 ]

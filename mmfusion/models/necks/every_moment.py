@@ -36,6 +36,8 @@ class EveryMoment(BaseModule):
         torch.Size([2, 5, 16])
     """
 
+    summaries_only = True
+
     def __init__(
         self,
         stream: str = "video",

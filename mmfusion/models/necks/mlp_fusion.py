@@ -33,6 +33,8 @@ class MLPFusion(BaseModule):
         torch.Size([2, 16])
     """
 
+    summaries_only = True
+
     def __init__(
         self,
         embed_dims: int,

@@ -1,0 +1,23 @@
+"""TinyEgo as cameras give it: video at 15, hands at 30 frames a second, in order.
+
+A clip lasts 0.5 to 0.7 s. To train, a part of it is taken, which ends anywhere.
+"""
+
+from mmengine.config import read_base
+
+from mmfusion.datasets.transforms import SampleRates
+
+with read_base():
+    from .tinyego import *
+
+_rates = dict(
+    type=SampleRates,
+    rates=dict(video=15.0, skeleton=30.0),
+    num_frames=dict(video=12, skeleton=24),
+)
+_part = dict(mode="random", window=(0.6, 1.0), speed=(0.8, 1.25), lost=0.1)
+train_pipeline[0] = dict(_rates, **_part)
+val_pipeline[0] = dict(_rates, mode="all")
+train_dataloader.dataset.pipeline = train_pipeline
+val_dataloader.dataset.pipeline = val_pipeline
+test_dataloader = val_dataloader

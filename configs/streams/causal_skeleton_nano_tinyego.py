@@ -1,0 +1,14 @@
+"""CausalSkeletonMamba, hands only, nano, on TinyEgo.
+
+    python tools/train.py configs/streams/causal_skeleton_nano_tinyego.py
+
+No paper has this protocol. Ours: configs/streams/README.md.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.datasets.tinyego_rates_skeleton import *
+    from .._base_.cpu_runtime import *
+    from .._base_.models.causal_skeleton_nano import *
+    from .._base_.schedules.adamw_nano import *
