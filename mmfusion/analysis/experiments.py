@@ -20,6 +20,7 @@ from mmengine.config import Config
 from mmfusion.datasets.folds import FOLD_FILE
 from mmfusion.engine.launch.argument_check import class_name
 from mmfusion.engine.launch.config_compare import comparable_config, config_difference
+from mmfusion.engine.launch.config_streams import teachers_of
 from mmfusion.engine.launch.start import prepare_config
 from mmfusion.engine.runner.work_dir import read_finished
 from mmfusion.utils.errors import InputError, WorkDirError
@@ -27,7 +28,7 @@ from mmfusion.weights.files import peek_meta
 
 DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 PREDICTIONS = "predictions.json"
-# where a stage-2 config looks for the encoders that another config trains
+# where a config looks for the encoders, or the teacher, that another config trains
 _STAGE1 = re.compile(r"(?:.*/)?work_dirs/(?P<stem>[^/]+)/best\.pth")
 
 
@@ -212,9 +213,13 @@ def read_experiment(path: Path, options: Mapping[str, Any]) -> Experiment:
     """Read a config and find the stage-1 configs that it starts from."""
     config = read_config(path, options)
     stage1 = {}
-    for stream, encoder in config.model.encoders.items():
-        key = f"model.encoders.{stream}.init_cfg.checkpoint"
-        checkpoint = (encoder.get("init_cfg") or {}).get("checkpoint")
+    starts = {
+        f"model.encoders.{stream}": encoder
+        for stream, encoder in config.model.encoders.items()
+    }
+    for part, node in {**starts, **dict(teachers_of(config.model))}.items():
+        key = f"{part}.init_cfg.checkpoint"
+        checkpoint = (node.get("init_cfg") or {}).get("checkpoint")
         found = _STAGE1.fullmatch(str(checkpoint))
         if found and key not in options:
             stage1[key] = found["stem"]

@@ -26,6 +26,7 @@ from mmfusion.datasets.record_selection import (
     subset,
     tell_missing,
     with_streams,
+    without_labels,
 )
 from mmfusion.datasets.record_store import RecordStore
 from mmfusion.datasets.sample_rng import sample_rng
@@ -96,6 +97,9 @@ class MultiModalDataset(Dataset):
             Several files are joined only with ``join_questions``.
         join_questions: allow several files of questions, perhaps of several sources.
         indices: keep the first so many records, or those at the given places.
+        labelled: the records, as by ``indices`` among those, whose labels may be seen;
+            the others lose theirs, for training with ``unlabelled`` of the recognizer.
+            None leaves every record its labels.
         link_roots: folders outside data_root to which symbolic links may lead.
         untrimmed: whole videos, or windows of them, in place of the clips of their
             actions: ``dict(seconds=..., stride=...)``, see ``untrimmed.py``. Each task
@@ -128,6 +132,7 @@ class MultiModalDataset(Dataset):
         questions: str | Sequence[str] | None = None,
         join_questions: bool = False,
         indices: int | Sequence[int] | None = None,
+        labelled: int | Sequence[int] | None = None,
         link_roots: Sequence[str] = (),
         untrimmed: Mapping | None = None,
         clip_timeout: float | None = 30.0,
@@ -173,6 +178,7 @@ class MultiModalDataset(Dataset):
         check_first_files(records, self.data_root, self.link_roots, where)
         if not test_mode and untrimmed is None:
             check_labels(records, self.num_classes, where)
+        records = without_labels(records, labelled, where)
         self.has_labels = untrimmed is not None or any(r["label"] for r in records)
         self._records = RecordStore(records)
         names = {record["id"] for record in records}

@@ -85,6 +85,24 @@ def subset(records: list[dict], indices: int | Sequence[int] | None) -> list[dic
     return [records[index] for index in indices]
 
 
+def without_labels(
+    records: list[dict], labelled: int | Sequence[int] | None, source: str
+) -> list[dict]:
+    """Records of which only those that :func:`subset` would keep have labels."""
+    if labelled is None:
+        return records
+    kept = {record["id"] for record in subset(records, labelled)}
+    print_log(
+        f"{len(records) - len(kept)} of {len(records)} records of {source} are used"
+        " without their labels",
+        logger="current",
+    )
+    return [
+        record if record["id"] in kept else {**record, "label": {}}
+        for record in records
+    ]
+
+
 def check_labels(records: Sequence[Mapping], tasks: Iterable[str], source: str) -> None:
     """Refuse records without a label of one of ``tasks``, which training needs."""
     for task in tasks:

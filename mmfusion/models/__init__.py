@@ -11,6 +11,11 @@ from mmfusion.models.backbones.video_mamba import VideoMamba
 from mmfusion.models.heads.answer_head import AnswerHead
 from mmfusion.models.heads.classification_head import ClassificationHead
 from mmfusion.models.losses.cross_entropy_loss import CrossEntropyLoss
+from mmfusion.models.losses.distillation_losses import (
+    FeatureDistillation,
+    LogitsDistillation,
+    RelationDistillation,
+)
 from mmfusion.models.necks.cls_mix import (
     AverageMix,
     ContextMix,
@@ -25,6 +30,7 @@ from mmfusion.models.necks.shared_ssm_fusion import SharedSSMFusion
 from mmfusion.models.necks.stand_in_tokens import StandInTokens
 from mmfusion.models.necks.transformer_fusion import TransformerFusion
 from mmfusion.models.recognizers.batch_mix import BatchMix
+from mmfusion.models.recognizers.distillation import Distillation
 from mmfusion.models.recognizers.multimodal_preprocessor import MultiModalPreprocessor
 from mmfusion.models.recognizers.multimodal_recognizer import MultiModalRecognizer
 from mmfusion.models.skeleton_encoders.causal_skeleton_mamba import (
@@ -51,8 +57,11 @@ __all__ = [
     "CrossEntropyLoss",
     "DDNet",
     "EveryMoment",
+    "Distillation",
+    "FeatureDistillation",
     "GatedMix",
     "HashedWords",
+    "LogitsDistillation",
     "MLPFusion",
     "MMActionBackbone",
     "MMActionSkeleton",
@@ -61,6 +70,7 @@ __all__ = [
     "MultiModalRecognizer",
     "NaiveMix",
     "ORViT",
+    "RelationDistillation",
     "SharedSSMFusion",
     "SkeletonMamba",
     "StandInTokens",

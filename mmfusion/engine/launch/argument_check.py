@@ -26,9 +26,10 @@ _NOT_EMPTY = re.compile(
 )
 # key paths whose None completion.py replaces before anything is built
 _OPEN = re.compile(
-    r"model\.heads\.\w+\.(num_classes|in_dims)"
-    r"|model\.neck\.embed_dims"
-    r"|model\.encoders\.\w+\.(arch|num_hands|num_joints)"
+    r"model(\.auxiliary\.\w+\.teacher)?\."
+    r"(heads\.\w+\.(num_classes|in_dims)"
+    r"|neck\.embed_dims"
+    r"|encoders\.\w+\.(arch|num_hands|num_joints))"
     r"|\w+_dataloader(\.dataset)+\.(ann_file|data_root|link_roots)"
     r"|\w+_dataloader\..*\.pipeline\.\d+\.(num_frames|scale|crop_size)"
     r"|param_scheduler\.\d+\.(begin|end|T_max)"

@@ -27,7 +27,9 @@ What an encoder's config does not say is the default of its class; a video encod
 has no ``num_frames`` or ``img_size`` at all gets 8 frames of 112 px, a skeleton encoder
 32 frames. The annotation is that of ``train_dataloader``. A number beside it that
 contradicts it is an error, and so are other classes in the annotation of validation or
-test. The completed config is the one that is compared, trained and dumped.
+test. A teacher in ``model.auxiliary`` is completed as the model is; the pipeline of
+training has the numbers of frames of both. The completed config is the one that is
+compared, trained and dumped.
 """
 
 import inspect
@@ -43,6 +45,7 @@ from torch import nn
 from mmfusion.datasets import MultiModalDataset
 from mmfusion.datasets.transforms import LoadSkeleton, NormalizeSkeleton
 from mmfusion.engine.launch.argument_check import class_name
+from mmfusion.engine.launch.config_streams import teachers_of
 from mmfusion.layouts.skeleton_arrays import SkeletonKind
 from mmfusion.models import DDNet, MultiModalRecognizer, SkeletonMamba
 from mmfusion.models.backbones.video_mamba import ARCHITECTURES
@@ -66,10 +69,15 @@ def complete_config(config: Config) -> None:
     _complete_files(config)
     model = config.get("model") or {}
     if isinstance(model.get("encoders"), dict) and isinstance(model.get("heads"), dict):
-        if any(True for _ in _waiting(model)):
-            _complete_from_data(config)
-        _complete_widths(model)
-        _complete_pipelines(config, model["encoders"])
+        teachers = [*teachers_of(model)]
+        for place, one in (("model", model), *teachers):
+            if any(True for _ in _waiting(one, place)):
+                _complete_from_data(config, one, place)
+            _complete_widths(one, place)
+        taught = {k: v for _, one in teachers for k, v in one["encoders"].items()}
+        for path, dataset in _datasets(config):
+            more = taught if path.startswith(LOADERS[0]) else {}
+            _complete_pipeline(path, dataset, {**more, **model["encoders"]})
     _complete_schedule(config)
 
 
@@ -99,36 +107,36 @@ def _complete_files(config: Config) -> None:
                 dataset[key] = source[1][key]
 
 
-def _waiting(model: dict) -> Iterator[tuple[str, dict, str]]:
+def _waiting(model: Mapping, place: str) -> Iterator[tuple[str, dict, str]]:
     """(key path, part, key) of what only the data tell."""
     for section in ("heads", "encoders"):
         for name, part in model[section].items():
             for key in _FROM_DATA:
                 if isinstance(part, dict) and key in part and part[key] is None:
-                    yield f"model.{section}.{name}.{key}", part, key
+                    yield f"{place}.{section}.{name}.{key}", part, key
 
 
-def _complete_from_data(config: Config) -> None:
-    """Classes, hands and joints, of the annotation that is trained on."""
-    model, found = config.model, dict(_datasets(config))
+def _complete_from_data(config: Config, model: Mapping, place: str) -> None:
+    """Classes, hands and joints of a model, of the annotation that is trained on."""
+    found = dict(_datasets(config))
     path, source = next(iter(found.items()), (None, None))
     if path is None or source is None:
-        place = next(_waiting(model))[0]
+        waiting = next(_waiting(model, place))[0]
         raise ConfigError(
-            f"config key {place}: got None, and no loader has a dataset with an"
+            f"config key {waiting}: got None, and no loader has a dataset with an"
             " annotation to take it from; expected a number"
         )
     data = _build(path, source)
     classes = data.metainfo["classes"]
-    for task, head in model.heads.items():
+    for task, head in model["heads"].items():
         if "num_classes" in head:
-            count = _classes(f"model.heads.{task}", task, classes, data.ann_file)
-            _set(head, "num_classes", count, f"model.heads.{task}", data.ann_file)
+            count = _classes(f"{place}.heads.{task}", task, classes, data.ann_file)
+            _set(head, "num_classes", count, f"{place}.heads.{task}", data.ann_file)
     kind = _kind_read(data, source)
-    for name, encoder in model.encoders.items():
+    for name, encoder in model["encoders"].items():
         if not {"num_hands", "num_joints"} & encoder.keys():
             continue
-        place = f"model.encoders.{name}"
+        part = f"{place}.encoders.{name}"
         if kind.hands is None or kind.num_joints is None:
             lacks = f"{data.ann_file} has no metainfo.skeleton"
             if data.metainfo.get("skeleton"):
@@ -137,16 +145,16 @@ def _complete_from_data(config: Config) -> None:
                     " known layout)"
                 )
             raise ConfigError(
-                f"config key {place}: {lacks}, from which its size is taken; for a"
+                f"config key {part}: {lacks}, from which its size is taken; for a"
                 " model of the video alone use configs/custom/video_mamba.py"
             )
         sizes = dict(
             num_hands=len(kind.hands), num_joints=len(kind.hands) * kind.num_joints
         )
         for key in sizes.keys() & encoder.keys():
-            _set(encoder, key, sizes[key], place, data.ann_file)
-    _tell_untrained(data, model.heads)
-    _check_others(found, data, model.heads)
+            _set(encoder, key, sizes[key], part, data.ann_file)
+    _tell_untrained(data, model["heads"])
+    _check_others(found, data, model["heads"])
 
 
 def _build(path: str, dataset: dict) -> MultiModalDataset:
@@ -313,7 +321,7 @@ def _width_told(encoder: Mapping) -> int | None:
 
 
 def _width(encoder: Mapping, place: str, name: str) -> int:
-    """Width of the tokens of ``model.encoders.<name>``."""
+    """Width of the tokens of the encoder ``name``, for what ``place`` leaves open."""
     width = _width_told(encoder)
     if width is not None:
         return width
@@ -356,7 +364,7 @@ def _arch_as_wide(width: int | None, name: str) -> str:
     )
 
 
-def _complete_widths(model: dict) -> None:
+def _complete_widths(model: Mapping, at: str) -> None:
     """``arch`` of encoders that follow another; widths of the neck and of heads."""
     arch = width = None
     for name, encoder in model["encoders"].items():
@@ -367,9 +375,9 @@ def _complete_widths(model: dict) -> None:
     first_name, first = next(iter(model["encoders"].items()))
     neck = model.get("neck") or {}
     if "embed_dims" in neck and neck["embed_dims"] is None:
-        neck["embed_dims"] = _width(first, "model.neck.embed_dims", first_name)
+        neck["embed_dims"] = _width(first, f"{at}.neck.embed_dims", first_name)
     for task, head in model["heads"].items():
-        place = f"model.heads.{task}.in_dims"
+        place = f"{at}.heads.{task}.in_dims"
         width = neck.get("embed_dims")
         if "in_dims" in head and head["in_dims"] is None:
             head["in_dims"] = width if width else _width(first, place, first_name)
@@ -383,7 +391,7 @@ def _complete_widths(model: dict) -> None:
                 )
 
 
-def _complete_pipelines(config: Config, encoders: Mapping) -> None:
+def _complete_pipeline(path: str, dataset: Mapping, encoders: Mapping) -> None:
     """Numbers of frames and the size of the picture, as the encoders have them."""
     frames = {
         name: found
@@ -393,18 +401,17 @@ def _complete_pipelines(config: Config, encoders: Mapping) -> None:
     size = None
     if encoders.get("video"):
         size = _shape_told(encoders["video"], "img_size", _SIZE)
-    for path, dataset in _datasets(config):
-        for number, step in enumerate(dataset.get("pipeline") or ()):
-            at = f"{path}.pipeline.{number}"
-            if "num_frames" in step and step["num_frames"] is None:
-                if not frames:
-                    raise _lacking(f"{at}.num_frames", "encoder has num_frames")
-                step["num_frames"] = dict(frames)
-            for key in ("scale", "crop_size"):
-                if key in step and step[key] is None:
-                    if size is None:
-                        raise _lacking(f"{at}.{key}", "video encoder has img_size")
-                    step[key] = size if key == "crop_size" else (size, size)
+    for number, step in enumerate(dataset.get("pipeline") or ()):
+        at = f"{path}.pipeline.{number}"
+        if "num_frames" in step and step["num_frames"] is None:
+            if not frames:
+                raise _lacking(f"{at}.num_frames", "encoder has num_frames")
+            step["num_frames"] = dict(frames)
+        for key in ("scale", "crop_size"):
+            if key in step and step[key] is None:
+                if size is None:
+                    raise _lacking(f"{at}.{key}", "video encoder has img_size")
+                step[key] = size if key == "crop_size" else (size, size)
 
 
 def _shape_told(encoder: Mapping, key: str, otherwise: int | None) -> int | None:

@@ -105,6 +105,7 @@ _NESTED = {
     "heads": _MODEL,
     "init_cfg": _kind(ours.WEIGHT_INITIALIZERS, taken="override"),
     "loss": _MODEL,
+    "losses": _MODEL,
     "metrics": _METRIC,
     "mix": _kind(ours.MODELS, "embed_dims num_streams"),
     "neck": _MODEL,
@@ -112,11 +113,12 @@ _NESTED = {
     "pipeline": _TRANSFORM,
     "sampler": _kind(ours.DATA_SAMPLERS, "dataset seed"),
     "stand_ins": _kind(ours.MODELS, "embed_dims"),
+    "teacher": _MODEL,
     "transforms": _TRANSFORM,
     "vis_backends": _kind(ours.VISBACKENDS, "save_dir"),
     "worker_init_fn": _kind(ours.FUNCTION, "worker_id num_workers rank seed"),
 }
-_BY_NAME = ("auxiliary", "encoders", "heads")  # a part for each name in them
+_BY_NAME = ("auxiliary", "encoders", "heads", "losses")  # a part for each name in them
 # MMEngine's and MMAction2's builders add to these what they know
 _COMPLETED = re.compile(r"(?!init_cfg)\w+_cfg")
 

@@ -29,17 +29,48 @@ def check_streams(config: Mapping[str, Any]) -> None:
     heads = model.get("heads")
     if not isinstance(encoders, dict) or not isinstance(heads, dict):
         return  # a model of another kind
-    _check_neck(model.get("neck"), encoders)
+    taught = set()
+    for place, teacher in teachers_of(model):
+        taught |= _read_by(place, teacher, model)
+    _check_neck("model", model.get("neck"), encoders)
     for name in model.get("frozen") or ():
         _check("model.frozen", name, encoders, "encoder")
     read = {*encoders, *_extra_streams(encoders)}
     for loader in _LOADERS:
+        needed = read | taught if loader == "train_dataloader" else read
         for path, pipeline in _pipelines(config.get(loader), loader):
-            _check_pipeline(path, pipeline, read)
+            _check_pipeline(path, pipeline, needed)
     for key in ("val_evaluator", "test_evaluator"):
         metrics = config.get(key) or []
         for metric in metrics if isinstance(metrics, list | tuple) else [metrics]:
             _check_metric(key, metric, heads)
+
+
+def teachers_of(model: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Key path and config of each teacher that a model trains with."""
+    for name, auxiliary in (model.get("auxiliary") or {}).items():
+        teacher = (auxiliary or {}).get("teacher")
+        if isinstance(teacher, Mapping) and isinstance(teacher.get("encoders"), dict):
+            yield f"model.auxiliary.{name}.teacher", teacher
+
+
+def _read_by(
+    place: str, teacher: Mapping[str, Any], student: Mapping[str, Any]
+) -> set[str]:
+    """Streams of the batch that a teacher reads, of which its student reads none."""
+    _check_neck(place, teacher.get("neck"), teacher["encoders"])
+    ours, theirs = (one.get("data_preprocessor") or {} for one in (student, teacher))
+    for key in ("mean", "std"):
+        if teacher.get("data_preprocessor") and ours.get(key) != theirs.get(key):
+            raise ConfigError(
+                f"config key {place}.data_preprocessor.{key}: got {theirs.get(key)},"
+                f" but the video comes as model.data_preprocessor leaves it, with"
+                f" {ours.get(key)}; a teacher needs the same"
+            )
+    name = place.split(".")[2]
+    inputs = student["auxiliary"][name].get("inputs") or {}
+    read = {*teacher["encoders"], *_extra_streams(teacher["encoders"])}
+    return {inputs.get(stream, stream) for stream in read}
 
 
 def _check(path: str, name: str, known: Collection[str], what: str) -> None:
@@ -50,13 +81,13 @@ def _check(path: str, name: str, known: Collection[str], what: str) -> None:
         )
 
 
-def _check_neck(neck: Any, encoders: Mapping[str, Any]) -> None:
+def _check_neck(place: str, neck: Any, encoders: Mapping[str, Any]) -> None:
     """Streams by name in the arguments of a neck."""
     for key in ("streams", "in_dims"):
         names = (neck or {}).get(key)
         if isinstance(names, list | tuple | dict):
             for name in names:
-                _check(f"model.neck.{key}", name, encoders, "encoder")
+                _check(f"{place}.neck.{key}", name, encoders, "encoder")
 
 
 def _extra_streams(encoders: Mapping[str, Any]) -> Iterator[str]:

@@ -55,6 +55,8 @@ class MultiModalRecognizer(BaseModel):
             vector of its own question, any other head the mean over questions;
             ``joint``: every head reads the mean.
         question_tasks: the task of each question, in the order of the text stream.
+        unlabelled: whether training takes clips without a label: only the auxiliary
+            losses count them. False: such a clip is an error.
         auxiliary: config of an :class:`AuxiliaryLoss` by name, for mode ``loss`` alone.
             A test, and a model that is exported, does without them and their weights.
         data_preprocessor: config; :class:`MultiModalPreprocessor` if None.
@@ -76,6 +78,7 @@ class MultiModalRecognizer(BaseModel):
         frozen: Sequence[str] = (),
         questions: str = "separate",
         question_tasks: Sequence[str] = ("verb", "noun"),
+        unlabelled: bool = False,
         auxiliary: Mapping[str, dict] | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
@@ -93,6 +96,7 @@ class MultiModalRecognizer(BaseModel):
         check_choice("questions", questions, QUESTIONS)
         self.questions = questions
         self.question_tasks = tuple(question_tasks)
+        self.unlabelled = unlabelled
         self.encoders = ModuleDict(_build_all(encoders))
         self.extra_streams = {  # by encoder
             name: tuple(x.extra_streams) if isinstance(x, ReadsExtraStreams) else ()
@@ -152,14 +156,12 @@ class MultiModalRecognizer(BaseModel):
                 are not those of ``question_tasks``, or another number of hands.
         """
         check_choice("mode", mode, MODES)
-        feats, views = self.encode(inputs)
-        if mode == "loss" and self.neck is None and not self.auxiliary:
-            feats, views = _votes_as_views(feats, views)
-        fused = self.fuse(feats, next(iter(inputs.values())).shape[0] * views)
-        logits = self._score(fused)
-        if mode == "tensor":
-            return logits
         samples = data_samples or []
+        apart = mode == "loss" and self.neck is None and not self.auxiliary
+        made = self.run(inputs, samples, votes_apart=apart)
+        logits, views = made.logits, made.views
+        if mode == "tensor":
+            return dict(logits)
         self._check_questions(samples)
         self._check_hands(samples)
         batch = len(next(iter(logits.values()))) // views
@@ -170,9 +172,36 @@ class MultiModalRecognizer(BaseModel):
             )
         if mode == "loss":
             losses = self._losses(logits, views, samples)
-            made = ForwardPass(inputs, feats, fused, logits, views, samples)
             return {**losses, **self._auxiliary_losses(made)}
         return self._predictions(logits, views, samples)
+
+    def run(
+        self,
+        inputs: dict[str, Tensor],
+        samples: Sequence[ActionDataSample] = (),
+        *,
+        votes_apart: bool = False,
+    ) -> ForwardPass:
+        """Encode, fuse and score a batch; all that was made on the way.
+
+        Args:
+            inputs: (b, v, ...) by stream, and ``<stream>_mask`` where there is one.
+            samples: handed on.
+            votes_apart: each vote of the only stream is a view of its own.
+
+        Raises:
+            ValueError: as :meth:`encode` and :meth:`fuse`.
+        """
+        feats, views = self.encode(inputs)
+        if votes_apart:
+            feats, views = _votes_as_views(feats, views)
+        fused = self.fuse(feats, next(iter(inputs.values())).shape[0] * views)
+        return ForwardPass(inputs, feats, fused, self._score(fused), views, samples)
+
+    def streams_read(self) -> tuple[str, ...]:
+        """Names of all inputs that the encoders read, masks left out."""
+        extra = self.extra_streams
+        return tuple(name for main in extra for name in (main, *extra[main]))
 
     def logged_scalars(self) -> dict[str, float]:
         """Numbers worth a line in the log, such as the streams' weights of a mix."""
@@ -263,8 +292,7 @@ class MultiModalRecognizer(BaseModel):
             ValueError: a stream is missing, or has another number of views.
         """
         wanted = self.extra_streams
-        read = [name for main, extra in wanted.items() for name in (main, *extra)]
-        missing = [name for name in read if name not in inputs]
+        missing = [name for name in self.streams_read() if name not in inputs]
         if missing:
             raise InputError(
                 f"the batch holds {sorted(inputs)}, but the model's encoders read"
@@ -287,7 +315,7 @@ class MultiModalRecognizer(BaseModel):
         return feats, views
 
     def _losses(
-        self, logits: dict[str, Tensor], views: int, samples: list[ActionDataSample]
+        self, logits: Mapping[str, Tensor], views: int, samples: list[ActionDataSample]
     ) -> dict[str, Tensor]:
         losses = {}
         for task, scores in logits.items():
@@ -300,11 +328,17 @@ class MultiModalRecognizer(BaseModel):
                 best = target.gather(-1, scores.detach().argmax(-1, keepdim=True))
                 losses[f"acc_{task}"] = 100 * (best > 0).float().mean()
                 continue
-            label = _labels(samples, "gt", task, num_classes)
+            told = samples
+            if self.unlabelled:
+                scores, told = _labelled(scores, samples, task)
+                if not told:
+                    losses[f"loss_{task}"] = 0 * logits[task].sum()
+                    continue
+            label = _labels(told, "gt", task, num_classes)
             label = label.to(scores.device).repeat_interleave(views)  # (b v,)
             target = label
-            if any("own_share" in sample for sample in samples):
-                target = _mixed_targets(samples, task, num_classes).to(scores.device)
+            if any("own_share" in sample for sample in told):
+                target = _mixed_targets(told, task, num_classes).to(scores.device)
                 target = target.repeat_interleave(views, 0)  # (b v, k)
             losses[f"loss_{task}"] = self.heads[task].loss(scores, target)
             hits = scores.detach().argmax(-1) == label
@@ -319,7 +353,7 @@ class MultiModalRecognizer(BaseModel):
         }
 
     def _predictions(
-        self, logits: dict[str, Tensor], views: int, samples: list[ActionDataSample]
+        self, logits: Mapping[str, Tensor], views: int, samples: list[ActionDataSample]
     ) -> list[ActionDataSample]:
         for task, scores in probabilities(logits, views).items():
             for sample, score in zip(samples, scores, strict=True):  # scores (b, k)
@@ -359,6 +393,16 @@ def _votes_as_views(
         return feats, views
     rows = feat.votes.flatten(0, 1)  # (b v n, d)
     return {name: TokenFeatures(rows.unsqueeze(1), rows)}, views * feat.votes.shape[1]
+
+
+def _labelled(
+    scores: Tensor, samples: Sequence[ActionDataSample], task: str
+) -> tuple[Tensor, list[ActionDataSample]]:
+    """Logits (b v, k) and data samples of the clips that have a label of the task."""
+    known = [f"gt_{task}" in sample for sample in samples]
+    rows = torch.tensor(known, device=scores.device)
+    rows = rows.repeat_interleave(len(scores) // len(samples))  # (b v,)
+    return scores[rows], [x for x, yes in zip(samples, known, strict=True) if yes]
 
 
 def _labels(

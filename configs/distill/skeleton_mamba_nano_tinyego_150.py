@@ -1,0 +1,19 @@
+"""SkeletonMamba, hands only, nano, on the 150 clips of TinyEgo that have labels here.
+
+    python tools/train.py configs/distill/skeleton_mamba_nano_tinyego_150.py
+
+No paper has this data set. Ours: configs/distill/README.md.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.datasets.tinyego_skeleton import *
+    from .._base_.cpu_runtime import *
+    from .._base_.models.skeleton_mamba_nano import *
+    from .._base_.schedules.adamw_nano_quarter import *
+
+train_dataloader.dataset.indices = 150
+train_cfg.max_epochs = 24
+param_scheduler[0].end = 4
+param_scheduler[1].update(T_max=20, begin=4, end=24)
