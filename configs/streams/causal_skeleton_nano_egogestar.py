@@ -22,3 +22,4 @@ model.heads.action.update(
     drop_rate=0.1,
     loss=dict(type=CrossEntropyLoss, label_smoothing=0.1),
 )
+train_cfg.max_epochs = 25
