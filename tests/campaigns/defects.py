@@ -71,6 +71,28 @@ _TABLES = {
         ("inputs, z = inputs.chunk(2, dim=-1)", "z, inputs = inputs.chunk(2, dim=-1)"),
         ("nn.RMSNorm(d_model, eps=1e-5)", "nn.RMSNorm(d_model, eps=1e-2)"),
     ],
+    "models/layers/causal.py": [
+        ("torch.where(known, held, torch.zeros_like(held))", "held"),
+        ("keep**step * shifted", "keep * shifted"),
+        ('keep * state["mean.weight"] + 1', 'state["mean.weight"] + 1'),
+    ],
+    "models/backbones/causal_video_mamba.py": [
+        ("state = keep_rows(seen, new, state)", "state = new"),
+        ('"stem.frame": video[:, :, -1]', '"stem.frame": video[:, :, 0] * 0'),
+    ],
+    "models/skeleton_encoders/frame_stem.py": [
+        ("ever = last >= 0", "ever = seen"),
+        ("places[:, k - step : -step], ever", "places[:, k - 1 : -1], ever"),
+    ],
+    "apis/streaming.py": [
+        ("torch.where(times <= last,", "torch.where(times < last,"),
+        ("(seen >= newest - self.hold)", "(seen <= newest)"),
+        ("torch.where(known.unsqueeze(1), values, math.nan)", "values"),
+    ],
+    "datasets/transforms/sample_rates.py": [
+        ("times = times[-total:]", "times = times[:total]"),
+        ("kept[np.random.randint(count)] = True", "pass"),
+    ],
     "models/layers/clips.py": [("(times, -1)).any(-1)", "(times, -1)).all(-1)")],
     "models/backbones/video_mamba.py": [
         ("self.proj(x).flatten(3)", "self.proj(x).mT.flatten(3)"),

@@ -24,10 +24,10 @@ class SampleRates(BaseTransform):
     Args:
         rates: frames a second by stream, as ``dict(video=8, skeleton=30)``.
         num_frames: length of the arrays by stream, for the longest clip.
-        mode: ``all`` (testing), or ``random`` (training), for which the rest is.
+        mode: ``all`` (testing), or ``random`` (training).
         window: smallest and largest fraction of the clip that is taken, at a random
-            place; (1, 1) is the whole. What a model of one-directional time reads of a
-            part is what it would say in the middle of a clip.
+            place; (1, 1) is the whole. In mode ``all`` (s, s) is its first share s: what
+            has been seen in the middle of a clip.
         speed: smallest and largest factor of the rates, one drawn for all streams.
         lost: probability of each frame to be lost, in [0, 1); one stays at least.
 
@@ -66,8 +66,10 @@ class SampleRates(BaseTransform):
             raise InputError(f"speed: got {speed}; expected (low, high), 0 < low")
         if not 0 <= lost < 1:
             raise InputError(f"lost: got {lost}; expected 0 <= lost < 1")
-        if mode == "all" and (*window, *speed, lost) != (1, 1, 1, 1, 0):
-            raise InputError("window, speed, lost: mode 'all' takes the defaults")
+        if mode == "all" and (window[0] < window[1] or (*speed, lost) != (1, 1, 0)):
+            raise InputError(
+                f"window={window}, speed={speed}, lost={lost}: mode 'all' draws nothing"
+            )
         self.rates, self.num_frames = dict(rates), dict(num_frames)
         self.mode, self.lost = mode, lost
         self.window, self.speed = (window[0], window[1]), (speed[0], speed[1])
@@ -75,6 +77,8 @@ class SampleRates(BaseTransform):
     def transform(self, results: dict) -> dict:
         start, end = clip_span(results, self.rates)
         speed = 1.0
+        if self.mode == "all":
+            end = start + (end - start) * self.window[1]
         if self.mode == "random":
             length = (end - start) * np.random.uniform(*self.window)
             start += np.random.random() * (end - start - length)

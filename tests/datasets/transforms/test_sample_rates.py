@@ -21,6 +21,13 @@ def test_all_frames_of_a_clip_by_hand() -> None:
     assert mask["skeleton"].all()
 
 
+def test_the_first_half_of_a_clip() -> None:
+    sampler = SampleRates(RATES, MOST, mode="all", window=(0.5, 0.5))
+    results = sampler(dict(CLIP))
+    assert results["times"]["skeleton"].tolist() == [[1.125, 1.375, 1.375]]
+    assert results["times_mask"]["video"].tolist() == [[True, False, False]]
+
+
 def test_a_clip_shorter_than_a_frame_has_one() -> None:
     results = SampleRates(RATES, MOST, mode="all")(dict(start_sec=0.0, end_sec=0.1))
     assert results["times_mask"]["video"].sum() == 1
