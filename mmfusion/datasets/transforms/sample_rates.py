@@ -11,6 +11,7 @@ from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError, check_choice
 
 MODES = ("all", "random")
+_TIE = 1e-6  # frames; rounding must not make a frame at the very end of a clip
 
 
 @TRANSFORMS.register_module()
@@ -26,8 +27,8 @@ class SampleRates(BaseTransform):
         num_frames: length of the arrays by stream, for the longest clip.
         mode: ``all`` (testing), or ``random`` (training).
         window: smallest and largest fraction of the clip that is taken, at a random
-            place; (1, 1) is the whole. In mode ``all`` (s, s) is its first share s: what
-            has been seen in the middle of a clip.
+            place; (1, 1) is the whole. In mode ``all`` (s, s) is its first share s, all
+            that has been seen in the middle of a clip.
         speed: smallest and largest factor of the rates, one drawn for all streams.
         lost: probability of each frame to be lost, in [0, 1); one stays at least.
 
@@ -96,7 +97,7 @@ class SampleRates(BaseTransform):
         """Times (1, n) and mask (1, n) of one stream, ``step`` seconds apart."""
         is_random = self.mode == "random"
         phase = np.random.random() if is_random else 0.5
-        count = max(1, math.ceil((end - start) / step - phase))
+        count = max(1, math.ceil((end - start) / step - phase - _TIE))
         times = start + (np.arange(count) + phase) * step
         times = np.minimum(times, start + (end - start) * np.nextafter(1.0, 0.0))
         if is_random and self.lost:

@@ -21,6 +21,15 @@ def test_all_frames_of_a_clip_by_hand() -> None:
     assert mask["skeleton"].all()
 
 
+def test_rounding_adds_no_frame_wherever_a_clip_begins() -> None:
+    sampler = SampleRates(dict(video=15.0), dict(video=12), mode="all")
+    counts = set()
+    for first in range(300):  # 19 frames at 30 a second: the tenth would be at the end
+        clip = dict(start_sec=first / 30, end_sec=(first + 19) / 30)
+        counts.add(int(sampler(clip)["times_mask"]["video"].sum()))
+    assert counts == {9}
+
+
 def test_the_first_half_of_a_clip() -> None:
     sampler = SampleRates(RATES, MOST, mode="all", window=(0.5, 0.5))
     results = sampler(dict(CLIP))
