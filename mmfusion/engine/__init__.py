@@ -2,6 +2,7 @@
 
 from mmfusion.engine.hooks.atomic_checkpoint_hook import AtomicCheckpointHook
 from mmfusion.engine.hooks.bad_sample_hook import BadSampleHook
+from mmfusion.engine.hooks.balance_streams_hook import BalanceStreamsHook
 from mmfusion.engine.hooks.early_stop_hook import EarlyStopHook
 from mmfusion.engine.hooks.graceful_stop_hook import GracefulStopHook
 from mmfusion.engine.hooks.observed_window_hook import ObservedWindowHook
@@ -20,6 +21,7 @@ from mmfusion.engine.runner.resumable_train_loop import ResumableTrainLoop
 __all__ = [
     "AtomicCheckpointHook",
     "BadSampleHook",
+    "BalanceStreamsHook",
     "EarlyStopHook",
     "FusionOptimWrapper",
     "FusionRunner",

@@ -9,7 +9,12 @@ from mmfusion.structures.action_data_sample import (
 )
 from mmfusion.structures.forward_pass import ForwardPass
 from mmfusion.structures.streams import MASK_SUFFIX
-from mmfusion.structures.token_features import TokenFeatures, match_rows, row_repeats
+from mmfusion.structures.token_features import (
+    TokenFeatures,
+    keep_streams,
+    match_rows,
+    row_repeats,
+)
 
 __all__ = [
     "MMACTION_LABEL",
@@ -18,6 +23,7 @@ __all__ = [
     "ActionDataSample",
     "ForwardPass",
     "TokenFeatures",
+    "keep_streams",
     "main_task",
     "match_rows",
     "of_moments",

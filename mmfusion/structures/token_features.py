@@ -1,6 +1,6 @@
 """Features of a stream, which an encoder gives to a neck."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -87,6 +87,13 @@ def row_repeats(rows: Mapping[str, int]) -> dict[str, int]:
     if any(most % count for count in rows.values()):
         raise InputError(f"streams have {dict(rows)} rows, expected divisors of {most}")
     return {name: most // count for name, count in rows.items()}
+
+
+def keep_streams(
+    feats: Mapping[str, TokenFeatures], kept: Collection[str]
+) -> dict[str, TokenFeatures]:
+    """Features of samples that have the streams ``kept`` and lack the others."""
+    return {n: one if n in kept else one.absent() for n, one in feats.items()}
 
 
 def match_rows(feats: Mapping[str, TokenFeatures]) -> dict[str, TokenFeatures]:
