@@ -17,6 +17,6 @@ with read_base():
 
 model.neck.mix = dict(type=AverageMix)
 model.stand_ins = dict(type=StandInTokens)
-# both streams together are learned first: of equal epochs the last has had most practice
+# both streams together are learned first: of equal epochs the last has practised most
 # with one of them
 default_hooks.checkpoint.rule = "greater_or_equal"

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -103,6 +103,19 @@ class Grid:
         needed = console.measure(table, options=whole)
         console.width = max(console.width, min(needed.maximum, _WIDE), needed.minimum)
         console.print(table)
+
+
+class Printed(Protocol):
+    """Tables that belong together, with notes on them."""
+
+    def grids(self) -> list[Grid]:
+        """The tables."""
+
+    def notes(self) -> list[str]:
+        """Sentences below them."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain values."""
 
 
 class Report:
@@ -325,7 +338,7 @@ def common_suffix(names: Sequence[str]) -> str:
     return shared[start:] if len(names) > 1 and start >= 0 else ""
 
 
-def show(reports: Sequence[Report], console: Console) -> None:
+def show(reports: Sequence[Printed], console: Console) -> None:
     """Print all tables and their notes."""
     for report in reports:
         for grid in report.grids():
@@ -335,7 +348,7 @@ def show(reports: Sequence[Report], console: Console) -> None:
         console.print()
 
 
-def text_of(reports: Sequence[Report], form: str) -> str:
+def text_of(reports: Sequence[Printed], form: str) -> str:
     """All tables in one of :data:`FORMATS` but ``text``; CSV has no notes."""
     parts = []
     for report in reports:
@@ -351,15 +364,18 @@ def text_of(reports: Sequence[Report], form: str) -> str:
     return "\n".join(parts)
 
 
-def write(reports: Sequence[Report], folder: Path, form: str = "text") -> list[Path]:
-    """Write table.md and table.json, and the file of another form; their paths."""
+def write(
+    reports: Sequence[Printed], folder: Path, form: str = "text", *, name: str = "table"
+) -> list[Path]:
+    """Write <name>.md and <name>.json, and the file of another form; their paths."""
     content = json.dumps([r.as_dict() for r in reports], indent=1, allow_nan=False)
-    files = {"table.md": text_of(reports, "markdown"), "table.json": content + "\n"}
+    files = {"md": text_of(reports, "markdown"), "json": content + "\n"}
     if form in _ENDINGS:
-        files[f"table.{_ENDINGS[form]}"] = text_of(reports, form)
-    for name, text in files.items():
-        (folder / name).write_text(text)
-    return [folder / name for name in files]
+        files[_ENDINGS[form]] = text_of(reports, form)
+    paths = {folder / f"{name}.{ending}": text for ending, text in files.items()}
+    for path, text in paths.items():
+        path.write_text(text)
+    return [*paths]
 
 
 def _latex(text: str) -> str:

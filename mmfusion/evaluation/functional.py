@@ -106,15 +106,14 @@ def accuracy_interval(
     clips that a plain binomial of that variance would have, and Student's quantile.
 
     Args:
-        correct: (s, n), the same clips in every row.
+        correct: (s, n), the same clips in every row; 0, 1, or a mean of such answers.
         folds: (n,) the fold that tests each clip, of a cross-validation.
     """
     value = _seeds_by_clips(correct, "correct")
     num_seeds, num_samples = value.shape
     p = float(value.mean())
-    if num_seeds == 1 and folds is None:
-        return wilson_interval(int(value.sum()), num_samples)
-    variance, freedom = _variance_of_mean(value, folds)
+    is_plain = num_seeds == 1 and folds is None
+    variance, freedom = (0.0, 1.0) if is_plain else _variance_of_mean(value, folds)
     if variance == 0.0 or p in (0.0, 1.0):
         size, quantile = float(num_samples), stats.norm.ppf(0.5 + _CONFIDENCE / 2)
     else:

@@ -16,6 +16,7 @@ from mmfusion.models.losses.distillation_losses import (
     LogitsDistillation,
     RelationDistillation,
 )
+from mmfusion.models.losses.reconstruction_loss import ReconstructionLoss
 from mmfusion.models.necks.cls_mix import (
     AverageMix,
     ContextMix,
@@ -70,6 +71,7 @@ __all__ = [
     "MultiModalRecognizer",
     "NaiveMix",
     "ORViT",
+    "ReconstructionLoss",
     "RelationDistillation",
     "SharedSSMFusion",
     "SkeletonMamba",

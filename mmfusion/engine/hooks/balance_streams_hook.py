@@ -46,7 +46,8 @@ class BalanceStreamsHook(Hook):
       of the logits, which reaches the neck, too; here encoders alone are scaled.
 
     Samples that lack a stream say nothing of it. What an encoder's gradient is scaled
-    by is in the log as ``balance_<stream>``. Gradients are clipped, if at all, after it.
+    by is in the log as ``balance_<stream>``. Where gradients are clipped, they are
+    clipped after it.
 
     Args:
         method: one of the three. alpha: how strong, 0 (nothing) or more; the papers'
@@ -142,15 +143,15 @@ class BalanceStreamsHook(Hook):
         self, model: MultiModalRecognizer, module: Any, args: tuple, named: dict
     ) -> None:
         """Keep the labels of a batch of training and its number of rows."""
-        mode = named.get("mode", args[2] if len(args) > 2 else "tensor")
-        if not self._is_on or mode != "loss":
-            self._batch = {}
-            return
-        inputs = named.get("inputs", args[0] if args else None)
-        samples = named.get("data_samples", args[1] if len(args) > 1 else None)
-        views = max(inputs[name].shape[1] for name in model.encoders)
-        labels = _labels(samples, self.task).repeat_interleave(views)  # (b v,)
-        self._batch = {"labels": labels, "rows": len(labels)}
+        given = (
+            dict(zip(("inputs", "data_samples", "mode"), args, strict=False)) | named
+        )
+        self._batch = {}
+        if self._is_on and given.get("mode") == "loss":
+            views = max(given["inputs"][name].shape[1] for name in model.encoders)
+            labels = _labels(given["data_samples"], self.task)
+            labels = labels.repeat_interleave(views)  # (b v,)
+            self._batch = {"labels": labels, "rows": len(labels)}
 
     def _answer(self, model: MultiModalRecognizer, module: Any, args: tuple) -> None:
         """Answer with each stream alone, from the features on their way to the neck."""
