@@ -250,6 +250,18 @@ _TABLES = {
         ("before * (1 - r) for r", "before * r for r"),
         ("if not gone.all() or", "if True or"),
     ],
+    "engine/hooks/stream_balance.py": [
+        ("if rho > 1 else", "if rho > 0 else"),
+        ("usual[n] - now[n]", "now[n] - usual[n]"),
+        ("math.comb(count - 1, size)", "math.comb(count, size)"),
+    ],
+    "models/losses/reconstruction_loss.py": [
+        ("order < number", "order <= number"),
+        ("x.var(-1, keepdim=True)", "x.var(-1, keepdim=True, unbiased=False)"),
+    ],
+    "analysis/missing_streams.py": [
+        ("whole + share / 100", "part + share / 100"),
+    ],
     "models/necks/stand_in_tokens.py": [
         ("stream.mask | ~here", "stream.mask"),
         ("torch.where(here, own, ", "torch.where(~here, own, "),
@@ -332,10 +344,7 @@ _TABLES = {
     ],
     "datasets/transforms/load_skeleton.py": [
         ("position - 0.5 + _TIE", "position"),
-        (
-            "near = np.abs(wanted - ids[nearest]) <= max(max_gap, 1.0)",
-            "near = np.abs(wanted - ids[nearest]) <= max_gap",
-        ),
+        ("limit = max(max_gap, 1.0)", "limit = max_gap"),
         ("start * fps - 0.5", "start * fps"),
         ("(data.frame_id < high)", "(data.frame_id <= high)"),
         ("np.where(last < 0, seen.argmax(axis=0), last)", "np.maximum(last, 0)"),

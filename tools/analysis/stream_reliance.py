@@ -82,7 +82,7 @@ def _measure(config: Config, args: argparse.Namespace) -> int:
     write_atomic(args.out / "reliance.json", f"{content}\n".encode())
     if args.dump:
         for (way, kept), one in dumps.items():
-            save_predictions(args.out / f"{way}_{'_'.join(kept)}.json", one)
+            save_predictions(args.out / f"{way}_{'_'.join(sorted(kept))}.json", one)
     console.print(f"wrote {args.out}/reliance.md and reliance.json", highlight=False)
     return 0
 

@@ -1,4 +1,4 @@
-"""How much each stream of a fusion has learned, and what its gradient is scaled by.
+"""Coefficients of gradients, from how much each stream of a fusion has learned.
 
 Shapes: b samples, k classes, m streams.
 """
@@ -16,7 +16,7 @@ _MOST = 7.0  # what AGM's release allows in the exponent
 
 
 def shapley_values(logits: Mapping[Kept, Tensor]) -> dict[str, Tensor]:
-    """What each stream adds to the logits, on average over the orders of the streams.
+    """Share of each stream in the logits, the mean over all orders of the streams.
 
     With two streams a and b: phi_a = (F(ab) - F(b) + F(a)) / 2, as in AGM; F of no
     stream at all counts as 0. They sum to F of all.

@@ -14,7 +14,7 @@ from tests.tools.command import main_of
 
 main = main_of("analysis/missing")
 CONFIG = AVERAGE.parents[1] / "streams" / "missing_average_nano_tinyego.py"
-RIGHT = {"video": 12, "skeleton": 8, "video_skeleton": 36}  # of 48 clips
+RIGHT = {"video": 12, "skeleton": 8, "skeleton_video": 36}  # of 48 clips
 
 
 class FakeSubsets(FakeTools):
