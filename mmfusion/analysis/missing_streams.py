@@ -56,7 +56,9 @@ class SubsetRun:
     @property
     def predictions(self) -> Path:
         """File that ``tools/analysis/stream_reliance.py --dump`` writes."""
-        return self.run.folder / FOLDER / f"absent_{'_'.join(sorted(self.streams))}.json"
+        return (
+            self.run.folder / FOLDER / f"absent_{'_'.join(sorted(self.streams))}.json"
+        )
 
 
 @dataclass(frozen=True)
