@@ -118,6 +118,8 @@ _TABLES = {
         ("else (x[:, -1], x[:, :-1])", "else (x[:, 0], x[:, 1:])"),
         ("self.pos_embed[:, None, 1:] +", "self.pos_embed[:, None, :1] +"),
         ("self.depth, reset_dt=False)", "self.depth, reset_dt=True)"),
+        ("cls = votes.mean(1)", "cls = votes[:, 0]"),
+        ("votes if self.training else None", "votes"),
     ],
     "models/necks/cls_mix.py": [
         (
@@ -200,6 +202,7 @@ _TABLES = {
         ("if training and self.batch_mix", "if self.batch_mix"),
     ],
     "models/recognizers/multimodal_recognizer.py": [
+        ("feat.votes.flatten(0, 1)", "feat.votes.transpose(0, 1).flatten(0, 1)"),
         (
             "scores.float().softmax(-1).unflatten(0, (-1, views)).mean(1)",
             "scores.float().unflatten(0, (-1, views)).mean(1).softmax(-1)",
@@ -329,6 +332,7 @@ _TABLES = {
         ("(1 - joints[..., 0]) if", "(-joints[..., 0]) if"),
     ],
     "datasets/transforms/normalize_skeleton.py": [
+        ('if self.origin == "middle":', "if False:"),
         ("int(seen.any(axis=1).argmax())", "0"),
         ("joints[frame, seen[frame], wrist]", "joints[frame, :, wrist]"),
         ("mask[:, :, parent] & mask[:, :, child]", "mask[:, :, child]"),
