@@ -60,6 +60,7 @@ READERS = {
     "mmfusion/evaluation/challenge.py": "the zip of a submission, stricter than JSON",
     "mmfusion/models/heads/answer_head.py": "names; models may import no more modules",
     "mmfusion/apis/folder.py": "bytes of a file, for a digest",
+    "mmfusion/apis/live_sources.py": "pictures of a camera",
     "mmfusion/apis/graph_folder.py": "a script of ours, to copy it",
     "mmfusion/engine/runner/work_dir.py": "finished.json of our own run",
     "mmfusion/engine/runner/fusion_runner.py": "settings out of our own checkpoint",

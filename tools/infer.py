@@ -2,17 +2,22 @@
 
     python tools/infer.py clip.mp4 --model work_dirs/x
     python tools/infer.py VIDEOS/ --model work_dirs/x --out labelled --window 2
+    python tools/infer.py --live 0 --model work_dirs/x --out labelled
 
 VIDEO is a video or a folder of videos; for a model of hands alone also their .npz. A
 video of up to 8 s is one clip, as in testing; a longer one is cut into windows. Prints
 a table; --out gets predictions.json and, for each video, NAME.overlay.mp4 with hands,
-classes, a timeline and the weight of each stream. Exit codes: 0 done, 2 wrong input or
-command, 3 checkpoint unreadable or not of its model.
+classes, a timeline and the weight of each stream. --live labels while frames come: of a
+camera (0, 1...), of a video file played at its own rate, or of images that appear in a
+folder; Ctrl-C ends it; --out gets live.jsonl, a line an answer. Exit codes: 0 done, 2
+wrong input or command, 3 checkpoint unreadable or not of its model.
 """
 
 import argparse
+import contextlib
 import json
 import re
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,14 +28,18 @@ from mmengine.config import Config
 
 from mmfusion.apis import Inferencer
 from mmfusion.apis.inferencer import CAMERA
+from mmfusion.apis.live_session import LineFile, LiveSession
+from mmfusion.apis.live_sources import open_source
 from mmfusion.apis.overlays import shown_task, write_overlay
 from mmfusion.apis.predictions import VideoPrediction
 from mmfusion.apis.sources import Source, list_sources
+from mmfusion.apis.streaming import StreamingRecognizer
 from mmfusion.apis.web_page import serve
 from mmfusion.apis.windows import read_window
 from mmfusion.datasets.error_policy import BROKEN_CLIP_ERRORS
 from mmfusion.engine.launch.config_check import load_config
 from mmfusion.registry import DATASETS
+from mmfusion.structures import main_task
 from mmfusion.utils.commands import command_parser, errors_in_one_line, positive
 from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import write_atomic
@@ -60,6 +69,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--test-clip", help="in place of videos: id or number of a clip of the test set"
     )
     add("--data", help="data_root of that test set; the run's own if left")
+    add("--live", metavar="SOURCE", help="camera's number, file to play, or folder")
+    add("--limit", type=float, default=0.5, help="seconds to a live answer, at most")
+    add("--idle", type=float, help="seconds without a new file that end a live folder")
     add("--serve", action="store_true", help="open a web page on this machine instead")
     add("--port", type=positive, default=7860, help="of that page")
     return parser.parse_args(argv)
@@ -191,12 +203,64 @@ def overlay_path(out: Path, source: Source, taken: set[Path]) -> Path:
     return path
 
 
+@contextlib.contextmanager
+def stopped_by_signal(session: LiveSession) -> Iterator[None]:
+    """Let Ctrl-C end a session with its summary; a second one ends the program."""
+
+    def stop(number: int, frame: object) -> None:
+        signal.signal(number, before)
+        session.stop()
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def live(args: argparse.Namespace) -> int:
+    """Label what a camera, a played file or a folder that fills gives."""
+    if args.videos or args.test_clip is not None:
+        raise InputError("--live is given with videos; expected one of the two")
+    source = open_source(args.live, args.idle)
+    recognizer = StreamingRecognizer(
+        args.model, args.checkpoint, device=args.device or "cpu", late=args.limit
+    )
+    task = args.task or main_task(recognizer.tasks) or recognizer.tasks[0]
+    if task not in recognizer.tasks:
+        raise InputError(f"--task is {task!r}; expected one of {recognizer.tasks}")
+    path = None if args.out is None else args.out / "live.jsonl"
+    hands = None if args.hands == "none" else args.hands
+    session = LiveSession(recognizer, source, hands=hands, limit=args.limit)
+    shown = None
+    with LineFile(path) as file, stopped_by_signal(session):
+        print(f"live: {args.live}, hands {session.hands}; Ctrl-C ends it", flush=True)
+        for answer in session.answers():
+            told = session.describe(answer, args.top)
+            file.write(told)
+            best = told["scores"][task][0]
+            if best["class"] != shown:
+                shown = best["class"]
+                print(
+                    f"  {clock(answer.time)}  {best['score']:6.1%}  {shown}"
+                    f"  ({1000 * answer.latency:.0f} ms)",
+                    flush=True,
+                )
+        file.write({"summary": session.summary()})
+    print("\n".join(session.report()))
+    if path is not None:
+        print(f"wrote {path}")
+    return 0
+
+
 @errors_in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     if args.serve:
         serve(Inferencer(args.model, args.checkpoint, device=args.device), args.port)
         return 0
+    if args.live is not None:
+        return live(args)
     options_of(args)
     sources = sources_of(args)
     infer = Inferencer(args.model, args.checkpoint, device=args.device)

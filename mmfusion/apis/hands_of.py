@@ -130,7 +130,7 @@ class HandFinder:
         beside = clip.record.get("skeleton_path") or _beside(clip)
         if beside is not None:
             return self._of_path(clip, Path(beside))
-        reason = self._unlike_extracted()
+        reason = unlike_extracted(self.skeleton)
         if reason is not None:
             return FoundHands(None, None, f"no file beside the video, and {reason}")
         try:
@@ -174,21 +174,8 @@ class HandFinder:
                 f" {clip.name} at {clip.end:.2f} s; expected hands of this clip",
             )
 
-    def _unlike_extracted(self) -> str | None:
-        """Reason why extracted hands are not those that the model reads, or None."""
-        for found in (SKELETON, ONE_HAND_SKELETON):
-            if self.skeleton.get("layout") == found["layout"] and all(
-                self.skeleton.get(key) in (None, found[key])
-                for key in ("unit", "frame", "hands")
-            ):
-                return None
-        return (
-            f"the model reads hands of {_told(self.skeleton)}; those found in frames"
-            f" are of {_told(SKELETON)}"
-        )
-
     def _check_extracted(self, clip: Clip) -> None:
-        reason = self._unlike_extracted()
+        reason = unlike_extracted(self.skeleton)
         if reason is not None:
             raise SkeletonError(
                 f"hands of {clip.name}",
@@ -210,6 +197,24 @@ class HandFinder:
             fps=video.fps,
         )
         return check_skeleton(f"hands of {clip.name}", arrays, self.kind)
+
+
+def unlike_extracted(skeleton: Mapping[str, Any]) -> str | None:
+    """Reason why hands found in frames are not those that a model reads, or None.
+
+    Args:
+        skeleton: of the data that the model was trained with.
+    """
+    for found in (SKELETON, ONE_HAND_SKELETON):
+        if skeleton.get("layout") == found["layout"] and all(
+            skeleton.get(key) in (None, found[key])
+            for key in ("unit", "frame", "hands")
+        ):
+            return None
+    return (
+        f"the model reads hands of {_told(skeleton)}; those found in frames are of"
+        f" {_told(SKELETON)}"
+    )
 
 
 def _told(skeleton: Mapping[str, Any]) -> str:

@@ -616,6 +616,28 @@ _TABLES = {
         ("return () if left else tuple(places)", "return tuple(places)"),
         ('if task == "verb" and norm == "left":', "if False:"),
     ],
+    # every moment of a video, and answers in time
+    "evaluation/online.py": [
+        (
+            "np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)",
+            "np.arange(len(score))",
+        ),
+        ("own.get(found.video[place])", "np.arange(len(time))"),
+        ("free[near[best]], right[rank] = False, True", "right[rank] = True"),
+    ],
+    "evaluation/moments.py": [
+        ('side="right")) - 1', 'side="right"))'),
+    ],
+    "datasets/transforms/label_moments.py": [
+        ("self._labels(times + self.tau_a,", "self._labels(times,"),
+    ],
+    "apis/live.py": [
+        ("if latency > self.limit:", "if False:"),
+        (
+            "return Answer(float(reading.time[0]), latency, scores)",
+            "return Answer(now(), latency, scores)",
+        ),
+    ],
     "questions/vocabulary.py": [
         ("tuple(sorted(words_of(name))), ())", "tuple(words_of(name)), ())"),
     ],

@@ -33,11 +33,12 @@ TABLE_2 = [name for name in CONFIGS if name.endswith(("h2o.py", "oakink2.py"))]
 # OakInk2's models are H2O's, and Small is Tiny but for its width: a step of each kind
 FULL_SIZE = [name for name in TABLE_2 if name.endswith("tiny_h2o.py")]
 FULL_SIZE.append("cls_mix/cls_mix_average_small_h2o.py")
+# those of online detection squash all frames alike, and crop none
 TINYEGO_WITH_VIDEO = [
     name
     for name in CONFIGS
     if "tinyego" in name
-    and not re.search("/(skeleton_mamba|causal_skeleton|text_only)_", name)
+    and not re.search(r"/(skeleton_mamba|causal_skeleton|text_only|online\w*)_", name)
 ]
 
 PARTS = ("train", "val", "test")

@@ -1,18 +1,24 @@
 """The command that labels videos: its table, its files, and what is wrong in a line."""
 
 import json
+import signal
 from types import SimpleNamespace
+from unittest import mock
 
 import av
 import numpy as np
 import pytest
 
+from mmfusion.apis.streaming import StreamingRecognizer
 from mmfusion.apis.windows import Span
 from mmfusion.engine.runner.checkpoints import save_atomic
 from tests.apis.small import CLASSES, write_checkpoint
+from tests.apis.small_streams import PIPELINE, loaded
 from tests.apis.test_inferencer import write_hands
 from tests.video_files import write_video
 from tools import infer
+
+FAST = dict(video=40.0, skeleton=40.0)
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +105,49 @@ def test_a_folder_that_is_no_model_is_told(tmp_path, capsys):
     save_atomic({"state_dict": {}}, tmp_path / "old.pth")
     assert infer.main(["a.mp4", "--model", str(tmp_path / "old.pth")]) == 3
     assert "has no card" in capsys.readouterr().err
+
+
+@pytest.fixture
+def streaming(monkeypatch):
+    """A causal model in place of the file of ``--model``."""
+    model = loaded(pipeline=[dict(PIPELINE[0], rates=FAST), *PIPELINE[1:]])
+    monkeypatch.setattr(
+        infer,
+        "StreamingRecognizer",
+        lambda path, checkpoint, **options: StreamingRecognizer(model, **options),
+    )
+
+
+def test_a_file_is_labelled_live(folder, tmp_path, capsys, streaming):
+    options = ("--out", tmp_path, "--limit", "100", "--hands", "none", "--top", "2")
+    assert run(folder, "--live", folder / "videos/a.mp4", *options) == 0
+    shown = capsys.readouterr().out
+    assert "hands none" in shown and "video: 8 answered" in shown
+    *lines, last = (tmp_path / "live.jsonl").read_text().splitlines()
+    answers = [json.loads(line) for line in lines]
+    assert [one["time"] for one in answers] == [i / 10 for i in range(8)]
+    assert len(answers[0]["scores"]["action"]) == 2
+    assert json.loads(last)["summary"]["frames"]["video"]["answered"] == 8
+
+
+def test_ctrl_c_ends_a_live_run_with_its_summary(folder, capsys, streaming):
+    class Pressed(infer.LiveSession):
+        def describe(self, answer, top):
+            signal.raise_signal(signal.SIGINT)
+            return super().describe(answer, top)
+
+    before = signal.getsignal(signal.SIGINT)
+    with mock.patch.object(infer, "LiveSession", Pressed):
+        options = ("--limit", "100", "--hands", "none")
+        assert run(folder, "--live", folder / "videos/a.mp4", *options) == 0
+    shown = capsys.readouterr().out
+    assert "stopped after" in shown and "video: 1 answered" in shown
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_what_cannot_be_live_is_one_line(folder, capsys):
+    assert run(folder, "--live", "97") == 2
+    assert "camera 97 cannot be opened" in capsys.readouterr().err
+    assert run(folder, folder / "videos", "--live", "0") == 2
+    assert run(folder, "--live", folder / "videos/a.mp4") == 2
+    assert "reads whole clips" in capsys.readouterr().err

@@ -56,13 +56,22 @@ class FrameFolderReader(VideoReader):
             raise self.broken(f"frame file {name!r} does not exist")
         if self._roots is not None:
             check_link(file, self._roots)
-        try:
-            image = cv2.imread(file, cv2.IMREAD_COLOR)
-        except cv2.error as error:
-            raise FrameFolderError(file, first_line(error)) from error
-        if image is None:
-            raise FrameFolderError(file, "not a readable image")
-        return np.ascontiguousarray(image[..., ::-1])
+        return read_image(file)
+
+
+def read_image(file: str) -> np.ndarray:
+    """The picture in a file, (h, w, 3) uint8 RGB.
+
+    Raises:
+        FrameFolderError: it is not there, or not a whole image.
+    """
+    try:
+        image = cv2.imread(file, cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise FrameFolderError(file, first_line(error)) from error
+    if image is None:
+        raise FrameFolderError(file, "not a readable image")
+    return np.ascontiguousarray(image[..., ::-1])
 
 
 def open_frames(

@@ -1,0 +1,35 @@
+"""TinyEgo's kitchen, untrimmed: 4 frames of 64 px a second, a label at each.
+
+Training sees windows of 8 s, which overlap by half and are moved; testing whole films.
+"""
+
+from mmengine.config import read_base
+
+from mmfusion.datasets.transforms import (
+    DecodeVideo,
+    LabelMoments,
+    PackInputs,
+    SampleClock,
+)
+from mmfusion.evaluation import OnlineDetectionMetric
+
+with read_base():
+    from .tinyego_ek100 import *
+
+_clock = dict(type=SampleClock, rates=dict(video=4.0))
+_frames = dict(type=DecodeVideo, scale=(64, 64), keep=True)
+_label = dict(type=LabelMoments, stream="video")
+_pack = dict(type=PackInputs, streams=("video",), meta_keys=("moments", "segments"))
+train_pipeline = [dict(_clock, shift=2.0), _frames, _label, _pack]
+val_pipeline = [_clock, _frames, _label, _pack]
+
+train_dataloader.dataset.update(
+    untrimmed=dict(seconds=8.0, stride=4.0), questions=None, pipeline=train_pipeline
+)
+val_dataloader.batch_size = 1  # films differ in length
+val_dataloader.dataset.update(
+    untrimmed=dict(seconds=None), questions=None, pipeline=val_pipeline
+)
+val_evaluator = [dict(type=OnlineDetectionMetric, points="start")]
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator

@@ -1,0 +1,103 @@
+"""Test online detection as a stream and by a sliding window: one table.
+
+    python tools/analysis/online.py work_dirs/online_video_nano_tinyego
+    python tools/analysis/online.py CONFIG CHECKPOINT --window 8 --out DIR
+
+Each video of the test is read once, its states carried, and again by windows that end
+at every moment. Beside them stand chance and, on TinyEgo's kitchen, what the camera,
+the hands, and both can tell. The table is in DIR/online.md and online.json; DIR is
+work_dirs/NAME/online. Exit codes: 0 done, 2 wrong config or command, 3 checkpoint
+unreadable or not of this model.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from rich.console import Console
+
+from mmfusion.analysis.trained_runs import config_of_run
+from mmfusion.apis.loading import checkpoint_of_run
+from mmfusion.engine.launch.start import OptionsAction, only_test, run_job
+from mmfusion.utils.commands import command_parser, errors_in_one_line
+from mmfusion.utils.errors import InputError
+from mmfusion.utils.paths import write_atomic
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = command_parser(__doc__)
+    add = parser.add_argument
+    add("run", type=Path, help="work folder of a training, or a config")
+    add("checkpoint", nargs="?", help="of the config; best.pth of a work folder")
+    add("--window", type=float, help="seconds; those of training if left")
+    add("--out", type=Path, help="folder of the table")
+    add("--cfg-options", nargs="+", action=OptionsAction, help="key.key=value")
+    add("--debug", action="store_true", help="show the traceback of every error")
+    args = parser.parse_args(argv)
+    args.launcher, args.local_rank = "none", 0
+    return args
+
+
+@errors_in_one_line
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    if args.run.is_dir():
+        args.out = args.out or args.run / "online"
+        args.config = str(config_of_run(args.run))
+        args.checkpoint = args.checkpoint or str(checkpoint_of_run(args.run))
+    elif args.checkpoint is None:
+        raise InputError(f"{args.run} is no folder; a config needs its CHECKPOINT, too")
+    else:
+        args.config = str(args.run)
+        args.out = args.out or Path("work_dirs", args.run.stem, "online")
+    args.work_dir = str(args.out)
+    return run_job(args, lambda config: _measure(config, args))
+
+
+def _ceilings(segments: Sequence[Sequence[Any]]) -> Mapping[str, Any]:
+    from mmfusion.tinyego.online_ceilings import KnownLook
+
+    if not all({"verb", "noun"} <= set(label) for *_, label in segments):
+        return {}
+
+    def row(stream: str) -> Any:
+        known = KnownLook(segments, stream)
+        return lambda meta: known.scores(meta["segments"], meta["moments"])
+
+    told = {"video": "the camera", "skeleton": "the hands", "both": "both"}
+    return {f"ceiling: all that {who} can tell": row(one) for one, who in told.items()}
+
+
+def _measure(config: Config, args: argparse.Namespace) -> int:
+    from mmfusion.analysis.online_detection import grid_of, measure
+
+    window = args.window
+    if window is None:
+        data = (config.get("train_dataloader") or {}).get("dataset") or {}
+        window = (data.get("untrimmed") or {}).get("seconds")
+    if window is None or not window > 0:
+        raise InputError(f"--window is {window}; expected seconds above 0")
+    only_test(config, args.checkpoint)
+    root = Path(config.test_dataloader.dataset.get("data_root") or ".")
+    is_kitchen = (root / "ceilings.json").is_file()
+    results = measure(config, window, _ceilings if is_kitchen else lambda _: {})
+    console = Console()
+    grid = grid_of(results, f"{Path(args.config).stem}, split"
+                   f" {config.test_dataloader.dataset.get('split')}")  # fmt: skip
+    grid.show(console)
+    content = {one.name: one.metrics for one in results}
+    write_atomic(args.out / "online.md", grid.markdown().encode())
+    write_atomic(
+        args.out / "online.json",
+        f"{json.dumps(content, indent=1, allow_nan=False)}\n".encode(),
+    )
+    console.print(f"wrote {args.out}/online.md and online.json", highlight=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
