@@ -156,7 +156,8 @@ class MissingReport:
         head += ["minus trained", "95 % interval", "p", "Holm"]
         rows = [cells for one in self.rows for cells in _cells(one, self.name)]
         seeds, ids = len(self.result.seeds), len(self.result.ids)
-        title = f"{self.name}: {self.task}, n = {ids}, {seeds} seeds"
+        title = f"{self.name}: {self.task}, n = {ids}"
+        title += f", {seeds} seed{'s' if seeds > 1 else ''}"
         if self.result.folds is not None:
             title += f", {len({*self.result.folds})} folds"
         return [Grid(title, head, rows)]
@@ -167,9 +168,10 @@ class MissingReport:
             "Columns: share of the clips that have only the streams of the row, the"
             " others have all; the mean over every choice of such clips, with 95 %"
             " intervals over clips, and seeds and folds where there are several.",
-            f"{TRAINED}: the model of those streams alone, at 100 %; below it, one for"
-            " whole clips beside it. minus trained: the same clips, at 100 %; p: exact"
-            " McNemar, or permutation over clips with several seeds.",
+            f"{TRAINED}: at 100 % the model of those streams alone; at less it answers"
+            " the clips that lack streams, and a model trained on whole clips the"
+            " others, where there is one. minus trained: at 100 %, on the same clips;"
+            " p: exact McNemar, or permutation over clips with several seeds.",
             f"Made by: {self.made_by}",
         ]
 
