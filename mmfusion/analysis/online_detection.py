@@ -31,6 +31,7 @@ _TIME_AXIS = {"video": 3, "skeleton": 2}  # of (1, v, ...)
 Inputs = dict[str, Tensor]
 Scores = dict[str, Tensor]  # (t, k + 1) by task
 Scorer = Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
+Ceilings = Mapping[str, Sequence[Scorer]]
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def constant_scores(sample: ActionDataSample) -> dict[str, np.ndarray]:
 def measure(
     config: Config,
     window: float,
-    more: Callable[[Sequence[Sequence[Any]]], Mapping[str, Scorer]] = lambda _: {},
+    more: Callable[[Sequence[Sequence[Any]]], Ceilings] = lambda _: {},
 ) -> list[OnlineResult]:
     """Measure a model on the untrimmed videos of its test.
 
@@ -125,7 +126,8 @@ def measure(
             test reads whole videos.
         window: seconds of the sliding window.
         more: further rows, as ceilings: given the segments of all videos, gives by name
-            a function of a sample's metainfo that gives scores (t, k + 1) by task.
+            functions of a sample's metainfo that give scores (t, k + 1) by task; the
+            row has the mean of their numbers.
 
     Raises:
         ConfigError: the test is none of untrimmed videos.
@@ -144,8 +146,10 @@ def measure(
         ),
         "stream": lambda inputs, _: stream_scores(model, inputs),
     }
-    for name, scorer in more(segments).items():
-        ways[name] = _by_metainfo(scorer)
+    rows = {name: [name] for name in ways}
+    for name, scorers in more(segments).items():
+        rows[name] = [f"{name}, {number}" for number in range(len(scorers))]
+        ways |= zip(rows[name], map(_by_metainfo, scorers), strict=True)
     found: dict[str, list[ActionDataSample]] = {name: [] for name in ways}
     for batch in loop.dataloader:  # one video
         data = model.data_preprocessor(batch, False)
@@ -154,11 +158,18 @@ def measure(
             scores = way(data["inputs"], sample)
             own = {task: scores[task] for task in model.heads}
             found[name].append(_scored(sample, own))
-    results = []
+    numbers = {}
     for name, samples in found.items():
         loop.evaluator.process(data_samples=samples)
-        results.append(OnlineResult(name, loop.evaluator.evaluate(len(samples))))
-    return results
+        numbers[name] = loop.evaluator.evaluate(len(samples))
+    return [
+        OnlineResult(row, _mean([numbers[name] for name in names]))
+        for row, names in rows.items()
+    ]
+
+
+def _mean(numbers: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {key: float(np.mean([one[key] for one in numbers])) for key in numbers[0]}
 
 
 def _by_metainfo(scorer: Scorer) -> Callable[[Inputs, ActionDataSample], Mapping]:
