@@ -198,7 +198,7 @@ _TABLES = {
         ),
     ],
     "models/recognizers/multimodal_preprocessor.py": [
-        ("(video.float() - self.mean) / self.std", "(video.float() - self.mean) / 255"),
+        ("(value.float() - self.mean) / self.std", "(value.float() - self.mean) / 255"),
         ("if training and self.batch_mix", "if self.batch_mix"),
     ],
     "models/recognizers/multimodal_recognizer.py": [
@@ -216,6 +216,15 @@ _TABLES = {
         ("self.encoders[name].eval()", "pass"),
         ("share * own + (1 - share) * other", "share * other + (1 - share) * own"),
         ("0 <= int(label) < num_classes", "0 <= int(label) <= num_classes"),
+    ],
+    "models/losses/distillation_losses.py": [
+        ("self.temperature**2 * divergence", "divergence"),
+        ("apart / apart.mean().clamp(min=1e-8)", "apart"),
+        ("x.unsqueeze(0) - x.unsqueeze(1), dim=-1)", "x.unsqueeze(0) + 0, dim=-1)"),
+    ],
+    "models/recognizers/distillation.py": [
+        ("self.teacher._apply(fn)\n", "pass\n"),
+        ("self.teacher.init_weights()\n", "pass\n"),
     ],
     "structures/token_features.py": [
         ("[self.present.unsqueeze(1), self.mask]", "[self.mask[:, :1], self.mask]"),

@@ -20,6 +20,7 @@ CONFIGS = sorted(
 )
 _OTHERS = (
     "custom/",
+    "distill/",
     "egogestar/",
     "mambavl/",
     "recognition/",

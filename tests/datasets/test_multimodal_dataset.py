@@ -88,6 +88,18 @@ def test_split_and_indices(tmp_path: Path) -> None:
             ids(indices=wrong)
 
 
+def test_labels_of_some_records_can_be_left_out(tmp_path: Path) -> None:
+    path = write_clips(tmp_path, [make_record(n) for n in range(4)])
+
+    def labels(**options: object) -> list[bool]:
+        dataset = MultiModalDataset(path, [], **options)
+        return [bool(dataset.get_record(n)["label"]) for n in range(len(dataset))]
+
+    assert labels() == [True] * 4
+    assert labels(labelled=1) == [True, False, False, False]
+    assert labels(labelled=[2], indices=3) == [False, False, True]
+
+
 def test_require_drops_records_that_lack_a_stream(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,6 +30,8 @@ class DropStreams(BaseTransform):
     Args:
         rates: share of the samples without it, by stream; the others stay. With all
             streams named, their sum is less than their number minus 1.
+        keep: beginning of the names under which the named streams stay as they were,
+            such as ``whole_``, for a teacher that sees all of them; None keeps nothing.
 
     Modified keys: inputs; a video without a mask gets one.
 
@@ -38,11 +40,12 @@ class DropStreams(BaseTransform):
         {'video': 0.0, 'text': 0.2}
     """
 
-    def __init__(self, rates: Mapping[str, float]) -> None:
+    def __init__(self, rates: Mapping[str, float], keep: str | None = None) -> None:
         wrong = {k: v for k, v in rates.items() if not 0 <= v < 1}
         if wrong or not rates:
             raise InputError(f"rates: got {dict(rates)}; expected 0 <= rate < 1 each")
         self.rates = dict(rates)
+        self.keep = keep
         self._chances: dict[tuple[str, ...], dict[str, float]] = {}
 
     def probabilities(self, streams: list[str]) -> dict[str, float]:
@@ -85,6 +88,9 @@ class DropStreams(BaseTransform):
         present = [n for n in streams if masks.get(n, _given_mask(inputs, n)).any()]
         gone = self._draw([chances[name] for name in present])
         inputs.update({name + MASK_SUFFIX: mask for name, mask in masks.items()})
+        if self.keep is not None:
+            keys = [name + end for name in self.rates for end in ("", MASK_SUFFIX)]
+            inputs.update({self.keep + key: inputs[key] for key in keys})
         for name, is_gone in zip(present, gone, strict=True):
             if is_gone:
                 for key in (name, name + MASK_SUFFIX):

@@ -117,8 +117,11 @@ def _name(step: Any) -> str:
 
 def _check_pipeline(path: str, pipeline: list, read: set[str]) -> None:
     packing = next(step for step in pipeline if _name(step) == "PackInputs")
-    packed = packing.get("streams", ("video", "skeleton"))
     place = pipeline.index(packing)
+    packed = [*packing.get("streams", ("video", "skeleton"))]
+    for step in pipeline[place:]:
+        if _name(step) == "DropStreams" and step.get("keep"):
+            packed += [step["keep"] + name for name in step.get("rates") or ()]
     at = f"{path}.{place}.streams"
     # a transform of the user's that comes later may add streams
     complete = all(_is_known(step) for step in pipeline[place:])

@@ -86,7 +86,7 @@ class FeatureDistillation(BaseModule):
     distance, which is 1 - cos, the mean over rows.
 
     Args:
-        student, teacher: vector of each: ``fused``, which the heads read (the mean over
+        student_vector, teacher_vector: ``fused``, which the heads read (the mean over
             questions), or a stream, whose CLS token it is.
         in_dims, out_dims: d and D where they differ: the projection's widths.
         weight: factor of the loss.
@@ -98,8 +98,8 @@ class FeatureDistillation(BaseModule):
 
     def __init__(
         self,
-        student: str = _FUSED,
-        teacher: str = _FUSED,
+        student_vector: str = _FUSED,
+        teacher_vector: str = _FUSED,
         *,
         in_dims: int | None = None,
         out_dims: int | None = None,
@@ -110,15 +110,16 @@ class FeatureDistillation(BaseModule):
             raise InputError(
                 f"in_dims={in_dims}, out_dims={out_dims}: expected both, or neither"
             )
-        self.student, self.teacher, self.weight = student, teacher, weight
+        self.student_vector, self.teacher_vector = student_vector, teacher_vector
+        self.weight = weight
         self.projection: nn.Module = nn.Identity()
         if in_dims is not None and out_dims is not None:
             self.projection = nn.Linear(in_dims, out_dims)
 
     def forward(self, student: ForwardPass, teacher: ForwardPass) -> Tensor:
         """Compare two forwards of the same clips: a scalar, 0..2 times the weight."""
-        ours = self.projection(clip_vectors(student, self.student))  # (n, D)
-        theirs = clip_vectors(teacher, self.teacher)  # (n, D)
+        ours = self.projection(clip_vectors(student, self.student_vector))  # (n, D)
+        theirs = clip_vectors(teacher, self.teacher_vector)  # (n, D)
         if ours.shape != theirs.shape:
             raise InputError(
                 f"vectors are {tuple(ours.shape)} of the student and"
@@ -139,7 +140,7 @@ class RelationDistillation(BaseModule):
     factors are the paper's for classification.
 
     Args:
-        student, teacher: as of :class:`FeatureDistillation`.
+        student_vector, teacher_vector: as of :class:`FeatureDistillation`.
         distance_weight, angle_weight: factors; 0 leaves a part out.
 
     Raises:
@@ -148,8 +149,8 @@ class RelationDistillation(BaseModule):
 
     def __init__(
         self,
-        student: str = _FUSED,
-        teacher: str = _FUSED,
+        student_vector: str = _FUSED,
+        teacher_vector: str = _FUSED,
         *,
         distance_weight: float = 25.0,
         angle_weight: float = 50.0,
@@ -161,13 +162,13 @@ class RelationDistillation(BaseModule):
                 f"distance_weight={distance_weight}, angle_weight={angle_weight}:"
                 " expected none below 0, and not both 0"
             )
-        self.student, self.teacher = student, teacher
+        self.student_vector, self.teacher_vector = student_vector, teacher_vector
         self.distance_weight, self.angle_weight = distance_weight, angle_weight
 
     def forward(self, student: ForwardPass, teacher: ForwardPass) -> Tensor:
         """Compare two forwards of the same clips: a scalar, 0 with under 2 clips."""
-        ours = clip_vectors(student, self.student).float()  # (n, d)
-        theirs = clip_vectors(teacher, self.teacher).float()  # (n, D)
+        ours = clip_vectors(student, self.student_vector).float()  # (n, d)
+        theirs = clip_vectors(teacher, self.teacher_vector).float()  # (n, D)
         loss = ours.sum() * 0
         if self.distance_weight and len(ours) > 1:
             pairs = (_distances(ours), _distances(theirs))

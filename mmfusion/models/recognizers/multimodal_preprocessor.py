@@ -38,7 +38,8 @@ class MultiModalPreprocessor(BaseDataPreprocessor):
     def forward(self, data: dict, training: bool = False) -> dict:
         """Video (b, v, 3, t, h, w) uint8 -> normalised floats; the rest as it is.
 
-        Floats of all streams are float32, or float64 in a model of float64.
+        Another stream of uint8 and that form is a video, too. Floats of all streams are
+        float32, or float64 in a model of float64.
 
         Raises:
             ValueError: the video is not uint8.
@@ -55,6 +56,7 @@ class MultiModalPreprocessor(BaseDataPreprocessor):
             return data
         if video.dtype != torch.uint8:
             raise InputError(f"video has dtype {video.dtype}, expected torch.uint8")
-        video = (video.float() - self.mean) / self.std
-        inputs["video"] = video
+        for name, value in inputs.items():
+            if value.dtype == torch.uint8 and value.ndim == 6:
+                inputs[name] = (value.float() - self.mean) / self.std
         return self.batch_mix(data) if training and self.batch_mix else data

@@ -80,6 +80,14 @@ def test_what_is_taken_looks_like_what_is_missing():
     assert all(torch.equal(inputs[k], v) for k, v in untouched.items() if k != "video")
 
 
+def test_a_teacher_may_have_what_was_taken():
+    with sample_rng(0, 0, "some"):
+        inputs = DropStreams({"video": 0.99}, keep="whole_")(packed())["inputs"]
+    assert not inputs["video"].any() and inputs["whole_video_mask"].all()
+    assert torch.equal(inputs["whole_video"], packed()["inputs"]["video"])
+    assert "whole_text" not in inputs
+
+
 def test_a_sample_keeps_one_of_what_it_has():
     drop = DropStreams(dict(video=0.6, skeleton=0.6, text=0.6))
     seen = set()

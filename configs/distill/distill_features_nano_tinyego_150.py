@@ -1,0 +1,17 @@
+"""RGB student of RGB + hands by features, on TinyEgo with 150 of 600 clips labelled.
+
+    python tools/train.py configs/distill/distill_features_nano_tinyego_150.py
+
+No paper has this data set. Ours: configs/distill/README.md.
+"""
+
+from mmengine.config import read_base
+
+from mmfusion.models import FeatureDistillation
+
+with read_base():
+    from .distill_logits_nano_tinyego_150 import *
+
+model.auxiliary.distill.losses = dict(
+    features=dict(type=FeatureDistillation),
+)
