@@ -122,7 +122,8 @@ def test_a_student_goes_on_bitwise_and_needs_no_teacher_when_it_is_used(tmp_path
     assert all(torch.equal(again[k], v) for k, v in whole["state_dict"].items())
     (tmp_path / "out/best.pth").unlink()  # the teacher is gone
     best = tmp_path / "student/best.pth"
-    done = run_tool("test", path, best, "--work-dir", tmp_path / "tested")
+    out = ["--work-dir", tmp_path / "tested", "--cfg-options", *QUICK[:-2], QUICK[-1]]
+    done = run_tool("test", path, best, *out)
     assert done.returncode == 0, done.stderr
     loaded = load_model(tmp_path / "student")
     assert "auxiliary" not in loaded.card["model"] and not loaded.model.auxiliary
