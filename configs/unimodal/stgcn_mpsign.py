@@ -2,7 +2,7 @@
 
     python tools/train.py configs/unimodal/stgcn_mpsign.py
 
-Ours: mmfusion/models/skeleton_encoders/README.md.
+Ours: not yet run.
 """
 
 from mmengine.config import read_base
