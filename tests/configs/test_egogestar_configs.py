@@ -11,7 +11,11 @@ from mmfusion.registry import MODELS
 from tests.configs.custom_files import TWO21, write_custom
 from tests.configs.test_configs import CONFIGS, ROOT, batch_for
 
-EGOGESTAR = [name for name in CONFIGS if name.endswith("_egogestar.py")]
+EGOGESTAR = [  # those with a teacher: test_distill_configs.py
+    name
+    for name in CONFIGS
+    if name.endswith("_egogestar.py") and not name.startswith("distill/")
+]
 
 
 @pytest.fixture(scope="module")
