@@ -52,6 +52,13 @@ def _mmfusion_scope() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _small_numbers() -> Iterator[None]:
+    """Numbers under 1.2e-38 count again, whatever a run in this process has set."""
+    yield
+    torch.set_flush_denormal(False)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Sums have one order, and tests that run side by side do not crowd the cores."""
