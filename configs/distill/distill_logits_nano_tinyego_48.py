@@ -7,28 +7,15 @@ No paper has this data set. Ours: configs/distill/README.md.
 
 from mmengine.config import read_base
 
-from mmfusion.models import Distillation, LogitsDistillation
 from mmfusion.weights import Pretrained
 
 with read_base():
+    from .distill_logits_nano_tinyego_150 import *
     from .cls_mix_average_nano_tinyego_48 import model as teacher
-    from .._base_.datasets.tinyego_hands_in_training import *
-    from .._base_.cpu_runtime import *
-    from .._base_.models.video_mamba_nano import *
-    from .._base_.schedules.adamw_nano import *
 
 teacher.init_cfg = dict(
     type=Pretrained, checkpoint="work_dirs/cls_mix_average_nano_tinyego_48/best.pth"
 )
-model.update(
-    unlabelled=True,
-    auxiliary=dict(
-        distill=dict(
-            type=Distillation,
-            teacher=teacher,
-            losses=dict(logits=dict(type=LogitsDistillation)),
-        )
-    ),
-)
+model.auxiliary.distill.teacher = teacher
 train_dataloader.dataset.labelled = 48
 train_cfg.val_interval = 3  # as often as the plain model
