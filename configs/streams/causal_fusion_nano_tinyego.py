@@ -19,3 +19,4 @@ model.encoders.video.init_cfg.checkpoint = (
 model.encoders.skeleton.init_cfg.checkpoint = (
     "work_dirs/causal_skeleton_nano_tinyego/best.pth"
 )
+optim_wrapper.paramwise_cfg.custom_keys["readout.logit"] = dict(decay_mult=0.0)

@@ -23,3 +23,4 @@ model.heads.action.update(
     loss=dict(type=CrossEntropyLoss, label_smoothing=0.1),
 )
 train_cfg.max_epochs = 25
+optim_wrapper.paramwise_cfg.custom_keys["readout.logit"] = dict(decay_mult=0.0)

@@ -12,3 +12,5 @@ with read_base():
     from .._base_.cpu_runtime import *
     from .._base_.models.causal_video_nano import *
     from .._base_.schedules.adamw_nano import *
+
+optim_wrapper.paramwise_cfg.custom_keys["readout.logit"] = dict(decay_mult=0.0)

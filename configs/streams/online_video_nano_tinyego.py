@@ -14,3 +14,5 @@ with read_base():
     from .._base_.schedules.adamw_nano import *
 
 custom_hooks[0].monitor = "verb/frame_mAP"
+
+optim_wrapper.paramwise_cfg.custom_keys["readout.logit"] = dict(decay_mult=0.0)

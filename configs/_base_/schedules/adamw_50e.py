@@ -29,7 +29,6 @@ optim_wrapper.paramwise_cfg.custom_keys = {
     "cls_token": dict(decay_mult=0.0),
     "modality_embed": dict(decay_mult=0.0),
     "omega": dict(decay_mult=0.0),
-    "readout.logit": dict(decay_mult=0.0),
 }
 # models of one stream lack some of these, CNNs all
 optim_wrapper.paramwise_cfg.may_be_absent = [
@@ -41,7 +40,6 @@ optim_wrapper.paramwise_cfg.may_be_absent = [
     "cls_token",
     "modality_embed",
     "omega",
-    "readout.logit",
 ]
 param_scheduler[0].end = 5
 param_scheduler[1].update(T_max=45, begin=5, end=50)
