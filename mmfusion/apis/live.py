@@ -1,13 +1,14 @@
 """Labels while the frames come: what is late is dropped and counted.
 
-A thread a source puts frames into a box; the loop takes the oldest, gives it to a
-:class:`StreamingRecognizer`, and hands on what that answers, with the time of the
-frames that the answer is about.
+A thread a source puts frames into a box that holds the newest of each stream; the loop
+gives them, the streams in turn, to a :class:`StreamingRecognizer`, and hands on what
+that answers, with the time of the frames that the answer is about. Where the model is
+slower than the frames it reads fewer of them, each as soon as before.
 """
 
 import math
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Condition, Event, Thread
@@ -19,7 +20,6 @@ from mmfusion.apis.live_sources import Arrival, LiveSource
 from mmfusion.utils.errors import InputError, MMFusionError
 
 FATES = ("answered", "taken", "between", "dropped", "refused", "late")
-_MOST_WAITING = 256  # frames in the box; the oldest are dropped from it first
 _LONGEST = 10_000  # ms; a longer latency counts as this
 _EPS = 1e-3  # seconds by which a frame may come before its tick
 
@@ -82,7 +82,8 @@ class LiveSummary:
         seconds: that it took.
         frames: by stream, how many frames had which fate: ``answered``; ``taken`` by
             the model, without an answer; ``between`` two ticks of the model's clock;
-            ``dropped``, older than the limit before the model could look at them;
+            ``dropped``: a newer one came, or the limit passed, before the model could
+            look at them;
             ``refused`` by it, as out of order; ``late``: looked at, but the answer was
             ready after the limit only, and was thrown away.
         latencies: of the answers.
@@ -137,16 +138,53 @@ class LiveLoop:
             frames={stream: Counter() for stream in recognizer.streams}
         )
         self._tick = dict.fromkeys(recognizer.streams, -math.inf)
-        self._waiting: deque[Arrival] = deque()
+        self._waiting: dict[str, Arrival] = {}  # the newest by stream
+        self._turns = [*recognizer.streams]  # the one that was read last comes last
         self._changed = Condition()
         self._running = 0
         self._stop = Event()
         self._failure: Exception | None = None
 
+    def put(self, arrival: Arrival) -> None:
+        """Put a frame into the box in place of its stream's one before.
+
+        A frame between two ticks of the model's clock does not get into it.
+        """
+        stream, rate = arrival.stream, self.rates.get(arrival.stream)
+        counts = self.summary.frames[stream]
+        with self._changed:
+            if rate is not None:
+                if arrival.time < self._tick[stream] - _EPS:
+                    counts["between"] += 1
+                    return
+                self._tick[stream] = _next_tick(arrival.time, rate)
+            if stream in self._waiting:
+                counts["dropped"] += 1
+            self._waiting[stream] = arrival
+            self._changed.notify()
+
+    @property
+    def has_waiting(self) -> bool:
+        """True where a frame is in the box."""
+        return bool(self._waiting)
+
+    def pick(self) -> Arrival | None:
+        """Take a frame out of the box, that of the stream whose turn it is.
+
+        Streams that wait take turns: under load none is passed over for another.
+        """
+        with self._changed:
+            waiting = [one for one in self._turns if one in self._waiting]
+            if not waiting:
+                return None
+            self._turns.remove(waiting[0])
+            self._turns.append(waiting[0])
+            return self._waiting.pop(waiting[0])
+
     def take(
         self, arrival: Arrival, now: Callable[[], float] = time.monotonic
     ) -> Answer | None:
-        """Give one frame to the model, unless it is too old or between two ticks.
+        """Give one frame to the model, unless it is too old.
 
         Args:
             arrival: the frame. now: the clock of ``arrival.due``.
@@ -154,32 +192,30 @@ class LiveLoop:
         Returns:
             The answer, if it is ready in time; None for frames that are not answered.
         """
-        counts = self.summary.frames[arrival.stream]
+        fate, answer = self._read_frame(arrival, now)
+        with self._changed:  # sources count, too
+            self.summary.frames[arrival.stream][fate] += 1
+        if answer is not None:
+            self.summary.latencies.add(answer.latency)
+        return answer
+
+    def _read_frame(
+        self, arrival: Arrival, now: Callable[[], float]
+    ) -> tuple[str, Answer | None]:
+        """Fate of a frame, and the answer of one that is answered."""
         if now() - arrival.due > self.limit:
-            counts["dropped"] += 1
-            return None
-        rate = self.rates.get(arrival.stream)
-        if rate is not None:
-            if arrival.time < self._tick[arrival.stream] - _EPS:
-                counts["between"] += 1
-                return None
-            self._tick[arrival.stream] = _next_tick(arrival.time, rate)
+            return "dropped", None
         reading = self.recognizer.push(arrival.stream, arrival.time, arrival.data)
         if not reading.accepted[0]:
-            counts["refused"] += 1
-            return None
+            return "refused", None
         scores = {task: rows[0] for task, rows in reading.scores.items()}
         known = all(np.isfinite(row).all() for row in scores.values())
         if arrival.stream != self.answer_on or not known:
-            counts["taken"] += 1
-            return None
+            return "taken", None
         latency = now() - arrival.due
         if latency > self.limit:
-            counts["late"] += 1
-            return None
-        counts["answered"] += 1
-        self.summary.latencies.add(latency)
-        return Answer(float(reading.time[0]), latency, scores)
+            return "late", None
+        return "answered", Answer(float(reading.time[0]), latency, scores)
 
     def run(self, sources: Sequence[LiveSource]) -> Iterator[Answer]:
         """Answers as they come, until all sources have ended, or :meth:`stop`.
@@ -190,7 +226,8 @@ class LiveLoop:
         start = time.monotonic()
         self._running = len(sources)
         threads = [
-            Thread(target=self._read, args=(one, start), daemon=True) for one in sources
+            Thread(target=self._watch, args=(one, start), daemon=True)
+            for one in sources
         ]
         for thread in threads:
             thread.start()
@@ -213,7 +250,7 @@ class LiveLoop:
         with self._changed:
             self._changed.notify()
 
-    def _read(self, source: LiveSource, start: float) -> None:
+    def _watch(self, source: LiveSource, start: float) -> None:
         try:
             for arrival in source.arrivals(start, self._stop):
                 self.put(arrival)
@@ -224,23 +261,12 @@ class LiveLoop:
                 self._running -= 1
                 self._changed.notify()
 
-    def put(self, arrival: Arrival) -> None:
-        """Put a frame into the box; the oldest leaves it where it is full."""
-        with self._changed:
-            if len(self._waiting) == _MOST_WAITING:
-                oldest = self._waiting.popleft()
-                self.summary.frames[oldest.stream]["dropped"] += 1
-            self._waiting.append(arrival)
-            self._changed.notify()
-
     def _next(self) -> Arrival | None:
-        """The frame that has waited longest; None when there will be none."""
+        """The next frame, as soon as there is one; None when there will be none."""
         with self._changed:
             while not self._waiting and self._running and not self._stop.is_set():
                 self._changed.wait(0.2)
-            if self._stop.is_set() or not self._waiting:
-                return None
-            return self._waiting.popleft()
+            return None if self._stop.is_set() else self.pick()
 
 
 def _next_tick(seconds: float, rate: float) -> float:

@@ -81,14 +81,63 @@ def test_what_is_late_is_dropped_and_counted() -> None:
     assert loop.summary.as_dict()["latency_p99_ms"] is None
 
 
+def play(loop, clock, arrivals):
+    """Give a loop frames as they are due, on a clock that only its model moves."""
+    coming, answers = sorted(arrivals, key=lambda one: one.due), []
+    while coming or loop.has_waiting:
+        if not loop.has_waiting:
+            clock.now = max(clock.now, coming[0].due)
+        while coming and coming[0].due <= clock.now:
+            loop.put(coming.pop(0))
+        picked = loop.pick()
+        if picked is not None:
+            answers.append(loop.take(picked, clock))
+    return [one for one in answers if one is not None]
+
+
 def test_a_fast_camera_is_thinned_out_to_the_clock_of_the_model() -> None:
     clock, echo = Clock(), Echo()
     loop = LiveLoop(echo, {"video": 8.0}, answer_on="video", limit=9)
-    for number in range(60):
-        loop.take(frame(number / 30), clock)
+    play(loop, clock, [frame(number / 30) for number in range(60)])
     times = [time for _, time in echo.taken]
     assert len(times) == 16 and loop.summary.frames["video"]["between"] == 44
     assert [int(time * 8 + 0.01) for time in times] == [*range(16)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "answered"),
+    [(0.1, 400), (0.25, 200), (0.4, 125), (0.6, 0)],
+    ids=["keeps up", "half the speed", "less than a third", "slower than the limit"],
+)
+def test_a_slow_model_answers_fewer_frames_as_soon(seconds, answered) -> None:
+    clock = Clock()
+    loop = LiveLoop(Echo(clock, seconds), {"video": 8.0}, answer_on="video", limit=0.55)
+    found = play(loop, clock, [frame(number / 8) for number in range(400)])
+    assert len(found) == pytest.approx(answered, abs=1)
+    counts = loop.summary.frames["video"]
+    assert sum(counts.values()) == 400
+    if answered:
+        assert max(one.latency for one in found) <= seconds + 1 / 8 + 1e-6
+        assert counts["dropped"] == 400 - len(found)
+
+
+def test_streams_take_turns_under_load() -> None:
+    clock = Clock()
+    echo = Echo(clock, 0.1)  # 38 frames a second come, 10 can be read
+    rates = {"video": 8.0, "skeleton": 30.0}
+    loop = LiveLoop(echo, rates, answer_on="video", limit=0.5)
+    hands = [frame(number / 30, stream="skeleton") for number in range(300)]
+    found = play(loop, clock, [frame(number / 8) for number in range(80)] + hands)
+    streams = [stream for stream, _ in echo.taken]
+    assert (streams.count("video"), len(streams)) == (51, 102)  # in 10.2 s
+    assert len(found) == streams.count("video")
+    assert max(one.latency for one in found) <= 0.3  # two turns and its own
+    assert all(
+        later > earlier
+        for stream in rates
+        for times in [[time for name, time in echo.taken if name == stream]]
+        for earlier, later in zip(times, times[1:], strict=False)
+    )
 
 
 def test_refused_frames_and_unknown_scores_are_no_answers() -> None:
@@ -98,22 +147,27 @@ def test_refused_frames_and_unknown_scores_are_no_answers() -> None:
     assert loop.summary.frames["video"] == {"refused": 1, "taken": 1}
 
 
-def test_the_box_drops_its_oldest() -> None:
+def test_the_box_holds_the_newest_of_each_stream() -> None:
     loop = LiveLoop(Echo(), {}, answer_on="video")
     for number in range(300):
         loop.put(frame(float(number)))
-    assert loop.summary.frames["video"]["dropped"] == 44
-    assert loop._waiting[0].time == 44.0
+    loop.put(frame(7.0, stream="skeleton"))
+    assert loop.summary.frames["video"] == {"dropped": 299}
+    assert [loop.pick().time, loop.pick().time] == [299.0, 7.0]
+    assert loop.pick() is None and not loop.has_waiting
 
 
 def test_a_run_answers_all_sources_and_ends_with_them() -> None:
     class Frames:
+        def __init__(self, stream):
+            self.stream = stream
+
         def arrivals(self, start, stop):
-            for number in range(5):
-                yield frame(number / 10, due=start + 60.0)
+            yield frame(0.5, due=start + 60.0, stream=self.stream)
 
     loop = LiveLoop(Echo(), {}, answer_on="video", limit=100)
-    assert [one.time for one in loop.run([Frames()])] == [0.0, 0.1, 0.2, 0.3, 0.4]
+    found = [one.time for one in loop.run([Frames("video"), Frames("skeleton")])]
+    assert found == [0.5] and loop.summary.frames["skeleton"] == {"taken": 1}
 
     class Broken:
         def arrivals(self, start, stop):
@@ -256,19 +310,15 @@ def test_a_played_video_with_found_hands_is_answered_and_summed_up(tmp_path) -> 
     )
     assert session.hands == "found in the frames"
     answers = [*session.answers()]
-    np.testing.assert_allclose([one.time for one in answers], np.arange(4) / 20)
+    times = [one.time for one in answers]  # a busy machine may pass one over
+    assert times and {*np.rint(np.multiply(times, 20))} <= {0, 1, 2, 3}
     told = session.describe(answers[0], 2)
     assert [*told["scores"]] == ["action"] and len(told["scores"]["action"]) == 2
     found = session.summary()
     looked = found["frames_not_looked_at_for_hands"]
-    hands = found["frames"]["skeleton"]
-    assert hands["taken"] + hands["refused"] + looked == 4
-    assert "video: 4 answered" in "\n".join(session.report())
-    # what was answered last is what the same frames give one by one
-    again = StreamingRecognizer(model, late=100.0)
-    for arrival in PlayedVideo(path).arrivals(-9.0, Event()):
-        reading = again.push("video", arrival.time, arrival.data)
-    np.testing.assert_allclose(reading.time, answers[-1].time)
+    assert sum(found["frames"]["skeleton"].values()) + looked == 4
+    assert sum(found["frames"]["video"].values()) == 4
+    assert f"video: {len(answers)} answered" in "\n".join(session.report())
 
 
 def test_hands_of_a_live_video_are_of_the_models_kind(tmp_path) -> None:

@@ -643,8 +643,13 @@ _TABLES = {
     "apis/live.py": [
         ("if latency > self.limit:", "if False:"),
         (
-            "return Answer(float(reading.time[0]), latency, scores)",
-            "return Answer(now(), latency, scores)",
+            "Answer(float(reading.time[0]), latency, scores)",
+            "Answer(now(), latency, scores)",
+        ),
+        ("self._turns.append(waiting[0])", "self._turns.insert(0, waiting[0])"),
+        (
+            "self._waiting[stream] = arrival",
+            "self._waiting.setdefault(stream, arrival)",
         ),
     ],
     "questions/vocabulary.py": [

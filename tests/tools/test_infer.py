@@ -122,12 +122,15 @@ def test_a_file_is_labelled_live(folder, tmp_path, capsys, streaming):
     options = ("--out", tmp_path, "--limit", "100", "--hands", "none", "--top", "2")
     assert run(folder, "--live", folder / "videos/a.mp4", *options) == 0
     shown = capsys.readouterr().out
-    assert "hands none" in shown and "video: 8 answered" in shown
+    assert "hands none" in shown
     *lines, last = (tmp_path / "live.jsonl").read_text().splitlines()
     answers = [json.loads(line) for line in lines]
-    assert [one["time"] for one in answers] == [i / 10 for i in range(8)]
+    times = [one["time"] for one in answers]  # a busy machine may pass some over
+    assert times == sorted({*times} & {i / 10 for i in range(8)})
     assert len(answers[0]["scores"]["action"]) == 2
-    assert json.loads(last)["summary"]["frames"]["video"]["answered"] == 8
+    frames = json.loads(last)["summary"]["frames"]["video"]
+    assert frames["answered"] == len(times) > 0 and sum(frames.values()) == 8
+    assert f"video: {len(times)} answered" in shown
 
 
 def test_ctrl_c_ends_a_live_run_with_its_summary(folder, capsys, streaming):
