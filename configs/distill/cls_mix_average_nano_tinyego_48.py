@@ -7,15 +7,10 @@ No paper has this data set. Ours: configs/distill/README.md.
 
 from mmengine.config import read_base
 
-from mmfusion.models import AverageMix
-
 with read_base():
-    from .._base_.datasets.tinyego import *
-    from .._base_.cpu_runtime import *
-    from .._base_.models.cls_mix_nano import *
+    from .cls_mix_average_nano_tinyego_150 import *
     from .._base_.schedules.adamw_nano_stage2_48_clips import *
 
-model.neck.mix = dict(type=AverageMix)
 model.encoders.video.init_cfg.checkpoint = (
     "work_dirs/video_mamba_nano_tinyego_48/best.pth"
 )

@@ -211,6 +211,7 @@ _TABLES = {
             "label.to(scores.device).repeat_interleave(views)",
             "label.to(scores.device).repeat(views)",
         ),
+        ("loss * (len(told) / len(samples))", "loss"),
         ("return fused.mean(1)", "return fused[:, 0]"),
         ("self.question_tasks.index(task)]", "0]"),
         ("self.encoders[name].eval()", "pass"),

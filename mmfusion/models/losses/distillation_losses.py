@@ -26,8 +26,13 @@ class LogitsDistillation(BaseModule):
     T^2 KL(softmax(z_teacher / T) || softmax(z_student / T)), the mean over rows, the
     sum over the tasks that both have.
 
+    The usual alpha between soft and hard labels is ``weight=alpha`` with
+    ``loss_weight=1 - alpha`` of the head's loss.
+
     Args:
-        temperature: T, above 0. weight: factor of the loss.
+        temperature: T, above 0; 4 for a teacher that is sure of all its clips, whose
+            small probabilities tell most, and 1 for one whose first guess is what an
+            unlabelled clip lacks. weight: factor of the loss.
         tasks: of those; None takes all that both have.
 
     Raises:

@@ -56,7 +56,10 @@ class MultiModalRecognizer(BaseModel):
             ``joint``: every head reads the mean.
         question_tasks: the task of each question, in the order of the text stream.
         unlabelled: whether training takes clips without a label: only the auxiliary
-            losses count them. False: such a clip is an error.
+            losses count them. The heads' loss is then the sum over the clips of a batch
+            that have a label by the number of all its clips, so that each label weighs
+            as much as a clip of an auxiliary loss, whatever clips a batch happens to
+            have. False: such a clip is an error.
         auxiliary: config of an :class:`AuxiliaryLoss` by name, for mode ``loss`` alone.
             A test, and a model that is exported, does without them and their weights.
         data_preprocessor: config; :class:`MultiModalPreprocessor` if None.
@@ -340,7 +343,8 @@ class MultiModalRecognizer(BaseModel):
             if any("own_share" in sample for sample in told):
                 target = _mixed_targets(told, task, num_classes).to(scores.device)
                 target = target.repeat_interleave(views, 0)  # (b v, k)
-            losses[f"loss_{task}"] = self.heads[task].loss(scores, target)
+            loss = self.heads[task].loss(scores, target)
+            losses[f"loss_{task}"] = loss * (len(told) / len(samples))
             hits = scores.detach().argmax(-1) == label
             losses[f"acc_{task}"] = 100 * hits.float().mean()
         return losses

@@ -1,6 +1,7 @@
 """A frozen teacher beside the model that is trained: what it is part of, and not."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -148,10 +149,25 @@ def test_clips_without_a_label_count_in_the_auxiliary_losses_alone():
     some = forward(model, batch, "loss")
     assert some["loss_distill_logits"] == whole["loss_distill_logits"]
     logits = forward(model, batch, "tensor")["action"][[0, 1, 4, 5]]
-    expected = torch.nn.functional.cross_entropy(logits, torch.tensor([0, 0, 2, 2]))
-    torch.testing.assert_close(some["loss_action"], expected)
+    mean = torch.nn.functional.cross_entropy(logits, torch.tensor([0, 0, 2, 2]))
+    torch.testing.assert_close(some["loss_action"], mean * 2 / 3)  # 2 of 3 clips
     batch["data_samples"] = [ActionDataSample(metainfo=x.metainfo) for x in samples]
     none = forward(model, batch, "loss")
     assert none["loss_action"] == 0 and "acc_action" not in none
     with pytest.raises(InputError, match="sample '0' has action label None"):
         forward(build(("video",)), dict(batch, inputs=video_only()), "loss")
+
+
+@pytest.mark.parametrize("known", [0, 1, 3, 4], ids="{} of 4 labelled".format)
+def test_each_label_weighs_as_one_clip_of_the_batch(known):
+    model = build(("video",), unlabelled=True).eval()
+    torch.nn.init.zeros_(model.heads["action"].fc.weight)
+    torch.nn.init.zeros_(model.heads["action"].fc.bias)
+    batch = dict(make_batch(batch=4, views=2))
+    batch["inputs"] = {"video": batch["inputs"]["video"]}
+    for sample in batch["data_samples"][known:]:
+        del sample.gt_action
+    loss = forward(model, batch, "loss")["loss_action"]
+    assert loss.item() == pytest.approx(
+        known / 4 * math.log(HEAD["num_classes"]), rel=1e-6
+    )
