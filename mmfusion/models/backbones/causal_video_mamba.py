@@ -130,12 +130,10 @@ class CausalVideoMamba(BaseModule):
         """The state of streams before their first frame."""
         count = batch_size * self.num_patches
         mixers = mixer_states([b.mixer.allocate_state(count) for b in self.time])
-        means = self.readout.allocate_state(batch_size)
         return {
             **self._first_look(batch_size),
             **_unfold(mixers, self.num_patches),
-            **means,
-            "readout": torch.zeros_like(means["mean.total"]),
+            **self.readout.allocate_state(batch_size),
         }
 
     def step(
@@ -167,9 +165,8 @@ class CausalVideoMamba(BaseModule):
             )
             hidden, residual = rows.view(shape), sums.view(shape)
         y = self._frame_vector(hidden, residual)[:, 0]  # (b, d)
-        readout, means = self.readout.step(y, state)
         kept = _unfold(mixer_states(mixers), self.num_patches)
-        new = {**look, **kept, **means, "readout": readout}
+        new = {**look, **kept, **self.readout.step(y, state)}
         seen = x.new_ones(len(x)).bool() if mask is None else mask
         state = keep_rows(seen, new, state)
         return state["readout"], state

@@ -107,13 +107,18 @@ class FadingMean(BaseModule):
         return total[:-1] / total[-1]
 
     def allocate_state(self, batch_size: int) -> State:
-        """The state before the first frame."""
+        """The state before the first frame, of which ``readout`` (b, d) is the mean."""
         zeros = self.logit.new_zeros(batch_size, len(self.logit))
-        return {"mean.total": zeros, "mean.weight": zeros.clone()}
+        names = ("mean.total", "mean.weight", "readout")
+        return {name: zeros.clone() for name in names}
 
-    def step(self, x: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, State]:
-        """One frame (b, d): the mean after it, (b, d), and the state."""
+    def step(self, x: Tensor, state: Mapping[str, Tensor]) -> State:
+        """One frame (b, d), and the state after it."""
         keep = self.logit.sigmoid()
         total = keep * state["mean.total"] + x
         weight = keep * state["mean.weight"] + 1
-        return total / weight, {"mean.total": total, "mean.weight": weight}
+        return {
+            "mean.total": total,
+            "mean.weight": weight,
+            "readout": total / weight,
+        }

@@ -134,12 +134,10 @@ class CausalSkeletonMamba(BaseModule):
     def allocate_state(self, batch_size: int) -> State:
         """The state of streams before their first frame."""
         mixers = [block.mixer.allocate_state(batch_size) for block in self.layers]
-        means = self.readout.allocate_state(batch_size)
         return {
             **self.stem.allocate_state(batch_size),
             **mixer_states(mixers),
-            **means,
-            "readout": torch.zeros_like(means["mean.total"]),
+            **self.readout.allocate_state(batch_size),
         }
 
     def step(
@@ -163,7 +161,6 @@ class CausalSkeletonMamba(BaseModule):
         y, mixers = step_blocks(
             tokens[:, 0], self.layers, mixers, self.norm_f, self.drop_path
         )
-        readout, means = self.readout.step(y, state)
-        new = {**stem, **mixer_states(mixers), **means, "readout": readout}
+        new = {**stem, **mixer_states(mixers), **self.readout.step(y, state)}
         state = keep_rows(seen, new, state)
         return state["readout"], state

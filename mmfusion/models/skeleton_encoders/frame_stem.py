@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from mmfusion.models.layers import State
 from mmfusion.models.skeleton_encoders.conv_unit import RowNorm
 from mmfusion.models.skeleton_encoders.joint_features import (
+    check_stem,
     hand_centres,
     joint_distances,
 )
 from mmfusion.models.skeleton_encoders.motion_stem import FARTHEST
-from mmfusion.utils.errors import InputError, check_choice
+from mmfusion.utils.errors import InputError
 
 FRAME_PARTS = ("place", "pose", "motion", "distance")
 
@@ -50,10 +51,7 @@ class FrameStem(BaseModule):
         drop_rate: float = 0.1,
     ) -> None:
         super().__init__()
-        for part in parts:
-            check_choice("stem_parts", part, FRAME_PARTS)
-        if not parts or len(set(parts)) < len(parts):
-            raise InputError(f"stem_parts: got {list(parts)}; expected some, each once")
+        check_stem(parts, FRAME_PARTS, width, drop_rate)
         if not steps or any(type(step) is not int or step < 1 for step in steps):
             raise InputError(f"stem_steps: got {list(steps)}; expected frames, 1 or up")
         self.num_hands, self.parts, self.steps = num_hands, tuple(parts), tuple(steps)

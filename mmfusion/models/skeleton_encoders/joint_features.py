@@ -4,11 +4,13 @@ Plain functions. Shapes: b clips, t frames, j joints of m hands one after the ot
 c coordinates.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmfusion.utils.errors import InputError
+from mmfusion.utils.errors import InputError, check_choice
 
 
 def check_skeleton(x: Tensor, mask: Tensor | None, shape: tuple[int, ...]) -> None:
@@ -43,6 +45,24 @@ def check_sizes(num_joints: int, num_hands: int, in_channels: int) -> None:
             f" in_channels={in_channels}: expected 1 or more of each, and a multiple"
             " of num_hands joints"
         )
+
+
+def check_stem(
+    parts: Sequence[str], known: Sequence[str], width: int, drop_rate: float
+) -> None:
+    """Refuse views that a stem does not know, or has twice, and sizes of no layer.
+
+    Raises:
+        InputError: says what came and what was expected.
+    """
+    for part in parts:
+        check_choice("stem_parts", part, known)
+    if not parts or len(set(parts)) < len(parts):
+        raise InputError(f"stem_parts: got {list(parts)}; expected some, each once")
+    if width < 1:
+        raise InputError(f"stem_width: got {width}; expected 1 or more")
+    if not 0 <= drop_rate < 1:
+        raise InputError(f"stem_drop_rate: got {drop_rate}; expected 0 to under 1")
 
 
 def fill_unseen(x: Tensor, mask: Tensor | None) -> Tensor:

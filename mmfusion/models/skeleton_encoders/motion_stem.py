@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from mmfusion.models.skeleton_encoders.conv_unit import ConvUnit, RowNorm
 from mmfusion.models.skeleton_encoders.joint_features import (
+    check_stem,
     fill_unseen,
     hand_centres,
     joint_distances,
     joint_motion,
 )
-from mmfusion.utils.errors import InputError, check_choice
+from mmfusion.utils.errors import InputError
 
 PARTS = ("place", "pose", "slow", "fast", "distance")
 FARTHEST = 8.0  # deviations; what training hardly moved may move in testing
@@ -55,14 +56,7 @@ class MotionStem(BaseModule):
         drop_rate: float = 0.1,
     ) -> None:
         super().__init__()
-        for part in parts:
-            check_choice("stem_parts", part, PARTS)
-        if not parts or len(set(parts)) < len(parts):
-            raise InputError(f"stem_parts: got {list(parts)}; expected some, each once")
-        if width < 1:
-            raise InputError(f"stem_width: got {width}; expected 1 or more")
-        if not 0 <= drop_rate < 1:
-            raise InputError(f"stem_drop_rate: got {drop_rate}; expected 0 to under 1")
+        check_stem(parts, PARTS, width, drop_rate)
         self.num_hands = num_hands
         self.together = num_joints <= MOST_TOGETHER or num_hands == 1
         sizes = dict.fromkeys(PARTS, num_joints * in_channels)

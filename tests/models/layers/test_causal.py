@@ -31,8 +31,8 @@ def test_fading_mean_by_hand() -> None:
     torch.testing.assert_close(mean(x)[0, :, 0], torch.tensor(expected))
     state, out = mean.allocate_state(1), []
     for frame in x.unbind(1):
-        y, state = mean.step(frame, state)
-        out.append(y)
+        state = mean.step(frame, state)
+        out.append(state["readout"])
     torch.testing.assert_close(torch.stack(out, 1), mean(x))
 
 
