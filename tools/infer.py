@@ -27,7 +27,7 @@ import numpy as np
 from mmengine.config import Config
 
 from mmfusion.apis import Inferencer
-from mmfusion.apis.inferencer import CAMERA
+from mmfusion.apis.clip_inputs import CAMERA
 from mmfusion.apis.live_session import LineFile, LiveSession
 from mmfusion.apis.live_sources import open_source
 from mmfusion.apis.overlays import shown_task, write_overlay

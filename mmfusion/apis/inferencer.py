@@ -12,7 +12,8 @@ from mmengine.infer import BaseInferencer
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from mmfusion.apis.hands_of import FoundHands, Given, HandFinder, rate_of
+from mmfusion.apis.clip_inputs import ClipInputs, Question
+from mmfusion.apis.hands_of import FoundHands, Given
 from mmfusion.apis.loading import LoadedModel, load_model
 from mmfusion.apis.predictions import VideoPrediction
 from mmfusion.apis.sources import (
@@ -27,7 +28,6 @@ from mmfusion.apis.windows import (
     STRIDE_SECONDS,
     Span,
     check_stride,
-    is_number,
     plan_windows,
     window_seconds,
 )
@@ -35,23 +35,12 @@ from mmfusion.datasets import fusion_collate
 from mmfusion.datasets.error_policy import BROKEN_CLIP_ERRORS
 from mmfusion.datasets.media.sequential_video import open_for_windows
 from mmfusion.datasets.sample_rng import sample_rng
-from mmfusion.datasets.transforms import (
-    DecodeVideo,
-    LoadBoxes,
-    LoadSkeleton,
-    ProjectSkeleton,
-    SampleObservedFrames,
-    TokenizeQuestions,
-)
+from mmfusion.datasets.transforms import DecodeVideo, SampleObservedFrames
 from mmfusion.hands import HandExtractor
 from mmfusion.models.protocols import WeighsSamples
-from mmfusion.questions.generic import GENERIC, generic_record
 from mmfusion.registry import TRANSFORMS
 from mmfusion.structures import MASK_SUFFIX
 from mmfusion.utils.errors import InputError, MediaError
-
-CAMERA = ("fx", "fy", "cx", "cy", "width", "height")
-Question = str | Mapping[str, str] | None
 
 
 class Inferencer(BaseInferencer):
@@ -92,16 +81,12 @@ class Inferencer(BaseInferencer):
         super().__init__(
             self.loaded.config, device=device, scope="mmfusion", show_progress=False
         )
-        self.finder = HandFinder(self.loaded.card.get("skeleton"), extractor)
+        self.beside = ClipInputs(self.loaded, self.transforms, extractor)
 
     @property
     def tasks(self) -> list[str]:
         """Tasks that the model scores."""
         return list(self.loaded.classes)
-
-    def reads(self, kind: type) -> bool:
-        """Tell whether the pipeline has a transform of this type."""
-        return any(isinstance(transform, kind) for transform in self.transforms)
 
     def __call__(
         self,
@@ -189,9 +174,9 @@ class Inferencer(BaseInferencer):
         check_fps(fps, [source])
         clip = open_source(source, fps)
         if camera is not None:
-            clip.record["camera"] = self._checked_camera(camera)
-        found = self._prepare_hands(clip, hands)
-        asked = self._prepare_question(clip, question)
+            self.beside.put_camera(clip, camera)
+        found = self.beside.put_hands(clip, hands)
+        asked = self.beside.put_question(clip, question)
         result = self._plan(clip, window, stride)
         result.hands = _about(found)
         result.question = asked
@@ -211,7 +196,11 @@ class Inferencer(BaseInferencer):
         self, clip: Clip, plan: VideoPrediction, batch_size: int
     ) -> Iterator[tuple[list[Span], dict[str, Any]]]:
         """Batches of windows; one that cannot be read goes to ``plan.skipped``."""
-        if clip.path is not None and len(plan.spans) > 1 and self.reads(DecodeVideo):
+        if (
+            clip.path is not None
+            and len(plan.spans) > 1
+            and self.beside.reads(DecodeVideo)
+        ):
             times = [(span.start, span.end) for span in plan.spans]
             clip.record["video_data"] = open_for_windows(clip.path, times)
         spans: list[Span] = []
@@ -360,119 +349,6 @@ class Inferencer(BaseInferencer):
         if len(plan.spans) > 1:
             record["sample_id"] = f"{clip.name}#{span.start:g}"
         return record
-
-    def _checked_camera(self, camera: Mapping[str, float]) -> dict[str, float]:
-        """A camera with every number, for a model whose pipeline has a use for it."""
-        if not isinstance(camera, Mapping) or camera.keys() != set(CAMERA):
-            raise InputError(
-                f"camera is {camera!r:.80}; expected a mapping of {', '.join(CAMERA)}"
-                " to pixels"
-            )
-        for key, value in camera.items():
-            lowest = -np.inf if key in ("cx", "cy") else 0
-            if not is_number(value) or not lowest < value < np.inf:
-                raise InputError(f"camera's {key} is {value!r:.60}; expected pixels")
-        if not self.reads(ProjectSkeleton):
-            raise InputError(
-                "camera is given, and the model's pipeline projects no hands; leave it"
-                " out"
-            )
-        return dict(camera)
-
-    def _prepare_hands(self, clip: Clip, given: Given) -> FoundHands | None:
-        """Put hands into a clip's record, where the model reads them."""
-        if clip.from_dataset:
-            return None
-        skeleton = self.loaded.card.get("skeleton")
-        clip.record["ann_meta"] = {"skeleton": skeleton, "extra": None}
-        if self.reads(LoadBoxes):
-            raise InputError(
-                "the model reads boxes of hands and objects, which a new video has not;"
-                " expected a clip of a dataset"
-            )
-        is_file = clip.path is None and clip.array is None
-        if not self.reads(LoadSkeleton):
-            if is_file:
-                raise InputError(
-                    f"{clip.name} holds hands, and the model reads"
-                    f" {[*self.loaded.streams]}; expected a video"
-                )
-            if not (given is None or (isinstance(given, str) and given == "auto")):
-                raise InputError(
-                    f"hands are given, and the model reads {[*self.loaded.streams]};"
-                    " leave them out"
-                )
-            return None
-        if is_file and self.reads(DecodeVideo):
-            raise InputError(
-                f"{clip.name} holds hands alone, and the model reads"
-                f" {[*self.loaded.streams]}; expected a video"
-            )
-        found = self.finder(clip, given)
-        data, rate = found.data, clip.record.get("index_fps")
-        if data is None or not data.valid.any():
-            if not self.reads(DecodeVideo):
-                raise MediaError(
-                    f"{clip.name}: no hand, and the model reads nothing else:"
-                    f" {found.note or 'none is seen in any frame'}"
-                )
-            note = found.note or "no hand is seen in any frame"
-            note += ": only the other streams count"
-            found = FoundHands(found.data, found.source, note)
-        if data is None:
-            data = self.finder.none_seen(clip, rate or 30.0)
-        elif rate is None:
-            clip.record["index_fps"] = data.fps or rate_of(clip)
-        clip.record.update(skeleton_path=None, skeleton_data=data)
-        return found
-
-    def _prepare_question(
-        self, clip: Clip, question: Question
-    ) -> dict[str, str] | None:
-        """Put questions into a clip's record, where the model reads them."""
-        tokenize = [t for t in self.transforms if isinstance(t, TokenizeQuestions)]
-        if not tokenize:
-            if question is not None:
-                raise InputError(
-                    f"question is {question!r:.60}, and the model reads"
-                    f" {[*self.loaded.streams]}, no text; leave it out"
-                )
-            return None
-        if clip.from_dataset and question is None:
-            return dict(clip.record.get("text") or {})
-        tasks = tokenize[0].question_tasks
-        asked = _questions(question, tasks)
-        clip.record["text"] = {f"{task}_question": asked[task] for task in tasks}
-        extra = clip.record.get("extra") or {}
-        source = GENERIC if question is None else "given"
-        clip.record["extra"] = {**extra, "question_source": source}
-        return asked
-
-
-def _questions(question: Question, tasks: Sequence[str]) -> dict[str, str]:
-    """The question of each task."""
-    if isinstance(question, str):
-        if not question.strip():
-            raise InputError("question is empty; expected a sentence, or None")
-        return dict.fromkeys(tasks, question)
-    generic = generic_record("clip")
-    known = {task: getattr(generic, f"{task}_question", None) for task in tasks}
-    if question is not None:
-        if not isinstance(question, Mapping) or not set(question) <= set(tasks):
-            raise InputError(
-                f"question is {question!r:.80}; expected a sentence, or one for some of"
-                f" the tasks {[*tasks]}"
-            )
-        known.update(question)
-    asked: dict[str, str] = {}
-    for task, text in known.items():
-        if not isinstance(text, str) or not text.strip():
-            raise InputError(
-                f"question of {task!r} is {text!r}; expected a sentence: there is no"
-                " generic one for this task"
-            )
-        asked[task] = text
-    return asked
 
 
 def _about(found: FoundHands | None) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmfusion.apis import Inferencer, LoadedModel
-from mmfusion.apis.inferencer import _questions
+from mmfusion.apis.clip_inputs import _questions
 from mmfusion.datasets import MultiModalDataset, fusion_collate
 from mmfusion.datasets.annotation import write_annotation
 from mmfusion.datasets.caches.skeleton_cache import write_skeleton_cache
