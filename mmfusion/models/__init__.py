@@ -4,12 +4,14 @@ from mmfusion.models.backbones.causal_video_mamba import CausalVideoMamba
 from mmfusion.models.backbones.clip_timesformer import CLIPTimeSformer
 from mmfusion.models.backbones.clip_vit import CLIPViT
 from mmfusion.models.backbones.conv_stem import ConvStem
+from mmfusion.models.backbones.hf_video_encoder import HFVideoEncoder
 from mmfusion.models.backbones.mmaction_backbone import MMActionBackbone
 from mmfusion.models.backbones.motionformer import Motionformer
 from mmfusion.models.backbones.orvit import ORViT
 from mmfusion.models.backbones.video_mamba import VideoMamba
 from mmfusion.models.heads.answer_head import AnswerHead
 from mmfusion.models.heads.classification_head import ClassificationHead
+from mmfusion.models.layers.tuning import LastBlocks, LoRA
 from mmfusion.models.losses.cross_entropy_loss import CrossEntropyLoss
 from mmfusion.models.losses.distillation_losses import (
     FeatureDistillation,
@@ -61,7 +63,10 @@ __all__ = [
     "Distillation",
     "FeatureDistillation",
     "GatedMix",
+    "HFVideoEncoder",
     "HashedWords",
+    "LastBlocks",
+    "LoRA",
     "LogitsDistillation",
     "MLPFusion",
     "MMActionBackbone",

@@ -33,6 +33,19 @@ def load_tokenizer(source: str, revision: str | None = None) -> Any:
     return load_local(import_transformers().AutoTokenizer, source, revision)
 
 
+def find_file(source: str, name: str, revision: str | None = None) -> Path | None:
+    """A file of a folder, or of the cache of the hub; None where it is not here."""
+    if Path(source).is_dir():
+        path = Path(source, name)
+        return path if path.is_file() else None
+    if source.count("/") > 1:
+        return None
+    from huggingface_hub import try_to_load_from_cache  # slow to import
+
+    found = try_to_load_from_cache(source, name, revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
 def load_local(
     kind: Any, source: str, revision: str | None = None, **options: Any
 ) -> Any:

@@ -13,6 +13,7 @@ from mmfusion.datasets.transforms.pack_inputs import PackInputs
 from mmfusion.datasets.transforms.project_skeleton import ProjectSkeleton
 from mmfusion.datasets.transforms.rand_augment import RandAugment
 from mmfusion.datasets.transforms.repeat_augment import RepeatAugment
+from mmfusion.datasets.transforms.resize_frames import ResizeFrames
 from mmfusion.datasets.transforms.sample_clock import SampleClock
 from mmfusion.datasets.transforms.sample_observed_frames import SampleObservedFrames
 from mmfusion.datasets.transforms.sample_rates import SampleRates
@@ -36,6 +37,7 @@ __all__ = [
     "ProjectSkeleton",
     "RandAugment",
     "RepeatAugment",
+    "ResizeFrames",
     "SampleClock",
     "SampleObservedFrames",
     "SampleRates",

@@ -10,7 +10,7 @@ from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError
 
 _WAVES, _WAVE_SIZE = 3, 1 / 6  # of a smooth warp; the speed is within 1 +- 3 / 6
-MODES = ("random", "smooth", "uniform")
+MODES = ("random", "smooth", "uniform", "starts")
 
 
 @TRANSFORMS.register_module()
@@ -25,13 +25,14 @@ class SampleTimes(BaseTransform):
     Args:
         num_frames: frames per stream and view, as ``dict(video=8, skeleton=32)``.
         mode: ``random`` takes a uniform random time in each segment (training),
-            ``uniform`` the centres (testing); ``smooth``, for training, changes the
-            speed along the clip slowly, by up to half, so that steps from frame to
-            frame stay a measure of motion.
+            ``uniform`` the centres (testing), ``starts`` their beginnings, as the video
+            processors of transformers do; ``smooth``, for training, changes the speed
+            along the clip slowly, by up to half, so that steps from frame to frame stay
+            a measure of motion.
         num_views: v temporal views. In mode ``uniform`` view i takes the place
-            (i + 0.5) / v of each segment, else each view draws anew.
+            (i + 0.5) / v of each segment, in ``starts`` i / v, else each draws anew.
         window: smallest and largest fraction of the clip that a random view covers, at
-            a random place; (1, 1) is the whole clip. Not for mode ``uniform``.
+            a random place; (1, 1) is the whole clip. Not for ``uniform``, ``starts``.
 
     Required keys: start_sec, end_sec (None: to the end of the source). Added keys:
     times, a dict of float64 seconds (v, n) by stream. A clip that does not lie within
@@ -63,8 +64,8 @@ class SampleTimes(BaseTransform):
             raise InputError(
                 f"window: got {window}; expected (low, high), 0 < low <= high <= 1"
             )
-        if mode == "uniform" and tuple(window) != (1, 1):
-            raise InputError(f"window: got {window}; mode 'uniform' takes (1, 1)")
+        if mode in ("uniform", "starts") and tuple(window) != (1, 1):
+            raise InputError(f"window: got {window}; mode {mode!r} takes (1, 1)")
         self.num_frames = dict(num_frames)
         self.mode = mode
         self.num_views = num_views
@@ -93,7 +94,8 @@ class SampleTimes(BaseTransform):
             shifts = np.sin(np.pi * waves * centres) / (np.pi * waves)  # (k, s)
             sizes = np.random.uniform(-1, 1, (self.num_views, _WAVES)) * _WAVE_SIZE
             return 0.5 + num_segments * sizes @ shifts  # (v, s), outside of [0, 1), too
-        views = (np.arange(self.num_views) + 0.5) / self.num_views
+        first = 0.5 if self.mode == "uniform" else 0.0
+        views = (np.arange(self.num_views) + first) / self.num_views
         return np.repeat(views[:, None], num_segments, axis=1)
 
     def _windows(self) -> tuple[np.ndarray, np.ndarray]:

@@ -28,10 +28,10 @@ _NOT_EMPTY = re.compile(
 _OPEN = re.compile(
     r"model(\.auxiliary\.\w+\.teacher)?\."
     r"(heads\.\w+\.(num_classes|in_dims)"
-    r"|neck\.embed_dims"
+    r"|neck\.embed_dims|data_preprocessor\.(mean|std)"
     r"|encoders\.\w+\.(arch|num_hands|num_joints))"
     r"|\w+_dataloader(\.dataset)+\.(ann_file|data_root|link_roots)"
-    r"|\w+_dataloader\..*\.pipeline\.\d+\.(num_frames|scale|crop_size)"
+    r"|\w+_dataloader\..*\.pipeline\.\d+\.(num_frames|scale|size|resample|crop_size)"
     r"|param_scheduler\.\d+\.(begin|end|T_max)"
 )
 

@@ -13,6 +13,8 @@ what follows from it:
 ``model.heads.<task>.in_dims``           width of the neck, or of the only encoder
 ``num_frames`` of SampleTimes            ``num_frames`` of each encoder, by stream
 ``scale``, ``crop_size`` of a transform  ``img_size`` of the video encoder, twice
+``num_frames`` and sizes of a published  its files: ``config_pretrained.py``
+video encoder, and of its pixels
 ``param_scheduler.<n>.begin``            the end of the one before; where that is None,
                                          2, or an epoch before ``max_epochs`` if less;
                                          one that has no epoch then is left out
@@ -45,6 +47,11 @@ from torch import nn
 from mmfusion.datasets import MultiModalDataset
 from mmfusion.datasets.transforms import LoadSkeleton, NormalizeSkeleton
 from mmfusion.engine.launch.argument_check import class_name
+from mmfusion.engine.launch.config_pretrained import (
+    complete_preprocessor,
+    complete_resizing,
+    complete_sizes,
+)
 from mmfusion.engine.launch.config_streams import teachers_of
 from mmfusion.layouts.skeleton_arrays import SkeletonKind
 from mmfusion.models import DDNet, MultiModalRecognizer, SkeletonMamba
@@ -71,13 +78,17 @@ def complete_config(config: Config) -> None:
     if isinstance(model.get("encoders"), dict) and isinstance(model.get("heads"), dict):
         teachers = [*teachers_of(model)]
         for place, one in (("model", model), *teachers):
+            complete_sizes(one, place)
+            complete_preprocessor(one, place)
             if any(True for _ in _waiting(one, place)):
                 _complete_from_data(config, one, place)
             _complete_widths(one, place)
         taught = {k: v for _, one in teachers for k, v in one["encoders"].items()}
         for path, dataset in _datasets(config):
             more = taught if path.startswith(LOADERS[0]) else {}
-            _complete_pipeline(path, dataset, {**more, **model["encoders"]})
+            encoders = {**more, **model["encoders"]}
+            complete_resizing(path, dataset, encoders)
+            _complete_pipeline(path, dataset, encoders)
     _complete_schedule(config)
 
 

@@ -115,6 +115,7 @@ _NESTED = {
     "stand_ins": _kind(ours.MODELS, "embed_dims"),
     "teacher": _MODEL,
     "transforms": _TRANSFORM,
+    "tuning": _MODEL,
     "vis_backends": _kind(ours.VISBACKENDS, "save_dir"),
     "worker_init_fn": _kind(ours.FUNCTION, "worker_id num_workers rank seed"),
 }

@@ -4,21 +4,19 @@ Shapes: b clips (times views), q questions of a clip, l tokens of a question, d
 channels.
 """
 
-import difflib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import torch
-from mmengine.logging import MMLogger
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmfusion.models.layers.hf_encoder import HFEncoder, find_config, read_model
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
-from mmfusion.utils.errors import CheckpointError, InputError, check_choice
-from mmfusion.utils.hugging_face import import_transformers, load_local
+from mmfusion.utils.errors import InputError, check_choice
+from mmfusion.utils.hugging_face import import_transformers
 
 MODES = ("frozen", "tuned", "embeddings")
 SUMMARIES = ("first", "pooler", "mean")
@@ -40,7 +38,7 @@ _ROBERTA_NAMES = ("roberta-base", "FacebookAI/roberta-base")
 
 
 @MODELS.register_module()
-class TextEncoder(BaseModule):
+class TextEncoder(HFEncoder):
     """Encode questions by an encoder of Hugging Face (paper B, section 3.2).
 
     The paper names RoBERTa. Its released code reads RoBERTa's input embeddings only
@@ -58,6 +56,9 @@ class TextEncoder(BaseModule):
             it; ``embeddings`` has the embedding layer only (word, position, type, norm
             and dropout), frozen, as the release does. Dropout acts while training,
             except in ``frozen``.
+        tuning: config of what ``tuned`` trains, :class:`LastBlocks` or :class:`LoRA`;
+            None trains all. With ``pretrained``, a checkpoint leaves out the rest, see
+            :class:`HFEncoder`.
         summary: what the CLS token is: ``first`` token, the ``pooler``'s output, or
             None (``mean``), for which the mean over real tokens stands. By default
             ``first``, and ``mean`` for ``embeddings``, whose first token says nothing.
@@ -86,24 +87,21 @@ class TextEncoder(BaseModule):
         hf_config: Mapping[str, Any] | None = None,
         revision: str | None = None,
         mode: str = "frozen",
+        tuning: Mapping[str, Any] | None = None,
         summary: str | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__(pretrained, revision, init_cfg)
         check_choice("mode", mode, MODES)
         if summary is None:
             summary = "mean" if mode == "embeddings" else "first"
         check_choice("summary", summary, SUMMARIES)
-        self.pretrained, self.revision = pretrained, revision
         self.mode, self.summary = mode, summary
         self.config = self._find_config(hf_config)
         self.embed_dims: int = self.config.hidden_size
-        self.model: Any = self._build()
-        self.num_positions = _num_positions(self.model)
-        if mode != "tuned":
-            self.model.requires_grad_(False)
-        self._waits_for_weights = pretrained is not None
-        self.register_load_state_dict_post_hook(_has_weights)
+        model = self._build()
+        self.num_positions = _num_positions(model)
+        self.hold(model, mode=mode, tuning=tuning, slim=tuning is not None)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> TokenFeatures:
         """Encode questions.
@@ -138,36 +136,11 @@ class TextEncoder(BaseModule):
             return TokenFeatures(tokens[:, 1:], tokens[:, 0], rest)
         return TokenFeatures(tokens, pooled, mask)
 
-    def train(self, mode: bool = True) -> "TextEncoder":
-        """A frozen encoder stays in evaluation mode: no dropout."""
-        super().train(mode)
-        if self.mode == "frozen":
-            self.model.eval()
-        return self
-
-    def init_weights(self) -> None:
-        """Load the weights of ``pretrained``, then those that ``init_cfg`` names.
-
-        MMEngine would then call the ``init_weights`` that every model of Hugging Face
-        has too, which must not touch what was loaded.
-        """
-        if self._waits_for_weights:
-            self._load()
-        self.model.is_init = True
-        super().init_weights()
-
     def _find_config(self, hf_config: Mapping[str, Any] | None) -> Any:
         """The Hugging Face config of the architecture; embeddings need no layers."""
         if hf_config is None and self.pretrained in _ROBERTA_NAMES:
             hf_config = ROBERTA_BASE
-        configs = import_transformers().AutoConfig
-        if hf_config is not None:
-            config = configs.for_model(**hf_config)
-            _check_hf_keys(hf_config, type(config)().to_dict())
-        elif self.pretrained is not None:
-            config = load_local(configs, self.pretrained, self.revision)
-        else:
-            raise InputError("pretrained and hf_config are both None, expected one")
+        config = find_config(self.pretrained, self.revision, hf_config)
         if self.mode == "embeddings":
             config.num_hidden_layers = 0
         return config
@@ -200,36 +173,16 @@ class TextEncoder(BaseModule):
             )
         return model.embeddings
 
-    def _load(self) -> None:
-        """Copy the published weights; each tensor of the model must be among them."""
-        model, report = load_local(
-            import_transformers().AutoModel,
-            str(self.pretrained),
-            self.revision,
-            config=self.config,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-            **self._options(),
-        )
-        lacking = sorted(report["missing_keys"]) + sorted(report["mismatched_keys"])
-        if lacking:
-            raise CheckpointError(
-                f"{self.pretrained} does not fit {type(model).__name__}: it lacks, or"
-                f" has in another shape, {lacking}; is hf_config its own?"
-            )
-        self.model.load_state_dict(self._part(model).state_dict())
-        self._waits_for_weights = False
-        MMLogger.get_current_instance().info(
-            f"TextEncoder: {self.mode} weights loaded from {self.pretrained}"
-        )
+    def read_pretrained(self) -> tuple[nn.Module, Collection[str]]:
+        """The published encoder, or its embedding layer alone."""
+        kind = import_transformers().AutoModel
+        options = {**self._options(), "config": self.config}
+        source = str(self.pretrained)
+        model, lacking = read_model(kind, source, self.revision, options)
+        return self._part(model), lacking
 
     def _check(self, x: Tensor, mask: Tensor | None) -> None:
-        if self._waits_for_weights:
-            raise CheckpointError(
-                f"TextEncoder still has random weights: call init_weights() to load"
-                f" {self.pretrained}, or load a checkpoint"
-            )
+        self.check_has_weights()
         if x.dim() != 3 or x.dtype != torch.int64:
             raise InputError(
                 f"text is {x.dtype} {tuple(x.shape)}, expected int64 (b, q, l)"
@@ -257,12 +210,6 @@ class TextEncoder(BaseModule):
         return out.last_hidden_state, pooled
 
 
-def _has_weights(module: nn.Module, incompatible_keys: Any) -> None:
-    """After a whole checkpoint was loaded, the weights are there."""
-    if isinstance(module, TextEncoder) and not incompatible_keys.missing_keys:
-        module._waits_for_weights = False
-
-
 def _num_positions(model: nn.Module) -> int | None:
     """Greatest length of a question; None where positions are not a table.
 
@@ -273,14 +220,3 @@ def _num_positions(model: nn.Module) -> int | None:
             unused = 0 if module.padding_idx is None else module.padding_idx + 1
             return module.num_embeddings - unused
     return None
-
-
-def _check_hf_keys(given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    """Refuse a key that is nearly one of the config's: transformers takes any.
-
-    Keys like no other pass, as the files of a hub have some that nothing reads.
-    """
-    for key in given:
-        close = difflib.get_close_matches(key, [*known], n=1, cutoff=0.8)
-        if key not in known and close and close[0] not in given:
-            raise InputError(f"hf_config has no key {key!r}; nearest: {close[0]}")

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from mmfusion.datasets.transforms import SampleTimes
 from tests.video_files import write_video
@@ -94,3 +95,12 @@ def test_the_last_moment_is_before_the_end(monkeypatch):
     monkeypatch.setattr(np.random, "random", lambda size: np.full(size, last))
     times = SampleTimes(dict(video=4))(dict(start_sec=0.0, end_sec=3.0))["times"]
     assert 2.999 < times["video"].max() < 3.0
+
+
+def test_starts_are_the_frames_of_transformers_processors():
+    """Theirs are arange(0, N, N / n), whole: frame floor(i N / n)."""
+    fps, total, count = 30.0, 77, 8
+    sampler = SampleTimes(dict(video=count), mode="starts")
+    times = sampler(dict(start_sec=0.0, end_sec=total / fps))["times"]["video"][0]
+    wanted = torch.arange(0, total, total / count).int().tolist()
+    assert np.floor(times * fps + 1e-6).astype(int).tolist() == wanted
