@@ -314,8 +314,8 @@ _TABLES = {
     ],
     "datasets/transforms/sample_times.py": [
         (
-            "(np.arange(self.num_views) + 0.5) / self.num_views",
-            "np.arange(self.num_views) / self.num_views",
+            'first = 0.5 if self.mode == "uniform" else 0.0',
+            "first = 0.0",
         ),
         ("* (1 - length), length", ", length"),
         (
