@@ -14,27 +14,22 @@ has one. Tables are in <work root>/missing.md and missing.json. Exit codes: 0 do
 wrong config or command, else that of the run that failed.
 """
 
-import shlex
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from mmfusion.analysis.execution import (
-    LOG,
-    RunCommand,
-    run_all,
-    run_logged,
-    stopped_by_signals,
+from mmfusion.analysis.command_lines import (
+    add_runs_arguments,
+    complete,
+    made_by,
+    runs_of,
 )
-from mmfusion.analysis.experiments import Run, plan
+from mmfusion.analysis.execution import LOG, RunCommand
 from mmfusion.analysis.missing_streams import MissingReport, predict_each_subset
-from mmfusion.analysis.progress import progress_bar, tell_runs
 from mmfusion.analysis.tables import show, write
-from mmfusion.engine.launch.start import OptionsAction
-from mmfusion.utils.commands import command_parser, errors_in_one_line, positive
+from mmfusion.utils.commands import command_parser, errors_in_one_line
 from mmfusion.utils.errors import InputError
 
 TOOLS = Path(__file__).resolve().parents[1]
@@ -56,52 +51,29 @@ def main(
         metavar="CONFIG",
         help="models trained for some, or all, of the streams",
     )
-    add("--seeds", type=positive, default=3, help="seeds 0 to N-1")
-    add("--folds", type=positive, metavar="N", help="cross-validation of N folds")
-    add("--jobs", type=positive, default=1, help="runs at a time")
-    add("--work-root", type=Path, default=Path("work_dirs/table"))
-    add("--data", type=Path, help="data_root of every dataloader")
-    add("--task", default="action", help="the task of the table")
-    add(
-        "--cfg-options",
-        nargs="+",
-        action=OptionsAction,
-        default={},
-        help="key.key=value",
-    )
-    given = sys.argv[1:] if argv is None else argv
-    args = parser.parse_args(given)
+    add_runs_arguments(parser)
+    args = parser.parse_args(argv)
     paths = list(dict.fromkeys([*args.configs, *args.beside]))
-    experiments = plan(
-        paths, options=args.cfg_options, data_root=args.data, folds=args.folds
-    )
+    runs = runs_of(args, paths, TOOLS)
     tabled = {path.stem for path in args.configs}
-    for one in experiments:
+    for one in runs:
         if one.name in tabled and len(one.streams) < 2:
             raise InputError(
-                f"{one.path} has one stream, {one.streams[0]!r}: expected a model that"
-                " fuses several; one of a stream alone belongs to --beside"
+                f"{one.experiment.path} has one stream, {one.streams[0]!r}: expected a"
+                " model that fuses several; one of a stream alone belongs to --beside"
             )
-    runs = [
-        Run(experiment, seed, args.work_root, TOOLS, fold)
-        for seed in range(args.seeds)
-        for fold in ([None] if args.folds is None else range(args.folds))
-        for experiment in experiments
-    ]
     console = Console()
     console.print(f"{len(runs)} runs, their output in their {LOG}", highlight=False)
-    with progress_bar(console) as bar, stopped_by_signals() as stop:
-        command = run_command or partial(run_logged, stop=stop)
-        run_all(runs, command, tell_runs(bar, len(runs)), jobs=args.jobs, stop=stop)
+    with complete(runs, args.jobs, console, run_command) as command:
         fused = [run for run in runs if run.name in tabled]
         for line in predict_each_subset(fused, TOOLS, command):
             console.print(line, highlight=False)
     beside = {path.stem for path in args.beside}
     others = [run for run in runs if run.name in beside or run.name not in tabled]
-    made_by = shlex.join(["python", "tools/analysis/missing.py", *given])
+    note = made_by("missing", argv)
     reports = [
         MissingReport(
-            [run for run in fused if run.name == path.stem], others, args.task, made_by
+            [run for run in fused if run.name == path.stem], others, args.task, note
         )
         for path in args.configs
     ]

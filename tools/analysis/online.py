@@ -11,7 +11,6 @@ unreadable or not of this model.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,44 +19,25 @@ from typing import Any
 from mmengine.config import Config
 from rich.console import Console
 
-from mmfusion.analysis.trained_runs import config_of_run
-from mmfusion.apis.loading import checkpoint_of_run
-from mmfusion.engine.launch.start import OptionsAction, only_test, run_job
-from mmfusion.utils.commands import command_parser, errors_in_one_line
+from mmfusion.analysis.command_lines import (
+    run_tested_model,
+    tested_model_parser,
+    write_both,
+)
+from mmfusion.engine.launch.start import only_test
+from mmfusion.utils.commands import errors_in_one_line
 from mmfusion.utils.errors import InputError
-from mmfusion.utils.paths import write_atomic
 
 ORDERS = 10  # of actions that look alike, over which a ceiling is the mean
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = command_parser(__doc__)
-    add = parser.add_argument
-    add("run", type=Path, help="work folder of a training, or a config")
-    add("checkpoint", nargs="?", help="of the config; best.pth of a work folder")
-    add("--window", type=float, help="seconds; those of training if left")
-    add("--out", type=Path, help="folder of the table")
-    add("--cfg-options", nargs="+", action=OptionsAction, help="key.key=value")
-    add("--debug", action="store_true", help="show the traceback of every error")
-    args = parser.parse_args(argv)
-    args.launcher, args.local_rank = "none", 0
-    return args
-
-
 @errors_in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parse_args(argv)
-    if args.run.is_dir():
-        args.out = args.out or args.run / "online"
-        args.config = str(config_of_run(args.run))
-        args.checkpoint = args.checkpoint or str(checkpoint_of_run(args.run))
-    elif args.checkpoint is None:
-        raise InputError(f"{args.run} is no folder; a config needs its CHECKPOINT, too")
-    else:
-        args.config = str(args.run)
-        args.out = args.out or Path("work_dirs", args.run.stem, "online")
-    args.work_dir = str(args.out)
-    return run_job(args, lambda config: _measure(config, args))
+    parser = tested_model_parser(__doc__)
+    parser.add_argument(
+        "--window", type=float, help="seconds; those of training if left"
+    )
+    return run_tested_model(parser.parse_args(argv), "online", _measure)
 
 
 def _ceilings(segments: Sequence[Sequence[Any]]) -> Mapping[str, Any]:
@@ -95,12 +75,8 @@ def _measure(config: Config, args: argparse.Namespace) -> int:
                    f" {config.test_dataloader.dataset.get('split')}")  # fmt: skip
     grid.show(console)
     content = {one.name: one.metrics for one in results}
-    write_atomic(args.out / "online.md", grid.markdown().encode())
-    write_atomic(
-        args.out / "online.json",
-        f"{json.dumps(content, indent=1, allow_nan=False)}\n".encode(),
-    )
-    console.print(f"wrote {args.out}/online.md and online.json", highlight=False)
+    done = write_both(args.out, "online", grid.markdown(), content)
+    console.print(done, highlight=False)
     return 0
 
 

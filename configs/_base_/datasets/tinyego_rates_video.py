@@ -2,15 +2,14 @@
 
 from mmengine.config import read_base
 
-from mmfusion.datasets.transforms import SampleRates
-
 with read_base():
-    from .tinyego_video import *
+    from .tinyego_rates import *
 
-_rates = dict(type=SampleRates, rates=dict(video=15.0), num_frames=dict(video=12))
-_part = dict(mode="random", window=(0.6, 1.0), speed=(0.8, 1.25), lost=0.1)
-train_pipeline[0] = dict(_rates, **_part)
-val_pipeline[0] = dict(_rates, mode="all")
+_times = dict(rates=dict(video=15.0), num_frames=dict(video=12))
+_pack = dict(type=PackInputs, streams=("video",))
+_part, _decode, _ = train_pipeline[:3]
+train_pipeline = [dict(_part, **_times), _decode, _crop, _resize, _pack]
+val_pipeline = [dict(val_pipeline[0], **_times), _decode, _resize, _pack]
 train_dataloader.dataset.pipeline = train_pipeline
 val_dataloader.dataset.pipeline = val_pipeline
 test_dataloader = val_dataloader
