@@ -20,10 +20,11 @@ class EveryMoment(BaseModule):
     """Fuse streams at every moment, from what each has told by then.
 
     For encoders whose token i is a summary of all frames up to i (the causal ones). The
-    tokens of all streams lie evenly in one clip: at moment i of t another stream with s
-    tokens has told those before (i + 1) s / t, and its last one goes to the inner neck,
-    as if it were the CLS token of a clip that ends there. The heads then score every
-    moment: online action detection.
+    tokens of all streams lie evenly in one clip, their first at its start: at moment i
+    of t another stream with s tokens has told those up to i s / t, and none that is
+    later than the moment. Its last one goes to the inner neck, as if it were the CLS
+    token of a clip that ends there. The heads then score every moment: online action
+    detection.
 
     Args:
         stream: whose tokens are the moments.
@@ -72,17 +73,12 @@ class EveryMoment(BaseModule):
 def _told(feats: TokenFeatures, count: int) -> TokenFeatures:
     """The last token by each of ``count`` moments: (b, s, d) -> one a row, (b t, 1, d).
 
-    A moment before the first token, or with none that is real by then, has no stream.
+    A moment with none that is real by then has no stream.
     """
-    size = feats.tokens.shape[1]
-    moments = torch.arange(1, count + 1, device=feats.tokens.device)
-    place = torch.div(moments * size, count, rounding_mode="floor") - 1  # (t,)
-    some = place >= 0
-    tokens = feats.tokens[:, place.clamp(min=0)].flatten(0, 1)  # (b t, d)
-    mask = some.expand(len(feats.tokens), -1)  # (b, t)
-    if feats.mask is not None:
-        mask = mask & feats.mask.cummax(1).values[:, place.clamp(min=0)]
-    mask = mask.reshape(-1, 1)  # (b t, 1)
-    if bool(some.all()) and feats.mask is None:
+    moments = torch.arange(count, device=feats.tokens.device)
+    place = moments * feats.tokens.shape[1] // count  # (t,)
+    tokens = feats.tokens[:, place].flatten(0, 1)  # (b t, d)
+    if feats.mask is None:
         return replace(feats, tokens=tokens.unsqueeze(1), cls=tokens)
-    return TokenFeatures(tokens.unsqueeze(1), tokens, mask)
+    mask = feats.mask.cummax(1).values[:, place]  # (b, t)
+    return TokenFeatures(tokens.unsqueeze(1), tokens, mask.reshape(-1, 1))

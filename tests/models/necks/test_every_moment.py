@@ -20,20 +20,32 @@ def test_each_moment_is_fused_as_a_clip_that_ends_there() -> None:
     feats = {"video": features(4), "skeleton": features(10)}
     fused = neck(feats)
     assert fused.shape == (2, 4, 16)
-    for moment, told in enumerate([2, 5, 7, 10]):  # tokens of the hands by then
+    for moment, told in enumerate([0, 2, 5, 7]):  # 10 / 4 tokens of the hands a moment
         ends = {
             "video": feats["video"].tokens[:, moment],
-            "skeleton": feats["skeleton"].tokens[:, told - 1],
+            "skeleton": feats["skeleton"].tokens[:, told],
         }
         clip = {n: TokenFeatures(x.unsqueeze(1), x) for n, x in ends.items()}
         torch.testing.assert_close(fused[:, moment], neck.neck(clip))
 
 
-def test_what_a_slow_stream_has_not_told_is_missing() -> None:
+def test_a_moment_knows_no_token_that_comes_later() -> None:
     neck = EveryMoment("video", neck=dict(type=MLPFusion, embed_dims=16,
                        streams=dict(video=dict(), skeleton=dict())))  # fmt: skip
-    feats = {"video": features(4), "skeleton": features(2)}
-    other = {**feats, "skeleton": features(2)}
+    feats = {"video": features(4), "skeleton": features(8)}
+    later = feats["skeleton"].tokens.clone()
+    later[:, 5:] = 0  # moment 2 of 4 is that of token 4
+    changed = neck({**feats, "skeleton": TokenFeatures(later)})
+    same = (neck(feats) == changed).all(-1)
+    assert same.tolist() == [[True, True, True, False]] * 2
+
+
+def test_a_stream_that_was_not_seen_yet_is_missing() -> None:
+    neck = EveryMoment("video", neck=dict(type=MLPFusion, embed_dims=16,
+                       streams=dict(video=dict(), skeleton=dict())))  # fmt: skip
+    seen = torch.tensor([[False, True, False, False]] * 2)  # then held
+    feats = {"video": features(4), "skeleton": features(4, seen)}
+    other = {**feats, "skeleton": features(4, seen)}
     same = (neck(feats) == neck(other)).all(-1)
     assert same.tolist() == [[True, False, False, False]] * 2
 
