@@ -20,14 +20,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mmfusion.analysis.command_lines import (
+from mmfusion.analysis.execution import LOG, RunCommand
+from mmfusion.analysis.missing_streams import MissingReport, predict_each_subset
+from mmfusion.analysis.runs_command import (
     add_runs_arguments,
     complete,
     made_by,
     runs_of,
 )
-from mmfusion.analysis.execution import LOG, RunCommand
-from mmfusion.analysis.missing_streams import MissingReport, predict_each_subset
 from mmfusion.analysis.tables import show, write
 from mmfusion.utils.commands import command_parser, errors_in_one_line
 from mmfusion.utils.errors import InputError

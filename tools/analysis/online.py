@@ -19,7 +19,7 @@ from typing import Any
 from mmengine.config import Config
 from rich.console import Console
 
-from mmfusion.analysis.command_lines import (
+from mmfusion.apis.tested_model import (
     run_tested_model,
     tested_model_parser,
     write_both,

@@ -24,15 +24,15 @@ from pathlib import Path
 from rich.console import Console
 
 from mmfusion.analysis.baselines import baselines_of
-from mmfusion.analysis.command_lines import (
+from mmfusion.analysis.execution import LOG, RunCommand
+from mmfusion.analysis.experiments import grid
+from mmfusion.analysis.reports import read_subset, reports_of
+from mmfusion.analysis.runs_command import (
     add_runs_arguments,
     complete,
     made_by,
     runs_of,
 )
-from mmfusion.analysis.execution import LOG, RunCommand
-from mmfusion.analysis.experiments import grid
-from mmfusion.analysis.reports import read_subset, reports_of
 from mmfusion.analysis.tables import FORMATS, show, text_of, write
 from mmfusion.engine.launch.start import OptionsAction
 from mmfusion.utils.commands import command_parser, errors_in_one_line

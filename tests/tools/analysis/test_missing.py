@@ -121,6 +121,17 @@ def test_a_model_of_one_stream_has_no_such_table(tmp_path, capsys):
     assert "has one stream, 'video'" in capsys.readouterr().err
 
 
+def test_what_its_own_options_set_is_refused(tmp_path, capsys):
+    more = {
+        "--folds 1": ["--folds", "1"],
+        "is set by --seeds": ["--cfg-options", "randomness.seed=3"],
+        "fold0.json is not there": ["--folds", "2", "--data", str(tmp_path)],
+    }
+    for said, arguments in more.items():
+        assert run(tmp_path / "w", FakeSubsets(), *arguments) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_a_mix_is_the_mean_over_the_choices():
     whole, part = np.array([[True, True, False, False]]), np.array([[True, False] * 2])
     assert mixed(whole, part, 25).tolist() == [[1.0, 0.75, 0.25, 0.0]]
