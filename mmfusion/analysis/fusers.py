@@ -12,7 +12,13 @@ import torch
 
 from mmfusion.analysis.flops import BILLION, MILLION, count_flops, num_parameters
 from mmfusion.analysis.tables import NONE, Grid
-from mmfusion.models import MLPFusion, SharedSSMFusion, TextEncoder, TransformerFusion
+from mmfusion.models import (
+    AttentiveProbe,
+    MLPFusion,
+    SharedSSMFusion,
+    TextEncoder,
+    TransformerFusion,
+)
 from mmfusion.structures import TokenFeatures
 
 # Table 3: verb, noun and action top-1 with ORViT, percent
@@ -39,6 +45,14 @@ KINDS: dict[str, tuple[Callable, dict[str, Any]]] = {
         for depth, heads in ((6, 4), (12, 12))
     },
     "MambaVL": (SharedSSMFusion, {}),
+    # not the paper's: V-JEPA's, and V-JEPA 2's
+    **{
+        f"Attentive probe {depth}x16": (
+            AttentiveProbe,
+            dict(depth=depth, num_heads=16),
+        )
+        for depth in (1, 4)
+    },
 }
 
 
@@ -66,7 +80,7 @@ class Fuser:
 def fusers(
     width: int, video_tokens: int, text_tokens: int, questions: int
 ) -> list[Fuser]:
-    """Every row of Table 3, and the Transformers on all tokens.
+    """Every row of Table 3, the Transformers on all tokens, and the attentive probes.
 
     The pooled ones read RoBERTa's pooled output, which needs its 12 layers; the others
     read its input embeddings, as released.

@@ -66,15 +66,17 @@ class Preprocessing:
     num_frames: int | None = None
 
 
-def read_preprocessing(source: str, revision: str | None = None) -> Preprocessing:
-    """Steps that the processor file of a published model asks for.
+def find_preprocessing(
+    source: str, revision: str | None = None
+) -> Preprocessing | None:
+    """Steps that the processor file of a published model asks for; None without one.
 
     Args:
         source: a folder, or a name on the hub whose files are in the local cache.
         revision: commit, tag or branch on the hub.
 
     Raises:
-        ValueError: there is no such file, or it says what nothing here does.
+        ValueError: the file says what nothing here does.
     """
     nested = find_file(source, "processor_config.json", revision)
     if nested is not None:
@@ -87,6 +89,18 @@ def read_preprocessing(source: str, revision: str | None = None) -> Preprocessin
         if path is not None:
             content = read_json(path, max_bytes=_MAX_BYTES, error_type=InputError)
             return parse_preprocessing(content, str(path))
+    return None
+
+
+def read_preprocessing(source: str, revision: str | None = None) -> Preprocessing:
+    """The same of a model that must have such a file.
+
+    Raises:
+        ValueError: it has none, too.
+    """
+    found = find_preprocessing(source, revision)
+    if found is not None:
+        return found
     pinned = f" --revision {revision}" if revision else ""
     raise InputError(
         f"{source} has none of {', '.join(_NAMES)} and processor_config.json here,"

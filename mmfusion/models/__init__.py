@@ -19,6 +19,7 @@ from mmfusion.models.losses.distillation_losses import (
     RelationDistillation,
 )
 from mmfusion.models.losses.reconstruction_loss import ReconstructionLoss
+from mmfusion.models.necks.attentive_probe import AttentiveProbe
 from mmfusion.models.necks.cls_mix import (
     AverageMix,
     ContextMix,
@@ -47,6 +48,7 @@ from mmfusion.models.text_encoders.text_encoder import TextEncoder
 
 __all__ = [
     "AnswerHead",
+    "AttentiveProbe",
     "AverageMix",
     "BatchMix",
     "CLIPTimeSformer",

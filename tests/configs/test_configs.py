@@ -23,6 +23,7 @@ _OTHERS = (
     "distill/",
     "egogestar/",
     "mambavl/",
+    "pretrained/",
     "recognition/",
 )  # with tests of their own
 OF_PAPER_A = [

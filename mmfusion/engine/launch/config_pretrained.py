@@ -11,7 +11,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmfusion.engine.launch.argument_check import class_name
-from mmfusion.layouts.video_processors import Preprocessing, read_preprocessing
+from mmfusion.layouts.video_processors import (
+    Preprocessing,
+    find_preprocessing,
+    read_preprocessing,
+)
 from mmfusion.models.backbones.hf_video_encoder import find_family, sizes_told
 from mmfusion.utils.errors import ConfigError, InputError
 
@@ -30,14 +34,14 @@ def complete_sizes(model: Mapping[str, Any], place: str) -> None:
         if not _is_published(encoder) or not open_keys:
             continue
         at = f"{place}.encoders.{name}"
-        source = [encoder.get(key) for key in ("pretrained", "revision", "hf_config")]
+        source, revision = encoder.get("pretrained"), encoder.get("revision")
         try:
-            family, config = find_family(*source)
-            told = sizes_told(family, config)
-            frames = _processor(encoder).num_frames if _knows(encoder) else None
+            told = sizes_told(*find_family(source, revision, encoder.get("hf_config")))
+            pixels = find_preprocessing(source, revision) if source else None
         except (InputError, OSError) as error:
             raise ConfigError(f"config key {at}: {error}") from None
-        told["num_frames"] = frames or told["num_frames"]
+        if pixels is not None and pixels.num_frames:
+            told["num_frames"] = pixels.num_frames
         encoder.update({key: told[key] for key in open_keys})
 
 
@@ -103,25 +107,18 @@ def _scaled(
 
 def _told_pixels(encoders: Mapping[str, Any], place: str) -> Preprocessing:
     encoder = encoders.get("video") or {}
-    if not _knows(encoder):
+    source = encoder.get("pretrained")
+    if not _is_published(encoder) or source is None:
         raise ConfigError(
             f"config key {place}: got None, and encoders.video has no checkpoint of"
             " transformers (pretrained of a HFVideoEncoder) whose processor file tells"
             " it; expected numbers"
         )
     try:
-        return _processor(encoder)
+        return read_preprocessing(source, encoder.get("revision"))
     except InputError as error:
         raise ConfigError(f"config key {place}: {error}") from None
 
 
-def _processor(encoder: Mapping[str, Any]) -> Preprocessing:
-    return read_preprocessing(encoder["pretrained"], encoder.get("revision"))
-
-
 def _is_published(encoder: Mapping[str, Any]) -> bool:
     return class_name(encoder.get("type")) == "HFVideoEncoder"
-
-
-def _knows(encoder: Mapping[str, Any]) -> bool:
-    return _is_published(encoder) and encoder.get("pretrained") is not None

@@ -183,20 +183,25 @@ def _bring_base(
     told = state.get(prefix + DIGEST)
     if not module._left_out or told is None:
         return
-    if module._waits_for_weights and bool(told.any()):
-        module.load_pretrained()
+    if not told.is_meta:  # where nothing is computed, but counted
+        if module._waits_for_weights and bool(told.any()):
+            module.load_pretrained()
+        _check_base(module, told.cpu())
+    module._waits_for_weights = False
+    whole = module.model.state_dict()
+    for key in module._left_out:
+        state.setdefault(f"{prefix}model.{key}", whole[key])
+
+
+def _check_base(module: HFEncoder, told: Tensor) -> None:
     own = module.base_digest.cpu()
-    if not torch.equal(told.cpu(), own):
+    if not torch.equal(told, own):
         raise CheckpointError(
             f"the checkpoint goes with other weights than {module.pretrained}"
             f" (revision {module.revision or 'main'}): theirs have sha256"
             f" {_hex(told)}, these {_hex(own)}; give the model that it was trained on"
             " as pretrained, or its revision"
         )
-    module._waits_for_weights = False
-    whole = module.model.state_dict()
-    for key in module._left_out:
-        state.setdefault(f"{prefix}model.{key}", whole[key])
 
 
 def _hex(digest: Tensor) -> str:
