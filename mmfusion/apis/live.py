@@ -1,14 +1,14 @@
 """Labels while the frames come: what is late is dropped and counted.
 
-A thread a source puts frames into a box that holds the newest of each stream; the loop
-gives them, the streams in turn, to a :class:`StreamingRecognizer`, and hands on what
-that answers, with the time of the frames that the answer is about. Where the model is
-slower than the frames it reads fewer of them, each as soon as before.
+A thread a source puts frames into a box that holds the last tenth of a second of each
+stream; the loop gives them, the streams in turn, to a :class:`StreamingRecognizer`, and
+hands on what that answers, with the time of the frames that the answer is about. Where
+the model is slower than the frames it reads fewer of them, each as soon as before.
 """
 
 import math
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Condition, Event, Thread
@@ -21,6 +21,9 @@ from mmfusion.utils.errors import InputError, MMFusionError
 
 FATES = ("answered", "taken", "between", "dropped", "refused", "late")
 _LONGEST = 10_000  # ms; a longer latency counts as this
+_WAIT = (
+    0.1  # seconds; a frame that is older than its stream's newest by more is dropped
+)
 _EPS = 1e-3  # seconds by which a frame may come before its tick
 
 
@@ -82,8 +85,8 @@ class LiveSummary:
         seconds: that it took.
         frames: by stream, how many frames had which fate: ``answered``; ``taken`` by
             the model, without an answer; ``between`` two ticks of the model's clock;
-            ``dropped``: a newer one came, or the limit passed, before the model could
-            look at them;
+            ``dropped``: one that is newer by more than a tenth of a second came, or the
+            limit passed, before the model could look at them;
             ``refused`` by it, as out of order; ``late``: looked at, but the answer was
             ready after the limit only, and was thrown away.
         latencies: of the answers.
@@ -138,7 +141,9 @@ class LiveLoop:
             frames={stream: Counter() for stream in recognizer.streams}
         )
         self._tick = dict.fromkeys(recognizer.streams, -math.inf)
-        self._waiting: dict[str, Arrival] = {}  # the newest by stream
+        self._waiting: dict[str, deque[Arrival]] = {
+            stream: deque() for stream in recognizer.streams
+        }
         self._turns = [*recognizer.streams]  # the one that was read last comes last
         self._changed = Condition()
         self._running = 0
@@ -146,7 +151,7 @@ class LiveLoop:
         self._failure: Exception | None = None
 
     def put(self, arrival: Arrival) -> None:
-        """Put a frame into the box in place of its stream's one before.
+        """Put a frame into the box, in place of those it makes too old.
 
         A frame between two ticks of the model's clock does not get into it.
         """
@@ -158,28 +163,30 @@ class LiveLoop:
                     counts["between"] += 1
                     return
                 self._tick[stream] = _next_tick(arrival.time, rate)
-            if stream in self._waiting:
+            waiting = self._waiting[stream]
+            waiting.append(arrival)
+            while arrival.due - waiting[0].due > _WAIT:
+                waiting.popleft()
                 counts["dropped"] += 1
-            self._waiting[stream] = arrival
             self._changed.notify()
 
     @property
     def has_waiting(self) -> bool:
         """True where a frame is in the box."""
-        return bool(self._waiting)
+        return any(self._waiting.values())
 
     def pick(self) -> Arrival | None:
-        """Take a frame out of the box, that of the stream whose turn it is.
+        """Take the oldest frame of the stream whose turn it is out of the box.
 
         Streams that wait take turns: under load none is passed over for another.
         """
         with self._changed:
-            waiting = [one for one in self._turns if one in self._waiting]
+            waiting = [stream for stream in self._turns if self._waiting[stream]]
             if not waiting:
                 return None
             self._turns.remove(waiting[0])
             self._turns.append(waiting[0])
-            return self._waiting.pop(waiting[0])
+            return self._waiting[waiting[0]].popleft()
 
     def take(
         self, arrival: Arrival, now: Callable[[], float] = time.monotonic
@@ -264,7 +271,7 @@ class LiveLoop:
     def _next(self) -> Arrival | None:
         """The next frame, as soon as there is one; None when there will be none."""
         with self._changed:
-            while not self._waiting and self._running and not self._stop.is_set():
+            while not self.has_waiting and self._running and not self._stop.is_set():
                 self._changed.wait(0.2)
             return None if self._stop.is_set() else self.pick()
 

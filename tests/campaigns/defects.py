@@ -648,10 +648,7 @@ _TABLES = {
             "Answer(now(), latency, scores)",
         ),
         ("self._turns.append(waiting[0])", "self._turns.insert(0, waiting[0])"),
-        (
-            "self._waiting[stream] = arrival",
-            "self._waiting.setdefault(stream, arrival)",
-        ),
+        ("arrival.due - waiting[0].due > _WAIT", "len(waiting) > 256"),
     ],
     "questions/vocabulary.py": [
         ("tuple(sorted(words_of(name))), ())", "tuple(words_of(name)), ())"),
