@@ -288,11 +288,11 @@ class Inferencer(BaseInferencer):
         """The sampler of a model that foretells, None for one that recognises."""
         for transform in self.transforms:
             if isinstance(transform, SampleObservedFrames):
-                if transform.legacy_inavit:
+                if transform.sampling:
                     raise InputError(
-                        "SampleObservedFrames(legacy_inavit=True) looks at the action's"
-                        " own frames, which no new video has; test with"
-                        " legacy_inavit=False"
+                        f"SampleObservedFrames({transform.sampling}=True) looks at the"
+                        " action's own frames, which no new video has; test with"
+                        f" {transform.sampling}=False"
                     )
                 return transform
         return None

@@ -10,7 +10,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-from mmfusion.datasets.media.video_index import read_index
+from mmfusion.datasets.media.video_index import VideoIndex, read_index
 from mmfusion.datasets.media.video_io import VideoReader, open_frames
 from mmfusion.layouts.clip_extent import outside_video
 from mmfusion.utils.errors import (
@@ -128,13 +128,21 @@ def fit_clip(results: dict, streams: Iterable[str]) -> None:
 
 def _duration(results: dict, is_read: bool, policy: str) -> float | None:
     """Seconds of the pictures, without opening what nothing else would open."""
-    chunked = (results.get("extra") or {}).get("chunk_seconds")
-    if is_read and results.get("video_path") and not chunked:
-        return read_index(results["video_path"]).duration
+    index = index_of(results, is_read)
+    if index is not None:
+        return index.duration
     known = known_duration(results)
     if known is None and is_read and results.get("frame_dir_path") and policy == "cut":
         return open_folder(results).duration  # else its reader will count the files
     return known
+
+
+def index_of(results: dict, is_read: bool) -> VideoIndex | None:
+    """Index of the sample's video, where it has one that is read anyway."""
+    chunked = (results.get("extra") or {}).get("chunk_seconds")
+    if not is_read or not results.get("video_path") or chunked:
+        return None
+    return read_index(results["video_path"])
 
 
 def open_folder(results: dict) -> VideoReader:

@@ -5,8 +5,14 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmfusion.datasets.clip_extent import fit_clip
+from mmfusion.datasets.clip_extent import fit_clip, index_of
 from mmfusion.datasets.media.video_reader import TIME_EPS
+from mmfusion.datasets.public_windows import (
+    VJEPA2_TRAIN_GAP,
+    VJEPA2_TRAIN_POINT,
+    inavit_numbers,
+    vjepa2_numbers,
+)
 from mmfusion.datasets.transforms.sample_times import SampleTimes
 from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError
@@ -14,8 +20,6 @@ from mmfusion.utils.errors import InputError
 TAU_A = 1.0  # seconds
 TAU_O = 64 / 30  # seconds: 64 frames at 30 a second
 DROP = ("none", "empty", "padded")
-_LEGACY_FRAMES = 64  # the public loader's clip, 16 frames, 4 apart,
-_LEGACY_FPS = 30.0  # at so many a second
 
 
 @TRANSFORMS.register_module()
@@ -52,12 +56,14 @@ class SampleObservedFrames(BaseTransform):
             no anticipation; it shows what the gap hides.
         legacy_inavit: see above; of the other arguments ``num_frames``, ``mode`` and
             ``num_views`` count.
+        legacy_vjepa2: see above; of the other arguments ``num_frames`` (32 of the
+            video there) and ``mode`` count.
 
     Required keys: start_sec; frame_ids and index_fps where only some frames exist; with
-    ``legacy_inavit`` start_frame, end_frame, index_fps. Modified keys: start_sec,
+    a legacy sampling start_frame, end_frame, index_fps. Modified keys: start_sec,
     end_sec. Added keys: times, observed_times (the same, for the metainfo), dicts of
-    float64 seconds (v, n) by stream; tau_a, tau_o (None in the legacy mode), padded,
-    sampling (``legacy_inavit`` or None).
+    float64 seconds (v, n) by stream; tau_a, tau_o (None in a legacy mode), padded,
+    sampling (``legacy_inavit``, ``legacy_vjepa2`` or None).
 
     Example:
         >>> sampler = SampleObservedFrames(dict(video=4), tau_o=2.0, mode="uniform")
@@ -76,6 +82,7 @@ class SampleObservedFrames(BaseTransform):
         drop: str = "none",
         allow_action: bool = False,
         legacy_inavit: bool = False,
+        legacy_vjepa2: bool = False,
     ) -> None:
         if tau_a < 0 and not allow_action:
             raise InputError(
@@ -88,21 +95,30 @@ class SampleObservedFrames(BaseTransform):
             raise InputError(f"num_views: got {num_views}; expected 1 or more")
         if drop not in DROP:
             raise InputError(f"drop: got {drop!r}; expected one of {DROP}")
+        if legacy_vjepa2 and (legacy_inavit or num_views > 1):
+            raise InputError(
+                "legacy_vjepa2: that loader shows one view; expected num_views=1, and"
+                " not legacy_inavit at once"
+            )
         frames = dict(video=16) if num_frames is None else dict(num_frames)
         self.sampler = SampleTimes(frames, mode=mode)
         self.tau_a = float(tau_a)
         self.tau_o = float(tau_o)
         self.num_views = num_views
         self.drop = drop
-        self.legacy_inavit = legacy_inavit
+        self.sampling: str | None = None
+        if legacy_inavit or legacy_vjepa2:
+            self.sampling = "legacy_inavit" if legacy_inavit else "legacy_vjepa2"
 
     def transform(self, results: dict) -> dict:
         if results.get("end_sec") is not None:  # else only the window must exist
             fit_clip(results, self.sampler.num_frames)
-        if self.legacy_inavit:
-            times = self._legacy_times(results)
+        if self.sampling:
+            inavit = self.sampling == "legacy_inavit"
+            choose = self._inavit_times if inavit else self._vjepa2_times
+            times = choose(results, *_numbers_of(results))
             window = results.get("start_sec"), results.get("end_sec")
-            results.update(tau_a=None, tau_o=None, sampling="legacy_inavit")
+            results.update(tau_a=None, tau_o=None, sampling=self.sampling)
         else:
             times, window = self._times(results)
             results.update(tau_a=self.tau_a, tau_o=self.tau_o, sampling=None)
@@ -128,11 +144,11 @@ class SampleObservedFrames(BaseTransform):
 
     def is_padded(self, record: Mapping) -> bool:
         """Tell whether a part of the window lies before the source begins."""
-        return not self.legacy_inavit and self.window(record)[0] < _begin_of(record)
+        return not self.sampling and self.window(record)[0] < _begin_of(record)
 
     def is_empty(self, record: Mapping) -> bool:
         """Tell whether the source begins only after start - tau_a."""
-        return not self.legacy_inavit and self.window(record)[1] < _begin_of(record)
+        return not self.sampling and self.window(record)[1] < _begin_of(record)
 
     def keeps(self, record: Mapping) -> bool:
         """Tell whether the dataset keeps this record, see ``drop``."""
@@ -142,10 +158,17 @@ class SampleObservedFrames(BaseTransform):
 
     def describe(self, records: Iterable[Mapping]) -> str:
         """One line about the window and the clips that have no room for it."""
-        if self.legacy_inavit:
+        if self.sampling == "legacy_inavit":
             return (
                 "legacy_inavit: frames at the action's start or within; no gap is left,"
                 " and this is no anticipation"
+            )
+        if self.sampling:
+            spans = [float(one["end_sec"]) - float(one["start_sec"]) for one in records]
+            return (
+                "legacy_vjepa2: frames up to 1 s before the action's END; it is looked"
+                f" into in the {sum(span > 1 for span in spans)} of {len(spans)} clips"
+                " that last over 1 s, and this is no anticipation"
             )
         padded = empty = total = 0
         for record in records:
@@ -185,31 +208,58 @@ class SampleObservedFrames(BaseTransform):
         low = max(begin, first)
         return times, (low, max(low, last))
 
-    def _legacy_times(self, results: dict) -> dict[str, np.ndarray]:
-        """The public loader's arithmetic on frame numbers, turned into seconds.
-
-        A clip is placed in the action as for recognition (anywhere in training), the
-        window ends fps / 30 frames before it, and all numbers, counted from the
-        action's first frame, are clamped to the action's frames.
-        """
-        fps = float(results["index_fps"])
-        first = int(results["start_frame"])
-        length = int(results["end_frame"]) - first  # frames of the action
-        scale = fps / _LEGACY_FPS
-        room = max(length - _LEGACY_FRAMES * scale, 0.0)
+    def _inavit_times(
+        self, results: dict, first: int, last: int, fps: float
+    ) -> dict[str, np.ndarray]:
+        """Seconds of :func:`inavit_numbers`, the clip anywhere in training."""
         if self.sampler.mode == "random":
             share = np.random.random(self.num_views)
         else:
             share = np.arange(self.num_views) / self.num_views
-        end = room * share - scale  # (v,), from the action's first frame on
-        begin = np.maximum(end - _LEGACY_FRAMES * scale, 0)
         times = {}
         for stream, count in self.sampler.num_frames.items():
-            number = np.linspace(begin + 1, end + 1, count, axis=-1)  # (v, n)
-            number = np.floor(np.clip(number, 0, max(length - 1, 0)))
+            number = inavit_numbers(last - first, fps, count, share)  # (v, n)
             # file number 1 is the frame at 0 s
             times[stream] = np.maximum(first + number - 1, 0) / fps
         return times
+
+    def _vjepa2_times(
+        self, results: dict, first: int, last: int, fps: float
+    ) -> dict[str, np.ndarray]:
+        """Seconds of :func:`vjepa2_numbers`, which count the video's own frames."""
+        index = index_of(results, "video" in self.sampler.num_frames)
+        if index is not None:  # a rounding error must not take a frame from a second
+            fps = round(len(index.times) / index.duration, 3)
+        point, gap = 0.0, 1.0
+        if self.sampler.mode == "random":
+            gap = np.random.uniform(*VJEPA2_TRAIN_GAP)
+            point = np.random.uniform(*VJEPA2_TRAIN_POINT)
+        times = {}
+        for stream, count in self.sampler.num_frames.items():
+            number = vjepa2_numbers(first, last, fps, count, point=point, gap=gap)
+            number = np.maximum(number, 0)[None]  # (1, n)
+            if index is None:
+                times[stream] = number / fps
+            else:
+                times[stream] = index.times[np.minimum(number, len(index.times) - 1)]
+        return times
+
+
+def _numbers_of(record: Mapping) -> tuple[int, int, float]:
+    """Annotated first and last frame, and how many a second they count.
+
+    Raises:
+        InputError: the record lacks one.
+    """
+    values = [record.get(key) for key in ("start_frame", "end_frame", "index_fps")]
+    first, last, fps = values
+    if first is None or last is None or fps is None:
+        raise InputError(
+            f"sample {record.get('sample_id') or record.get('id')!r} has start_frame,"
+            f" end_frame, index_fps {values}; expected all three for a legacy sampling,"
+            " as tools/data/ek100/prepare.py writes them"
+        )
+    return int(first), int(last), float(fps)
 
 
 def _begin_of(record: Mapping) -> float:

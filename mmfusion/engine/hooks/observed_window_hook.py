@@ -39,6 +39,6 @@ def _describe(dataset: Any) -> list[tuple[bool, str]]:
     for transform in dataset.pipeline:
         if isinstance(transform, SampleObservedFrames):
             records = (dataset.get_record(index) for index in range(len(dataset)))
-            honest = not transform.legacy_inavit and transform.tau_a >= 0
+            honest = not transform.sampling and transform.tau_a >= 0
             found.append((honest, transform.describe(records)))
     return found

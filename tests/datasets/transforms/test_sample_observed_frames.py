@@ -162,6 +162,57 @@ def test_legacy_inavit_counts_as_the_public_loader(length, numbers, monkeypatch)
     assert (out["tau_a"], out["sampling"]) == (None, "legacy_inavit")
 
 
+def published(start, stop, **keys):
+    """A record whose numbers count at 60 a second from 1 at 0 s."""
+    numbers = dict(start_frame=int(60 * start) + 1, end_frame=int(60 * stop) + 1)
+    times = dict(start_sec=start, end_sec=stop, index_fps=60.0)
+    return dict(sample_id="a", **times, **numbers, **keys)
+
+
+def test_legacy_vjepa2_ends_a_second_before_the_end():
+    sampler = SampleObservedFrames(
+        dict(video=3), tau_a=9.0, mode="uniform", legacy_vjepa2=True
+    )
+    out = sampler(published(10.0, 12.0))  # numbers 601 and 721
+    np.testing.assert_allclose(out["times"]["video"] * 60, [[640, 647, 654]])
+    assert (out["tau_a"], out["tau_o"], out["padded"]) == (None, None, False)
+    assert out["sampling"] == "legacy_vjepa2" and out["start_sec"] == 10.0
+    assert not sampler(published(0.0, 0.5))["times"]["video"].any()  # as that loader
+    assert sampler.keeps(published(0.0, 0.5))
+    line = sampler.describe([published(10.0, 12.0), published(3.0, 4.0)])
+    assert "action's END" in line and "1 of 2 clips" in line
+
+
+def test_legacy_vjepa2_draws_gap_and_point_in_training(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(np.random, "uniform", lambda *ends: drawn.append(ends) or 0.25)
+    sampler = SampleObservedFrames(dict(video=2), legacy_vjepa2=True)
+    times = sampler(published(10.0, 12.0))["times"]["video"]
+    assert drawn == [(0.25, 1.75), (0.0, 0.25)]
+    # 0.25 * 601 + 0.75 * 721 = 691, less 15
+    np.testing.assert_allclose(times * 60, [[662, 669]])
+
+
+def test_legacy_vjepa2_takes_the_numbers_for_the_videos_own(tmp_path):
+    """40 frames at 10 a second: number 61 is no frame of the first second there."""
+    path = str(write_video(tmp_path / "a.mp4", num_frames=40))
+    sampler = SampleObservedFrames(dict(video=3), mode="uniform", legacy_vjepa2=True)
+    # int(10 / 8) = 1 frame apart, ten of them before 37: 2.4 to 2.6 s, of 0.5 to 0.6
+    out = sampler(published(0.5, 0.6, video_path=path))
+    np.testing.assert_allclose(out["times"]["video"], [[2.4, 2.5, 2.6]])
+    shown = sampler(published(0.5, 1.0, video_path=path))["times"]["video"]
+    np.testing.assert_allclose(shown, [[3.9] * 3])  # 48 to 50: the last there is
+
+
+def test_legacy_vjepa2_is_one_view_of_annotated_numbers():
+    for options in (dict(legacy_inavit=True), dict(num_views=2)):
+        with pytest.raises(ValueError, match="num_views=1"):
+            SampleObservedFrames(legacy_vjepa2=True, **options)
+    for name in ("legacy_inavit", "legacy_vjepa2"):
+        with pytest.raises(ValueError, match="'a' has start_frame.*expected all three"):
+            SampleObservedFrames(**{name: True})(dict(sample_id="a", start_sec=3.0))
+
+
 @pytest.mark.parametrize(
     ("start", "padded", "empty"),
     [

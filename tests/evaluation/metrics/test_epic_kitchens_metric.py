@@ -161,7 +161,8 @@ def test_who_chose_the_questions_stands_above_the_table(monkeypatch):
     )
 
 
-def test_the_legacy_sampling_stands_in_every_key():
-    meta = dict(tau_a=None, tau_o=None, sampling="legacy_inavit")
+@pytest.mark.parametrize("name", ["legacy_inavit", "legacy_vjepa2"])
+def test_the_legacy_sampling_stands_in_every_key(name):
+    meta = dict(tau_a=None, tau_o=None, sampling=name)
     found = evaluate(EpicKitchensMetric(task="anticipation"), samples(**meta))
-    assert all(key.startswith("sampling=legacy_inavit/") for key in found)
+    assert all(key.startswith(f"sampling={name}/") for key in found)
