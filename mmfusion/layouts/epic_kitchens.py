@@ -397,17 +397,27 @@ def read_unseen(folder: Path, split: str) -> tuple[str, ...]:
 
 def read_durations(path: Path) -> dict[str, float]:
     """Seconds of every video, from the official file of videos."""
+    return _video_column(path, "duration", "seconds, as 12.5")
+
+
+def read_rates(path: Path) -> dict[str, float]:
+    """Frames a second of every video itself, from the official file of videos."""
+    return _video_column(path, "fps", "frames a second, as 59.94")
+
+
+def _video_column(path: Path, column: str, expected: str) -> dict[str, float]:
+    """A column of positive numbers, by video."""
     found = {}
-    for place, row in read_columns(path, ("video_id", "duration")):
-        text = row["duration"]
-        seconds = float(text) if _SECONDS.fullmatch(text) else 0.0
-        if not seconds:
+    for place, row in read_columns(path, ("video_id", column)):
+        text = row[column]
+        value = float(text) if _SECONDS.fullmatch(text) else 0.0
+        if not value:
             raise AnnotationError(
-                f"{place}: duration is {shown(text)}; expected seconds, as 12.5"
+                f"{place}: {column} is {shown(text)}; expected {expected}"
             )
         if row["video_id"] in found:
             raise AnnotationError(f"{place}: video_id {row['video_id']!r} comes twice")
-        found[row["video_id"]] = seconds
+        found[row["video_id"]] = value
     return found
 
 

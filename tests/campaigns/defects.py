@@ -298,6 +298,16 @@ _TABLES = {
         ),
         ("end - TIME_EPS]", "end + TIME_EPS]"),
     ],
+    "datasets/public_windows.py": [
+        ("room[..., None] * share - scale[..., None]", "room[..., None] * share"),
+        ("(1 - point) * np.asarray(stop)", "(1 - point) * np.asarray(start)"),
+        ("numbers[:, :RULSTM_AT_1S]", "numbers"),
+        ("begin + (skipped + frames) / fps)", "end)"),
+    ],
+    "analysis/protocol_audit.py": [
+        ("np.maximum(begin, before), 0)", "begin, 0)"),
+        ("(gap < TAU_A - _SLACK)", "(gap <= TAU_A + _SLACK)"),
+    ],
     "datasets/transforms/sample_observed_frames.py": [
         ("latest = max(first, last - TIME_EPS)", "latest = max(first, last)"),
         (
@@ -309,7 +319,8 @@ _TABLES = {
             "self.window(record)[1] <= _begin_of(record)",
         ),
         ('side="right") - 1, 0)', 'side="right"), 0).clip(max=len(own) - 1)'),
-        ("room * share - scale", "room * share"),
+        ("np.minimum(number, len(index.times) - 1)", "number % len(index.times)"),
+        ("np.random.uniform(*VJEPA2_TRAIN_POINT)", "0.0"),
         ("float(start) - self.tau_a", "float(start)"),
     ],
     "datasets/transforms/sample_times.py": [
