@@ -25,7 +25,8 @@ def _stack(name: str, batch: Sequence[dict]) -> Tensor:
                 f"inputs[{name!r}] is {value.dtype} {tuple(value.shape)} in sample"
                 f" {_sample_id(sample)!r} but {first.dtype} {tuple(first.shape)} in"
                 f" {_sample_id(batch[0])!r}; expected one shape and type in a batch:"
-                " let the pipeline crop or resize to a fixed size"
+                " let the pipeline crop or resize to a fixed size; videos shorter than"
+                " a window are filled up by SampleClock(num_frames=...)"
             )
     return default_collate(values)  # (b, ...); in a worker, straight to shared memory
 

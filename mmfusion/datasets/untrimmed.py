@@ -69,7 +69,8 @@ class Untrimmed:
             where: they are from, for errors.
 
         Raises:
-            AnnotationError: an action without a label, or a video of unknown length.
+            AnnotationError: an action without a label or behind the end of its video,
+                or a video of unknown length.
         """
         videos: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for record in records:
@@ -133,6 +134,11 @@ def _segment(action: Mapping[str, Any], duration: float, where: str) -> list[Any
         raise AnnotationError(
             f"{where}: {action['id']!r} has no label; the actions of an untrimmed video"
             " need theirs, else their frames would pass as background"
+        )
+    if action["start_sec"] >= duration:
+        raise AnnotationError(
+            f"{where}: {action['id']!r} starts at {action['start_sec']:g} s, and its"
+            f" video has {duration:g} s; expected it within"
         )
     end = duration if action["end_sec"] is None else action["end_sec"]
     return [action["start_sec"], min(end, duration), action["label"]]

@@ -49,6 +49,8 @@ def test_what_a_window_needs() -> None:
         Untrimmed().records([action(0, 1, 2, duration_sec=None)], "here")
     with pytest.raises(AnnotationError, match="has no label"):
         Untrimmed().records([action(0, 1, 2, label={})], "here")
+    with pytest.raises(AnnotationError, match="starts at 31 s, and its video has 30"):
+        Untrimmed().records([action(0, 31, 33)], "here")
     with pytest.raises(InputError, match="above 0"):
         Untrimmed(-1.0)
     with pytest.raises(InputError, match="without seconds"):

@@ -26,7 +26,7 @@ class LabelMoments(BaseTransform):
     Required keys: times; ``segments`` in extra, see ``datasets/untrimmed.py``;
     ann_meta. Added keys: moments, seconds (t,) of the labelled times; tau_a, where it
     is not 0. Modified keys: label, ``{task: (t, k + 1) float32}``, each row with the
-    sum 1.
+    sum 1, or 0 where ``times_mask`` says that no frame is there: it has no label.
     """
 
     def __init__(
@@ -48,11 +48,14 @@ class LabelMoments(BaseTransform):
                 " dataset's untrimmed=dict(...) before LabelMoments"
             )
         times = times_of(results, self.stream)[0]  # (t,)
+        masks = results.get("times_mask", {})
+        there = masks.get(self.stream, np.ones((1, len(times)), bool))[0]  # (t,)
         results["moments"] = times
         if self.tau_a:
             results["tau_a"] = self.tau_a
         results["label"] = {
-            task: self._labels(times + self.tau_a, segments, task, len(names) - 1)
+            task: there[:, None]
+            * self._labels(times + self.tau_a, segments, task, len(names) - 1)
             for task, names in results["ann_meta"]["classes"].items()
         }
         return results

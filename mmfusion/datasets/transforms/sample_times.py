@@ -128,7 +128,7 @@ def times_of(results: dict, stream: str) -> np.ndarray:
     if stream not in times:
         raise InputError(
             f"times: got the streams {sorted(times)}; expected {stream!r}: add it to"
-            " SampleTimes(num_frames=...)"
+            " SampleTimes(num_frames=...) or SampleClock(rates=...)"
         )
     return times[stream]
 

@@ -30,6 +30,18 @@ def test_actions_that_overlap_share_the_moment() -> None:
     np.testing.assert_allclose(found["label"]["verb"][:2], [[1, 0, 0], [0.5, 0.5, 0]])
 
 
+def test_where_no_frame_is_there_is_no_label() -> None:
+    results = {
+        "times": {"video": np.array([[0.0, 1.0, 1.0]])},
+        "times_mask": {"video": np.array([[True, True, False]])},
+        "extra": {"segments": [[1.0, 3.0, {"verb": 1}]]},
+        "ann_meta": {"classes": CLASSES},
+    }
+    label = LabelMoments()(results)["label"]["verb"]
+    assert label.dtype == np.float32
+    assert label.tolist() == [[0, 0, 1], [0, 1, 0], [0, 0, 0]]
+
+
 def test_labels_of_what_comes() -> None:
     found = labelled([[3.0, 5.0, {"verb": 0}]], tau_a=1.0)
     assert found["label"]["verb"].argmax(1).tolist() == [2, 2, 0, 0]

@@ -40,6 +40,29 @@ def test_a_moved_window_stays_in_its_video() -> None:
     assert 45.0 <= min(starts) < max(starts) == 52.0
 
 
+def test_a_faster_stream_is_never_ahead_of_the_moments() -> None:
+    clock = SampleClock(dict(video=8, skeleton=30))
+    for start, end in [(0.0, 46.63), (1.1, 9.1), (2.3, 2.4)]:
+        times = {name: one[0] for name, one in clock(clip(start, end))["times"].items()}
+        moments, hands = times["video"], times["skeleton"]
+        told = np.arange(len(moments)) * len(hands) // len(moments)  # as EveryMoment
+        late = moments - hands[told]
+        assert late.min() > -1e-9 and late.max() < 2 / 30 + 1e-9
+
+
+def test_a_short_video_is_filled_up() -> None:
+    clock = SampleClock(dict(video=2, skeleton=4), num_frames=4)
+    results = clock(clip(1.0, 2.0))
+    assert results["times"]["video"].tolist() == [[1.0, 1.5, 1.5, 1.5]]
+    assert results["times_mask"]["video"].tolist() == [[True, True, False, False]]
+    assert results["times"]["skeleton"].shape == (1, 8)
+    assert results["times_mask"]["skeleton"].sum() == 4
+    with pytest.raises(InputError, match="num_frames: got 4; expected 6 or more"):
+        clock(clip(1.0, 4.0))
+    with pytest.raises(InputError, match="num_frames: got 0"):
+        SampleClock(dict(video=2), num_frames=0)
+
+
 @pytest.mark.parametrize("rates", [{}, {"video": 0}])
 def test_rates_are_above_0(rates) -> None:
     with pytest.raises(InputError, match="rates"):

@@ -93,6 +93,22 @@ def test_losses_and_scores_of_moments(model) -> None:
     assert "pred_score" not in samples[1].to_dict()
 
 
+def test_moments_without_a_label_do_not_count(model) -> None:
+    x = torch.randn(2, 1, 5, 3)
+    truth = torch.eye(3)[torch.randint(0, 3, (2, 5))]
+    truth[1, 3:] = 0  # a video that is shorter than the window
+    samples = [
+        ActionDataSample(metainfo=dict(sample_id=str(i)), gt_verb=truth[i])
+        for i in range(2)
+    ]
+    losses = model({"joints": x}, samples, mode="loss")
+    logits, told = model({"joints": x})["verb"], truth.any(-1)
+    by_hand = -(truth * logits.log_softmax(-1)).sum(-1)[told].mean()
+    torch.testing.assert_close(losses["loss_verb"], by_hand)
+    right = (logits.argmax(-1) == truth.argmax(-1))[told].float().mean()
+    torch.testing.assert_close(losses["acc_verb"], 100 * right)
+
+
 def test_labels_are_one_a_moment(model) -> None:
     sample = ActionDataSample(metainfo=dict(sample_id="a"), gt_verb=torch.eye(3))
     with pytest.raises(InputError, match=r"'a' has verb labels \(3, 3\)"):
