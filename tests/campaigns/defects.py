@@ -649,7 +649,21 @@ _TABLES = {
     "evaluation/moments.py": [
         ('side="right")) - 1', 'side="right"))'),
     ],
+    "models/necks/every_moment.py": [
+        (
+            "moments * feats.tokens.shape[1] //",
+            "(moments + 1) * feats.tokens.shape[1] //",
+        ),
+    ],
+    "datasets/transforms/sample_clock.py": [
+        ("math.floor((first + _EPS) * rate)", "math.ceil((first + _EPS) * rate)"),
+        ("(np.arange(total) < number)", "(np.arange(total) <= number)"),
+    ],
+    "engine/hooks/balance_streams_hook.py": [
+        ("here = here * labelled", "here = here * 1"),
+    ],
     "datasets/transforms/label_moments.py": [
+        ("task: there[:, None]", "task: (1 + 0 * there[:, None])"),
         ("self._labels(times + self.tau_a,", "self._labels(times,"),
     ],
     "apis/live.py": [

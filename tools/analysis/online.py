@@ -11,6 +11,7 @@ unreadable or not of this model.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -64,7 +65,7 @@ def _measure(config: Config, args: argparse.Namespace) -> int:
     if window is None:
         data = (config.get("train_dataloader") or {}).get("dataset") or {}
         window = (data.get("untrimmed") or {}).get("seconds")
-    if window is None or not window > 0:
+    if window is None or not 0 < window < math.inf:
         raise InputError(f"--window is {window}; expected seconds above 0")
     only_test(config, args.checkpoint)
     root = Path(config.test_dataloader.dataset.get("data_root") or ".")

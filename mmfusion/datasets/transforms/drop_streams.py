@@ -78,6 +78,11 @@ class DropStreams(BaseTransform):
         return {name: r + all_gone * (1 - r) for name, r in rates.items()}
 
     def transform(self, results: dict) -> dict:
+        if "inputs" not in results:
+            raise InputError(
+                "DropStreams got a sample that is not packed; expected"
+                " PackInputs before it"
+            )
         inputs = results["inputs"]
         streams = [name for name in inputs if not name.endswith(MASK_SUFFIX)]
         if tuple(streams) not in self._chances:

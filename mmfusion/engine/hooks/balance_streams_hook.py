@@ -45,9 +45,9 @@ class BalanceStreamsHook(Hook):
       every subset of the streams. Its release scales the gradient of a stream's share
       of the logits, which reaches the neck, too; here encoders alone are scaled.
 
-    Samples that lack a stream say nothing of it. What an encoder's gradient is scaled
-    by is in the log as ``balance_<stream>``. Where gradients are clipped, they are
-    clipped after it.
+    Samples that lack a stream say nothing of it, those without a label nothing at all.
+    What an encoder's gradient is scaled by is in the log as ``balance_<stream>``. Where
+    gradients are clipped, they are clipped after it.
 
     Args:
         method: one of the three. alpha: how strong, 0 (nothing) or more; the papers'
@@ -159,14 +159,15 @@ class BalanceStreamsHook(Hook):
             return
         self._is_busy = True
         parts = [model.stand_ins, model.neck, *model.heads.values()]
+        modes = {m: m.training for part in parts for m in part.modules()}
         try:
             for part in parts:
                 part.eval()
             with torch.no_grad():
                 self._update(model, args[0])
         finally:
-            for part in parts:
-                part.train()
+            for module, training in modes.items():  # what is frozen stays as it was
+                module.training = training
             self._is_busy, self._batch = False, {}
 
     def _update(self, model: MultiModalRecognizer, feats: Features) -> None:
@@ -178,14 +179,15 @@ class BalanceStreamsHook(Hook):
             for size in sizes
             for kept in combinations(streams, size)
         }
-        labels = self._batch["labels"].to(logits[streams[:1]].device)
+        given = self._batch["labels"].to(logits[streams[:1]].device)
+        labels = given.clamp(min=0)
         if self.method == "agm":
             shares = shapley_values(logits)
             values = {name: label_loss(shares[name], labels) for name in streams}
         else:
             values = {n: own_probability(logits[(n,)], labels) for n in streams}
-        means = _means_of_present(values, feats)
-        if means is None:  # a stream that no sample of the batch has
+        means = _means_of_present(values, feats, given >= 0)
+        if means is None:  # a stream that no labelled sample of the batch has
             self.coefficients = dict.fromkeys(streams, 1.0)
             return
         if self.method != "agm":
@@ -209,20 +211,30 @@ class BalanceStreamsHook(Hook):
 
 
 def _labels(samples: list[ActionDataSample], task: str) -> Tensor:
-    """(b,) int64; a sample without a label is refused by the recognizer's loss."""
+    """(b,) int64, -1 where a sample has no label.
+
+    Raises:
+        ConfigError: labels of moments.
+    """
     labels = [sample.get(f"gt_{task}") for sample in samples]
-    return torch.tensor([0 if label is None else int(label) for label in labels])
+    if any(label is not None and label.ndim for label in labels):
+        raise ConfigError(
+            f"BalanceStreamsHook has task={task!r}, which has a label for each moment;"
+            " expected one a clip"
+        )
+    return torch.tensor([-1 if label is None else int(label) for label in labels])
 
 
 def _means_of_present(
-    values: Mapping[str, Tensor], feats: Features
+    values: Mapping[str, Tensor], feats: Features, labelled: Tensor
 ) -> dict[str, float] | None:
-    """Mean of (b v,) values over the samples that have the stream, in all processes."""
+    """Mean of (b v,) values over labelled samples with the stream, in all processes."""
     found = {}
     for name, value in values.items():
         present = feats[name].present
         here = torch.ones_like(value) if present is None else present.to(value.dtype)
         here = here.unflatten(0, (len(value), -1))[:, 0]  # of several questions one
+        here = here * labelled
         total = torch.stack([(value * here).sum(), here.sum()])
         all_reduce(total)
         if not total[1]:

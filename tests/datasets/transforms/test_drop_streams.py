@@ -117,3 +117,8 @@ def test_a_stream_without_a_mask():
     sample["inputs"]["motion"] = torch.ones(1, 4)
     with pytest.raises(InputError, match="'motion_mask'"):
         DropStreams({"motion": 0.1})(sample)
+
+
+def test_it_stands_after_packing():
+    with pytest.raises(InputError, match="expected PackInputs before it"):
+        DropStreams({"video": 0.1})({"times": {}})

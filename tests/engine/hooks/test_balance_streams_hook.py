@@ -147,6 +147,31 @@ def test_a_batch_without_a_stream_changes_nothing(model_and_batch):
     assert all(torch.equal(scaled[name], grad) for name, grad in plain.items())
 
 
+def test_a_clip_without_a_label_says_nothing(model_and_batch):
+    model, batch = model_and_batch
+    model.unlabelled = True
+    hook, _ = listen(model, method="ogm", alpha=0.4)
+    for sample in batch["data_samples"][2:]:
+        del sample.gt_action
+    gradients(model, batch)
+    found = hook.coefficients
+    half = {key: value[:2] for key, value in batch["inputs"].items()}
+    gradients(model, dict(inputs=half, data_samples=batch["data_samples"][:2]))
+    assert found == pytest.approx(hook.coefficients, rel=1e-5)
+    batch["data_samples"][0].gt_action = torch.ones(3, 5)
+    with pytest.raises(ConfigError, match="a label for each moment"):
+        gradients(model, batch)
+
+
+def test_what_is_frozen_stays_as_it_was(model_and_batch):
+    model, batch = model_and_batch
+    model.neck.eval()
+    listen(model, method="ogm", alpha=0.4)
+    gradients(model, batch)
+    assert not any(module.training for module in model.neck.modules())
+    assert all(head.training for head in model.heads.values())
+
+
 def test_it_ends_with_its_last_epoch(model_and_batch):
     model, batch = model_and_batch
     plain = gradients(model, batch)
