@@ -323,6 +323,22 @@ _TABLES = {
         ("np.random.uniform(*VJEPA2_TRAIN_POINT)", "0.0"),
         ("float(start) - self.tau_a", "float(start)"),
     ],
+    "models/layers/hf_encoder.py": [
+        ("    if not torch.equal(told, own):", "    if False:"),
+        ("frozenset(model.state_dict().keys() - trained)", "frozenset()"),
+    ],
+    "models/layers/tuning.py": [
+        ("        model.eval()\n        for part", "        for part"),
+    ],
+    "models/backbones/hf_video_encoder.py": [
+        (
+            "tokens.unflatten(1, (-1, times)).transpose(1, 2).flatten(1, 2)",
+            "tokens",
+        ),
+    ],
+    "layouts/video_processors.py": [
+        ("(m + offset) / factor", "m / factor"),
+    ],
     "datasets/transforms/sample_times.py": [
         (
             'first = 0.5 if self.mode == "uniform" else 0.0',

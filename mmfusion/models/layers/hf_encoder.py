@@ -14,6 +14,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmfusion.models.layers.tuning import merge_adapters
 from mmfusion.registry import MODELS
 from mmfusion.utils.errors import CheckpointError, InputError
 from mmfusion.utils.hugging_face import import_transformers, load_local
@@ -147,6 +148,20 @@ class HFEncoder(BaseModule):
         MMLogger.get_current_instance().info(
             f"{type(self).__name__}: weights loaded from {self.pretrained}"
         )
+
+    def merge(self) -> None:
+        """Fold the adapters of LoRA into the weights: the same function, frozen.
+
+        A checkpoint then holds the whole model, by the names of transformers.
+        """
+        self.check_has_weights()
+        merge_adapters(self.model)
+        self.model.requires_grad_(False)
+        self.tuning, self._resting = None, True
+        if self._left_out:
+            self._left_out = frozenset()
+            del self.base_digest
+        self.train(self.training)
 
     def check_has_weights(self) -> None:
         """Raise CheckpointError before the weights of ``pretrained`` are there."""
