@@ -90,7 +90,7 @@ def test_rulstm_has_seen_11_of_14_steps(start, numbers, dropped, padded):
     [
         (21.0, 60.0, np.arange(660, 1201, 60), False, False),
         # 599.4 frames of 10 s are cut to 599, which end 7 ms early
-        (21.0, NTSC, np.arange(658, 1199, 60), False, False),
+        (103.92, NTSC, np.arange(5628, 6169, 60), False, False),
         (3.0, 50.0, [0] * 8 + [50, 100], False, True),
         (1.5, 60.0, [30] * 10, False, True),
         (1.02, 60.0, None, True, False),  # less than a thirtieth is left
