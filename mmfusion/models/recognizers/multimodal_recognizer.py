@@ -326,8 +326,8 @@ class MultiModalRecognizer(BaseModel):
             if scores.ndim > 2:  # of moments, (b v, t, k)
                 target = _moment_targets(samples, task, scores[::views].shape)
                 target = target.to(scores.device).repeat_interleave(views, 0)
-                told = target.any(-1)  # not where a short clip has no frame
-                scores, target = scores[told], target[told]  # (r, k)
+                has_label = target.any(-1)  # not where a short clip has no frame
+                scores, target = scores[has_label], target[has_label]  # (r, k)
                 losses[f"loss_{task}"] = self.heads[task].loss(scores, target)
                 best = target.gather(-1, scores.detach().argmax(-1, keepdim=True))
                 losses[f"acc_{task}"] = 100 * (best > 0).float().mean()
