@@ -2,7 +2,8 @@
 
     python tools/train.py configs/streams/online_video_nano_tinyego.py
 
-No paper has this data set. Ours: configs/streams/README.md.
+No paper has this data set. Ours: verb frame_mAP 81.5, noun 57.3, seed 0;
+configs/streams/README.md.
 """
 
 from mmengine.config import read_base
