@@ -22,7 +22,8 @@ class LiveHands:
 
     Args:
         video: whose frames are looked at; take :attr:`video` in its place.
-        extractor: finds hands in a list of frames.
+        extractor: finds hands in a list of frames, here of one; it may remember those
+            before, as :meth:`mmfusion.hands.MediaPipeHands.following` does.
         one_hand: the model reads a single hand.
     """
 
@@ -124,6 +125,6 @@ def with_hands(
         return [video], f"none: {reason}"
     is_one = (skeleton or {}).get("hands") == ONE_HAND_SKELETON["hands"]
     if extractor is None:
-        extractor = MediaPipeHands(tracking=False, one_hand=is_one)
+        extractor = MediaPipeHands(one_hand=is_one).following()
     finder = LiveHands(video, extractor, one_hand=is_one)
     return [finder.video, finder], "found in the frames"

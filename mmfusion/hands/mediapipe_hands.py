@@ -21,7 +21,7 @@ from mmfusion.hands.palms import SIZE as PALM_SIZE
 from mmfusion.hands.palms import PalmDetector
 from mmfusion.hands.past import Past
 from mmfusion.hands.sides import Sighting, place_hands
-from mmfusion.hands.tracks import HandTracks
+from mmfusion.hands.tracks import HandExtractor, HandTracks
 from mmfusion.utils.errors import InputError
 
 # frames without a hand from one sweep to the next; the last one for all further sweeps
@@ -98,38 +98,49 @@ class MediaPipeHands:
         self._sweep = sweep and tracking
 
     def __call__(self, frames: Iterable[np.ndarray]) -> HandTracks:
+        return self._hands(frames, _Following(self._look_back))
+
+    def following(self) -> HandExtractor:
+        """An extractor that goes on from call to call, for the frames of a stream.
+
+        It does not look back: what it has told is told.
+        """
+        state = _Following(0)
+        return lambda frames: self._hands(frames, state)
+
+    def _hands(self, frames: Iterable[np.ndarray], state: "_Following") -> HandTracks:
         found: list[list[Find]] = []  # hands of each frame
         scales: list[np.ndarray] = []
-        past = Past(self._look_back)
-        sweeps = _Sweeps()
-        followed: list[Find] = []
-        since = num_tracks = 0  # frames since the last search
         for picture in frames:
-            finds = self._follow(picture, followed)
-            tracks = [find.track for find in finds]
-            lost = [find for find in followed if find.track not in tracks]
-            since += 1
-            if len(finds) < self._max_hands and (
-                not finds or lost or since >= self._search_every
-            ):
-                since = 0
-                new = self._search(picture, finds)
-                if self._sweep and not (finds or new) and sweeps.is_due():
-                    new = self._swept(picture, *sweeps.next_sweep())
-                for find in new:
-                    track = track_of(find, lost)
-                    if track is None:
-                        track = self._follow_back(find, num_tracks, past)
-                        num_tracks = max(num_tracks, track + 1)
-                    finds.append(replace(find, track=track))
-            sweeps.count(seen=bool(finds))
+            found.append(self._look(picture, state))
             height, width = picture.shape[:2]
             scales.append(np.array([width, height, width], np.float64))
-            found.append(finds)
-            past.add(picture, finds)
-            followed = finds if self._tracking else []
         hands = place_hands(_sightings(found, scales), len(found))
         return hands.as_one_hand() if self._one_hand else hands
+
+    def _look(self, picture: np.ndarray, state: "_Following") -> list[Find]:
+        """Hands of the next frame; later frames may add to the list."""
+        finds = self._follow(picture, state.followed)
+        tracks = [find.track for find in finds]
+        lost = [find for find in state.followed if find.track not in tracks]
+        state.since += 1
+        if len(finds) < self._max_hands and (
+            not finds or lost or state.since >= self._search_every
+        ):
+            state.since = 0
+            new = self._search(picture, finds)
+            if self._sweep and not (finds or new) and state.sweeps.is_due():
+                new = self._swept(picture, *state.sweeps.next_sweep())
+            for find in new:
+                track = track_of(find, lost)
+                if track is None:
+                    track = self._follow_back(find, state.num_tracks, state.past)
+                    state.num_tracks = max(state.num_tracks, track + 1)
+                finds.append(replace(find, track=track))
+        state.sweeps.count(seen=bool(finds))
+        state.past.add(picture, finds)
+        state.followed = finds if self._tracking else []
+        return finds
 
     def _follow(self, picture: np.ndarray, followed: list[Find]) -> list[Find]:
         """The hands that are still where they are expected."""
@@ -187,6 +198,16 @@ class MediaPipeHands:
         for finds, earlier in noted:
             finds.append(replace(earlier, track=track))
         return track
+
+
+class _Following:
+    """Hands that are followed through a video, and when palms were searched last."""
+
+    def __init__(self, look_back: int) -> None:
+        self.past = Past(look_back)
+        self.sweeps = _Sweeps()
+        self.followed: list[Find] = []
+        self.since = self.num_tracks = 0  # frames since the last search
 
 
 class _Sweeps:

@@ -682,6 +682,10 @@ _TABLES = {
         ("task: there[:, None]", "task: (1 + 0 * there[:, None])"),
         ("self._labels(times + self.tau_a,", "self._labels(times,"),
     ],
+    "hands/mediapipe_hands.py": [
+        ("state.followed = finds if", "state.followed = [] if"),
+        ("return lambda frames: self._hands(frames, state)", "return self"),
+    ],
     "apis/live.py": [
         ("if latency > self.limit:", "if False:"),
         (

@@ -109,6 +109,20 @@ def test_going_backward_ends_where_the_hand_is_not_seen(monkeypatch):
     assert tracks.valid.any(axis=1).tolist() == [False, False, True, True]
 
 
+def test_a_stream_is_followed_from_call_to_call() -> None:
+    hands = MediaPipeHands(look_back=9)
+    stream, pictures = hands.following(), [DARK, BRIGHT, BRIGHT, DARK, BRIGHT]
+    found = [stream([picture]) for picture in pictures]
+    assert [bool(one.valid.any()) for one in found] == [False, True, True, False, True]
+    searches = FakePalms.searches
+    whole = MediaPipeHands(look_back=0)(pictures)
+    assert FakePalms.searches == searches < len(pictures)
+    for number, one in enumerate(found):
+        np.testing.assert_array_equal(one.keypoint[0], whole.keypoint[number])
+    hands.following()([BRIGHT])  # another stream begins with a search
+    assert FakePalms.searches == 1 + searches
+
+
 def test_large_pictures_are_followed_backward_in_their_own_pixels(monkeypatch):
     monkeypatch.setattr(mediapipe_hands, "PalmDetector", NoPalms)
     large = [np.full((800, 1280, 3), value, np.uint8) for value in (200, 255)]
