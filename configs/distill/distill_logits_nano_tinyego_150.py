@@ -26,7 +26,7 @@ model.update(
         distill=dict(
             type=Distillation,
             teacher=teacher,
-            losses=dict(logits=dict(type=LogitsDistillation)),
+            losses=dict(logits=dict(type=LogitsDistillation, temperature=2.0)),
         )
     ),
 )
