@@ -213,7 +213,7 @@ class HFVideoEncoder(HFEncoder):
 
     def _run(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Clips, mask (b, t) or None -> tokens (b, l, d), cls (b, d) or None."""
-        batch, family = len(x), self.family
+        batch, family = x.shape[0], self.family
         x = x.transpose(1, 2)  # (b, f, 3, h, w)
         if family.by_frame:
             x = x.flatten(0, 1)  # (b f, 3, h, w)

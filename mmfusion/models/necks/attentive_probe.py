@@ -164,7 +164,7 @@ class AttentiveProbe(BaseModule):
             mask = torch.cat([mask[:, :1] | nothing, mask[:, 1:]], dim=1)
         for layer in self.self_attention_layers:
             x = layer(x, mask)
-        query = self.query_tokens.to(x.dtype).expand(len(x), -1, -1)
+        query = self.query_tokens.to(x.dtype).expand(x.shape[0], -1, -1)
         return self.cross_attention_layer(query, x, mask).squeeze(1)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mmfusion.models import HFVideoEncoder
+from mmfusion.models import AttentiveProbe, HFVideoEncoder
 from mmfusion.utils.errors import CheckpointError, InputError
 from tests.models.backbones.hf_models import TINY, published, tiny
 
@@ -165,3 +165,24 @@ def test_what_is_not_here_names_the_command(tmp_path):
     model = HFVideoEncoder(str(tmp_path), hf_config=other)
     with pytest.raises(CheckpointError, match=r"does not fit VivitModel: .*layers\.2"):
         model.init_weights()
+
+
+class Probed(torch.nn.Module):
+    """Tokens of an encoder of 16 channels, pooled."""
+
+    def __init__(self, family):
+        super().__init__()
+        self.encoder = HFVideoEncoder(None, hf_config=tiny(family), num_frames=4)
+        self.neck = AttentiveProbe(16, num_heads=4)
+
+    def forward(self, x):
+        return self.neck({"video": self.encoder(x)})
+
+
+def test_an_exported_graph_takes_any_batch():
+    model = Probed("timesformer").eval()
+    batch = torch.export.Dim("batch", min=1, max=64)
+    shapes = ({0: batch},)
+    graph = torch.export.export(model, (clips(2),), dynamic_shapes=shapes, strict=False)
+    x = clips(3)
+    torch.testing.assert_close(graph.module()(x), model(x))
