@@ -22,5 +22,5 @@ model.heads.action.update(
     drop_rate=0.1,
     loss=dict(type=CrossEntropyLoss, label_smoothing=0.1),
 )
-train_cfg.max_epochs = 25
+train_cfg.max_epochs = 30
 optim_wrapper.paramwise_cfg.custom_keys["readout.logit"] = dict(decay_mult=0.0)
