@@ -67,7 +67,7 @@ class TritonBackend(Backend):
         save = torch.is_grad_enabled() and any(
             x is not None and x.requires_grad for x in tensors
         )
-        y, last, _ = forward_op(
+        y, last, *_ = forward_op(
             u, delta, torch.stack(A), B, C, D, delta_bias, call.z, initial,
             call.delta_softplus, list(call.reverse), [u[0].shape[1]],
             call.return_last_state, save,

@@ -1,7 +1,8 @@
 """The causal convolution with SiLU: kernels, launches and the PyTorch operator.
 
 y_i = silu(bias + sum_j weight_j x_{i - w + 1 + j}), i in the order of the scan; what
-lies before a sequence counts as zero. A program has a tile (tokens, channels).
+lies before a sequence counts as zero. A program has a few tokens of a block of
+channels. It reads all of them before it computes, each once.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from torch import Tensor
 from mmfusion.ops.gradients import differentiable_once
 from mmfusion.ops.triton import plan as plans
 from mmfusion.ops.triton.plan import ceil_div, make_plan, table
+
+LOG2_E = tl.constexpr(1.4426950408889634)
 
 
 @triton.jit
@@ -28,39 +31,51 @@ def _sequence(tiles, BACKWARD: tl.constexpr):
 
 
 @triton.jit
-def _load_tile(pointer, stride, origin, sign, i, ok, d):
-    """x at offsets i of the sequence, (tokens, channels) float32; 0 where not ok."""
-    at = (origin + sign * i)[:, None] * stride + d[None, :]
-    return tl.load(pointer + at, mask=ok, other=0.0).to(tl.float32)
+def _token(pointer, stride, origin, sign, i, length, d, live):
+    """x at offset i of the sequence as it lies in memory; 0 outside."""
+    ok = live & (i >= 0) & (i < length)
+    return tl.load(pointer + (origin + sign * i) * stride + d, mask=ok, other=0.0)
+
+
+@triton.jit
+def _filter(weight, bias, d, live, WIDTH: tl.constexpr):
+    """The taps, (channels,) each, and the bias."""
+    taps = ()
+    for j in tl.static_range(WIDTH):
+        tap = tl.load(weight + d * WIDTH + j, mask=live, other=0.0)
+        taps = taps + (tap.to(tl.float32),)
+    start = tl.zeros(d.shape, tl.float32)
+    if bias is not None:
+        start += tl.load(bias + d, mask=live, other=0.0).to(tl.float32)
+    return taps, start
 
 
 @triton.jit
 def conv_forward(
     x, weight, bias, tiles, y, x_batch, x_token, length, channels,
     WIDTH: tl.constexpr, SILU: tl.constexpr, BACKWARD: tl.constexpr,
-    BLOCK_L: tl.constexpr, BLOCK_D: tl.constexpr,
+    TOKENS: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     """x (b, l, d), weight (d, w) -> y (b, l, d)."""
     d = tl.program_id(0) * BLOCK_D + tl.arange(0, BLOCK_D)
     live = d < channels
-    origin, sign, begin, end, _ = _sequence(tiles, BACKWARD)
+    origin, sign, begin, end, sequence_length = _sequence(tiles, BACKWARD)
     batch = tl.program_id(2).to(tl.int64)
-    i = begin + tl.arange(0, BLOCK_L)
-    ok = (i < end)[:, None] & live[None, :]
-    total = tl.zeros([BLOCK_L, BLOCK_D], tl.float32)
-    if bias is not None:
-        total += tl.load(bias + d, mask=live, other=0.0).to(tl.float32)[None, :]
-    for j in tl.static_range(WIDTH):
-        w = tl.load(weight + d * WIDTH + j, mask=live, other=0.0).to(tl.float32)
-        past = i - (WIDTH - 1) + j
-        total += w[None, :] * _load_tile(
-            x + batch * x_batch, x_token, origin, sign, past,
-            ok & (past >= 0)[:, None], d,
-        )  # fmt: skip
-    if SILU:
-        total = total / (1.0 + tl.exp(-total))
-    at = (origin + sign * i)[:, None] * channels + d[None, :]
-    tl.store(y + batch * length * channels + at, total, mask=ok)
+    x_row, y_row = x + batch * x_batch, y + batch * length * channels
+    past: tl.constexpr = WIDTH - 1
+    xs = ()
+    for k in tl.static_range(TOKENS + past):
+        i = begin - past + k
+        xs = xs + (_token(x_row, x_token, origin, sign, i, sequence_length, d, live),)
+    taps, start = _filter(weight, bias, d, live, WIDTH)
+    for k in tl.static_range(TOKENS):
+        total = start
+        for j in tl.static_range(WIDTH):
+            total += taps[j] * xs[k + j].to(tl.float32)
+        if SILU:
+            total = total / (1.0 + tl.exp2(total * -LOG2_E))
+        at = (origin + sign * (begin + k)) * channels + d
+        tl.store(y_row + at, total, mask=live & (begin + k < end))
 
 
 @triton.jit
@@ -68,7 +83,7 @@ def conv_backward(
     x, weight, bias, dy, tiles, dx, dweight, dbias, x_batch, x_token, dy_batch,
     dy_token, length, channels,
     WIDTH: tl.constexpr, SILU: tl.constexpr, BACKWARD: tl.constexpr,
-    BLOCK_L: tl.constexpr, BLOCK_D: tl.constexpr,
+    TOKENS: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     """dx (b, l, d), and by program dweight (b, tiles, w, d), dbias (b, tiles, d).
 
@@ -79,39 +94,46 @@ def conv_backward(
     live = d < channels
     origin, sign, begin, end, sequence_length = _sequence(tiles, BACKWARD)
     batch = tl.program_id(2).to(tl.int64)
-    i = begin + tl.arange(0, BLOCK_L)
-    in_tile = (i < end)[:, None] & live[None, :]
-    dx_tile = tl.zeros([BLOCK_L, BLOCK_D], tl.float32)
-    partial = batch * tl.num_programs(1) + tl.program_id(1)
-    for ahead in tl.static_range(WIDTH):
-        later = i + ahead
-        ok = (later < sequence_length)[:, None] & in_tile
-        ds = _load_tile(
-            dy + batch * dy_batch, dy_token, origin, sign, later, ok, d
-        )  # fmt: skip
+    x_row, dy_row = x + batch * x_batch, dy + batch * dy_batch
+    dx_row = dx + batch * length * channels
+    past: tl.constexpr = WIDTH - 1
+    xs, dys = (), ()  # all are asked for before the first is used
+    for k in tl.static_range(TOKENS + 2 * past):
+        i = begin - past + k
+        xs = xs + (_token(x_row, x_token, origin, sign, i, sequence_length, d, live),)
+        if k >= past:
+            dys = dys + (
+                _token(dy_row, dy_token, origin, sign, i, sequence_length, d, live),
+            )
+    taps, start = _filter(weight, bias, d, live, WIDTH)
+    sums = ()  # gradients of what goes into SiLU
+    for k in tl.static_range(TOKENS + past):
+        ds = dys[k].to(tl.float32)
         if SILU:
-            total = tl.zeros([BLOCK_L, BLOCK_D], tl.float32)
-            if bias is not None:
-                total += tl.load(bias + d, mask=live, other=0.0).to(tl.float32)[None, :]
+            total = start
             for j in tl.static_range(WIDTH):
-                w = tl.load(weight + d * WIDTH + j, mask=live, other=0.0)
-                past = later - (WIDTH - 1) + j
-                total += w.to(tl.float32)[None, :] * _load_tile(
-                    x + batch * x_batch, x_token, origin, sign, past,
-                    ok & (past >= 0)[:, None], d,
-                )  # fmt: skip
-            gate = 1.0 / (1.0 + tl.exp(-total))
+                total += taps[j] * xs[k + j].to(tl.float32)
+            gate = 1.0 / (1.0 + tl.exp2(total * -LOG2_E))
             ds *= gate * (1.0 + total * (1.0 - gate))
-        # x_i meets the sum of token i + ahead with the weight WIDTH - 1 - ahead
-        w = tl.load(weight + d * WIDTH + (WIDTH - 1 - ahead), mask=live, other=0.0)
-        dx_tile += w.to(tl.float32)[None, :] * ds
-        here = _load_tile(x + batch * x_batch, x_token, origin, sign, i, in_tile, d)
-        at = (partial * WIDTH + (WIDTH - 1 - ahead)) * channels + d
-        tl.store(dweight + at, tl.sum(here * ds, axis=0), mask=live)
-        if ahead == 0 and bias is not None:
-            tl.store(dbias + partial * channels + d, tl.sum(ds, axis=0), mask=live)
-    at = (origin + sign * i)[:, None] * channels + d[None, :]
-    tl.store(dx + batch * length * channels + at, dx_tile, mask=in_tile)
+        sums = sums + (ds,)
+        if k >= past:
+            dx_i = tl.zeros([BLOCK_D], tl.float32)
+            for j in tl.static_range(WIDTH):
+                dx_i += taps[WIDTH - 1 - j] * sums[k - past + j]
+            i = begin + k - past
+            at = (origin + sign * i) * channels + d
+            tl.store(dx_row + at, dx_i, mask=live & (i < end))
+    partial = batch * tl.num_programs(1) + tl.program_id(1)
+    for j in tl.static_range(WIDTH):
+        total = tl.zeros([BLOCK_D], tl.float32)
+        for k in tl.static_range(TOKENS):
+            total += sums[k] * xs[k + j].to(tl.float32)
+        tl.store(dweight + (partial * WIDTH + j) * channels + d, total, mask=live)
+    if bias is not None:
+        total = tl.zeros([BLOCK_D], tl.float32)
+        for k in tl.static_range(TOKENS):
+            total += sums[k]
+        tl.store(dbias + partial * channels + d, total, mask=live)
 
 
 def _tiles(lengths: Sequence[int]) -> tuple[tuple[int, ...], ...]:
@@ -124,7 +146,7 @@ def _constants(weight: Tensor, silu: bool, reverse: bool) -> dict[str, int]:
         WIDTH=weight.shape[1],
         SILU=silu,
         BACKWARD=reverse,
-        BLOCK_L=plans.TUNING.conv_tokens,
+        TOKENS=plans.TUNING.conv_tokens,
         BLOCK_D=plans.TUNING.conv_channels,
         num_warps=plans.TUNING.conv_warps,
     )

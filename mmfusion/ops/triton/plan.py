@@ -26,10 +26,13 @@ class Tuning:
             is what its registers allow (compiled for sm_90: 4 spilled words).
         ahead: tokens that a loop reads before it computes the first of them, so that a
             trip to memory is waited for once; it divides chunk.
-        registers: most that a thread of the backward may have; 0 leaves it to the
-            assembler. Fewer let more programs run at once.
-        programs: how many warps fill the GPU; below it time is cut into segments, at
-            1.7 times the arithmetic. 132 SMs x 4 schedulers x 4 warps of an H100.
+        forward_registers, backward_registers: most that a thread of these kernels may
+            have; 0 leaves it to the assembler. Fewer let more programs run at once: 16
+            on an SM of an H100 with 128.
+        programs: how many warps fill the GPU: 132 SMs x 4 schedulers x 4 warps of an
+            H100. Time is cut into as many segments as fit, none into a second wave.
+        enough: with so many programs time is not cut: what is not computed twice
+            outweighs that fewer warps hide each other's waiting. One a scheduler.
         conv_tokens, conv_channels, conv_warps: tile of a convolution program; 64
             channels make a row of a tile one line of 128 bytes in bfloat16.
         merge_elements, merge_warps: elements of a program of the final sum.
@@ -40,11 +43,13 @@ class Tuning:
     chunk: int = 64
     block: int = 4
     ahead: int = 4
-    registers: int = 0
+    forward_registers: int = 128
+    backward_registers: int = 0
     programs: int = 2112
+    enough: int = 528
     conv_tokens: int = 32
     conv_channels: int = 64
-    conv_warps: int = 4
+    conv_warps: int = 1
     merge_elements: int = 1024
     merge_warps: int = 4
 
@@ -62,11 +67,13 @@ class Plan:
             offset i is token first + i, or last - i in reverse.
         sequences: rows (first segment, end of segments) for each sequence.
         num_chunks: chunks of all segments; each segment starts a new chunk.
+        chunk: tokens of a chunk.
     """
 
     segments: tuple[tuple[int, ...], ...]
     sequences: tuple[tuple[int, int], ...]
     num_chunks: int
+    chunk: int
 
     @property
     def is_split(self) -> bool:
@@ -88,7 +95,7 @@ def make_plan(lengths: tuple[int, ...], segment: int, chunk: int) -> Plan:
             num_chunks += ceil_div(end - begin, chunk)
         sequences.append((before, len(segments)))
         first += length
-    return Plan(tuple(segments), tuple(sequences), num_chunks)
+    return Plan(tuple(segments), tuple(sequences), num_chunks, chunk)
 
 
 def plan_scan(
@@ -96,13 +103,17 @@ def plan_scan(
 ) -> Plan:
     """Segments for a scan of ``num_rows`` (directions x batch) x ``num_blocks``.
 
-    One segment a sequence where rows, blocks of channels and sequences fill the GPU.
+    Segments are equally long as far as they can be, so that none is waited for: chunks
+    become shorter for it.
     """
-    wanted = ceil_div(tuning.programs, num_rows * num_blocks)  # over all sequences
-    one_each = wanted <= len(lengths)
-    segment = max(lengths) if one_each else ceil_div(sum(lengths), wanted)
-    segment = ceil_div(segment, tuning.chunk) * tuning.chunk
-    return make_plan(lengths, segment, tuning.chunk)
+    programs = num_rows * num_blocks * len(lengths)
+    wanted = 1 if programs >= tuning.enough else max(1, tuning.programs // programs)
+    segment = ceil_div(max(lengths), wanted)
+    segment = max(segment, tuning.chunk)
+    chunks = ceil_div(segment, tuning.chunk)
+    step = max(tuning.block, tuning.ahead)
+    chunk = ceil_div(segment, chunks * step) * step
+    return make_plan(lengths, chunks * chunk, chunk)
 
 
 @lru_cache(maxsize=256)

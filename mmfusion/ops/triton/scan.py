@@ -15,14 +15,17 @@ from torch import Tensor
 from mmfusion.ops.gradients import differentiable_once
 from mmfusion.ops.triton import plan as plans
 from mmfusion.ops.triton.plan import Plan, ceil_div, plan_scan, table
+from mmfusion.ops.triton.scan_backward import (
+    gate_gradient,
+    scan_backward,
+    segment_carries,
+)
 from mmfusion.ops.triton.scan_kernels import (
     Rows,
     Sizes,
     join_segments,
     merge_directions,
-    scan_backward,
     scan_forward,
-    segment_carries,
     segment_ends,
 )
 
@@ -66,7 +69,7 @@ class _Launch:
 
     @property
     def tile(self) -> dict[str, int]:
-        block_n = triton.next_power_of_2(self.states)
+        block_n = max(4, triton.next_power_of_2(self.states))
         return dict(
             N=self.states,
             BLOCK_N=block_n,
@@ -102,10 +105,15 @@ def _launch_of(
     rows = 1 if either is None else either.shape[1]
     launch = _Launch(
         len(u), batch, length, channels, states, groups,
-        Plan((), (), 0), tuple(reverse), softplus, rows,
+        Plan((), (), 0, 0), tuple(reverse), softplus, rows,
     )  # fmt: skip
     plan = plan_scan(tuple(map(int, lengths)), launch.rows, launch.blocks, plans.TUNING)
     return dataclasses.replace(launch, plan=plan)
+
+
+def _registers(kernel: str) -> dict[str, int]:
+    most = getattr(plans.TUNING, f"{kernel}_registers")
+    return dict(maxnreg=most) if most else {}
 
 
 def _readable(x: Tensor) -> Tensor:
@@ -152,7 +160,7 @@ def forward_op(
     lengths: Sequence[int],
     want_last: bool,
     save: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Scan one or two directions over the same tokens; float32 inside.
 
     Args:
@@ -163,7 +171,7 @@ def forward_op(
 
     Returns:
         y (b, l, d) in the dtype of u, last states (s b, k, n, d), and for the backward
-        the state before each chunk (s b, chunks, n, d), float32.
+        the state before each chunk (s b, chunks, n, d), float32, and y before the gate.
     """
     launch = _launch_of(u, B, D, delta_bias, softplus, reverse, lengths)
     plan, two = launch.plan, launch.directions == 2
@@ -172,6 +180,7 @@ def forward_op(
     last = torch.empty(shapes[0], dtype=torch.float32, device=device)
     y = torch.empty(u[0].shape, dtype=u[0].dtype, device=device)
     parts = y.new_empty(2, *y.shape, dtype=torch.float32) if two else y
+    ungated = torch.empty_like(y) if save and z is not None else None
     starts = plan.is_split or initial is not None
     # without a backward only the first chunks are used, where segments start
     states = y.new_empty(_shapes(launch, save or starts, False)[1], dtype=torch.float32)
@@ -185,8 +194,8 @@ def forward_op(
                 launch.rows, len(plan.segments), launch.channels, dtype=torch.float32
             )
             segment_ends[launch.grid](
-                *inputs, delta_bias, segments, states, sums, launch.sizes,
-                **launch.constants, AHEAD=plans.TUNING.ahead,
+                *inputs, delta_bias, segments, states, sums, launch.sizes, 0,
+                **launch.constants, AHEAD=plans.TUNING.ahead, **_registers("forward"),
             )  # fmt: skip
             _join(launch, A, states, sums, initial, backward=False)
         elif initial is not None:
@@ -195,13 +204,14 @@ def forward_op(
                 states[:, chunk].copy_(initial[:, k])
         scan_forward[launch.grid](
             *inputs, _rows(C), D, delta_bias, None if two else gate, segments, states,
-            parts, last if want_last else None, launch.sizes, len(plan.sequences),
-            **launch.constants, CHUNK=plans.TUNING.chunk, STARTS=starts, SAVE=save,
-            AHEAD=plans.TUNING.ahead,
+            parts, None if two else ungated, last if want_last else None, launch.sizes,
+            0, plan.chunk, len(plan.sequences), **launch.constants, STARTS=starts,
+            SAVE=save, AHEAD=plans.TUNING.ahead, **_registers("forward"),
         )  # fmt: skip
         if two:
-            _merge(parts, gate, y)
-    return y, last, states if save else states.new_empty(0)
+            _merge(parts, gate, y, ungated)
+    ungated = y.new_empty(0) if ungated is None else ungated
+    return y, last, states if save else states.new_empty(0), ungated
 
 
 @torch.library.custom_op("mmfusion::triton_scan_backward", mutates_args=())
@@ -217,6 +227,7 @@ def backward_op(
     delta_bias: Tensor | None,
     z: Tensor | None,
     states: Tensor,
+    ungated: Tensor,
     softplus: bool,
     reverse: Sequence[bool],
     lengths: Sequence[int],
@@ -225,9 +236,9 @@ def backward_op(
     """Gradients for dy (b, l, d) and dlast (s b, k, n, d); inputs as in the forward.
 
     Returns:
-        du, ddelta (s, b, l, d), dA (s, d, n), dB, dC (s, b, l, g, n), dD and dbias
-        (s, 1 or k, d), dz (b, l, d), dinitial (s b, k, n, d); empty where there is no
-        such input.
+        du, ddelta (s, b, l, d), dA (s, d, n), dB and dC (2, s, b, l, g, n), dD and
+        dbias (2, s, 1 or k, d), dz (b, l, d), dinitial (s b, k, n, d); empty where
+        there is no such input.
     """
     launch = _launch_of(u, B, D, delta_bias, softplus, reverse, lengths)
     plan, rows, channels = launch.plan, launch.rows, launch.channels
@@ -240,48 +251,56 @@ def backward_op(
     tokens = (launch.directions, *dy.shape)
     per_state = (rows, num_segments, launch.states, channels)
     du, ddelta = empty(*tokens, dtype=u[0].dtype), empty(*tokens, dtype=delta[0].dtype)
-    dz = None
-    if z is not None:  # a part for each direction
-        dz = empty(*tokens, dtype=z.dtype if len(u) == 1 else torch.float32)
-    dA = empty(*per_state)
-    dB, dC = (empty(rows, launch.blocks, launch.length, launch.states) for _ in "BC")
-    dD, dbias = (
-        None if x is None else empty(rows, num_segments, channels)
-        for x in (D, delta_bias)
-    )
+    dz = empty(0) if z is None else empty(*z.shape, dtype=z.dtype)
+    sums = empty(rows, num_segments, launch.states + 2, channels)  # A, D, delta_bias
+    dBC = empty(2, rows, launch.blocks, launch.length, launch.states)
     outer = empty(*per_state) if want_initial else None
     carries = dlast
     constants = launch.constants
-    block, chunk = plans.TUNING.block, plans.TUNING.chunk
-    most = plans.TUNING.registers
-    registers = dict(maxnreg=most) if most else {}
+    block = plans.TUNING.block
     tile = constants["BLOCK_N"] * constants["BLOCK_D"]
-    scratch = empty(rows * launch.blocks * num_segments, chunk // block, tile)
+    vectors = 3 * block * constants["BLOCK_D"]
+    scratch = empty(
+        rows * launch.blocks * num_segments, plan.chunk // block * tile + vectors
+    )
     A = A.transpose(1, 2).contiguous()  # (s, n, d)
     inputs = _rows(delta), A
     gates = _optional_rows(z), _rows([dy])
     with torch.cuda.device_of(dy):
         if plan.is_split:
-            carries, sums = empty(*per_state), empty(rows, num_segments, channels)
+            carries, through = empty(*per_state), empty(rows, num_segments, channels)
             segment_carries[launch.grid](
-                *inputs, _rows(C), delta_bias, *gates, segments, carries, sums,
-                launch.sizes, **constants, AHEAD=plans.TUNING.ahead,
+                *inputs, _rows(C), delta_bias, *gates, segments, carries, through,
+                launch.sizes, 0, **constants, AHEAD=plans.TUNING.ahead,
             )  # fmt: skip
-            _join(launch, A, carries, sums, dlast, backward=True)
+            _join(launch, A, carries, through, dlast, backward=True)
         scan_backward[launch.grid](
             _rows(u), *inputs, _rows(B), _rows(C), D, delta_bias, *gates, segments,
-            states, carries, scratch, du, ddelta, dz, dA, dB, dC, dD, dbias, outer,
-            launch.sizes, **constants, CHUNK=chunk, BLOCK=block, **registers,
+            states, carries, scratch, du, ddelta, dBC, sums, outer,
+            launch.sizes, 0, plan.chunk, **constants, BLOCK=block,
+            **_registers("backward"),
         )  # fmt: skip
+        if z is not None:
+            elements = plans.TUNING.merge_elements
+            gate_gradient[(ceil_div(dz.numel(), elements),)](
+                gates[1], gates[0], ungated, dz, dz.numel(), *dz.shape[1:],
+                BLOCK=elements, num_warps=plans.TUNING.merge_warps,
+            )  # fmt: skip
+    dA, per_channel = _sum_segments(sums, launch)
     return [
         du,
         ddelta,
-        _sum_rows(dA, launch).sum(1).transpose(1, 2).contiguous(),
-        *(_sum_blocks(x, like[0], launch) for x, like in ((dB, B), (dC, C))),
-        *(empty(0) if x is None else _per_sequence(x, launch) for x in (dD, dbias)),
-        empty(0) if z is None or dz is None else _sum_directions(dz, z.dtype),
+        dA,
+        _sum_blocks(dBC, _common(B[0], C[0]), launch),
+        per_channel,
+        dz,
         empty(0) if outer is None else _first_segments(outer, plan),
     ]
+
+
+def _common(x: Tensor, y: Tensor) -> torch.dtype:
+    """Dtype of the gradients of both."""
+    return x.dtype if x.dtype == y.dtype else torch.float32
 
 
 def _join(
@@ -302,21 +321,16 @@ def _join(
     join_segments[grid](
         A, states, sums, table(launch.plan.segments, A.device),
         table(sequences, A.device), outer, launch.sizes, len(sequences),
-        **launch.tile, BACKWARD=backward,
+        **launch.tile, BACKWARD=backward, AHEAD=plans.TUNING.ahead,
     )  # fmt: skip
 
 
-def _merge(parts: Tensor, gate: Rows | None, y: Tensor) -> None:
+def _merge(parts: Tensor, gate: Rows | None, y: Tensor, ungated: Tensor | None) -> None:
     block = plans.TUNING.merge_elements
     merge_directions[(ceil_div(y.numel(), block),)](
-        parts, gate, y, y.numel(), y.shape[1], y.shape[2],
+        parts, gate, y, ungated, y.numel(), y.shape[1], y.shape[2],
         BLOCK=block, num_warps=plans.TUNING.merge_warps,
     )  # fmt: skip
-
-
-def _sum_directions(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """(s, b, l, d) -> (b, l, d)."""
-    return x.squeeze(0) if len(x) == 1 else x.sum(0).to(dtype)
 
 
 def _first_segments(x: Tensor, plan: Plan) -> Tensor:
@@ -326,27 +340,24 @@ def _first_segments(x: Tensor, plan: Plan) -> Tensor:
     return torch.stack([x[:, first] for first, _ in plan.sequences], dim=1)
 
 
-def _sum_rows(x: Tensor, launch: _Launch) -> Tensor:
-    """(s b, ...) -> (s, ...), summed over the batch."""
-    return x.view(launch.directions, launch.batch, *x.shape[1:]).sum(1)
+def _sum_blocks(x: Tensor, dtype: torch.dtype, launch: _Launch) -> Tensor:
+    """(2, s b, blocks, l, n) -> (2, s, b, l, g, n), over the blocks of each group."""
+    groups = launch.groups, launch.blocks // launch.groups
+    x = x.view(2, launch.directions, launch.batch, *groups, *x.shape[3:]).sum(4)
+    return x.transpose(3, 4).to(dtype, memory_format=torch.contiguous_format)
 
 
-def _sum_blocks(x: Tensor, like: Tensor, launch: _Launch) -> Tensor:
-    """(s b, blocks, l, n) -> (s, b, l, g, n), summed over the blocks of each group."""
-    blocks = launch.blocks // launch.groups
-    x = x.view(
-        launch.directions, launch.batch, launch.groups, blocks, *x.shape[2:]
-    ).sum(3)  # (s, b, g, l, n)
-    return x.transpose(2, 3).to(like.dtype, memory_format=torch.contiguous_format)
-
-
-def _per_sequence(x: Tensor, launch: _Launch) -> Tensor:
-    """(s b, segments, d) -> (s, 1 or k, d), summed over batch and segments."""
-    x = _sum_rows(x, launch)  # (s, segments, d)
+def _sum_segments(x: Tensor, launch: _Launch) -> tuple[Tensor, Tensor]:
+    """(s b, segments, n + 2, d) -> dA (s, d, n), dD and dbias (2, s, 1 or k, d)."""
+    n, counts = launch.states, [end - i for i, end in launch.plan.sequences]
+    x = x.view(launch.directions, launch.batch, *x.shape[1:])
     if launch.bias_rows == 1:
-        return x.sum(1, keepdim=True)
-    segments = [end - first for first, end in launch.plan.sequences]
-    return torch.stack([part.sum(1) for part in x.split(segments, 1)], dim=1)
+        x = x.sum((1, 2)).unsqueeze(1)
+    else:
+        x = x.sum(1)
+        x = torch.stack([part.sum(1) for part in x.split(counts, 1)], dim=1)
+    dA = x[:, :, :n].sum(1).transpose(1, 2).contiguous()  # (s, k, n, d)
+    return dA, x[:, :, n:].movedim(2, 0).contiguous()
 
 
 @forward_op.register_fake
@@ -357,24 +368,23 @@ def _forward_fake(
     launch = _launch_of(u, B, D, delta_bias, softplus, reverse, lengths)
     last, states = _shapes(launch, save, want_last)
     y = torch.empty(u[0].shape, dtype=u[0].dtype, device=u[0].device)
-    return y, *(y.new_empty(x, dtype=torch.float32) for x in (last, states))
+    ungated = torch.empty_like(y) if save and z is not None else y.new_empty(0)
+    return y, *(y.new_empty(x, dtype=torch.float32) for x in (last, states)), ungated
 
 
 @backward_op.register_fake
 def _backward_fake(
-    dy, dlast, u, delta, A, B, C, D, delta_bias, z, states, softplus, reverse, lengths,
-    want_initial,
+    dy, dlast, u, delta, A, B, C, D, delta_bias, z, states, ungated, softplus, reverse,
+    lengths, want_initial,
 ):  # fmt: skip
     nothing = A.new_empty(0)
     initial = A.new_empty(len(u) * dy.shape[0], len(lengths), A.shape[2], A.shape[1])
+    rows = next((x.shape[1] for x in (D, delta_bias) if x is not None), 1)
     return [
         *(x[0].new_empty(len(x), *x[0].shape) for x in (u, delta)),
         A.new_empty(A.shape),
-        *(x[0].new_empty(len(x), *x[0].shape) for x in (B, C)),
-        *(
-            nothing.clone() if x is None else x.new_empty(x.shape)
-            for x in (D, delta_bias)
-        ),
+        B[0].new_empty(2, len(B), *B[0].shape, dtype=_common(B[0], C[0])),
+        A.new_empty(2, len(u), rows, A.shape[1]),
         nothing.clone() if z is None else z.new_empty(z.shape),
         initial if want_initial else nothing,
     ]
@@ -385,29 +395,30 @@ def _setup_context(ctx, inputs, output) -> None:
         inputs
     )
     ctx.set_materialize_grads(False)
-    ctx.mark_non_differentiable(output[2])
-    ctx.save_for_backward(*u, *delta, A, *B, *C, D, delta_bias, z, output[2])
+    ctx.mark_non_differentiable(*output[2:])
+    ctx.save_for_backward(*u, *delta, A, *B, *C, D, delta_bias, z, *output[2:])
     ctx.directions = len(u)
     ctx.options = softplus, list(reverse), list(lengths), initial is not None
 
 
-def _backward(ctx, dy, dlast, _):
+def _backward(ctx, dy, dlast, *_):
     saved, s = ctx.saved_tensors, ctx.directions
     u, delta, A = saved[:s], saved[s : 2 * s], saved[2 * s]
     B, C = saved[2 * s + 1 : 3 * s + 1], saved[3 * s + 1 : 4 * s + 1]
-    D, delta_bias, z, states = saved[4 * s + 1 :]
+    D, delta_bias, z, states, ungated = saved[4 * s + 1 :]
     if dy is None:
         dy = torch.zeros(u[0].shape, dtype=u[0].dtype, device=u[0].device)
     grads = backward_op(
         dy, None if dlast is None else dlast.contiguous(), u, delta, A, B, C, D,
-        delta_bias, z, states, *ctx.options,
+        delta_bias, z, states, ungated, *ctx.options,
     )  # fmt: skip
     grads = differentiable_once("triton", grads, (dy, dlast, *saved))
-    du, ddelta, dA, dB, dC, dD, dbias, dz, dinitial = grads
+    du, ddelta, dA, dBC, per_channel, dz, dinitial = grads
+    dB, dC = dBC[0].to(B[0].dtype), dBC[1].to(C[0].dtype)
     return (
         list(du.unbind()), list(ddelta.unbind()), dA, list(dB.unbind()),
-        list(dC.unbind()), None if D is None else dD,
-        None if delta_bias is None else dbias, None if z is None else dz,
+        list(dC.unbind()), None if D is None else per_channel[0],
+        None if delta_bias is None else per_channel[1], None if z is None else dz,
         dinitial if ctx.options[3] else None, None, None, None, None, None,
     )  # fmt: skip
 

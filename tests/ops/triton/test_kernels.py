@@ -14,8 +14,9 @@ import torch
 
 HERE = Path(__file__).parent
 KERNELS = {
-    "conv_backward", "conv_forward", "join_segments", "merge_directions",
-    "scan_backward", "scan_forward", "segment_carries", "segment_ends",
+    "conv_backward", "conv_forward", "gate_gradient", "join_segments",
+    "merge_directions", "scan_backward", "scan_forward", "segment_carries",
+    "segment_ends",
 }  # fmt: skip
 
 pytestmark = pytest.mark.skipif(
