@@ -56,7 +56,7 @@ PARTS = (
     Part("training", 120),
     Part("models", 125, waits=True),
     Part("scans", 80, waits=True),
-    Part("plans", 75),
+    Part("plans", 110),
     Part("mamba_ssm", 75, waits=True),
     Part("compile", 110),
 )

@@ -70,7 +70,7 @@ chmod +x "$SCRATCH/bin/python"
 export PATH="$SCRATCH/bin:$PATH"
 
 # into a folder of its own: the environment that is there stays as it is
-if ! "$PYTHON" -c 'import mmengine, mmcv, mmaction, decord, av' 2>/dev/null; then
+if ! "$PYTHON" -c 'import mmengine, mmcv, mmaction, decord, av, pydantic' 2>/dev/null; then
     shopt -s nullglob
     wheels=()
     for wheel in "$WHEELS"/*.whl; do # gpu_build.py installs those two where they fit

@@ -44,6 +44,7 @@ def render(content: Mapping[str, Any]) -> str:
         _plans(content.get("plans", {}).get("points", {})),
         _steps(content),
         _profile(content.get("models", {}).get("profiles", {})),
+        _profile(content.get("plans", {}).get("kernels", {})),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -135,16 +136,18 @@ def _steps(content: Mapping[str, Any]) -> str:
                         road,
                         f"{timed['ms']:.2f}",
                         spread,
+                        f"{timed.get('host_ms', 0):.1f}",
                         faster,
                         f"{timed.get('peak_gb', 0):.2f}",
                         f"{timed.get('error', 0):.0e}",
                     ]
                 )
             for road, why in point.get("failed", {}).items():
-                rows.append([name, road, "failed", _one_line(why), "-", "-", "-"])
+                rows.append([name, road, "failed", _one_line(why), "-", "-", "-", "-"])
     if not rows:
         return ""
-    header = ["training step", "road", "ms", "spread", "times faster", "peak GB"]
+    header = ["training step", "road", "ms", "spread", "ms of Python"]
+    header += ["times faster", "peak GB"]
     return markdown_table([*header, "loss off"], rows)
 
 

@@ -1,5 +1,6 @@
 """Parts of gpu.py that time training steps: whole models, and torch.compile."""
 
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -177,8 +178,20 @@ def step_point(
     rounds = 15 if options.on_gpu else 2
     timed = time_in_turn(calls, options, rounds=rounds, seconds=seconds)
     for name, values in timed.items():
-        values |= extra[name]
+        values |= extra[name] | dict(host_ms=host_ms(calls[name], options))
     return dict(timed=timed, against=names[-1], failed=failed)
+
+
+def host_ms(call: Callable[[], object], options: Options) -> float:
+    """Of Python, which sends out a step's work; where this is more, the GPU waits."""
+    samples = []
+    for _ in range(5 if options.on_gpu else 1):
+        if options.on_gpu:
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        call()
+        samples.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(samples)
 
 
 def peak_gb(call: Callable[[], object], options: Options) -> float:
@@ -209,7 +222,8 @@ def profile(step: Step, options: Options, count: int = 14) -> list[tuple]:
     attribute = "self_device_time_total" if options.on_gpu else "self_cpu_time_total"
     events = profiler.key_averages()
     rows = [(x.key, getattr(x, attribute) / 1e3, x.count) for x in events]
-    return sorted(rows, key=lambda row: -row[1])[:count]
+    everything = ("everything", sum(row[1] for row in rows), sum(r[2] for r in rows))
+    return [everything, *sorted(rows, key=lambda row: -row[1])[:count]]
 
 
 def compile_step(options: Options, results: Results) -> int:

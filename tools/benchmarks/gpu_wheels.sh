@@ -49,9 +49,10 @@ pinned() {
 }
 
 # pure Python or for any Python 3; then what has a wheel for each Python
-ANY=(mmengine mmcv-lite mmaction2 importlib_metadata decord)
+ANY=(mmengine mmcv-lite mmaction2 importlib_metadata decord pydantic)
 # needs of those, as far as an image with PyTorch and transformers lacks them
-ANY_UNPINNED=(addict yapf termcolor platformdirs zipp lazy-importer)
+ANY_UNPINNED=(addict yapf termcolor platformdirs zipp lazy-importer annotated-types
+    typing-inspection)
 EACH=(av)
 SOURCES=(causal-conv1d mamba-ssm)
 
@@ -72,8 +73,11 @@ wheels() {
 any=("${ANY_UNPINNED[@]}")
 for name in "${ANY[@]}"; do any+=("$(pinned "$name")"); done
 wheels 3.12 "${any[@]}"
+core=$(unzip -p "$OUT"/pydantic-*.whl '*/METADATA' |
+    sed -n 's/^Requires-Dist: \(pydantic-core==[^ ;]*\).*/\1/p')
 for version in 3.11 3.12; do
     for name in "${EACH[@]}"; do wheels "$version" "$(pinned "$name")"; done
+    wheels "$version" "$core"
 done
 # pip runs setup.py for name and version: it wants these packages, and a torch to import
 scratch=$(mktemp -d)
