@@ -186,9 +186,9 @@ def plan_point(
         try:
             with tuned(change) if options.on_gpu else tuned({}):
                 found = call()
-                values = found if isinstance(found, tuple) else (found,)
-                expected = values if expected is None else expected
-                off[name] = most_off(values, expected)
+                outputs = found if isinstance(found, tuple) else (found,)
+                expected = outputs if expected is None else expected
+                off[name] = most_off(outputs, expected)
                 graphs[name] = graph_of(call, options)
         except Exception as error:  # a plan that fails is named, the others go on
             failed[name] = f"{type(error).__name__}: {error}"[:300]

@@ -117,7 +117,9 @@ def test_a_report_of_stored_results(tmp_path):
     assert (
         "| both directions | 7 | 16 | forward | ours | 1.000 | 2.000 | 1.50 |" in text
     )
-    assert "| tiny | a | 30.00 | 29.90 to 30.10, n=3 | 1.00 | 2.00 | 1e-03 |" in text
+    assert (
+        "| tiny | a | 30.00 | 29.90 to 30.10, n=3 | 0.0 | 1.00 | 2.00 | 1e-03 |" in text
+    )
     assert "| tiny | b | failed | Error: a / b more |" in text
     assert "| scans | done | 3 |" in text and text == render(results.read())
 
