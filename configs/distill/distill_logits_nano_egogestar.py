@@ -2,7 +2,8 @@
 
     python tools/train.py configs/distill/distill_logits_nano_egogestar.py
 
-No paper has this protocol. Ours, five folds by scene: configs/distill/README.md.
+No paper has this protocol. Ours, five folds by scene: RGB 92.2, plain
+RGB 94.5; configs/distill/README.md.
 """
 
 from mmengine.config import read_base
