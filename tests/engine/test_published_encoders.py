@@ -13,8 +13,8 @@ from mmfusion.structures import ActionDataSample
 from mmfusion.utils.errors import CheckpointError
 from mmfusion.weights.files import load_checked
 from tests.engine.toy_runs import CONFIG, differences, toy_config
-from tests.models.backbones.hf_models import published
-from tests.models.layers.test_tuning import ROBERTA, save_text
+from tests.models.backbones.hf_models import ROBERTA, published
+from tests.models.layers.test_tuning import save_text
 
 RUN = """
 _base_ = "{base}"

@@ -4,6 +4,15 @@ import json
 
 import torch
 
+ROBERTA = dict(
+    model_type="roberta",
+    vocab_size=40,
+    hidden_size=16,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=24,
+    max_position_embeddings=14,
+)
 _SMALL = dict(hidden_size=16, num_attention_heads=2, intermediate_size=24)
 _VIDEO = dict(_SMALL, image_size=32, num_frames=4)
 TINY = {

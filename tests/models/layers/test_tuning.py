@@ -5,18 +5,9 @@ import torch
 
 from mmfusion.models import HFVideoEncoder, TextEncoder
 from mmfusion.utils.errors import CheckpointError, InputError
-from tests.models.backbones.hf_models import TINY, published, tiny
+from tests.models.backbones.hf_models import ROBERTA, TINY, published, tiny
 
 LORA = dict(mode="tuned", tuning=dict(type="LoRA", rank=2, alpha=4.0))
-ROBERTA = dict(
-    model_type="roberta",
-    vocab_size=40,
-    hidden_size=16,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    intermediate_size=24,
-    max_position_embeddings=14,
-)
 
 
 def text_encoder(source=None, **options):

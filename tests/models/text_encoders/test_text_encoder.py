@@ -4,23 +4,15 @@ from mmengine.model import BaseModel, ModuleDict
 
 from mmfusion.models import TextEncoder
 from mmfusion.utils.errors import CheckpointError
+from tests.models.backbones.hf_models import ROBERTA
 
-TINY = dict(
-    model_type="roberta",
-    vocab_size=40,
-    hidden_size=16,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    intermediate_size=24,
-    max_position_embeddings=14,
-)
-BERT = {**TINY, "model_type": "bert"}
+BERT = {**ROBERTA, "model_type": "bert"}
 MODES = pytest.mark.parametrize("mode", ["frozen", "tuned", "embeddings"])
 
 
 def build(source=None, **options):
     torch.manual_seed(0)
-    options = {"hf_config": TINY, "mode": "tuned", **options}
+    options = {"hf_config": ROBERTA, "mode": "tuned", **options}
     return TextEncoder(source, **options).eval()
 
 
@@ -39,7 +31,7 @@ def folder(tmp_path_factory):
     from transformers import RobertaConfig, RobertaModel
 
     torch.manual_seed(99)
-    options = {key: value for key, value in TINY.items() if key != "model_type"}
+    options = {key: value for key, value in ROBERTA.items() if key != "model_type"}
     path = tmp_path_factory.mktemp("published")
     RobertaModel(RobertaConfig(**options)).save_pretrained(path)
     return str(path)
@@ -66,7 +58,7 @@ def test_shapes_and_gradients(mode):
         assert all(p.grad is not None for p in trained)
 
 
-@pytest.mark.parametrize("config", [TINY, BERT], ids=["roberta", "bert"])
+@pytest.mark.parametrize("config", [ROBERTA, BERT], ids=["roberta", "bert"])
 @MODES
 def test_padding_is_not_read(mode, config):
     model, (x, mask) = build(mode=mode, hf_config=config, summary="mean"), questions()
@@ -146,7 +138,7 @@ def test_roberta_base_is_built_without_files():
 
 
 def test_what_is_not_here_names_its_command():
-    model = TextEncoder("nobody/nothing", revision="v1", hf_config=TINY)
+    model = TextEncoder("nobody/nothing", revision="v1", hf_config=ROBERTA)
     with pytest.raises(OSError, match="hf download nobody/nothing --revision v1"):
         model.init_weights()
     with pytest.raises(OSError, match="no folder .no/such/folder."):
@@ -154,7 +146,7 @@ def test_what_is_not_here_names_its_command():
 
 
 def test_weights_of_another_architecture_raise(folder):
-    model = build(folder, hf_config={**TINY, "num_hidden_layers": 3})
+    model = build(folder, hf_config={**ROBERTA, "num_hidden_layers": 3})
     with pytest.raises(CheckpointError, match=r"layer\.2"):
         model.init_weights()
 
