@@ -4,6 +4,7 @@ from mmfusion.models.backbones.causal_video_mamba import CausalVideoMamba
 from mmfusion.models.backbones.clip_timesformer import CLIPTimeSformer
 from mmfusion.models.backbones.clip_vit import CLIPViT
 from mmfusion.models.backbones.conv_stem import ConvStem
+from mmfusion.models.backbones.feature_encoder import FeatureEncoder
 from mmfusion.models.backbones.hf_video_encoder import HFVideoEncoder
 from mmfusion.models.backbones.mmaction_backbone import MMActionBackbone
 from mmfusion.models.backbones.motionformer import Motionformer
@@ -64,6 +65,7 @@ __all__ = [
     "EveryMoment",
     "Distillation",
     "FeatureDistillation",
+    "FeatureEncoder",
     "GatedMix",
     "HFVideoEncoder",
     "HashedWords",

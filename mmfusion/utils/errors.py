@@ -152,6 +152,12 @@ class BoxError(MediaError):
     kind = "boxes"
 
 
+class FeatureError(MediaError):
+    """A file of features is missing, damaged, out of date, or of another width."""
+
+    kind = "features"
+
+
 class ClipExtentError(MediaError):
     """A clip does not lie within its video; names the clip."""
 

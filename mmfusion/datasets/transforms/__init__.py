@@ -7,6 +7,7 @@ from mmfusion.datasets.transforms.drop_streams import DropStreams
 from mmfusion.datasets.transforms.jitter_skeleton import JitterSkeleton
 from mmfusion.datasets.transforms.label_moments import LabelMoments
 from mmfusion.datasets.transforms.load_boxes import AlignBoxes, LoadBoxes
+from mmfusion.datasets.transforms.load_features import LoadFeatures
 from mmfusion.datasets.transforms.load_skeleton import LoadSkeleton
 from mmfusion.datasets.transforms.normalize_skeleton import NormalizeSkeleton
 from mmfusion.datasets.transforms.pack_inputs import PackInputs
@@ -31,6 +32,7 @@ __all__ = [
     "JitterSkeleton",
     "LabelMoments",
     "LoadBoxes",
+    "LoadFeatures",
     "LoadSkeleton",
     "NormalizeSkeleton",
     "PackInputs",

@@ -46,7 +46,7 @@ class SampleObservedFrames(BaseTransform):
         tau_a: seconds between the window's end and the action's start.
         tau_o: seconds of the window.
         mode: ``random`` takes a uniform random time in each of the equal parts of the
-            window (training), ``uniform`` their middles (testing).
+            window (training), ``uniform`` their middles (testing), ``ends`` their ends.
         num_views: v: the window is cut into so many parts, the first the oldest, each
             with ``num_frames``; for a longer tau_o.
         drop: which clips the dataset drops, with a count in the log: ``none``,

@@ -10,7 +10,8 @@ from mmfusion.registry import TRANSFORMS
 from mmfusion.utils.errors import InputError
 
 _WAVES, _WAVE_SIZE = 3, 1 / 6  # of a smooth warp; the speed is within 1 +- 3 / 6
-MODES = ("random", "smooth", "uniform", "starts")
+FIXED = {"uniform": 0.5, "starts": 0.0, "ends": 1.0}  # place in each segment
+MODES = ("random", "smooth", *FIXED)
 
 
 @TRANSFORMS.register_module()
@@ -26,13 +27,15 @@ class SampleTimes(BaseTransform):
         num_frames: frames per stream and view, as ``dict(video=8, skeleton=32)``.
         mode: ``random`` takes a uniform random time in each segment (training),
             ``uniform`` the centres (testing), ``starts`` their beginnings, as the video
-            processors of transformers do; ``smooth``, for training, changes the speed
+            processors of transformers do, ``ends`` their ends, so that the last is the
+            clip's; ``smooth``, for training, changes the speed
             along the clip slowly, by up to half, so that steps from frame to frame stay
             a measure of motion.
         num_views: v temporal views. In mode ``uniform`` view i takes the place
-            (i + 0.5) / v of each segment, in ``starts`` i / v, else each draws anew.
+            (i + 0.5) / v of each segment, in ``starts`` i / v, in ``ends`` (i + 1) / v,
+            else each draws anew.
         window: smallest and largest fraction of the clip that a random view covers, at
-            a random place; (1, 1) is the whole clip. Not for ``uniform``, ``starts``.
+            a random place; (1, 1) is the whole clip. For ``random`` and ``smooth``.
 
     Required keys: start_sec, end_sec (None: to the end of the source). Added keys:
     times, a dict of float64 seconds (v, n) by stream. A clip that does not lie within
@@ -64,7 +67,7 @@ class SampleTimes(BaseTransform):
             raise InputError(
                 f"window: got {window}; expected (low, high), 0 < low <= high <= 1"
             )
-        if mode in ("uniform", "starts") and tuple(window) != (1, 1):
+        if mode in FIXED and tuple(window) != (1, 1):
             raise InputError(f"window: got {window}; mode {mode!r} takes (1, 1)")
         self.num_frames = dict(num_frames)
         self.mode = mode
@@ -94,8 +97,8 @@ class SampleTimes(BaseTransform):
             shifts = np.sin(np.pi * waves * centres) / (np.pi * waves)  # (k, s)
             sizes = np.random.uniform(-1, 1, (self.num_views, _WAVES)) * _WAVE_SIZE
             return 0.5 + num_segments * sizes @ shifts  # (v, s), outside of [0, 1), too
-        first = 0.5 if self.mode == "uniform" else 0.0
-        views = (np.arange(self.num_views) + first) / self.num_views
+        views = np.arange(self.num_views) + FIXED[self.mode]
+        views /= self.num_views
         return np.repeat(views[:, None], num_segments, axis=1)
 
     def _windows(self) -> tuple[np.ndarray, np.ndarray]:
