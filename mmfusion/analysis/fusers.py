@@ -14,6 +14,7 @@ from mmfusion.analysis.flops import BILLION, MILLION, count_flops, num_parameter
 from mmfusion.analysis.tables import NONE, Grid
 from mmfusion.models import (
     AttentiveProbe,
+    CrossModalScanFusion,
     MLPFusion,
     SharedSSMFusion,
     TextEncoder,
@@ -45,6 +46,9 @@ KINDS: dict[str, tuple[Callable, dict[str, Any]]] = {
         for depth, heads in ((6, 4), (12, 12))
     },
     "MambaVL": (SharedSSMFusion, {}),
+    # not the paper's: other fusions by state spaces
+    "MambaVL by Mamba-2": (SharedSSMFusion, dict(mixer="mamba2", d_state=64)),
+    "ViM, 6 blocks": (CrossModalScanFusion, {}),
     # not the paper's: V-JEPA's, and V-JEPA 2's
     **{
         f"Attentive probe {depth}x16": (

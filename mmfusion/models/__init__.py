@@ -29,6 +29,7 @@ from mmfusion.models.necks.cls_mix import (
     WeightedMix,
 )
 from mmfusion.models.necks.cls_mix_fusion import CLSMixFusion
+from mmfusion.models.necks.cross_modal_scan_fusion import CrossModalScanFusion
 from mmfusion.models.necks.every_moment import EveryMoment
 from mmfusion.models.necks.mlp_fusion import MLPFusion
 from mmfusion.models.necks.shared_ssm_fusion import SharedSSMFusion
@@ -55,6 +56,7 @@ __all__ = [
     "CLIPTimeSformer",
     "CLIPViT",
     "CLSMixFusion",
+    "CrossModalScanFusion",
     "CausalSkeletonMamba",
     "CausalVideoMamba",
     "ClassificationHead",

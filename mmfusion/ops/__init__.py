@@ -15,6 +15,7 @@ from mmfusion.ops.selective_scan import (
     selective_scan,
     selective_scan_with_state,
 )
+from mmfusion.ops.ssd import ssd, ssd_reference, ssd_state_update
 from mmfusion.ops.state_update import selective_state_update
 
 __all__ = [
@@ -32,4 +33,7 @@ __all__ = [
     "selective_scan",
     "selective_scan_with_state",
     "selective_state_update",
+    "ssd",
+    "ssd_reference",
+    "ssd_state_update",
 ]

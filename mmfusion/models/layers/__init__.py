@@ -23,10 +23,12 @@ from mmfusion.models.layers.mamba import (
     new_A_log,
     step_blocks,
 )
+from mmfusion.models.layers.mamba2 import Mamba2Mixer, build_mixer, new_head_A_log
 from mmfusion.models.layers.mlp import Mlp, init_linear
 
 __all__ = [
     "FadingMean",
+    "Mamba2Mixer",
     "MambaBlock",
     "MambaMixer",
     "MixerState",
@@ -34,6 +36,7 @@ __all__ = [
     "State",
     "add_norm",
     "build_blocks",
+    "build_mixer",
     "check_clip",
     "clip_features",
     "forward_blocks",
@@ -45,6 +48,7 @@ __all__ = [
     "mixer_states",
     "named_mixers",
     "new_A_log",
+    "new_head_A_log",
     "pack_frames",
     "run_block",
     "step_blocks",

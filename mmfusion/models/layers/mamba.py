@@ -4,7 +4,7 @@ Shapes: b batch, l tokens, d d_model, e = expand * d inner channels, n state, r 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -107,18 +107,29 @@ class MambaMixer(BaseModule):
             setattr(self, f"A{suffix}_log", new_A_log(inner, states))
         setattr(self, f"D{suffix}", nn.Parameter(torch.ones(inner)))
 
-    def forward(self, x: Tensor, A_log: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, A_log: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         """Mix tokens.
 
         Args:
             x: (b, l, d). A_log: (e, n), log(-A) of a layer without its own.
+            mask: (b, l), True for real tokens, which stand first in their row. With it
+                the way back begins at the last real one: a row gets the numbers that
+                it gets without padding.
 
         Returns:
             (b, l, d).
         """
         forward = self._inner("", A_log)
         backward = self._inner("_b", A_log) if self.bidirectional else None
-        y = mamba_inner(self.in_proj(x), forward, backward, gated=self.with_gate)
+        xz = self.in_proj(x)
+        if mask is None or backward is None:
+            y = mamba_inner(xz, forward, backward, gated=self.with_gate)
+        else:
+            turned = turn_rows(xz, mask)
+            back = mamba_inner(turned, backward, gated=self.with_gate)
+            y = mamba_inner(xz, forward, gated=self.with_gate) + turn_rows(back, mask)
         return self.out_proj(y / 2 if self.divide_out else y)
 
     def allocate_state(self, batch_size: int) -> MixerState:
@@ -195,6 +206,20 @@ class MambaMixer(BaseModule):
         return module
 
 
+def turn_rows(x: Tensor, mask: Tensor) -> Tensor:
+    """Reverse the real tokens of each row, which stand first; the rest stay behind.
+
+    Args:
+        x: (b, l, d). mask: (b, l) bool.
+
+    Returns:
+        (b, l, d); turned twice it is x again.
+    """
+    index = torch.arange(x.shape[1], device=x.device).expand_as(mask)  # (b, l)
+    order = torch.where(mask, mask.sum(1, keepdim=True) - 1 - index, index)
+    return x.gather(1, order.unsqueeze(-1).expand_as(x))
+
+
 def _full(x: Tensor) -> Tensor:
     """x in at least float32."""
     return x if x.dtype == torch.float64 else x.float()
@@ -209,11 +234,16 @@ def init_dt_proj(dt_proj: nn.Linear) -> None:
     """Mamba's start of delta: softplus(bias) log-uniform in [0.001, 0.1]."""
     bound = dt_proj.in_features**-0.5
     nn.init.uniform_(dt_proj.weight, -bound, bound)
-    low, high = (math.log(value) for value in _DT_RANGE)
-    dt = torch.exp(torch.empty(dt_proj.out_features).uniform_(low, high))
-    dt = dt.clamp(min=_DT_FLOOR)
     with torch.no_grad():
-        dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # softplus inverted
+        dt_proj.bias.copy_(new_dt_bias(dt_proj.out_features))
+
+
+def new_dt_bias(size: int) -> Tensor:
+    """Values (size,) whose softplus is log-uniform in [0.001, 0.1]."""
+    low, high = (math.log(value) for value in _DT_RANGE)
+    dt = torch.exp(torch.empty(size).uniform_(low, high))
+    dt = dt.clamp(min=_DT_FLOOR)
+    return dt + torch.log(-torch.expm1(-dt))  # softplus inverted
 
 
 class MambaBlock(BaseModule):
@@ -232,10 +262,18 @@ class MambaBlock(BaseModule):
         self.norm = nn.RMSNorm(d_model, eps=1e-5)
         self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
 
-    def forward(self, hidden: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(b, l, d) hidden and residual (None before the first block) -> the same."""
+    def forward(
+        self, hidden: Tensor, residual: Tensor | None, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """(b, l, d) hidden and residual (None before the first block) -> the same.
+
+        ``mask`` (b, l) as in :meth:`MambaMixer.forward`.
+        """
         hidden, residual = add_norm(self.drop_path(hidden), residual, self.norm)
-        return self.mixer(hidden), residual
+        if mask is None:
+            return self.mixer(hidden), residual
+        mixed = self.mixer(hidden, mask=mask)
+        return mixed.masked_fill(~mask.unsqueeze(-1), 0), residual
 
     def step(
         self, hidden: Tensor, residual: Tensor | None, state: MixerState
@@ -259,14 +297,17 @@ def forward_blocks(
     norm: nn.RMSNorm,
     drop_path: nn.Module,
     with_cp: bool = False,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """Run (b, l, d) through blocks, the last add and the final norm: (b, l, d).
 
-    With ``with_cp`` each block is recomputed in the backward.
+    With ``with_cp`` each block is recomputed in the backward; ``mask`` (b, l) as in
+    :meth:`MambaMixer.forward`.
     """
     hidden, residual = x, None
+    given = () if mask is None else (mask,)
     for block in blocks:
-        hidden, residual = run_block(block, with_cp, hidden, residual)
+        hidden, residual = run_block(block, with_cp, hidden, residual, *given)
     return add_norm(drop_path(hidden), residual, norm)[0].to(x.dtype)
 
 
@@ -303,9 +344,12 @@ def build_blocks(
     d_state: int = 16,
     d_conv: int = 4,
     expand: int = 2,
+    new_mixer: Callable[[], nn.Module] | None = None,
 ) -> tuple[list[MambaBlock], nn.Module]:
     """``depth`` Mamba blocks and the drop path of the last add.
 
+    ``new_mixer`` makes each block's layer in place of the :class:`MambaMixer` that the
+    other arguments describe.
     Rates grow linearly to ``drop_path_rate``; the published list starts with two zeros
     because the first block has no branch before it.
     """
@@ -313,13 +357,17 @@ def build_blocks(
     rates = [0.0, *(step * index for index in range(depth))]
     blocks = []
     for index in range(depth):
-        mixer = MambaMixer(
-            d_model,
-            d_state=d_state,
-            d_conv=d_conv,
-            expand=expand,
-            bidirectional=bidirectional,
-            divide_out=divide_out,
+        mixer = (
+            MambaMixer(
+                d_model,
+                d_state=d_state,
+                d_conv=d_conv,
+                expand=expand,
+                bidirectional=bidirectional,
+                divide_out=divide_out,
+            )
+            if new_mixer is None
+            else new_mixer()
         )
         blocks.append(MambaBlock(mixer, d_model, rates[index]))
     last = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()

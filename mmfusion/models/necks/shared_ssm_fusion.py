@@ -10,7 +10,7 @@ import torch
 from mmengine.model import BaseModule, ModuleDict, ModuleList
 from torch import Tensor, nn
 
-from mmfusion.models.layers import MambaMixer, new_A_log
+from mmfusion.models.layers import build_mixer, new_A_log, new_head_A_log
 from mmfusion.models.necks.stream_inputs import VIDEO_AND_TEXT, StreamInputs
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures, row_repeats
@@ -29,6 +29,7 @@ class SharedSSMLayer(BaseModule):
         streams: their names. embed_dims: d. share_A: one A, or one for each stream.
         with_residual: add the input. with_norm: RMSNorm before each mixer.
         with_gate, d_state, d_conv, expand, dt_rank: as in :class:`MambaMixer`.
+        mixer, head_dims: as in :func:`build_mixer`; Mamba-2's A has one number a head.
     """
 
     def __init__(
@@ -44,20 +45,28 @@ class SharedSSMLayer(BaseModule):
         d_conv: int = 4,
         expand: int = 2,
         dt_rank: int | None = None,
+        mixer: str = "mamba",
+        head_dims: int = 64,
     ) -> None:
         super().__init__()
         self.with_residual = with_residual
         self.A_log: nn.Parameter | None = None
         if share_A:
-            self.A_log = new_A_log(expand * embed_dims, d_state)  # line 1
+            inner = expand * embed_dims
+            if mixer == "mamba2":
+                self.A_log = new_head_A_log(inner // head_dims)
+            else:
+                self.A_log = new_A_log(inner, d_state)  # line 1
         mixers, norms = {}, {}
         for name in streams:
-            mixers[name] = MambaMixer(
+            mixers[name] = build_mixer(
+                mixer,
                 embed_dims,
                 d_state=d_state,
                 d_conv=d_conv,
                 expand=expand,
                 dt_rank=dt_rank,
+                head_dims=head_dims,
                 with_A=not share_A,
                 with_gate=with_gate,
             )
@@ -108,6 +117,8 @@ class SharedSSMFusion(BaseModule):
             release does: its mean is over all 40 positions of a question. A stream
             that a sample lacks altogether is left out all the same.
         d_state, d_conv, expand, dt_rank: as in :class:`MambaMixer`.
+        mixer: ``mamba``, as in the paper, or ``mamba2``: state space duality, of which
+            streams share one decay a head. head_dims: channels of Mamba-2's heads.
 
     Raises:
         ValueError: an unknown pooling, or a wrong setting of a stream.
@@ -136,6 +147,8 @@ class SharedSSMFusion(BaseModule):
         d_conv: int = 4,
         expand: int = 2,
         dt_rank: int | None = None,
+        mixer: str = "mamba",
+        head_dims: int = 64,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -156,6 +169,8 @@ class SharedSSMFusion(BaseModule):
                 d_conv=d_conv,
                 expand=expand,
                 dt_rank=dt_rank,
+                mixer=mixer,
+                head_dims=head_dims,
             )
             for _ in range(num_layers)
         )
