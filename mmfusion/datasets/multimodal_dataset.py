@@ -31,7 +31,7 @@ from mmfusion.datasets.record_selection import (
 from mmfusion.datasets.record_store import RecordStore
 from mmfusion.datasets.sample_rng import sample_rng
 from mmfusion.datasets.sampler import SampleKey
-from mmfusion.datasets.untrimmed import Untrimmed, with_background
+from mmfusion.datasets.untrimmed import Untrimmed, with_background, with_past
 from mmfusion.layouts.mmaction import read_mmaction
 from mmfusion.layouts.mmaction_pose import load_pose_file
 from mmfusion.registry import DATASETS, TRANSFORMS
@@ -104,6 +104,8 @@ class MultiModalDataset(Dataset):
         untrimmed: whole videos, or windows of them, in place of the clips of their
             actions: ``dict(seconds=..., stride=...)``, see ``untrimmed.py``. Each task
             gets the class ``background``, the last.
+        past_seconds: each clip's record gets the labelled actions of its video in so
+            many seconds before it, for :class:`LabelObserved`; None gives none.
         clip_timeout: seconds that a loader gives one clip; None sets no limit.
 
     Example:
@@ -135,6 +137,7 @@ class MultiModalDataset(Dataset):
         labelled: int | Sequence[int] | None = None,
         link_roots: Sequence[str] = (),
         untrimmed: Mapping | None = None,
+        past_seconds: float | None = None,
         clip_timeout: float | None = 30.0,
     ) -> None:
         if clip_timeout is not None and not clip_timeout > 0:
@@ -162,6 +165,8 @@ class MultiModalDataset(Dataset):
         if untrimmed is not None:
             records = Untrimmed(**untrimmed).records(records, self.ann_file)
             self._metainfo["classes"] = with_background(self._metainfo["classes"])
+        if past_seconds is not None:
+            records = with_past(records, past_seconds, self.ann_file)
         self._check_num_classes()
         if files:
             self._metainfo, records = add_questions(

@@ -74,8 +74,7 @@ class Untrimmed:
         """
         videos: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for record in records:
-            name = record["group"] or record["video"] or record["frame_dir"]
-            videos[name or record["id"]].append(record)
+            videos[_video_of(record)].append(record)
         return [
             window
             for name, actions in videos.items()
@@ -122,6 +121,48 @@ class Untrimmed:
                 }
             )
         return made
+
+
+def with_past(
+    records: Sequence[Mapping[str, Any]], seconds: float, where: str
+) -> list[dict]:
+    """Records of actions with the labelled actions of their video that precede them.
+
+    ``extra`` gets ``segments``, ``[start, end, {task: class}]`` of each that lies in
+    the ``seconds`` before the record's start.
+
+    Args:
+        records: of actions; ``group`` (or the file) tells their video.
+        seconds: above 0. where: the records are from, for errors.
+
+    Raises:
+        InputError: ``seconds`` is not above 0.
+        AnnotationError: an action without a label or an end.
+    """
+    if not 0 < seconds < math.inf:
+        raise InputError(f"past_seconds: got {seconds}; expected seconds above 0")
+    videos: dict[str, list[list[Any]]] = defaultdict(list)
+    for record in records:
+        if record["end_sec"] is None:
+            raise AnnotationError(
+                f"{where}: {record['id']!r} has no end; past_seconds needs that of"
+                " every action"
+            )
+        videos[_video_of(record)].append(_segment(record, math.inf, where))
+    made = []
+    for record in records:
+        end = record["start_sec"]
+        near = [
+            one
+            for one in videos[_video_of(record)]
+            if one[0] < end and one[1] > end - seconds
+        ]
+        made.append({**record, "extra": {**(record["extra"] or {}), "segments": near}})
+    return made
+
+
+def _video_of(record: Mapping[str, Any]) -> str:
+    return record["group"] or record["video"] or record["frame_dir"] or record["id"]
 
 
 def with_background(classes: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from mmfusion.models.backbones.clip_timesformer import CLIPTimeSformer
 from mmfusion.models.backbones.clip_vit import CLIPViT
 from mmfusion.models.backbones.conv_stem import ConvStem
 from mmfusion.models.backbones.feature_encoder import FeatureEncoder
+from mmfusion.models.backbones.frame_vit import FrameViT
 from mmfusion.models.backbones.hf_video_encoder import HFVideoEncoder
 from mmfusion.models.backbones.mmaction_backbone import MMActionBackbone
 from mmfusion.models.backbones.motionformer import Motionformer
@@ -13,6 +14,10 @@ from mmfusion.models.backbones.video_mamba import VideoMamba
 from mmfusion.models.heads.answer_head import AnswerHead
 from mmfusion.models.heads.classification_head import ClassificationHead
 from mmfusion.models.layers.tuning import LastBlocks, LoRA
+from mmfusion.models.losses.anticipation_losses import (
+    FeatureRegression,
+    PastClassification,
+)
 from mmfusion.models.losses.cross_entropy_loss import CrossEntropyLoss
 from mmfusion.models.losses.distillation_losses import (
     FeatureDistillation,
@@ -31,7 +36,9 @@ from mmfusion.models.necks.cls_mix import (
 from mmfusion.models.necks.cls_mix_fusion import CLSMixFusion
 from mmfusion.models.necks.cross_modal_scan_fusion import CrossModalScanFusion
 from mmfusion.models.necks.every_moment import EveryMoment
+from mmfusion.models.necks.future_predictor import FuturePredictor
 from mmfusion.models.necks.mlp_fusion import MLPFusion
+from mmfusion.models.necks.sa_fuser import SAFuser
 from mmfusion.models.necks.shared_ssm_fusion import SharedSSMFusion
 from mmfusion.models.necks.stand_in_tokens import StandInTokens
 from mmfusion.models.necks.transformer_fusion import TransformerFusion
@@ -68,6 +75,9 @@ __all__ = [
     "Distillation",
     "FeatureDistillation",
     "FeatureEncoder",
+    "FeatureRegression",
+    "FrameViT",
+    "FuturePredictor",
     "GatedMix",
     "HFVideoEncoder",
     "HashedWords",
@@ -82,8 +92,10 @@ __all__ = [
     "MultiModalRecognizer",
     "NaiveMix",
     "ORViT",
+    "PastClassification",
     "ReconstructionLoss",
     "RelationDistillation",
+    "SAFuser",
     "SharedSSMFusion",
     "SkeletonMamba",
     "StandInTokens",

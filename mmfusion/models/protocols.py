@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from mmfusion.structures import ForwardPass, TokenFeatures
+from mmfusion.structures import Foreseen, ForwardPass, TokenFeatures
 
 
 class Encoder(Protocol):
@@ -106,6 +106,14 @@ class Neck(Protocol):
 
         Or (b, t, d), a vector at every moment, of which the heads score each.
         """
+
+
+@runtime_checkable
+class Foresees(Protocol):
+    """A neck that foresees the next moment after each one; it gives the last."""
+
+    def foresee(self, feats: dict[str, TokenFeatures]) -> Foreseen:
+        """Read features by stream, one token a moment."""
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ from mmfusion.structures.action_data_sample import (
     main_task,
     of_moments,
 )
+from mmfusion.structures.foreseen import Foreseen
 from mmfusion.structures.forward_pass import ForwardPass
 from mmfusion.structures.streams import MASK_SUFFIX
 from mmfusion.structures.token_features import (
@@ -21,6 +22,7 @@ __all__ = [
     "MASK_SUFFIX",
     "POINTS",
     "ActionDataSample",
+    "Foreseen",
     "ForwardPass",
     "TokenFeatures",
     "keep_streams",

@@ -17,7 +17,8 @@ class ActionDataSample(BaseDataElement):
     Data fields are named by task (``action``, ``verb``, ``noun``...): ``gt_<task>`` is
     a 0-d int64 tensor, ``score_<task>`` a (k,) tensor of probabilities. Where every
     moment of a video has its label and its scores, both are (t, k + 1), distributions
-    of which the last class is background.
+    of which the last class is background. ``past_<task>`` are the labels (t,) of the
+    moments that an anticipating model observes, -1 for none.
     ``metainfo`` holds ``sample_id`` (str) and what the pipeline wants to hand on.
 
     Example:

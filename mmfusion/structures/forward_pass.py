@@ -1,11 +1,12 @@
 """Tensors that one forward of a recognizer makes on its way to the logits."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from mmfusion.structures.action_data_sample import ActionDataSample
+from mmfusion.structures.foreseen import Foreseen
 from mmfusion.structures.token_features import TokenFeatures
 
 
@@ -23,6 +24,8 @@ class ForwardPass:
         logits: (b v, k), or at every moment (b v, t, k), by task.
         views: v; the views of a clip are rows one after the other.
         samples: b data samples, with their labels.
+        foreseen: of a neck that anticipates, (b v, t, d); None of another.
+        past_logits: (b v, t, k) by task, what the heads say of ``foreseen.past``.
     """
 
     inputs: Mapping[str, Tensor]
@@ -31,3 +34,5 @@ class ForwardPass:
     logits: Mapping[str, Tensor]
     views: int
     samples: Sequence[ActionDataSample]
+    foreseen: Foreseen | None = None
+    past_logits: Mapping[str, Tensor] = field(default_factory=dict)

@@ -27,6 +27,9 @@ class PublishedWeights:
         unused: patterns of keys that the backbone does not have, and why.
         heads: (pattern, task): the published classifier of a task; group 1 is
             ``weight`` or ``bias``.
+        elsewhere: (pattern, replacement) pairs of keys of a whole published model that
+            belong to other parts of a recognizer, whose whole names they become; a
+            module without that part has no use for them.
         space: the table of positions in a frame, its first entry the CLS token's.
         time: the table of times. A last axis of channels, the one before it resized.
         truncates_time: whether the authors cut a longer table instead of resizing it.
@@ -41,6 +44,7 @@ class PublishedWeights:
     renames: tuple[tuple[str, str], ...] = ()
     unused: dict[str, str] = field(default_factory=dict)
     heads: tuple[tuple[str, str], ...] = ()
+    elsewhere: tuple[tuple[str, str], ...] = ()
     space: str | None = None
     time: str | None = None
     truncates_time: bool = False
@@ -294,6 +298,13 @@ def _target(
     for pattern, reason in table.unused.items():
         if re.search(pattern, key):
             report.unused[key] = reason
+            return None
+    for pattern, replacement in table.elsewhere:
+        if re.search(pattern, key):
+            target = re.sub(pattern, replacement, key)
+            if prefix or target in wanted:
+                return target
+            report.unused[key] = "another part of the published model"
             return None
     for pattern, replacement in table.renames:
         key = re.sub(pattern, replacement, key)

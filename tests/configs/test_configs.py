@@ -25,6 +25,7 @@ _OTHERS = (
     "mambavl/",
     "pretrained/",
     "recognition/",
+    "systems/",
 )  # with tests of their own
 OF_PAPER_A = [
     name

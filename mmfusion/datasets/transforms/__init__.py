@@ -6,6 +6,7 @@ from mmfusion.datasets.transforms.decode_video import DecodeVideo
 from mmfusion.datasets.transforms.drop_streams import DropStreams
 from mmfusion.datasets.transforms.jitter_skeleton import JitterSkeleton
 from mmfusion.datasets.transforms.label_moments import LabelMoments
+from mmfusion.datasets.transforms.label_observed import LabelObserved
 from mmfusion.datasets.transforms.load_boxes import AlignBoxes, LoadBoxes
 from mmfusion.datasets.transforms.load_features import LoadFeatures
 from mmfusion.datasets.transforms.load_skeleton import LoadSkeleton
@@ -31,6 +32,7 @@ __all__ = [
     "FlipSkeleton",
     "JitterSkeleton",
     "LabelMoments",
+    "LabelObserved",
     "LoadBoxes",
     "LoadFeatures",
     "LoadSkeleton",

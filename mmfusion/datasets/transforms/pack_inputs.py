@@ -43,7 +43,7 @@ class PackInputs(BaseTransform):
     (v, t) bool where ``DecodeVideo(missing_size=...)`` made one, skeleton (v, n, J, 3)
     float32 and skeleton_mask (v, n, J) bool, where J counts the joints of all hands one
     hand after the other; ``data_samples``, an ActionDataSample with ``gt_<task>`` and
-    ``sample_id``.
+    ``sample_id``, and with ``past_<task>`` (t,) after :class:`LabelObserved`.
     """
 
     def __init__(
@@ -81,6 +81,8 @@ class PackInputs(BaseTransform):
             if not isinstance(label, np.ndarray):  # of moments, (t, k + 1)
                 label = int(label)
             sample.set_field(torch.as_tensor(label), f"gt_{task}")
+        for task, label in results.get("past_label", {}).items():
+            sample.set_field(torch.from_numpy(label), f"past_{task}")
         return sample
 
 

@@ -5,6 +5,7 @@ a task.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from mmfusion.models.protocols import (
     CountsHands,
+    Foresees,
     LogsScalars,
     ReadsExtraStreams,
     WeighsSamples,
@@ -198,8 +200,15 @@ class MultiModalRecognizer(BaseModel):
         feats, views = self.encode(inputs)
         if votes_apart:
             feats, views = _votes_as_views(feats, views)
-        fused = self.fuse(feats, next(iter(inputs.values())).shape[0] * views)
-        return ForwardPass(inputs, feats, fused, self._score(fused), views, samples)
+        rows = next(iter(inputs.values())).shape[0] * views
+        if not isinstance(self.neck, Foresees):
+            fused = self.fuse(feats, rows)
+            return ForwardPass(inputs, feats, fused, self._score(fused), views, samples)
+        foreseen = self.neck.foresee(self.stand_ins(feats))
+        fused = self._by_question(foreseen.future, rows)
+        past = {name: head(foreseen.past) for name, head in self.heads.items()}
+        made = ForwardPass(inputs, feats, fused, self._score(fused), views, samples)
+        return replace(made, foreseen=foreseen, past_logits=past)
 
     def streams_read(self) -> tuple[str, ...]:
         """Names of all inputs that the encoders read, masks left out."""
@@ -230,6 +239,10 @@ class MultiModalRecognizer(BaseModel):
             fused = next(iter(feats.values())).summary  # (b v q, d)
         else:
             fused = self.neck(self.stand_ins(feats))  # (b v q, d)
+        return self._by_question(fused, rows)
+
+    def _by_question(self, fused: Tensor, rows: int) -> Tensor:
+        """(b v q, d) -> (b v, q, d)."""
         fused = fused.unflatten(0, (rows, -1))  # (b v, q, d)
         count = fused.shape[1]
         if count not in (1, len(self.question_tasks)):
