@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from mmfusion.utils.errors import (
     WorkDirError,
     exit_code_of,
 )
+from mmfusion.weights.files import peek_meta
 
 
 class OptionsAction(DictAction):
@@ -107,7 +108,11 @@ def prepare_config(args: argparse.Namespace) -> Config:
 
 
 def only_test(config: Config, checkpoint: str) -> None:
-    """Drop what trains and validates from a config; load a checkpoint."""
+    """Drop what trains and validates from a config; load a checkpoint.
+
+    The model's keys get the order of the card in the checkpoint: a neck reads its
+    streams in that order, and configs that older runs wrote have the alphabet's.
+    """
     for key in (
         "train_dataloader",
         "train_cfg",
@@ -121,7 +126,22 @@ def only_test(config: Config, checkpoint: str) -> None:
     config.model.pop("auxiliary", None)  # of its training
     config.resume = False
     config.load_from = checkpoint
+    if Path(checkpoint).is_file():
+        card = (peek_meta(checkpoint) or {}).get("card")
+        if isinstance(card, Mapping):
+            _put_in_order(config.model, card.get("model"))
     drop_wandb(config)
+
+
+def _put_in_order(config: Any, like: Any) -> None:
+    """Order the keys of a config as in another, at every depth; in place."""
+    if not isinstance(config, dict) or not isinstance(like, Mapping):
+        return
+    known = [key for key in like if key in config]
+    for key in [*known, *(config.keys() - like.keys())]:
+        value = dict.pop(config, key)  # ConfigDict's own would import what it names
+        _put_in_order(value, like.get(key))
+        dict.__setitem__(config, key, value)
 
 
 def prepare_work_dir(config: Config, resume: str | None) -> bool:

@@ -59,6 +59,7 @@ from mmfusion.engine.runner.work_dir import (
     WorkDirLock,
     check_begin,
     config_name,
+    config_text,
     newest_checkpoint,
 )
 from mmfusion.evaluation.protocols import ReadsDataset
@@ -330,7 +331,7 @@ class FusionRunner(Runner):
             for key in config.to_dict().keys() - known_keys():
                 config.pop(key)
             path = Path(folder, config_name(self.cfg))
-            text = f"{CONFIG_MARK}\n{config.pretty_text}"
+            text = f"{CONFIG_MARK}\n{config_text(config)}"
             write_atomic(path, text.encode())
 
     def save_checkpoint(

@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import pprint
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -39,6 +40,18 @@ class Checkpoints:
     good: list[tuple[Path, dict[str, Any]]] = field(default_factory=list)
     broken: dict[Path, str] = field(default_factory=dict)
     foreign: dict[Path, str] = field(default_factory=dict)
+
+
+def config_text(config: Config) -> str:
+    """A config as Python, with its keys in their own order.
+
+    A neck reads its streams in the order of its config; MMEngine's ``pretty_text`` puts
+    all keys into that of the alphabet.
+    """
+    return "".join(
+        f"{key} = {pprint.pformat(value, width=88, sort_dicts=False)}\n"
+        for key, value in config.to_dict().items()
+    )
 
 
 def find_checkpoints(work_dir: str | os.PathLike) -> Checkpoints:

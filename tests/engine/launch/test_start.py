@@ -7,7 +7,9 @@ import torch
 from mmengine.config import Config
 
 from mmfusion.datasets import MultiModalDataset
-from mmfusion.engine.launch.start import add_run_arguments, run_job
+from mmfusion.engine.launch.start import add_run_arguments, only_test, run_job
+from mmfusion.engine.runner.checkpoints import save_atomic
+from mmfusion.engine.runner.work_dir import config_text
 from mmfusion.registry import DATASETS, MODELS, OPTIMIZERS
 from mmfusion.utils.errors import InputError, NonFiniteError, SkeletonError
 
@@ -21,6 +23,24 @@ def args(tmp_path):
     parser.set_defaults(config=str(config), work_dir=None)
     add_run_arguments(parser)
     return parser.parse_args([])
+
+
+def test_a_test_takes_the_order_of_streams_from_the_checkpoint(tmp_path):
+    """Not that of a config in which MMEngine sorted the keys."""
+    card = dict(model=dict(neck=dict(streams=dict(video=dict(), skeleton=dict(mlp=1)))))
+    save_atomic({"meta": {"card": card}, "state_dict": {}}, tmp_path / "a.pth")
+    streams = dict(skeleton=dict(mlp=1), video=dict())
+    config = Config(dict(model=dict(neck=dict(streams=streams, more=[]))))
+    only_test(config, str(tmp_path / "a.pth"))
+    assert [*config.model.neck.streams] == ["video", "skeleton"]
+    assert config.model.neck == dict(streams=streams, more=[])
+
+
+def test_a_config_is_written_in_its_own_order(tmp_path):
+    made = Config(dict(b=dict(video=(1, None), hands={"a.b": [0.5]}), a="text"))
+    (tmp_path / "a.py").write_text(config_text(made))
+    read = Config.fromfile(tmp_path / "a.py")
+    assert [*read.b] == ["video", "hands"] and read.to_dict() == made.to_dict()
 
 
 @pytest.mark.parametrize(
