@@ -3,6 +3,7 @@
 Shapes: n rows (b v), k classes, d channels of the student, D of the teacher.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -48,7 +49,7 @@ class LogitsDistillation(BaseModule):
         tasks: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
-        if not temperature > 0:
+        if not 0 < temperature < math.inf:
             raise InputError(f"temperature is {temperature}, expected above 0")
         self.temperature, self.weight = temperature, weight
         self.tasks = None if tasks is None else tuple(tasks)
@@ -117,13 +118,21 @@ class FeatureDistillation(BaseModule):
             )
         self.student_vector, self.teacher_vector = student_vector, teacher_vector
         self.weight = weight
+        self.in_dims = in_dims
         self.projection: nn.Module = nn.Identity()
         if in_dims is not None and out_dims is not None:
             self.projection = nn.Linear(in_dims, out_dims)
 
     def forward(self, student: ForwardPass, teacher: ForwardPass) -> Tensor:
         """Compare two forwards of the same clips: a scalar, 0..2 times the weight."""
-        ours = self.projection(clip_vectors(student, self.student_vector))  # (n, D)
+        ours = clip_vectors(student, self.student_vector)  # (n, d)
+        width = self.in_dims or ours.shape[-1]
+        if ours.shape[-1] != width:
+            raise InputError(
+                f"in_dims is {width}, and {self.student_vector!r} of the student has"
+                f" {ours.shape[-1]} channels; expected the same"
+            )
+        ours = self.projection(ours)  # (n, D)
         theirs = clip_vectors(teacher, self.teacher_vector)  # (n, D)
         if ours.shape != theirs.shape:
             raise InputError(

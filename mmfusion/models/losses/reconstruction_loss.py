@@ -88,13 +88,19 @@ class ReconstructionLoss(BaseModule):
         """The loss of one forward, ``{"hidden": 0-d}``.
 
         Raises:
-            ValueError: a stream is missing from the features.
+            ValueError: a stream is missing from the features, or has another width.
         """
         lacking = [name for name in self.streams if name not in made.feats]
         if lacking:
             raise InputError(f"the encoders give {sorted(made.feats)}, not {lacking}")
         feats = match_rows({name: made.feats[name] for name in self.streams})
         targets = {name: stream.summary for name, stream in feats.items()}  # (b, c)
+        for name, target in targets.items():
+            if target.shape[-1] != self.predicts[name].out_features:
+                raise InputError(
+                    f"embed_dims[{name!r}] is {self.predicts[name].out_features}, and"
+                    f" the encoder gives {target.shape[-1]} channels; expected the same"
+                )
         rows = len(targets[self.streams[0]])
         flags = [stream.present for stream in feats.values()]
         present = torch.stack(

@@ -88,5 +88,7 @@ def test_wrong_settings():
         ReconstructionLoss(dict(video=8))
     with pytest.raises(InputError, match="not a multiple of 4 heads"):
         ReconstructionLoss(dict(video=6, skeleton=6))
+    with pytest.raises(InputError, match=r"'a'\] is 8, .* gives 4 channels"):
+        ReconstructionLoss(dict(a=8, b=4))(made(a=[[1.0, 2, 0, 1]], b=[[1.0, 0, 0, 1]]))
     with pytest.raises(InputError, match=r"not \['text'\]"):
         ReconstructionLoss(dict(a=4, text=4))(made(a=[[1.0, 2.0, 0.0, 1.0]]))
