@@ -26,6 +26,7 @@ GOES_ON = {
         "travels to the process that asked, which raises it"
     ),
     ("mmfusion/evaluation/challenge.py", "read_submission"): "_fail raises",
+    ("mmfusion/apis/live.py", "_watch"): "travels to the loop, which raises it",
     ("mmfusion/ops/mamba_ssm_backend.py", "_probe_scan"): (
         "the reason is returned, and raised where this backend was asked for by name"
     ),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmfusion.apis.clip_inputs import ClipInputs, Question
 from mmfusion.apis.hands_of import FoundHands, Given
-from mmfusion.apis.loading import LoadedModel, load_model
+from mmfusion.apis.loading import LoadedModel, check_device, load_model
 from mmfusion.apis.predictions import VideoPrediction
 from mmfusion.apis.sources import (
     Clip,
@@ -77,7 +77,7 @@ class Inferencer(BaseInferencer):
             model = load_model(model, checkpoint)
         self.loaded = model
         if device is not None:
-            _check_device(device)
+            check_device(device)
         super().__init__(
             self.loaded.config, device=device, scope="mmfusion", show_progress=False
         )
@@ -355,17 +355,6 @@ def _about(found: FoundHands | None) -> dict[str, Any] | None:
     if found is None:
         return None
     return {"source": found.source, "seen": found.share, "note": found.note}
-
-
-def _check_device(device: str) -> None:
-    try:
-        kind = torch.device(device).type
-    except RuntimeError as error:
-        raise InputError(
-            f"device is {device!r}: {str(error).splitlines()[0]}"
-        ) from None
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device is {device!r}, and there is no GPU that torch sees")
 
 
 def _weights_of(

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mmfusion.apis.live_sources import Arrival, LiveSource
-from mmfusion.utils.errors import InputError, MMFusionError
+from mmfusion.utils.errors import InputError
 
 FATES = ("answered", "taken", "between", "dropped", "refused", "late")
 _LONGEST = 10_000  # ms; a longer latency counts as this
@@ -228,7 +228,8 @@ class LiveLoop:
         """Answers as they come, until all sources have ended, or :meth:`stop`.
 
         Raises:
-            MMFusionError: a source cannot go on; what came before was answered.
+            Exception: a source cannot go on, and what it says; what came before was
+                answered.
         """
         start = time.monotonic()
         self._running = len(sources)
@@ -261,8 +262,8 @@ class LiveLoop:
         try:
             for arrival in source.arrivals(start, self._stop):
                 self.put(arrival)
-        except (MMFusionError, OSError) as error:
-            self._failure = error
+        except Exception as error:  # of cameras, decoders, finders: of many kinds
+            self._failure = error  # for the loop, which raises it
         finally:
             with self._changed:
                 self._running -= 1

@@ -4,6 +4,7 @@ A source is an iterator that runs in a thread of its own. It gives a frame as so
 that is there, and ends when there will be none; ``stop`` makes it end.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from mmfusion.utils.errors import FrameFolderError, InputError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 _LOOK = 0.02  # seconds from one look into a folder to the next
+_TAIL = 1024  # bytes in which a JPEG ends; cameras pad them
 _WRITING = 1.0  # seconds that a file may take to be written
 
 
@@ -72,6 +74,8 @@ class Camera:
         level = log.setLogLevel(log.LOG_LEVEL_SILENT)
         try:
             self._capture = cv2.VideoCapture(device)
+        except cv2.error:  # a number that is too large for it
+            self._capture = cv2.VideoCapture()
         finally:
             log.setLogLevel(level)
         if not self._capture.isOpened():
@@ -147,9 +151,11 @@ class PlayedHands:
 class FillingFolder:
     """Images that another program puts into a folder, one a frame.
 
-    A frame's time is that of its file's last change, on the clock of all streams. Files
-    that are there already are passed over. A file that is not whole yet is looked at
-    again for a second; then it is counted in ``broken``.
+    A frame's time is that of its file's last change, on the clock of all streams; one
+    in the future, of a clock that is ahead, is that of the look at it. Files that are
+    there already are passed over, and a name is read once, whatever is written into it
+    later. A file that is not whole yet is looked at again for a second; then it is
+    counted in ``broken``.
 
     Args:
         folder: where they appear; their names may be any, the order is that of time.
@@ -168,7 +174,11 @@ class FillingFolder:
         self._seen = {name for _, name in self._files()}
 
     def arrivals(self, start: float, stop: Event) -> Iterator[Arrival]:
-        """New files, by the time of their last change."""
+        """New files, by the time of their last change.
+
+        Raises:
+            InputError: the folder is there no more.
+        """
         offset = time.time() - time.monotonic()  # of the files' clock to ours
         last = time.monotonic()
         while not stop.is_set():
@@ -177,6 +187,7 @@ class FillingFolder:
             for changed, name in files:
                 if name in self._seen or stop.is_set():
                     continue
+                changed = min(changed, time.time())
                 frame = self._read(name, time.time() - changed)
                 if frame is None:
                     continue
@@ -190,23 +201,38 @@ class FillingFolder:
     def _files(self) -> list[tuple[float, str]]:
         """Time of the last change and name of each image, in that order."""
         found = []
-        with os.scandir(self.folder) as entries:
-            for entry in entries:
-                if entry.name.lower().endswith(IMAGE_SUFFIXES):
-                    try:
-                        found.append((entry.stat().st_mtime, entry.name))
-                    except FileNotFoundError:
-                        continue  # taken away since
+        try:
+            with os.scandir(self.folder) as entries:
+                for entry in entries:
+                    if entry.name.lower().endswith(IMAGE_SUFFIXES):
+                        with contextlib.suppress(OSError):  # taken away since
+                            found.append((entry.stat().st_mtime, entry.name))
+        except OSError as error:
+            raise InputError(
+                f"{self.folder} cannot be looked into any more: {error.strerror}"
+            ) from error
         return sorted(found)
 
     def _read(self, name: str, age: float) -> np.ndarray | None:
+        path = self.folder / name
         try:
-            return read_image(str(self.folder / name))
-        except FrameFolderError:
+            if not _has_end(path):
+                raise FrameFolderError(str(path), "it is still being written")
+            return read_image(str(path))
+        except (FrameFolderError, OSError):
             if age > _WRITING:
                 self.broken += 1
                 self._seen.add(name)
             return None
+
+
+def _has_end(path: Path) -> bool:
+    """False for a JPEG without its last marker, which OpenCV reads all the same."""
+    with path.open("rb") as file:
+        if file.read(2) != b"\xff\xd8":
+            return True
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
+        return b"\xff\xd9" in file.read(_TAIL)
 
 
 def open_source(name: str, idle: float | None = None) -> LiveSource:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
@@ -23,7 +24,7 @@ from mmfusion.engine.protocols import DescribesData
 from mmfusion.engine.runner.card import card_of, check_card
 from mmfusion.engine.runner.work_dir import BEST, check_some_whole, find_checkpoints
 from mmfusion.registry import DATASETS, MODELS
-from mmfusion.utils.errors import CheckpointError, MMFusionError
+from mmfusion.utils.errors import CheckpointError, InputError, MMFusionError
 from mmfusion.weights import fetch, load_checked
 from mmfusion.weights.files import HUB, WEB, shown
 
@@ -90,6 +91,22 @@ def weights_of(folder: str | os.PathLike) -> Path:
             f" {CONFIG} and {WEIGHTS}; copy the whole folder again"
         )
     return checkpoint_of_run(folder)
+
+
+def check_device(device: str) -> None:
+    """Refuse what torch has no name for, and a GPU where there is none.
+
+    Raises:
+        InputError: so.
+    """
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise InputError(
+            f"device is {device!r}: {str(error).splitlines()[0]}"
+        ) from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device is {device!r}, and there is no GPU that torch sees")
 
 
 def checkpoint_of_run(folder: str | os.PathLike) -> Path:

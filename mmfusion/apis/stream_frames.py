@@ -151,12 +151,18 @@ def _video(data: Any) -> ArrayVideo:
 
 def _skeleton(data: Any) -> dict[str, np.ndarray]:
     """Arrays of one frame, as a file of joints has them."""
-    joints, mask = data if isinstance(data, tuple) else (data, None)
-    joints = np.asarray(joints, np.float32)
-    if joints.ndim != 3:
+    joints, mask = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
+    try:
+        joints = np.asarray(joints)
+    except ValueError as error:  # rows of several lengths
+        raise InputError(f"joints of a frame: {error}") from None
+    if joints.ndim != 3 or joints.dtype.kind not in "iuf":
         raise InputError(
-            f"joints of a frame are {joints.shape}; expected (hands, joints, 3)"
+            f"joints of a frame are {joints.dtype} {joints.shape}; expected numbers"
+            " (hands, joints, 3)"
         )
+    with np.errstate(over="ignore"):  # what is too large becomes infinite: not seen
+        joints = joints.astype(np.float32)
     arrays = {"keypoint": joints[None]}
     if mask is not None:
         arrays["valid"] = np.asarray(mask, bool)[None]

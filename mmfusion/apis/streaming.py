@@ -4,7 +4,9 @@ Shapes: c cameras, r of them, k classes of a task, d channels.
 """
 
 import hashlib
+import json
 import math
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmfusion.apis.loading import LoadedModel, load_model
+from mmfusion.apis.loading import LoadedModel, check_device, load_model
 from mmfusion.apis.stream_frames import (
     STREAMS,
     FramePipeline,
@@ -22,8 +24,10 @@ from mmfusion.apis.stream_frames import (
     stack_frames,
 )
 from mmfusion.apis.windows import is_number
+from mmfusion.engine.launch.config_data import as_data
 from mmfusion.models import MultiModalRecognizer
 from mmfusion.models.protocols import FusesSummaries, ReadsFrameByFrame
+from mmfusion.registry import TRANSFORMS
 from mmfusion.structures import TokenFeatures
 from mmfusion.utils.errors import CheckpointError, InputError
 from mmfusion.utils.paths import write_atomic
@@ -32,6 +36,8 @@ from mmfusion.weights.files import tensor_bytes
 
 COUNTS = ("accepted", "unseen", "late", "out_of_order")
 _NEVER = -math.inf
+_TIMES, _REFERENCE = ("/last", "/seen"), "skeleton/reference"
+_SUFFIX = ".safetensors"  # by which a file is read
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,7 @@ class StreamingRecognizer:
             if not is_number(value) or not value >= 0:
                 raise InputError(f"{name} is {value!r}; expected seconds, 0 or more")
         self.loaded, self.model = model, _checked(model)
+        check_device(device)
         self.model.to(device).eval()
         self.device = torch.device(device)
         self.streams, self.cameras = tuple(model.streams), cameras
@@ -160,8 +167,9 @@ class StreamingRecognizer:
         rows = self._rows(cameras, stream)
         if cameras is None:
             data = [data]
-        elif len(data) != len(rows):
-            raise InputError(f"data has {len(data)} frames for {len(rows)} cameras")
+        elif not hasattr(data, "__len__") or len(data) != len(rows):
+            found = len(data) if hasattr(data, "__len__") else "no"
+            raise InputError(f"data has {found} frames for {len(rows)} cameras")
         times = _times(time, len(rows))
         kept = dict(self._state)
         verdict = self._verdict(stream, rows, times)  # (r,)
@@ -203,28 +211,30 @@ class StreamingRecognizer:
         """Go on from a state, of the same model and as many cameras.
 
         Raises:
-            CheckpointError: it is of another model, or of more or fewer cameras.
+            CheckpointError: it is of another model, of more or fewer cameras, or has
+                numbers that no stream leaves behind. Nothing has changed then.
         """
         own = self._state
+        if not isinstance(state, Mapping):
+            raise CheckpointError(f"a state is a {type(state).__name__}, not a dict")
         for name, value in own.items():
-            other = state.get(name)
-            if other is None or (other.shape, other.dtype) != (
-                value.shape,
-                value.dtype,
-            ):
-                found = None if other is None else (*other.shape,)
-                raise CheckpointError(
-                    f"the state's {name} is {found}, expected {(*value.shape,)} of"
-                    f" {self.cameras} cameras of this model"
-                )
-        if not torch.equal(state["model"], own["model"].cpu()):
-            raise CheckpointError("the state is of a model with other weights")
+            _check_like(name, state.get(name), value, self.cameras)
+        if not torch.equal(state["model"].cpu(), own["model"]):
+            raise CheckpointError(
+                "the state is of a model with other weights, or with another pipeline"
+            )
         self._state = {
             name: state[name].to(value.device, copy=True) for name, value in own.items()
         }
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the state into one file (safetensors), whole or not at all."""
+        """Write the state into one file (safetensors), whole or not at all.
+
+        Raises:
+            InputError: its name does not end in ``.safetensors``.
+        """
+        if not os.fspath(path).endswith(_SUFFIX):
+            raise InputError(f"path is {os.fspath(path)!r}; expected NAME{_SUFFIX}")
         write_atomic(path, tensor_bytes(self.state()))
 
     def load(self, path: str | os.PathLike) -> None:
@@ -233,10 +243,14 @@ class StreamingRecognizer:
         Raises:
             CheckpointError: it is missing, damaged, or of another model.
         """
-        self.restore(load_checked(path))
+        state = load_checked(path)
+        try:
+            self.restore(state)
+        except CheckpointError as error:
+            raise CheckpointError(f"{os.fspath(path)}: {error}") from None
 
     def _first_state(self) -> dict[str, Tensor]:
-        count, state = self.cameras, {"model": _digest(self.model)}
+        count, state = self.cameras, {"model": _digest(self.loaded)}
         for stream in self.streams:
             encoder = self.model.encoders[stream]
             for name, value in encoder.allocate_state(count).items():
@@ -248,7 +262,7 @@ class StreamingRecognizer:
             state[f"{stream}/counts"] = counts
         if "skeleton" in self.streams:
             nothing = torch.full((count, 4), math.nan, dtype=torch.float64)
-            state["skeleton/reference"] = nothing
+            state[_REFERENCE] = nothing
         return state
 
     def _rows(self, cameras: Sequence[int] | None, stream: str) -> Tensor:
@@ -260,14 +274,13 @@ class StreamingRecognizer:
                     f" numbers of those whose {stream} is given"
                 )
             cameras = [0]
-        rows = [*cameras]
-        if (
-            not rows
-            or len({*rows}) < len(rows)
-            or not {*rows} <= {*range(self.cameras)}
-        ):
+        try:
+            rows = [*map(operator.index, cameras)]
+        except TypeError:
+            rows = []
+        if not rows or len({*rows}) < len(rows) or {*rows} - {*range(self.cameras)}:
             raise InputError(
-                f"cameras is {rows}; expected numbers from 0 to"
+                f"cameras is {cameras!r:.60}; expected numbers from 0 to"
                 f" {self.cameras - 1}, each once"
             )
         return torch.tensor(rows)
@@ -326,14 +339,14 @@ class StreamingRecognizer:
         for row, one in zip(rows.tolist(), data, strict=True):
             known = unknown
             if stream == "skeleton":
-                known = kept["skeleton/reference"][row].numpy()
+                known = kept[_REFERENCE][row].numpy()
             frame, reference = self.pipeline(stream, one, known)
             frames.append(frame)
             references.append(reference)
         if stream == "skeleton":
             measured = torch.from_numpy(np.stack(references))
-            old = kept["skeleton/reference"]
-            kept["skeleton/reference"] = old.index_copy(0, rows, measured)
+            old = kept[_REFERENCE]
+            kept[_REFERENCE] = old.index_copy(0, rows, measured)
         batch = self.model.data_preprocessor({"inputs": stack_frames(frames)})
         return batch["inputs"]
 
@@ -388,10 +401,37 @@ def _checked(loaded: LoadedModel) -> MultiModalRecognizer:
     return model
 
 
-def _digest(model: torch.nn.Module) -> Tensor:
-    """(32,) uint8, sha256 of the weights."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
+def _check_like(name: str, value: Any, own: Tensor, cameras: int) -> None:
+    """A tensor of a state is one that a stream could have left behind."""
+    if not isinstance(value, Tensor) or (value.shape, value.dtype) != (
+        own.shape,
+        own.dtype,
+    ):
+        found = type(value).__name__
+        if isinstance(value, Tensor):
+            found = f"{value.dtype} {(*value.shape,)}"
+        raise CheckpointError(
+            f"the state's {name} is {found}, expected {own.dtype} {(*own.shape,)} of"
+            f" {cameras} cameras of this model"
+        )
+    if name.endswith(_TIMES):
+        wrong = ~(value < math.inf)  # NaN, too
+    elif name == _REFERENCE:
+        wrong = value.isinf()
+    elif value.dtype == torch.int64:
+        wrong = value < 0
+    else:
+        wrong = ~value.isfinite()
+    if wrong.any():
+        raise CheckpointError(f"the state's {name} has numbers that no stream gives")
+
+
+def _digest(loaded: LoadedModel) -> Tensor:
+    """(32,) uint8, sha256 of the weights and of the pipeline."""
+    digest = hashlib.sha256(
+        json.dumps(as_data([*loaded.pipeline], (TRANSFORMS,)), sort_keys=True).encode()
+    )
+    for name, value in sorted(loaded.model.state_dict().items()):
         digest.update(name.encode())
         digest.update(
             value.detach()
@@ -408,9 +448,12 @@ def _digest(model: torch.nn.Module) -> Tensor:
 def _times(time: Any, count: int) -> Tensor:
     """(r,) float64 seconds."""
     try:
-        times = np.asarray(time, np.float64)
-    except (TypeError, ValueError):
+        times = np.asarray(time)
+    except ValueError:  # rows of several lengths
+        times = np.empty(0)
+    if times.dtype.kind not in "iuf":
         times = np.full(1, np.nan)
+    times = times.astype(np.float64)
     if times.shape not in ((), (count,)) or not np.isfinite(times).all():
         raise InputError(
             f"time is {time!r:.60}; expected seconds, one number or {count}"

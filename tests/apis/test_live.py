@@ -1,6 +1,8 @@
 """Frames in time or not at all: the loop, its sources, and hands beside them."""
 
 import json
+import os
+import shutil
 import time
 from threading import Event
 from types import SimpleNamespace
@@ -183,10 +185,10 @@ def test_a_run_answers_all_sources_and_ends_with_them() -> None:
 
     class Broken:
         def arrivals(self, start, stop):
-            raise InputError("the plug was pulled")
+            raise cv2.error("the plug was pulled")  # whatever it is
             yield
 
-    with pytest.raises(InputError, match="plug"):
+    with pytest.raises(cv2.error, match="plug"):
         [*LiveLoop(Echo(), {}, answer_on="video").run([Broken()])]
 
     class Endless:
@@ -247,6 +249,8 @@ def test_a_file_stands_for_a_camera(video) -> None:
 def test_a_camera_that_is_not_there_is_one_clear_line(capfd) -> None:
     with pytest.raises(InputError, match="camera 97 cannot be opened.*video97"):
         open_source("97")
+    with pytest.raises(InputError, match="cannot be opened"):
+        open_source("9" * 20)
     assert capfd.readouterr().err == ""
     with pytest.raises(InputError, match="neither a camera's number"):
         open_source("nothing.mp4")
@@ -268,6 +272,23 @@ def test_a_folder_that_fills(tmp_path) -> None:
     assert 0 < found[0].time < found[1].time < time.monotonic() - start
     assert source.broken == 0  # it may still be written
     assert source._read("half.png", age=2.0) is None and source.broken == 1
+
+
+def test_a_folder_with_what_is_no_picture_yet_or_of_another_clock(tmp_path) -> None:
+    source = open_source(str(tmp_path), idle=0.05)
+    whole = cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))[1].tobytes()
+    (tmp_path / "half.jpg").write_bytes(whole[: len(whole) * 2 // 3])  # OpenCV reads it
+    (tmp_path / "whole.jpg").write_bytes(whole + bytes(100))  # padded, as cameras do
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    later = time.time() + 3600
+    os.utime(tmp_path / "whole.jpg", (later, later))
+    start = time.monotonic()
+    (found,) = source.arrivals(start, Event())
+    assert 0 <= found.time <= time.monotonic() - start  # now, not in an hour
+    shutil.rmtree(tmp_path)
+    with pytest.raises(InputError, match="cannot be looked into any more"):
+        [*source.arrivals(start, Event())]
 
 
 def test_hands_out_of_a_file(tmp_path) -> None:

@@ -226,6 +226,30 @@ def test_a_state_of_another_model_is_refused(model, tmp_path) -> None:
         recognizer.restore(StreamingRecognizer(model, cameras=2).state())
     with pytest.raises(CheckpointError, match="does not exist"):
         recognizer.load(tmp_path / "nothing.safetensors")
+    none = [dict(s, mode="none") if "Normalize" in s["type"] else s for s in PIPELINE]
+    StreamingRecognizer(loaded(pipeline=none)).save(tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match="a.safetensors: .* another pipeline"):
+        recognizer.load(tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match="expected NAME.safetensors"):
+        recognizer.save(tmp_path / "a.state")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("video/readout", math.nan, "numbers that no stream gives"),
+        ("video/last", math.nan, "numbers"),
+        ("video/counts", -1, "numbers"),
+        ("video/readout", None, "is NoneType, expected torch.float32"),
+    ],
+)
+def test_a_state_that_no_stream_leaves_is_refused(model, name, value, text) -> None:
+    recognizer = StreamingRecognizer(model)
+    state = recognizer.state()
+    state[name] = None if value is None else torch.full_like(state[name], value)
+    with pytest.raises(CheckpointError, match=f"{name}.*{text}"):
+        recognizer.restore(state)
+    assert recognizer.read().time == -math.inf
 
 
 def test_models_of_whole_clips_are_refused() -> None:
@@ -247,9 +271,14 @@ def test_models_of_whole_clips_are_refused() -> None:
         (("audio", 0.0, None), "expected one of"),
         (("video", math.nan, frames(1)[0]), "time is"),
         (("video", 0.0, frames(1)), "expected \\(h, w, 3\\)"),
-        (("skeleton", 0.0, np.zeros((21, 3))), "expected \\(hands"),
+        (("skeleton", 0.0, np.zeros((21, 3))), "expected numbers \\(hands"),
         (("video", 0.0, [frames(1)[0]], [1]), "cameras is"),
         (("video", 0.0, [], [0]), "0 frames for 1"),
+        (("video", 0.0, 5, [0]), "no frames for 1"),
+        (("video", 0.0, [frames(1)[0]], [0.0]), "cameras is"),
+        (("video", "1", frames(1)[0]), "time is"),
+        (("skeleton", 0.0, [[["a"] * 3] * 21] * 2), "expected numbers"),
+        (("skeleton", 0.0, [[1, 2], [3]]), "joints of a frame"),
     ],
 )
 def test_wrong_frames_change_nothing(model, arguments, text) -> None:
