@@ -7,9 +7,15 @@ No paper has this data set. Ours: 93.8; configs/distill/README.md.
 
 from mmengine.config import read_base
 
-with read_base():
-    from .cls_mix_average_nano_tinyego_150 import *
+from mmfusion.models import AverageMix
 
+with read_base():
+    from .._base_.datasets.tinyego import *
+    from .._base_.cpu_runtime import *
+    from .._base_.models.cls_mix_nano import *
+    from .._base_.schedules.adamw_nano_stage2_quarter import *
+
+model.neck.mix = dict(type=AverageMix)
 model.encoders.video.init_cfg.checkpoint = (
     "work_dirs/video_mamba_nano_tinyego_96/best.pth"
 )

@@ -8,7 +8,10 @@ No paper has this data set. Ours: configs/distill/README.md.
 from mmengine.config import read_base
 
 with read_base():
-    from .skeleton_mamba_nano_tinyego_150 import *
+    from .._base_.datasets.tinyego_skeleton import *
+    from .._base_.cpu_runtime import *
+    from .._base_.models.skeleton_mamba_nano import *
+    from .._base_.schedules.adamw_nano_quarter import *
 
 train_dataloader.dataset.indices = 96
 train_cfg.update(max_epochs=36, val_interval=18)

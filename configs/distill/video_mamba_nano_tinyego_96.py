@@ -8,7 +8,10 @@ No paper has this data set. Ours: 60.8; configs/distill/README.md.
 from mmengine.config import read_base
 
 with read_base():
-    from .video_mamba_nano_tinyego_150 import *
+    from .._base_.datasets.tinyego_video import *
+    from .._base_.cpu_runtime import *
+    from .._base_.models.video_mamba_nano import *
+    from .._base_.schedules.adamw_nano_quarter import *
 
 train_dataloader.dataset.indices = 96
 train_cfg.update(max_epochs=74, val_interval=37)  # the 444 steps of a student

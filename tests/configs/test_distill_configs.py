@@ -25,7 +25,7 @@ STUDENTS = [
     and "mamba_nano" not in name
     and "cls_mix" not in name
 ]
-LOGITS = "distill/distill_logits_nano_tinyego_150.py"
+LOGITS = "distill/distill_logits_nano_tinyego_96.py"
 
 
 @pytest.mark.parametrize("name", [x for x in STUDENTS if not x.startswith(NEED_DATA)])
