@@ -695,6 +695,19 @@ _TABLES = {
         ("self._turns.append(waiting[0])", "self._turns.insert(0, waiting[0])"),
         ("arrival.due - waiting[0].due > _WAIT", "len(waiting) > 256"),
     ],
+    "structures/foreseen.py": [
+        (
+            "torch.cat([self.observed[:, :1], self.predicted[:, :-1]], dim=1)",
+            "torch.cat([self.observed[:, :1], self.predicted[:, 1:]], dim=1)",
+        ),
+    ],
+    "models/losses/anticipation_losses.py": [
+        ("foreseen.predicted[:, :-1] -", "foreseen.predicted[:, 1:] -"),
+        ("count = target.numel()", "count = len(target)"),
+    ],
+    "datasets/transforms/label_observed.py": [
+        ("abs(time - (one[0] + one[1]) / 2)", "abs(time - (one[1] - one[0]) / 2)"),
+    ],
     "questions/vocabulary.py": [
         ("tuple(sorted(words_of(name))), ())", "tuple(words_of(name)), ())"),
     ],

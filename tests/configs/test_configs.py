@@ -41,7 +41,7 @@ TINYEGO_WITH_VIDEO = [
     name
     for name in CONFIGS
     if "tinyego" in name
-    and not re.search(r"/(skeleton_mamba|causal_skeleton|text_only|online\w*)_", name)
+    and not re.search(r"/(skeleton_mamba|causal_skeleton|text_only|online\w*|afft)_", name)
 ]
 
 PARTS = ("train", "val", "test")

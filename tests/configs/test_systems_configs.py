@@ -1,13 +1,17 @@
 """The systems of configs/systems: their sizes, and a step of each in a kitchen."""
 
+import json
 from pathlib import Path
 
+import lmdb
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 
 from mmfusion.datasets import fusion_collate
+from mmfusion.datasets.transforms.load_features import RULSTM_KEY
 from mmfusion.engine.launch.config_check import load_config
 from mmfusion.registry import DATASETS, MODELS
 from mmfusion.tinyego import WorldConfig, generate
@@ -16,7 +20,7 @@ from tools.data.ek100 import prepare
 ROOT = Path(__file__).parents[2] / "configs" / "systems"
 CONFIGS = sorted(path.stem for path in ROOT.glob("*.py"))
 SMALL = WorldConfig(seed=5, num_train=12, num_val=12, num_test=0, height=72)
-SIDE, FRAMES = 32, 3
+SIDE, FRAMES, WIDTH = 32, 3, 8
 PARAMETERS = {"avt_base_ek100_anticipation": 396_122_078}
 
 
@@ -25,6 +29,7 @@ def kitchen(tmp_path_factory):
     root = tmp_path_factory.mktemp("kitchen")
     generate(root, "ek100", SMALL)
     prepare.main(["--root", str(root)])
+    write_features(root / "features" / "rgb", root)
     return str(root)
 
 
@@ -42,6 +47,19 @@ def test_builds_with_an_optimizer_for_every_parameter(name):
     assert datasets[0].pipeline == datasets[1].pipeline
 
 
+def write_features(folder, root):
+    """Five features a second of every film, in RULSTM's layout."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    text = (Path(root) / "mmfusion" / "annotation.json").read_text()
+    films = {record["extra"]["video_id"] for record in json.loads(text)["data_list"]}
+    with lmdb.open(str(folder), map_size=2**24) as env, env.begin(write=True) as made:
+        for film in sorted(films):
+            for number in range(1, 30 * 60, 6):
+                value = rng.standard_normal(WIDTH, np.float32)
+                made.put(RULSTM_KEY.format(video_id=film, frame=number).encode(), value)
+
+
 def shrink(config, root):
     """The config at the smallest sizes, on the small kitchen."""
     for part in ("train", "val", "test"):
@@ -54,13 +72,23 @@ def shrink(config, root):
                 step.scale = (-1, SIDE) if step.scale[0] == -1 else (SIDE, SIDE)
             if "crop_size" in step:
                 step.crop_size = SIDE
+            if "path" in step:
+                step.update(width=WIDTH, path="features/rgb")
     model = config.model
-    model.encoders.video.update(
-        arch="nano", img_size=SIDE, num_frames=FRAMES, init_cfg=None
-    )
-    model.neck.update(in_dims=64, embed_dims=32, depth=1)
+    width = WIDTH
+    for encoder in model.encoders.values():
+        if "arch" in encoder:
+            width = 64
+            sizes = dict(arch="nano", img_size=SIDE, num_frames=FRAMES)
+            encoder.update(sizes, init_cfg=None)
+        else:
+            encoder.in_dims = WIDTH
+    model.neck.update(in_dims=width, embed_dims=32, depth=1)
+    if model.neck.get("fuser"):
+        streams = {stream: WIDTH for stream in model.encoders}
+        model.neck.fuser.update(streams=streams, embed_dims=width, depth=1)
     for head in model.heads.values():
-        head.in_dims = 64
+        head.in_dims = width
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -75,7 +103,8 @@ def test_a_real_step_on_generated_clips(name, kitchen):
     before = {key: p.detach().clone() for key, p in model.named_parameters()}
     wrapper = build_optim_wrapper(model, Config(dict(config.optim_wrapper)))
     batch = fusion_collate([train[index] for index in range(len(train))])
-    assert any((x.past_verb >= 0).any() for x in batch["data_samples"])
+    if config.train_dataloader.dataset.past_seconds > 5:  # else it may hold none
+        assert any((x.past_verb >= 0).any() for x in batch["data_samples"])
     log = model.train_step(batch, wrapper)
     expected = {f"loss_{task}" for task in config.model.heads}
     expected |= {f"loss_past_{task}" for task in config.model.heads}

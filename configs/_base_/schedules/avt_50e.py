@@ -15,5 +15,5 @@ optim_wrapper.optimizer = dict(
     type=SGD, lr=1e-3, momentum=0.9, nesterov=True, weight_decay=1e-6
 )
 param_scheduler[0].update(start_factor=1e-4, end=20)
-param_scheduler[1].update(eta_min_ratio=1e-3, T_max=30, begin=20, end=50)
+param_scheduler[1].update(eta_min_ratio=0.0, T_max=30, begin=20, end=50)
 auto_scale_lr.base_batch_size = 64

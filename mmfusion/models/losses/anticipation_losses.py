@@ -12,8 +12,9 @@ from torch import Tensor
 
 from mmfusion.registry import MODELS
 from mmfusion.structures import ActionDataSample, Foreseen, ForwardPass
-from mmfusion.utils.errors import InputError
+from mmfusion.utils.errors import InputError, check_choice
 
+MEANS = ("all", "labelled")
 _PAST, _NONE = "past_", -1
 
 
@@ -55,18 +56,29 @@ class PastClassification(BaseModule):
 
     AVT's L_cls of past frames (arXiv 2106.02036, equation 9). The heads read the first
     moment as observed and each other as it was foreseen; :class:`LabelObserved` gives
-    the labels. The mean is over all moments of the batch, as in the releases, where one
-    without a label counts as zero.
+    the labels.
 
     Args:
         weight: of each task's loss.
         label_smoothing: share of the target spread over all classes, in [0, 1).
+        mean_over: ``all`` moments of the batch, of which one without a label counts as
+            zero (AVT's release), or the ``labelled`` ones alone (AFFT's, as it trains).
+
+    Raises:
+        ValueError: ``mean_over`` is neither.
     """
 
-    def __init__(self, weight: float = 1.0, label_smoothing: float = 0.0) -> None:
+    def __init__(
+        self,
+        weight: float = 1.0,
+        label_smoothing: float = 0.0,
+        mean_over: str = "all",
+    ) -> None:
         super().__init__()
+        check_choice("mean_over", mean_over, MEANS)
         self.weight = weight
         self.label_smoothing = label_smoothing
+        self.mean_over = mean_over
 
     def forward(self, made: ForwardPass) -> dict[str, Tensor]:
         """The losses of one forward, ``{<task>: 0-d}`` of each head's task.
@@ -87,7 +99,10 @@ class PastClassification(BaseModule):
                 label_smoothing=self.label_smoothing,
                 reduction="sum",
             )
-            losses[task] = self.weight * loss / target.numel()
+            count = target.numel()
+            if self.mean_over == "labelled":
+                count = max(1, int((target != _NONE).sum()))
+            losses[task] = self.weight * loss / count
         return losses
 
 

@@ -129,9 +129,10 @@ class SAFuser(BaseModule):
         )
         self.modal_token = nn.Parameter(torch.empty(1, 1, embed_dims))
         self.embd_drop = nn.Dropout(drop_rate)
-        rates = torch.linspace(0, drop_path_rate, depth).tolist()
+        step = drop_path_rate / max(1, depth - 1)
         self.blocks = ModuleList(
-            FuserBlock(embed_dims, num_heads, drop_rate, rate) for rate in rates
+            FuserBlock(embed_dims, num_heads, drop_rate, step * index)
+            for index in range(depth)
         )
         self.norm = nn.LayerNorm(embed_dims, eps=_EPS)
         nn.init.trunc_normal_(self.modal_token, std=0.02)

@@ -196,4 +196,6 @@ def test_past_losses_by_hand():
     assert FeatureRegression(0.5)(made)["feature"].item() == 0.5 * 4 / 4
     found = PastClassification()(made)["action"]  # two labels of three moments
     torch.testing.assert_close(found, torch.tensor(4.0).log() * 2 / 3)
+    found = PastClassification(mean_over="labelled")(made)["action"]
+    torch.testing.assert_close(found, torch.tensor(4.0).log())
     assert made.foreseen.past[0, 1, 0] == 2.0 and made.foreseen.future.shape == (1, 2)
