@@ -60,6 +60,8 @@ def test_a_model_of_clips_has_no_moments(make) -> None:
         stream_scores(make(None), {"skeleton": torch.randn(1, 1, 5, 2, 3)})
 
 
-def test_a_row_for_each_way() -> None:
-    rows = [OnlineResult("stream", {"verb/frame_mAP": 50.126})]
-    assert grid_of(rows, "here").rows == [["stream", "50.13"]]
+def test_a_column_for_each_way() -> None:
+    found = [OnlineResult(name, {"verb/frame_mAP": 50.126}) for name in "ab"]
+    grid = grid_of(found, "here")
+    assert grid.head[1:] == ["a", "b"]
+    assert grid.rows == [["verb/frame_mAP", "50.13", "50.13"]]

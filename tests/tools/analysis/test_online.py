@@ -104,3 +104,10 @@ def test_a_test_of_clips_is_no_online_detection(run, capsys):
     options[-1] += "None"
     assert main([str(run), *options]) == 2
     assert "dataset.untrimmed: lacks" in capsys.readouterr().err
+
+
+def test_anticipation_has_no_chance_beside_it(run):
+    option = "test_dataloader.dataset.pipeline.2.tau_a=0.5"
+    assert main([str(run), "--window", "1", "--cfg-options", option]) == 0
+    found = json.loads((run / "online" / "online.json").read_text())
+    assert [*found] == ["sliding window of 1 s", "stream"]
