@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -96,7 +97,10 @@ class Grid:
         table = Table(title=self.title, title_justify="left", box=SIMPLE_HEAD)
         for number, name in enumerate(self.head):
             side: Any = "right" if number else "left"
-            table.add_column(name, justify=side, no_wrap=number > 0)
+            # rich takes the longest word for the least width, whatever may wrap
+            cells = [name, *(row[number] for row in self.rows)]
+            least = max(map(cell_len, cells)) if number else None
+            table.add_column(name, justify=side, no_wrap=number > 0, min_width=least)
         for cells in self.rows:
             table.add_row(*cells)
         whole = console.options.update(max_width=_MOST_WIDTH)

@@ -1,8 +1,10 @@
 import csv
+import io
 import json
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from mmfusion.analysis.reports import ceiling_of
 from mmfusion.analysis.tables import Grid, Report, common_suffix
@@ -13,6 +15,14 @@ def test_names_are_shown_without_what_they_share():
     assert common_suffix(["a_nano_x", "b_nano_x"]) == "_nano_x"
     assert common_suffix(["aa_x", "ba_x"]) == "_x"
     assert common_suffix(["a", "b"]) == common_suffix(["a_x"]) == ""
+
+
+def test_numbers_are_whole_on_a_narrow_page():
+    grid = Grid("t", ["of", *"abcdefg"], [["RGB (hands missing)", *["100.0 (98 to 100)"] * 7]])  # fmt: skip
+    page = io.StringIO()
+    grid.show(Console(file=page, width=80))
+    assert page.getvalue().count("100.0 (98 to 100)") == 7
+    assert {"RGB", "(hands", "missing)"} <= set(page.getvalue().split())
 
 
 @pytest.mark.parametrize(
