@@ -1,5 +1,6 @@
 """Models: encoders, fusion necks, heads, losses and the recognizer."""
 
+from mmfusion.models.backbones.cached_encoder import CachedEncoder
 from mmfusion.models.backbones.causal_video_mamba import CausalVideoMamba
 from mmfusion.models.backbones.clip_timesformer import CLIPTimeSformer
 from mmfusion.models.backbones.clip_vit import CLIPViT
@@ -64,6 +65,7 @@ __all__ = [
     "CLIPViT",
     "CLSMixFusion",
     "CrossModalScanFusion",
+    "CachedEncoder",
     "CausalSkeletonMamba",
     "CausalVideoMamba",
     "ClassificationHead",
