@@ -25,7 +25,6 @@ from mmfusion.evaluation.predictions import Predictions, from_rows, prediction_r
 from mmfusion.evaluation.statistics import MethodResult, PairTest, compare_pairs
 from mmfusion.models.recognizers.multimodal_recognizer import (
     MultiModalRecognizer,
-    probabilities,
 )
 from mmfusion.registry import RUNNERS
 from mmfusion.structures import TokenFeatures
@@ -200,12 +199,7 @@ def predict_subsets(
         samples = data["data_samples"]
         feats, views = model.encode(data["inputs"])
         for key, masked in _masked(feats, len(samples), ways):
-            scores = probabilities(
-                model.classify(masked, len(samples) * views), views
-            )  # by task, (b, k)
-            for place, sample in enumerate(samples):
-                for task, score in scores.items():
-                    sample.set_field(score[place], f"score_{task}")
+            for sample in model.score(masked, views, samples):
                 row = prediction_row(dict(sample.all_items()))
                 rows.setdefault(key, []).append(row)
     metainfo = dict(getattr(loader.dataset, "metainfo", None) or {})

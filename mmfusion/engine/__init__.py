@@ -11,6 +11,7 @@ from mmfusion.engine.hooks.prediction_dump_hook import PredictionDumpHook
 from mmfusion.engine.hooks.progress_hook import ProgressHook
 from mmfusion.engine.hooks.show_predictions_hook import ShowPredictionsHook
 from mmfusion.engine.hooks.stream_presence_hook import StreamPresenceHook
+from mmfusion.engine.hooks.subset_scores_hook import SubsetScoresHook
 from mmfusion.engine.optimizers.fusion_optim_wrapper import FusionOptimWrapper
 from mmfusion.engine.optimizers.grouped_constructor import (
     GroupedOptimWrapperConstructor,
@@ -34,4 +35,5 @@ __all__ = [
     "ResumableTrainLoop",
     "ShowPredictionsHook",
     "StreamPresenceHook",
+    "SubsetScoresHook",
 ]

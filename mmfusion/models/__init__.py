@@ -1,6 +1,5 @@
 """Models: encoders, fusion necks, heads, losses and the recognizer."""
 
-from mmfusion.models.backbones.cached_encoder import CachedEncoder
 from mmfusion.models.backbones.causal_video_mamba import CausalVideoMamba
 from mmfusion.models.backbones.clip_timesformer import CLIPTimeSformer
 from mmfusion.models.backbones.clip_vit import CLIPViT
@@ -65,7 +64,6 @@ __all__ = [
     "CLIPViT",
     "CLSMixFusion",
     "CrossModalScanFusion",
-    "CachedEncoder",
     "CausalSkeletonMamba",
     "CausalVideoMamba",
     "ClassificationHead",

@@ -252,6 +252,16 @@ class MultiModalRecognizer(BaseModel):
             )
         return fused
 
+    def score(
+        self,
+        feats: dict[str, TokenFeatures],
+        views: int,
+        samples: list[ActionDataSample],
+    ) -> list[ActionDataSample]:
+        """Add ``score_<task>`` (k,) to the samples of these features, (b v, ...)."""
+        logits = self.classify(feats, len(samples) * views)
+        return self._predictions(logits, views, samples)
+
     def classify(self, feats: dict[str, TokenFeatures], rows: int) -> dict[str, Tensor]:
         """Fuse the streams, as :meth:`fuse`, and score: logits (b v, k) by task."""
         return self._score(self.fuse(feats, rows))
