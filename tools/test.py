@@ -63,7 +63,10 @@ def merge_args(config: Config, args: argparse.Namespace) -> None:
     config.custom_hooks = hooks
     metrics = config.get("test_evaluator") or []
     metrics = [*metrics] if isinstance(metrics, list | tuple) else [metrics]
-    config.test_evaluator = [*metrics, dict(type="mmfusion.ClassReportMetric")]
+    tested = (config.get("test_dataloader") or {}).get("dataset") or {}
+    if tested.get("untrimmed") is None:  # clips; moments have no such report
+        metrics.append(dict(type="mmfusion.ClassReportMetric"))
+    config.test_evaluator = metrics
 
 
 def main() -> int:

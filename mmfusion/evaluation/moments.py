@@ -34,6 +34,7 @@ def moments_row(sample: Mapping[str, Any]) -> dict[str, Any]:
             f" {sorted(score)}; expected scores (t, k + 1) of moments, and LabelMoments"
             " and PackInputs(meta_keys=['moments', 'segments']) in the pipeline"
         )
+    _check_shapes(sample, score)
     return {
         "video": str(sample["video_id"]),
         "moments": np.asarray(sample["moments"], np.float64),
@@ -43,6 +44,18 @@ def moments_row(sample: Mapping[str, Any]) -> dict[str, Any]:
         "label": {task: np.asarray(sample[f"gt_{task}"].cpu()) > 0 for task in score},
         "meta": {key: sample.get(key) for key in ("participant_id",)},
     }
+
+
+def _check_shapes(sample: Mapping[str, Any], score: Mapping[str, NDArray]) -> None:
+    """Scores have the moments and classes of the labels, background among them."""
+    for task, value in score.items():
+        expected = tuple(sample[f"gt_{task}"].shape)
+        if value.shape != expected:
+            raise InputError(
+                f"sample {sample.get('sample_id')!r} has {task} scores {value.shape},"
+                f" expected {expected}: each moment of its labels, and background as"
+                " the last class"
+            )
 
 
 def join_windows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

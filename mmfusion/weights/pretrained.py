@@ -106,7 +106,8 @@ class Pretrained:
             raise CheckpointError(
                 f"{error}. If it is the result of another config, train that one first"
                 " (its --work-dir is the checkpoint's folder), or give another path by"
-                " --cfg-options model.encoders.<stream>.init_cfg.checkpoint=PATH"
+                " --cfg-options model.encoders.<stream>.init_cfg.checkpoint=PATH (of a"
+                " teacher model.auxiliary.<name>.teacher.init_cfg.checkpoint)"
             ) from error
         cut = len(self.prefix)
         found = {k[cut:]: v for k, v in tensors.items() if k.startswith(self.prefix)}

@@ -51,7 +51,7 @@ def test_a_student_has_a_teacher_of_another_config(name):
     [
         (
             {"train_dataloader.dataset.pipeline.8.streams": ["video"]},
-            "pipeline.8.streams: ['video'] lacks 'skeleton', which the encoders",
+            "pipeline.8.streams: ['video'] lacks 'skeleton', which the teacher in",
         ),
         (
             {"model.auxiliary.distill.teacher.neck.streams": ["video", "text"]},

@@ -39,7 +39,7 @@ def check_streams(config: Mapping[str, Any]) -> None:
     for loader in _LOADERS:
         needed = read | taught if loader == "train_dataloader" else read
         for path, pipeline in _pipelines(config.get(loader), loader):
-            _check_pipeline(path, pipeline, needed)
+            _check_pipeline(path, pipeline, needed, needed - read)
     for key in ("val_evaluator", "test_evaluator"):
         metrics = config.get(key) or []
         for metric in metrics if isinstance(metrics, list | tuple) else [metrics]:
@@ -115,7 +115,10 @@ def _name(step: Any) -> str:
     return getattr(kind, "__name__", str(kind).rpartition(".")[2])
 
 
-def _check_pipeline(path: str, pipeline: list, read: set[str]) -> None:
+def _check_pipeline(
+    path: str, pipeline: list, read: set[str], taught: set[str]
+) -> None:
+    """Compare packed streams with those read, some (``taught``) by a teacher alone."""
     packing = next(step for step in pipeline if _name(step) == "PackInputs")
     place = pipeline.index(packing)
     packed = [*packing.get("streams", ("video", "skeleton"))]
@@ -126,9 +129,13 @@ def _check_pipeline(path: str, pipeline: list, read: set[str]) -> None:
     # a transform of the user's that comes later may add streams
     complete = all(_is_known(step) for step in pipeline[place:])
     for name in sorted(read - {*packed}) if complete else ():
+        who = "the encoders of the model read"
+        if name in taught:
+            who = "the teacher in model.auxiliary reads in training, by this name or"
+            who += " that of its inputs=dict(...)"
         raise ConfigError(
-            f"config key {at}: {list(packed)} lacks {name!r}, which the encoders of the"
-            f" model read{nearest(name, packed)}"
+            f"config key {at}: {list(packed)} lacks {name!r}, which {who}"
+            f"{nearest(name, packed)}"
         )
     if not all(_is_known(step) for step in pipeline):
         return  # a transform of the user's may read any stream

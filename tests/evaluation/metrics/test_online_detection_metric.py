@@ -118,6 +118,9 @@ def test_what_the_metrics_ask_for() -> None:
     with pytest.raises(InputError, match="does not look ahead"):
         StreamAnticipationMetric().compute_metrics([row])
     clip = {"sample_id": "a", "video_id": "P01_01", "score_verb": torch.ones(3)}
+    no_background = video("a", truth[:, :2], truth, [])
+    with pytest.raises(InputError, match=r"scores \(\d, 2\), expected \(\d, 3\)"):
+        OnlineDetectionMetric().process(None, [no_background])
     with pytest.raises(InputError, match=r"'a' lacks \['moments', 'segments'"):
         moments_row(clip)
     report = ClassReportMetric()
