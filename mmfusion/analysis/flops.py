@@ -20,7 +20,7 @@ from mmfusion.analysis.tables import NONE, Grid
 from mmfusion.engine.launch.config_data import without_training
 from mmfusion.models import MultiModalRecognizer, ORViT
 from mmfusion.models.layers import MambaMixer
-from mmfusion.models.protocols import HasInputShape
+from mmfusion.models.protocols import CountsOwnFlops, HasInputShape
 from mmfusion.ops import scan_backend
 from mmfusion.registry import MODELS
 from mmfusion.utils.errors import ConfigError
@@ -73,7 +73,19 @@ def count_flops(module: nn.Module, call: Callable[[], tuple[Any, ...]]) -> Count
         finally:
             for hook in hooks:
                 hook.remove()
+    for name, part in module.named_modules():
+        if isinstance(part, CountsOwnFlops):
+            for whole in _above(name):
+                counts[whole] += part.uncounted_flops
     return counts
+
+
+def _above(name: str) -> Iterator[str]:
+    """A module's name and those of all that hold it; the whole's is empty."""
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
+    yield ""
 
 
 def _watch(

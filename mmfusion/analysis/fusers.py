@@ -14,6 +14,7 @@ from mmfusion.analysis.flops import BILLION, MILLION, count_flops, num_parameter
 from mmfusion.analysis.tables import NONE, Grid
 from mmfusion.models import (
     AttentiveProbe,
+    CoupledMambaFusion,
     CrossModalScanFusion,
     MLPFusion,
     SharedSSMFusion,
@@ -48,6 +49,7 @@ KINDS: dict[str, tuple[Callable, dict[str, Any]]] = {
     "MambaVL": (SharedSSMFusion, {}),
     # not the paper's: other fusions by state spaces
     "MambaVL by Mamba-2": (SharedSSMFusion, dict(mixer="mamba2", d_state=64)),
+    "Coupled Mamba, 2 layers": (CoupledMambaFusion, {}),
     "ViM, 6 blocks": (CrossModalScanFusion, {}),
     # not the paper's: V-JEPA's, and V-JEPA 2's
     **{

@@ -34,6 +34,7 @@ from mmfusion.models.necks.cls_mix import (
     WeightedMix,
 )
 from mmfusion.models.necks.cls_mix_fusion import CLSMixFusion
+from mmfusion.models.necks.coupled_mamba_fusion import CoupledMambaFusion
 from mmfusion.models.necks.cross_modal_scan_fusion import CrossModalScanFusion
 from mmfusion.models.necks.every_moment import EveryMoment
 from mmfusion.models.necks.future_predictor import FuturePredictor
@@ -63,6 +64,7 @@ __all__ = [
     "CLIPTimeSformer",
     "CLIPViT",
     "CLSMixFusion",
+    "CoupledMambaFusion",
     "CrossModalScanFusion",
     "CausalSkeletonMamba",
     "CausalVideoMamba",

@@ -196,3 +196,14 @@ class WeighsSamples(Protocol):
     def stream_weights(self) -> dict[str, Tensor]:
         """Weights by stream at the last forward: (), or (b,) where each row has its
         own; empty where streams have none."""
+
+
+@runtime_checkable
+class CountsOwnFlops(Protocol):
+    """A module with operations of its own that a counter of products does not see.
+
+    Attributes:
+        uncounted_flops: of the last forward.
+    """
+
+    uncounted_flops: int

@@ -8,6 +8,11 @@ from mmfusion.ops.backends import (
     scan_backend,
 )
 from mmfusion.ops.causal_conv1d import causal_conv1d, causal_conv1d_update
+from mmfusion.ops.coupled_scan import (
+    coupled_scan,
+    coupled_scan_flops,
+    coupled_scan_reference,
+)
 from mmfusion.ops.mamba_inner import mamba_inner, project
 from mmfusion.ops.precision import full_precision
 from mmfusion.ops.selective_scan import (
@@ -26,6 +31,9 @@ __all__ = [
     "bidirectional_scan",
     "causal_conv1d",
     "causal_conv1d_update",
+    "coupled_scan",
+    "coupled_scan_flops",
+    "coupled_scan_reference",
     "full_precision",
     "mamba_inner",
     "project",

@@ -281,12 +281,12 @@ def scan_by_prefix(
     decay = torch.exp(delta.unsqueeze(-1) * A[:, None, None])  # (s, b, l, d, n)
     inputs = (delta * u).unsqueeze(-1) * B.unsqueeze(-2)  # (s, b, l, d, n)
     first = inputs[:, :, :1] + decay[:, :, :1] * initial_state.unsqueeze(2)
-    states = _prefix(decay, torch.cat([first, inputs[:, :, 1:]], dim=2))
+    states = prefix_states(decay, torch.cat([first, inputs[:, :, 1:]], dim=2))
     y = torch.matmul(states, C.unsqueeze(-1)).squeeze(-1)  # (s, b, l, d)
     return y, states[:, :, -1]
 
 
-def _prefix(decay: Tensor, inputs: Tensor) -> Tensor:
+def prefix_states(decay: Tensor, inputs: Tensor) -> Tensor:
     """All h_t = decay_t h_{t-1} + inputs_t from h = 0; each (s, b, l, d, n).
 
     Runs of _RADIX tokens are scanned side by side; a scan over the ends of the runs
@@ -302,7 +302,7 @@ def _prefix(decay: Tensor, inputs: Tensor) -> Tensor:
         products.append(products[-1] * decay_t)  # from the start of the run
     local = torch.stack(states, dim=3)  # (s, b, runs, _RADIX, d, n)
     if length > _RADIX:
-        ends = _prefix(products[-1], states[-1])  # (s, b, runs, d, n)
+        ends = prefix_states(products[-1], states[-1])  # (s, b, runs, d, n)
         before = F.pad(ends[:, :, :-1], (0, 0, 0, 0, 1, 0)).unsqueeze(3)
         local = torch.addcmul(local, torch.stack(products, dim=3), before)
     return local.flatten(2, 3)[:, :, :length]

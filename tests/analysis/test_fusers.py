@@ -45,6 +45,16 @@ def test_flops_by_hand(rows):
     assert rows["MambaVL"].flops == pytest.approx(expected, abs=padded)
 
 
+def test_flops_of_coupled_mamba(rows):
+    """Two layers over the video for each question; the scan counts itself."""
+    d, e, n, r, questions = 768, 1536, 16, 48, 2
+    mixer = 2 * (d * 2 * e + e * (r + 2 * n) + r * e + e * d + 4 * e)
+    tokens = questions * (1569 + 40)
+    expected = 2 * tokens * (mixer + e * (13 * n + 3)) + questions * 40 * 6 * d * d
+    given = rows["Coupled Mamba, 2 layers"].flops
+    assert given == pytest.approx(expected, rel=1e-3)
+
+
 def test_a_scan_and_a_forward_without_content():
     assert scan_flops((1, 2, 5, 8), (1, 2, 5, 8), (1, 8, 4)) == 80 * 31
     with torch.device("meta"):

@@ -45,6 +45,21 @@ _TABLES = {
         ("skips.append(one.D * u)", "skips.append(u)"),
         ("state = states[-1].clone()", "state = states[0].clone()"),
     ],
+    "ops/ssd.py": [
+        ("rate.cumsum(-1).exp()", "rate.exp()"),
+        ("rate.sum(-1), (1, 0)", "rate.sum(-1), (0, 1)"),
+        ("~ones.tril(-1)", "~ones.tril()"),
+    ],
+    "ops/coupled_scan.py": [
+        ("(decay / shared).masked_fill(idle, 1)", "decay / shared"),
+        ("before = F.pad(states, (0, 0, 0, 0, 1, 0))", "before = states"),
+    ],
+    "models/layers/mamba2.py": [
+        ("delta = delta.masked_fill(~mask.unsqueeze(-1), 0)", "pass"),
+    ],
+    "models/necks/coupled_mamba_fusion.py": [
+        ("logits.masked_fill(hidden, -torch.inf)", "logits"),
+    ],
     "models/layers/mamba.py": [
         ("_DT_RANGE = (1e-3, 1e-1)", "_DT_RANGE = (1e-2, 1e-1)"),
         ("dt + torch.log(-torch.expm1(-dt))", "torch.log(dt)"),

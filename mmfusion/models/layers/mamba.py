@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from mmfusion.models.layers.clips import run_block
 from mmfusion.ops import (
     InnerParameters,
+    ScanInputs,
     add_rms_norm,
+    causal_conv1d,
     causal_conv1d_update,
     mamba_inner,
     project,
@@ -172,6 +174,29 @@ class MambaMixer(BaseModule):
             state.scan, u, delta, A, B, C, D, z, delta_bias, delta_softplus=True
         )
         return self.out_proj(y), MixerState(conv, scan)
+
+    def scan_inputs(self, x: Tensor) -> tuple[ScanInputs, Tensor]:
+        """Inputs of a scan, for those who scan by themselves, and the gate.
+
+        Args:
+            x: (b, l, d).
+
+        Returns:
+            The inputs of :func:`mmfusion.ops.selective_scan`, u (b, l, e), delta before
+            its bias and softplus, and z (b, l, e). ``out_proj`` is the caller's.
+
+        Raises:
+            ValueError: the mixer is bidirectional, or has no A or no gate.
+        """
+        if self.bidirectional or not self.with_gate:
+            raise InputError(
+                f"bidirectional={self.bidirectional}, with_gate={self.with_gate} of a"
+                " MambaMixer, expected one direction and a gate"
+            )
+        u, z = self.in_proj(x).chunk(2, dim=-1)  # (b, l, e) each
+        own = self._inner("", None)
+        u = causal_conv1d(u, own.conv_weight, own.conv_bias, "silu")
+        return project(u, own), z
 
     def _inner(self, suffix: str, A_log: Tensor | None) -> InnerParameters:
         """The parameters of one direction, with the A that it was given."""

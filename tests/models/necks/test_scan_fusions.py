@@ -5,13 +5,16 @@ from functools import partial
 import pytest
 import torch
 
-from mmfusion.models import CrossModalScanFusion, SharedSSMFusion
+from mmfusion.models import CoupledMambaFusion, CrossModalScanFusion, SharedSSMFusion
+from mmfusion.models.necks.coupled_mamba_fusion import align_steps
+from mmfusion.ops import coupled_scan_reference
 from mmfusion.structures import TokenFeatures
 
 D = 8
 EXACT = dict(rtol=0, atol=1e-10)
 MAMBA2 = dict(mixer="mamba2", head_dims=4)
 NECKS = {
+    "Coupled Mamba": CoupledMambaFusion,
     "ViM": partial(CrossModalScanFusion, num_blocks=2),
     "ViM by Mamba-2": partial(CrossModalScanFusion, num_blocks=2, **MAMBA2),
     "MambaVL by Mamba-2": partial(SharedSSMFusion, with_norm=True, **MAMBA2),
@@ -99,3 +102,21 @@ def test_a_cross_modal_scan_by_hand():
     torch.testing.assert_close(seen[0][0], x)
     hidden, residual = neck.layers[0](x, None)
     torch.testing.assert_close(y, neck.norm_f(hidden + residual)[:, 4:].mean(1))
+
+
+def test_a_coupled_layer_by_the_loop():
+    """Its scan is the reference's, between norm, gate, out_proj and residual."""
+    torch.manual_seed(0)
+    neck = CoupledMambaFusion(D, streams=dict(video={}, text={}), num_layers=1).double()
+    layer, xs = neck.layers[0], {n: x.tokens for n, x in features().items()}
+    steps, count = align_steps({n: x.mask for n, x in features().items()})
+    assert count == 6
+    assert steps["text"].tolist() == [[0, 1, 3, 4]] * 2
+    mixers = layer.mixers
+    given = {n: mixers[n].scan_inputs(layer.norms[n](x)) for n, x in xs.items()}
+    inputs = [one for one, _ in given.values()]
+    ys = coupled_scan_reference(inputs, [*steps.values()], count)
+    for (name, y), expected in zip(layer(xs, steps, count).items(), ys, strict=True):
+        gated = expected * torch.nn.functional.silu(given[name][1])
+        mixed = xs[name] + mixers[name].out_proj(gated)
+        torch.testing.assert_close(y, mixed, **EXACT)
