@@ -51,6 +51,8 @@ READERS = {
     "mmfusion/engine/launch/config_files.py": "the bases of a config, before it runs",
     "mmfusion/datasets/media/video_index.py": "the door of videos",
     "mmfusion/datasets/media/container_crop.py": "boxes of an MP4 or MKV, for a crop",
+    "mmfusion/datasets/caches/token_cache.py": "the door of token caches",
+    "mmfusion/apis/frame_features.py": "writes an LMDB",
     "mmfusion/datasets/media/feature_files.py": "the door of features: LMDB, tensors",
     "mmfusion/datasets/media/frame_folder.py": "the door of image files",
     "mmfusion/layouts/egogestar.py": "the first bytes of a video, to know a pointer",

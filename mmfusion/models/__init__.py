@@ -1,5 +1,6 @@
 """Models: encoders, fusion necks, heads, losses and the recognizer."""
 
+from mmfusion.models.backbones.cached_encoder import CachedEncoder
 from mmfusion.models.backbones.causal_video_mamba import CausalVideoMamba
 from mmfusion.models.backbones.clip_timesformer import CLIPTimeSformer
 from mmfusion.models.backbones.clip_vit import CLIPViT
@@ -66,6 +67,7 @@ __all__ = [
     "CLSMixFusion",
     "CoupledMambaFusion",
     "CrossModalScanFusion",
+    "CachedEncoder",
     "CausalSkeletonMamba",
     "CausalVideoMamba",
     "ClassificationHead",

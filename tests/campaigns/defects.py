@@ -355,10 +355,7 @@ _TABLES = {
         ("(m + offset) / factor", "m / factor"),
     ],
     "datasets/transforms/sample_times.py": [
-        (
-            'first = 0.5 if self.mode == "uniform" else 0.0',
-            "first = 0.0",
-        ),
+        ("+ FIXED[self.mode]", "+ 0.0"),
         ("* (1 - length), length", ", length"),
         (
             "(np.arange(count) + 0.5) / count, centres",
@@ -407,6 +404,17 @@ _TABLES = {
     ],
     "datasets/transforms/pack_inputs.py": [
         ("np.where(mask[..., None], joints, np.nan_to_num(joints))", "joints"),
+    ],
+    "datasets/transforms/load_features.py": [
+        ("+ TIME_EPS - self.reach)", "+ TIME_EPS)"),
+        ("np.floor(shown).astype(int)", "np.ceil(shown).astype(int)"),
+    ],
+    "datasets/transforms/load_tokens.py": [
+        ("if made != self.made:", "if False:"),
+        ("if made.shape == wanted.shape and", "if True or"),
+    ],
+    "models/backbones/cached_encoder.py": [
+        ("if found != self.weights:", "if False:"),
     ],
     "datasets/caches/box_cache.py": [
         ("age <= max_age", "age < max_age"),

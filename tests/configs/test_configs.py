@@ -22,6 +22,7 @@ _OTHERS = (
     "custom/",
     "distill/",
     "egogestar/",
+    "features/",
     "mambavl/",
     "pretrained/",
     "recognition/",
@@ -41,6 +42,7 @@ TINYEGO_WITH_VIDEO = [
     name
     for name in CONFIGS
     if "tinyego" in name
+    and not name.startswith("features/")  # frames as a test has them, or none
     and not re.search(r"/(skeleton_mamba|causal_skeleton|text_only|online\w*|afft)_", name)
 ]
 

@@ -10,6 +10,7 @@ from mmfusion.datasets.transforms.label_observed import LabelObserved
 from mmfusion.datasets.transforms.load_boxes import AlignBoxes, LoadBoxes
 from mmfusion.datasets.transforms.load_features import LoadFeatures
 from mmfusion.datasets.transforms.load_skeleton import LoadSkeleton
+from mmfusion.datasets.transforms.load_tokens import LoadTokens
 from mmfusion.datasets.transforms.normalize_skeleton import NormalizeSkeleton
 from mmfusion.datasets.transforms.pack_inputs import PackInputs
 from mmfusion.datasets.transforms.project_skeleton import ProjectSkeleton
@@ -36,6 +37,7 @@ __all__ = [
     "LoadBoxes",
     "LoadFeatures",
     "LoadSkeleton",
+    "LoadTokens",
     "NormalizeSkeleton",
     "PackInputs",
     "ProjectSkeleton",

@@ -60,7 +60,7 @@ class PackInputs(BaseTransform):
         packers = {"video": _pack_video, "skeleton": _pack_skeleton, "text": _pack_text}
         inputs: dict[str, torch.Tensor] = {}
         for stream in self.streams:
-            if stream in packers:
+            if stream in packers and stream not in results.get("cached", ()):
                 inputs.update(packers[stream](results))
             else:
                 inputs.update(_pack_array(results, stream))

@@ -30,8 +30,9 @@ has no ``num_frames`` or ``img_size`` at all gets 8 frames of 112 px, a skeleton
 32 frames. The annotation is that of ``train_dataloader``. A number beside it that
 contradicts it is an error, and so are other classes in the annotation of validation or
 test. A teacher in ``model.auxiliary`` is completed as the model is; the pipeline of
-training has the numbers of frames of both. The completed config is the one that is
-compared, trained and dumped.
+training has the numbers of frames of both. Where ``features`` names a folder, tokens
+replace an encoder at the end, see ``config_features.py``. The completed config is the
+one that is compared, trained and dumped.
 """
 
 import inspect
@@ -47,6 +48,7 @@ from torch import nn
 from mmfusion.datasets import MultiModalDataset
 from mmfusion.datasets.transforms import LoadSkeleton, NormalizeSkeleton
 from mmfusion.engine.launch.argument_check import class_name
+from mmfusion.engine.launch.config_features import read_features
 from mmfusion.engine.launch.config_pretrained import (
     complete_preprocessor,
     complete_resizing,
@@ -90,6 +92,7 @@ def complete_config(config: Config) -> None:
             complete_resizing(path, dataset, encoders)
             _complete_pipeline(path, dataset, encoders)
     _complete_schedule(config)
+    read_features(config)
 
 
 def _datasets(config: Config) -> Iterator[tuple[str, dict]]:

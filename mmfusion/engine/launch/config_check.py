@@ -27,13 +27,14 @@ from mmfusion.models.protocols import HasClasses, HasHeads
 from mmfusion.utils.errors import ConfigError
 from mmfusion.utils.secrets import hide_checkpoints, hide_in_urls
 
-# what MMEngine reads from a config beside the Runner's own arguments
+# what MMEngine, or we, read from a config beside the Runner's own arguments
 _OTHER_KEYS = {
     "activation_checkpointing",
     "compile",
     "custom_imports",
     "efficient_conv_bn_eval",
     "env_cfg",
+    "features",
     "find_unused_parameters",
     "model_wrapper_cfg",
     "runner_type",

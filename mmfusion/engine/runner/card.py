@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 import mmfusion
 from mmfusion.engine.launch.config_data import model_data, pipeline_data
+from mmfusion.engine.launch.config_features import live_form
 from mmfusion.engine.protocols import DescribesData
 from mmfusion.evaluation.functional import wilson_interval
 from mmfusion.models.protocols import HasEncoders, HasHeads
@@ -123,12 +124,13 @@ def card_of(config: Config, model: Any, metainfo: Mapping[str, Any]) -> dict[str
     classes = metainfo.get("classes") or {}
     tasks = [*model.heads] if isinstance(model, HasHeads) else [*classes]
     skeleton = metainfo.get("skeleton")
+    live = live_form(config)
     return {
         "format": CARD_FORMAT,
         "mmfusion": mmfusion.__version__,
         "classes": {task: list(classes[task]) for task in tasks if task in classes},
-        "model": model_data(config.model),
-        "pipeline": pipeline_data(config),
+        "model": model_data(live["model"]),
+        "pipeline": pipeline_data(live),
         "streams": list(model.encoders) if isinstance(model, HasEncoders) else [],
         "skeleton": None if skeleton is None else dict(skeleton),
         "data": {},

@@ -13,6 +13,9 @@ IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
+_CACHED = 4  # dimensions of tokens (b, v, l, d) that LoadTokens put there
+
+
 @MODELS.register_module()
 class MultiModalPreprocessor(BaseDataPreprocessor):
     """Move a batch to the model's device and normalise its video.
@@ -38,7 +41,8 @@ class MultiModalPreprocessor(BaseDataPreprocessor):
     def forward(self, data: dict, training: bool = False) -> dict:
         """Video (b, v, 3, t, h, w) uint8 -> normalised floats; the rest as it is.
 
-        Another stream of uint8 and that form is a video, too. Floats of all streams are
+        Another stream of uint8 and that form is a video, too; tokens (b, v, l, d) in
+        its place stay as they are. Floats of all streams are
         float32, or float64 in a model of float64.
 
         Raises:
@@ -52,7 +56,7 @@ class MultiModalPreprocessor(BaseDataPreprocessor):
         }
         data = {**data, "inputs": inputs}
         video: Tensor | None = inputs.get("video")
-        if video is None:
+        if video is None or video.ndim == _CACHED:
             return data
         if video.dtype != torch.uint8:
             raise InputError(f"video has dtype {video.dtype}, expected torch.uint8")
