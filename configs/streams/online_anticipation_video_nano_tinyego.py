@@ -2,7 +2,7 @@
 
     python tools/train.py configs/streams/online_anticipation_video_nano_tinyego.py
 
-No paper has this data set. Ours: not yet run.
+No paper has this data set. Ours: configs/streams/README.md.
 """
 
 from mmengine.config import read_base

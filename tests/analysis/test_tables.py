@@ -18,7 +18,8 @@ def test_names_are_shown_without_what_they_share():
 
 
 def test_numbers_are_whole_on_a_narrow_page():
-    grid = Grid("t", ["of", *"abcdefg"], [["RGB (hands missing)", *["100.0 (98 to 100)"] * 7]])  # fmt: skip
+    row = ["RGB (hands missing)", *["100.0 (98 to 100)"] * 7]
+    grid = Grid("t", ["of", *"abcdefg"], [row])
     page = io.StringIO()
     grid.show(Console(file=page, width=80))
     assert page.getvalue().count("100.0 (98 to 100)") == 7

@@ -22,7 +22,6 @@ _OTHERS = (
     "custom/",
     "distill/",
     "egogestar/",
-    "features/",
     "mambavl/",
     "pretrained/",
     "recognition/",
@@ -38,12 +37,13 @@ TABLE_2 = [name for name in CONFIGS if name.endswith(("h2o.py", "oakink2.py"))]
 FULL_SIZE = [name for name in TABLE_2 if name.endswith("tiny_h2o.py")]
 FULL_SIZE.append("cls_mix/cls_mix_average_small_h2o.py")
 # those of online detection squash all frames alike, and crop none
+NO_VIDEO = r"/(skeleton_mamba|causal_skeleton|text_only|online\w*|afft)_"
 TINYEGO_WITH_VIDEO = [
     name
     for name in CONFIGS
     if "tinyego" in name
     and not name.startswith("features/")  # frames as a test has them, or none
-    and not re.search(r"/(skeleton_mamba|causal_skeleton|text_only|online\w*|afft)_", name)
+    and not re.search(NO_VIDEO, name)
 ]
 
 PARTS = ("train", "val", "test")
