@@ -10,6 +10,7 @@ from mmfusion.models.backbones.frame_vit import FrameViT
 from mmfusion.models.backbones.hf_video_encoder import HFVideoEncoder
 from mmfusion.models.backbones.mmaction_backbone import MMActionBackbone
 from mmfusion.models.backbones.motionformer import Motionformer
+from mmfusion.models.backbones.omnivore import Omnivore
 from mmfusion.models.backbones.orvit import ORViT
 from mmfusion.models.backbones.video_mamba import VideoMamba
 from mmfusion.models.heads.answer_head import AnswerHead
@@ -96,6 +97,7 @@ __all__ = [
     "MultiModalRecognizer",
     "NaiveMix",
     "ORViT",
+    "Omnivore",
     "PastClassification",
     "ReconstructionLoss",
     "RelationDistillation",

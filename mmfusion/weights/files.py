@@ -25,6 +25,7 @@ HUB, WEB = "hf://", ("https://", "http://")
 TIMEOUT = 60.0  # seconds
 # what the authors' training scripts wrap their weights in, outermost first
 CONTAINERS = ("state_dict", "model_state", "model", "module")
+JOINED = ("trunk", "heads")  # Omnivore's: one model in two dicts
 # what published training checkpoints hold beside tensors: options and best accuracies
 _scalar = np.float64(0).__reduce__()[0]
 _HARMLESS: list[Any] = [
@@ -379,7 +380,7 @@ def unwrap(
     Args:
         content: what the file holds. what: its name, for the error.
         container: the dict in it to take, such as ``model_ema``; None takes the one
-            that all published files have, see ``CONTAINERS``.
+            that all published files have, see ``CONTAINERS``, or all of ``JOINED``.
 
     Raises:
         CheckpointError: there are no tensors in it, or some lie beside the dict that
@@ -392,6 +393,8 @@ def unwrap(
             raise CheckpointError(
                 f"{what} has no dict {container!r}; it holds {_outline(content)}"
             )
+    elif all(isinstance(content.get(name), Mapping) for name in JOINED):
+        inner = {f"{n}.{k}": v for n in JOINED for k, v in content[n].items()}
     for name in CONTAINERS:
         if isinstance(inner, Mapping) and isinstance(inner.get(name), Mapping):
             beside = [k for k, v in inner.items() if isinstance(v, Tensor) and v.dim()]

@@ -20,7 +20,7 @@ from tools.data.ek100 import prepare
 ROOT = Path(__file__).parents[2] / "configs" / "systems"
 CONFIGS = sorted(path.stem for path in ROOT.glob("*.py"))
 SMALL = WorldConfig(seed=5, num_train=12, num_val=12, num_test=0, height=72)
-SIDE, FRAMES, WIDTH = 32, 3, 8
+SIDE, FRAMES, WIDTH = 32, 4, 8
 PARAMETERS = {"avt_base_ek100_anticipation": 396_122_078}
 
 
@@ -33,10 +33,13 @@ def kitchen(tmp_path_factory):
     return str(root)
 
 
+@pytest.mark.filterwarnings("ignore:torch.meshgrid")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_builds_with_an_optimizer_for_every_parameter(name):
     config = load_config(ROOT / f"{name}.py")
-    with torch.device("meta"):
+    if name.startswith("omnivore"):
+        config.model.encoders.video.arch = "nano"  # MMAction2's is not made on meta
+    with torch.device("cpu" if name.startswith("omnivore") else "meta"):
         model = MODELS.build(config.model)
     groups = build_optim_wrapper(model, config.optim_wrapper).optimizer.param_groups
     parameters = list(model.parameters())
@@ -78,19 +81,21 @@ def shrink(config, root):
     width = WIDTH
     for encoder in model.encoders.values():
         if "arch" in encoder:
-            width = 64
+            width = 128 if encoder.type.__name__ == "Omnivore" else 64
             sizes = dict(arch="nano", img_size=SIDE, num_frames=FRAMES)
             encoder.update(sizes, init_cfg=None)
         else:
             encoder.in_dims = WIDTH
-    model.neck.update(in_dims=width, embed_dims=32, depth=1)
-    if model.neck.get("fuser"):
+    if model.get("neck"):
+        model.neck.update(in_dims=width, embed_dims=32, depth=1)
+    if model.get("neck") and model.neck.get("fuser"):
         streams = {stream: WIDTH for stream in model.encoders}
         model.neck.fuser.update(streams=streams, embed_dims=width, depth=1)
     for head in model.heads.values():
         head.in_dims = width
 
 
+@pytest.mark.filterwarnings("ignore:torch.meshgrid")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_real_step_on_generated_clips(name, kitchen):
     config = load_config(ROOT / f"{name}.py")
@@ -103,15 +108,19 @@ def test_a_real_step_on_generated_clips(name, kitchen):
     before = {key: p.detach().clone() for key, p in model.named_parameters()}
     wrapper = build_optim_wrapper(model, Config(dict(config.optim_wrapper)))
     batch = fusion_collate([train[index] for index in range(len(train))])
-    if config.train_dataloader.dataset.past_seconds > 5:  # else it may hold none
+    if config.train_dataloader.dataset.get("past_seconds", 0) > 5:  # else perhaps none
         assert any((x.past_verb >= 0).any() for x in batch["data_samples"])
     log = model.train_step(batch, wrapper)
     expected = {f"loss_{task}" for task in config.model.heads}
-    expected |= {f"loss_past_{task}" for task in config.model.heads}
-    assert {*expected, "loss_observed_feature"} == {k for k in log if "loss_" in k}
+    if config.model.get("auxiliary"):
+        expected |= {f"loss_past_{task}" for task in config.model.heads}
+        expected.add("loss_observed_feature")
+    assert expected == {key for key in log if "loss_" in key}
     assert all(torch.isfinite(value) for value in log.values())
     changed = {k for k, p in model.named_parameters() if not torch.equal(p, before[k])}
-    assert {"neck.decoder.weight", "neck.gpt_model.wpe.weight"} <= changed
+    if config.model.get("neck"):
+        assert {"neck.decoder.weight", "neck.gpt_model.wpe.weight"} <= changed
+    assert {f"heads.{task}.fc.weight" for task in config.model.heads} <= changed
     model.eval()
     test = DATASETS.build(config.test_dataloader.dataset)
     scored = model.test_step(fusion_collate([test[0]]))[0]

@@ -3,6 +3,7 @@
 Shapes: b rows, t moments, c channels of a moment, d channels within.
 """
 
+import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -60,7 +61,6 @@ class FuturePredictor(BaseModule):
         ValueError: heads that do not divide d.
 
     Example:
-        >>> import torch
         >>> neck = FuturePredictor(8, embed_dims=16, depth=1, num_heads=2).eval()
         >>> neck({"video": TokenFeatures(torch.randn(2, 5, 8))}).shape
         torch.Size([2, 8])
@@ -104,6 +104,7 @@ class FuturePredictor(BaseModule):
             embd_pdrop=drop_rate,
             resid_pdrop=drop_rate,
             attn_pdrop=drop_rate,
+            attn_implementation="sdpa",
         )
         self.gpt_model = transformers.GPT2Model(config)
         del self.gpt_model.wte  # moments are no words
@@ -139,6 +140,20 @@ class FuturePredictor(BaseModule):
                 f" {self.in_dims}) with t up to {_POSITIONS}"
             )
         hidden = self.gpt_model(
-            inputs_embeds=self.encoder(x), attention_mask=mask
+            inputs_embeds=self.encoder(x), attention_mask=_readable(x, mask)
         ).last_hidden_state  # (b, t, d)
         return Foreseen(x, self.decoder(hidden), mask)
+
+
+def _readable(x: Tensor, mask: Tensor | None) -> Tensor:
+    """(b or 1, 1, t, t) bool: each moment reads itself and the real ones before it.
+
+    transformers would make it from the mask, and look at values on the way, which a
+    count of operations on no device and an export cannot.
+    """
+    count = x.shape[1]
+    causal = torch.ones(1, 1, count, count, dtype=torch.bool, device=x.device).tril()
+    if mask is None:
+        return causal
+    itself = torch.eye(count, dtype=torch.bool, device=x.device)
+    return causal & (mask[:, None, None] | itself)
