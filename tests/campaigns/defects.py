@@ -60,6 +60,14 @@ _TABLES = {
     "models/necks/coupled_mamba_fusion.py": [
         ("logits.masked_fill(hidden, -torch.inf)", "logits"),
     ],
+    "engine/hooks/subset_scores_hook.py": [
+        ("keep_streams(feats, kept), views", "feats, views"),
+        ("/ (1 + len(values))", "/ len(values)"),
+    ],
+    "apis/live_sources.py": [
+        ("changed = min(changed, time.time())", "pass"),
+        ("if not _has_end(path):", "if False:"),
+    ],
     "models/layers/mamba.py": [
         ("_DT_RANGE = (1e-3, 1e-1)", "_DT_RANGE = (1e-2, 1e-1)"),
         ("dt + torch.log(-torch.expm1(-dt))", "torch.log(dt)"),

@@ -3,78 +3,49 @@
 import json
 
 import pytest
-import torch
-from mmengine.config import Config
 
-from mmfusion.datasets.annotation import write_annotation
-from mmfusion.engine.runner.work_dir import CONFIG_MARK
-from mmfusion.registry import MODELS
-from tests.datasets.transforms.helpers import META
+from tests.tools.analysis.toy_run import write_run
 from tests.tools.command import main_of
-from tests.video_files import write_video
 
 main = main_of("analysis/online")
-CONFIG = """
-model = dict(
+MODEL = dict(
     type="MultiModalRecognizer",
     encoders=dict(video=dict(type="CausalVideoMamba", arch="nano", img_size=32)),
     neck=dict(type="EveryMoment", stream="video"),
     heads=dict(verb=dict(type="ClassificationHead", num_classes=3, in_dims=64)),
 )
-test_dataloader = dict(
-    batch_size=2,
-    num_workers=0,
-    dataset=dict(
-        type="MultiModalDataset",
-        data_root="{root}",
-        ann_file="annotation.json",
-        split="val",
-        test_mode=True,
-        untrimmed=dict(seconds=None),
-        pipeline=[
-            dict(type="SampleClock", rates=dict(video=4.0)),
-            dict(type="DecodeVideo", scale=(32, 32)),
-            dict(type="LabelMoments"),
-            dict(
-                type="PackInputs", streams=["video"], meta_keys=["moments", "segments"]
-            ),
-        ],
-    ),
-    sampler=dict(type="SeededSampler", shuffle=False),
-    collate_fn=dict(type="mmfusion.fusion_collate"),
-)
-test_cfg = dict(type="TestLoop")
-test_evaluator = dict(type="OnlineDetectionMetric")
-log_level = "WARNING"
-"""
+PIPELINE = [
+    dict(type="SampleClock", rates=dict(video=4.0)),
+    dict(type="DecodeVideo", scale=(32, 32)),
+    dict(type="LabelMoments"),
+    dict(type="PackInputs", streams=["video"], meta_keys=["moments", "segments"]),
+]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A work folder of a model, and two films of 3 s, one of them with two actions."""
-    root = tmp_path_factory.mktemp("run")
-    write_video(root / "a.mp4", num_frames=30)
-    common = dict(split="val", video="a.mp4", skeleton=None, duration_sec=3.0)
     times = [("a", 0.5, 1.0), ("a", 1.5, 2.2), ("b", 1.0, 2.0)]
     records = [
         dict(
-            common,
             id=f"c{number}",
             group=film,
+            duration_sec=3.0,
             start_sec=start,
             end_sec=end,
-            index_fps=10.0,
             label={"verb": number % 2},
         )
         for number, (film, start, end) in enumerate(times)
     ]
-    meta = dict(version=1, dataset="toy", classes={"verb": ["cut", "mix"]}, **META)
-    write_annotation(root / "annotation.json", meta, records)
-    text = CONFIG.format(root=root)
-    (root / "toy.py").write_text(f"{CONFIG_MARK}\n{text}")
-    model = MODELS.build(Config.fromstring(text, ".py").model)
-    torch.save(model.state_dict(), root / "best.pth")
-    return root
+    return write_run(
+        tmp_path_factory.mktemp("run"),
+        MODEL,
+        PIPELINE,
+        "OnlineDetectionMetric",
+        {"verb": ["cut", "mix"]},
+        records,
+        untrimmed=dict(seconds=None),
+    )
 
 
 def test_a_work_folder_gives_the_table(run, capsys):

@@ -3,76 +3,44 @@
 import json
 
 import pytest
-import torch
 
-from mmfusion.datasets.annotation import write_annotation
-from mmfusion.engine.runner.work_dir import CONFIG_MARK
 from mmfusion.evaluation.predictions import load_predictions
 from mmfusion.utils.errors import CheckpointError, WorkDirError
-from tests.datasets.transforms.helpers import META
-from tests.models.recognizers.test_multimodal_recognizer import NECK, build
+from tests.models.recognizers.test_multimodal_recognizer import NECK
+from tests.tools.analysis.toy_run import write_run
 from tests.tools.command import main_of
-from tests.video_files import write_video
 
 main = main_of("analysis/stream_reliance")
-CONFIG = """
-model = dict(
+MODEL = dict(
     type="MultiModalRecognizer",
     encoders=dict(
         video=dict(type="VideoMamba", arch="nano", img_size=32, num_frames=2),
         skeleton=dict(type="SkeletonMamba", arch="nano", num_frames=4),
     ),
-    neck={neck},
+    neck=NECK,
     heads=dict(action=dict(type="ClassificationHead", num_classes=5, in_dims=64)),
 )
-test_dataloader = dict(
-    batch_size=2,
-    num_workers=0,
-    dataset=dict(
-        type="MultiModalDataset",
-        data_root="{root}",
-        ann_file="annotation.json",
-        split="val",
-        test_mode=True,
-        pipeline=[
-            dict(
-                type="SampleTimes",
-                num_frames=dict(video=2, skeleton=4),
-                mode="uniform",
-            ),
-            dict(type="DecodeVideo", missing_size=(32, 32)),
-            dict(type="LoadSkeleton", optional=True),
-            dict(type="mmaction.Resize", scale=(32, 32), keep_ratio=False),
-            dict(type="AlignSkeleton"),
-            dict(type="NormalizeSkeleton", mode="none"),
-            dict(type="PackInputs"),
-        ],
-    ),
-    sampler=dict(type="SeededSampler", shuffle=False),
-    collate_fn=dict(type="mmfusion.fusion_collate"),
-)
-test_cfg = dict(type="TestLoop")
-test_evaluator = dict(type="AccuracyMetric")
-log_level = "WARNING"
-"""
+PIPELINE = [
+    dict(type="SampleTimes", num_frames=dict(video=2, skeleton=4), mode="uniform"),
+    dict(type="DecodeVideo", missing_size=(32, 32)),
+    dict(type="LoadSkeleton", optional=True),
+    dict(type="mmaction.Resize", scale=(32, 32), keep_ratio=False),
+    dict(type="AlignSkeleton"),
+    dict(type="NormalizeSkeleton", mode="none"),
+    dict(type="PackInputs"),
+]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A work folder with the config and the weights of a model, and three clips."""
-    root = tmp_path_factory.mktemp("run")
-    write_video(root / "a.mp4", num_frames=30)
-    common = dict(group="a", split="val", start_sec=0.0, end_sec=3.0, index_fps=10.0)
+    """A work folder of a model of two streams, and three clips without hands."""
     records = [
-        dict(common, id=f"c{i}", video="a.mp4", skeleton=None, label={"action": i})
+        dict(id=f"c{i}", group="a", start_sec=0.0, end_sec=3.0, label={"action": i})
         for i in range(3)
     ]
-    meta = dict(version=1, dataset="toy", classes={"action": list("vwxyz")}, **META)
-    write_annotation(root / "annotation.json", meta, records)
-    text = CONFIG.format(neck=NECK, root=root)
-    (root / "toy.py").write_text(f"{CONFIG_MARK}\n{text}")
-    torch.save(build().state_dict(), root / "best.pth")
-    return root
+    root = tmp_path_factory.mktemp("run")
+    classes = {"action": list("vwxyz")}
+    return write_run(root, MODEL, PIPELINE, "AccuracyMetric", classes, records)
 
 
 def test_a_work_folder_gives_the_tables(run, capsys):
