@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 
 from mmfusion.apis.frame_features import write_lmdb
+from mmfusion.apis.loaded import put_in
 from mmfusion.apis.token_files import write_features
 from mmfusion.datasets.annotation import write_annotation
 from mmfusion.datasets.caches.token_cache import file_of, read_tokens
@@ -171,6 +172,9 @@ def test_cached_is_live_to_the_last_digit(world: Path, kept: str) -> None:
     assert all(torch.equal(state[key], theirs[key]) for key in theirs)
     own[0].load_state_dict(state)
     ours[0].load_state_dict(theirs)  # a checkpoint of one goes with the other
+    fresh = MODELS.build(cached.model)  # of a test or a resumed run
+    put_in(fresh, {"state_dict": state}, "best.pth")
+    assert all(torch.equal(fresh.state_dict()[key], theirs[key]) for key in theirs)
 
 
 @pytest.mark.parametrize(

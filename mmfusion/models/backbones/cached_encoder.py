@@ -97,7 +97,9 @@ def _add_state(
     module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any
 ) -> None:
     assert isinstance(module, CachedEncoder)
-    state.update({prefix + key: value for key, value in module._state.items()})
+    # before the weights are known, their names, as a checkpoint has them
+    own = module._live[0].state_dict() if module._live else module._state
+    state.update({prefix + key: value for key, value in own.items()})
 
 
 def _take_state(
