@@ -53,6 +53,8 @@ class FuturePredictor(BaseModule):
     Args:
         in_dims: c. embed_dims: d. depth: blocks. num_heads: of each.
         drop_rate: of the tokens, attention and residuals of the decoder.
+        init_std: of all weights; None is the authors' 0.01 of the linear layers and
+            GPT-2's 0.02. A narrow decoder needs more: about d ** -0.5.
         stream: whose tokens are the moments, one token each. Unused with a fuser.
         fuser: config of what makes moments of several streams, such as
             :class:`SAFuser`; it is trained along.
@@ -76,6 +78,7 @@ class FuturePredictor(BaseModule):
         depth: int = 6,
         num_heads: int = 4,
         drop_rate: float = 0.1,
+        init_std: float | None = None,
         stream: str = "video",
         fuser: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
@@ -90,7 +93,7 @@ class FuturePredictor(BaseModule):
         self.encoder = nn.Linear(in_dims, embed_dims, bias=False)
         self.decoder = nn.Linear(embed_dims, in_dims, bias=False)
         for layer in (self.encoder, self.decoder):
-            nn.init.normal_(layer.weight, std=_STD)
+            nn.init.normal_(layer.weight, std=init_std or _STD)
         transformers = import_transformers()
         config = transformers.GPT2Config(
             n_embd=embed_dims,
@@ -105,6 +108,7 @@ class FuturePredictor(BaseModule):
             resid_pdrop=drop_rate,
             attn_pdrop=drop_rate,
             attn_implementation="sdpa",
+            initializer_range=init_std or 0.02,
         )
         self.gpt_model = transformers.GPT2Model(config)
         del self.gpt_model.wte  # moments are no words
