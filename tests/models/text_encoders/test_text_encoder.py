@@ -1,3 +1,4 @@
+import huggingface_hub
 import pytest
 import torch
 from mmengine.model import BaseModel, ModuleDict
@@ -137,7 +138,9 @@ def test_roberta_base_is_built_without_files():
     assert model.num_positions == 512
 
 
-def test_what_is_not_here_names_its_command():
+def test_what_is_not_here_names_its_command(monkeypatch):
+    # without it the hub is asked again and again, some 20 s
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     model = TextEncoder("nobody/nothing", revision="v1", hf_config=ROBERTA)
     with pytest.raises(OSError, match="hf download nobody/nothing --revision v1"):
         model.init_weights()
