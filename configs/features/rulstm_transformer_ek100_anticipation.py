@@ -13,3 +13,6 @@ with read_base():
     from .._base_.anticipation_runtime import *
     from .._base_.models.rulstm_transformer import *
     from .._base_.schedules.mambavl_anticipation_50e import *
+
+optim_wrapper.paramwise_cfg.custom_keys.pop("encoders.video.")
+optim_wrapper.paramwise_cfg.custom_keys["encoders."] = dict(lr_mult=10.0)  # new layers

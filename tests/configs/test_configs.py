@@ -22,6 +22,7 @@ _OTHERS = (
     "custom/",
     "distill/",
     "egogestar/",
+    "features/",
     "mambavl/",
     "pretrained/",
     "recognition/",

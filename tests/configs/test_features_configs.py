@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmengine.optim import build_optim_wrapper
 
 from mmfusion.engine.launch.config_check import load_config
 from mmfusion.registry import MODELS
@@ -30,3 +31,6 @@ def test_training_draws_nothing_or_reads_features(name: str) -> None:
     }
     with torch.no_grad():
         assert model(inputs).keys() == {"verb", "noun"}
+    groups = build_optim_wrapper(model, config.optim_wrapper).optimizer.param_groups
+    optimized = sum(len(group["params"]) for group in groups)
+    assert optimized == len(list(model.parameters()))

@@ -81,7 +81,11 @@ def test_counts_and_rates(shared_data):
 def test_corrupted_video_is_named(shared_data, backend):
     reader = open_video(shared_data / "videos/decord/corrupted.mp4", backend)
     assert reader.num_frames == 50
-    assert len(reader.frames_at_index([0, 27])) == 2
+    try:
+        assert len(reader.frames_at_index([0, 27])) == 2
+    except VideoDecodeError as error:
+        # by chance its thread has read ahead, into what is broken
+        assert backend == "decord" and "with decord: " in str(error)
     with pytest.raises(VideoDecodeError, match=r"corrupted\.mp4.* with "):
         reader.frames_at(np.linspace(0, reader.duration, 8))
 
