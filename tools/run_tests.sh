@@ -17,11 +17,18 @@ use_environment
 install_requirements runtime tests optional
 
 status=0
-say "ruff, mypy"
+say "ruff"
 "$PYTHON" -m ruff check --quiet . || status=$?
 "$PYTHON" -m ruff format --check --quiet . || status=$?
-"$PYTHON" -m mypy || status=$?
+# beside the tests: it has one thread, and takes minutes where nothing is cached
+types=$(mktemp)
+"$PYTHON" -m mypy >"$types" 2>&1 &
+mypy=$!
+trap 'kill "$mypy" 2>/dev/null || true; rm -f "$types"' EXIT
 # a process for each core, each with one thread: tests are small
 export OMP_NUM_THREADS=1
 "$PYTHON" -m pytest --numprocesses="${MMFUSION_TEST_PROCESSES:-auto}" "$@" || status=$?
+say "mypy"
+wait "$mypy" || status=$?
+cat "$types"
 exit "$status"
