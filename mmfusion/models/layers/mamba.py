@@ -140,15 +140,7 @@ class MambaMixer(BaseModule):
         Raises:
             ValueError: the mixer is bidirectional, so it cannot read a stream.
         """
-        if self.bidirectional:
-            raise InputError(
-                "a bidirectional mixer reads whole sequences; streaming needs"
-                " bidirectional=False"
-            )
-        weight = self.conv1d.weight  # (e, 1, w)
-        conv = weight.new_zeros(batch_size, self.d_inner, weight.shape[-1] - 1)
-        scan = _full(weight).new_zeros(batch_size, self.d_inner, self.d_state)
-        return MixerState(conv, scan)
+        return new_mixer_state(self, batch_size, (self.d_inner, self.d_state))
 
     def step(
         self, x: Tensor, state: MixerState, A_log: Tensor | None = None
@@ -245,9 +237,27 @@ def turn_rows(x: Tensor, mask: Tensor) -> Tensor:
     return x.gather(1, order.unsqueeze(-1).expand_as(x))
 
 
-def _full(x: Tensor) -> Tensor:
-    """x in at least float32."""
-    return x if x.dtype == torch.float64 else x.float()
+def new_mixer_state(
+    mixer: Any, batch_size: int, scan_sizes: tuple[int, ...]
+) -> MixerState:
+    """A mixer's state before the first token of a stream: zeros.
+
+    Args:
+        mixer: with ``bidirectional`` and the convolution ``conv1d``.
+        scan_sizes: those of its scan's state behind the batch's.
+
+    Raises:
+        ValueError: the mixer is bidirectional, so it cannot read a stream.
+    """
+    if mixer.bidirectional:
+        raise InputError(
+            "a bidirectional mixer reads whole sequences; streaming needs"
+            " bidirectional=False"
+        )
+    weight = mixer.conv1d.weight  # (channels, 1, w)
+    conv = weight.new_zeros(batch_size, weight.shape[0], weight.shape[-1] - 1)
+    dtype = torch.promote_types(weight.dtype, torch.float32)
+    return MixerState(conv, weight.new_zeros(batch_size, *scan_sizes, dtype=dtype))
 
 
 def new_A_log(d_inner: int, d_state: int) -> nn.Parameter:

@@ -9,7 +9,12 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmfusion.models.layers.mamba import MambaMixer, MixerState, new_dt_bias
+from mmfusion.models.layers.mamba import (
+    MambaMixer,
+    MixerState,
+    new_dt_bias,
+    new_mixer_state,
+)
 from mmfusion.ops import (
     causal_conv1d,
     causal_conv1d_update,
@@ -112,16 +117,8 @@ class Mamba2Mixer(BaseModule):
         Raises:
             ValueError: the mixer is bidirectional, so it cannot read a stream.
         """
-        if self.bidirectional:
-            raise InputError(
-                "a bidirectional mixer reads whole sequences; streaming needs"
-                " bidirectional=False"
-            )
-        weight = self.conv1d.weight  # (i, 1, w)
-        conv = weight.new_zeros(batch_size, weight.shape[0], weight.shape[-1] - 1)
-        sizes = batch_size, self.num_heads, self.head_dims, self.d_state
-        dtype = torch.promote_types(weight.dtype, torch.float32)
-        return MixerState(conv, weight.new_zeros(sizes, dtype=dtype))
+        sizes = self.num_heads, self.head_dims, self.d_state
+        return new_mixer_state(self, batch_size, sizes)
 
     def step(
         self, x: Tensor, state: MixerState, A_log: Tensor | None = None
