@@ -1,6 +1,7 @@
 """A run stopped anywhere and started again by the same command continues bitwise."""
 
 import json
+import multiprocessing
 
 import pytest
 
@@ -96,7 +97,11 @@ def test_another_seed_is_another_run(uninterrupted, tmp_path):
 
 
 def test_workers_may_change_between_stop_and_resume(uninterrupted, tmp_path):
-    with_signal(tmp_path, "iter", 8, {"train_dataloader.num_workers": 2})
+    workers = dict(num_workers=2, persistent_workers=True)
+    with_signal(
+        tmp_path, "iter", 8, {f"train_dataloader.{k}": v for k, v in workers.items()}
+    )
+    assert multiprocessing.active_children() == []  # they end with the run
     run_toy(tmp_path)
     reference = uninterrupted("plain")
     assert differences(reference / "epoch_3.pth", tmp_path / "epoch_3.pth") == []

@@ -5,7 +5,8 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from mmfusion.engine.optimizers.grouped_constructor import check_custom_keys
 from mmfusion.engine.protocols import HidesLabels, StatefulHook
 from mmfusion.engine.runner.checkpoints import check_resumable, save_atomic
 from mmfusion.engine.runner.config_text import format_once
-from mmfusion.engine.runner.dataloader import build_dataloader
+from mmfusion.engine.runner.dataloader import WatchedLoader, build_dataloader
 from mmfusion.engine.runner.distributed import (
     join_process_group,
     lost_process_named,
@@ -303,18 +304,30 @@ class FusionRunner(Runner):
         if is_main_process():
             WorkDirLock(self.work_dir)  # held until the process ends
         check_begin(Path(self.work_dir), self.cfg, resumed=bool(self._resume))
-        with lost_process_named():
+        with self._processes():
             return super().train()
 
     def val(self) -> dict:
         """MMEngine's; processes that are lost meanwhile are named."""
-        with lost_process_named():
+        with self._processes():
             return super().val()
 
     def test(self) -> dict:
         """MMEngine's; processes that are lost meanwhile are named."""
-        with lost_process_named():
+        with self._processes():
             return super().test()
+
+    @contextmanager
+    def _processes(self) -> Iterator[None]:
+        """Name those that are lost meanwhile, and end the loaders' behind it."""
+        try:
+            with lost_process_named():
+                yield
+        finally:
+            for loop in (self._train_loop, self._val_loop, self._test_loop):
+                loader = getattr(loop, "dataloader", None)
+                if isinstance(loader, WatchedLoader):
+                    loader.end()
 
     def dump_config(self) -> None:
         """Write the config of a test beside its log.
