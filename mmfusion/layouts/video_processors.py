@@ -2,8 +2,9 @@
 
 The steps are those of the classes that such a file names (transformers 5.17,
 ``video_processing_utils.py`` and the processors of VideoMAE, TimeSformer, ViViT, V-JEPA
-2 and DINOv3): resize with antialiasing, crop the middle, times the factor (less 1 for
-ViViT), minus the mean, divided by the deviation. The classes need torchvision.
+2, DINOv3 and BiT, which Hiera has): resize with antialiasing, crop the middle, times
+the factor (less 1 for ViViT), minus the mean, divided by the deviation. The classes
+need torchvision.
 """
 
 import re
@@ -19,6 +20,10 @@ from mmfusion.utils.text_files import read_json
 _MAX_BYTES = 1 << 20
 _HALF = [0.5, 0.5, 0.5]
 _IMAGENET = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
+_CLIP = dict(  # OpenAI's
+    image_mean=[0.48145466, 0.4578275, 0.40821073],
+    image_std=[0.26862954, 0.26130258, 0.27577711],
+)
 _ALL = dict(
     do_resize=True,
     do_center_crop=True,
@@ -37,6 +42,7 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "Timesformer": dict(size=224, crop_size=224, **_IMAGENET),
         "Vivit": dict(size=256, crop_size=224, rescale_factor=1 / 127.5, offset=True),
         "VJEPA2": dict(crop_size=256, **_IMAGENET),
+        "Bit": dict(size=224, crop_size=224, resample=3, **_CLIP),
         "DINOv3ViT": dict(
             size=dict(height=224, width=224), do_center_crop=False, **_IMAGENET
         ),

@@ -13,6 +13,7 @@ from mmfusion.models.backbones.motionformer import Motionformer
 from mmfusion.models.backbones.omnivore import Omnivore
 from mmfusion.models.backbones.orvit import ORViT
 from mmfusion.models.backbones.video_mamba import VideoMamba
+from mmfusion.models.backbones.vjepa21 import VJEPA21
 from mmfusion.models.heads.answer_head import AnswerHead
 from mmfusion.models.heads.classification_head import ClassificationHead
 from mmfusion.models.layers.tuning import LastBlocks, LoRA
@@ -108,6 +109,7 @@ __all__ = [
     "TextEmbedder",
     "TextEncoder",
     "TransformerFusion",
+    "VJEPA21",
     "VideoMamba",
     "WeightedMix",
 ]

@@ -358,6 +358,12 @@ _TABLES = {
             "tokens.unflatten(1, (-1, times)).transpose(1, 2).flatten(1, 2)",
             "tokens",
         ),
+        ("if first and name not in first", "if False"),
+    ],
+    "models/backbones/vjepa21.py": [
+        ("repeat_interleave(2, dim=-1)", "repeat(1, 1, 2)"),
+        (" * (_TRAINED_SIDE - 1) / (side - 1)", ""),
+        ("self.patch_embed(x) + self.video_mod_embed", "self.patch_embed(x)"),
     ],
     "layouts/video_processors.py": [
         ("(m + offset) / factor", "m / factor"),

@@ -27,6 +27,11 @@ FILES = {
         offset=True,
         rescale_factor=1 / 127.5,
     ),
+    "bit": dict(
+        image_processor_type="BitImageProcessor",
+        size={"shortest_edge": 24},
+        crop_size={"height": 20, "width": 20},
+    ),
     "squashed, bicubic": dict(
         image_processor_type="VideoMAEImageProcessor",
         size={"height": 28, "width": 20},
@@ -61,6 +66,7 @@ def ours(told, video):
 @pytest.mark.parametrize("shape", [(60, 81), (90, 50), (17, 24)])
 @pytest.mark.parametrize("name", FILES)
 def test_steps_are_those_of_the_processor(name, shape):
+    from transformers.models.bit import image_processing_pil_bit as bit
     from transformers.models.videomae import image_processing_pil_videomae as videomae
     from transformers.models.vivit import image_processing_vivit as vivit
 
@@ -68,8 +74,10 @@ def test_steps_are_those_of_the_processor(name, shape):
     kind = videomae.VideoMAEImageProcessorPil
     if name == "vivit":
         kind = vivit.VivitImageProcessor
+    elif name == "bit":
+        kind = bit.BitImageProcessorPil
     processor = kind.from_dict({k: v for k, v in content.items() if "_type" not in k})
-    wanted = processor([*video], return_tensors="np")["pixel_values"][0]
+    wanted = np.squeeze(processor([*video], return_tensors="np")["pixel_values"])
     told = parse_preprocessing(content, name)
     found = ours(told, video)
     assert found.shape == wanted.shape

@@ -29,11 +29,13 @@ class Family:
     Attributes:
         model: its class. config: key of its config in that of a larger model.
         part: of the model that is kept. options: of its class.
+        first: modules that run before the blocks, but are registered behind them.
         frames: key of the number of frames; None of an image model.
         size: key of the side of a frame. any: keys that may differ from those that the
             weights were trained with, as no weight depends on them.
         leading: tokens before the patches, the CLS token first; or the key of the
             config that has the number of those behind the CLS token.
+        pooled: whether the CLS token is the pooled output, which has a norm of its own.
         by_place: whether tokens are ordered by place, then time.
         by_frame: whether it reads frames as images, (b f, 3, h, w).
         layers: that LoRA adapts: queries and values of the attention.
@@ -43,12 +45,15 @@ class Family:
     """
 
     model: str
+    config: str = ""
     part: str = ""
+    first: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     frames: str | None = "num_frames"
     size: str = "image_size"
     any: tuple[str, ...] = ()
     leading: int | str = 0
+    pooled: bool = False
     by_place: bool = False
     by_frame: bool = False
     layers: tuple[str, ...] = ("q_proj", "v_proj")
@@ -90,6 +95,24 @@ FAMILIES: Mapping[str, Family] = {
         leading="num_register_tokens",
         by_frame=True,
     ),
+    "hiera": Family(
+        "HieraModel",
+        options=dict(add_pooling_layer=False),
+        frames=None,
+        by_frame=True,
+        layers=("qkv",),
+    ),
+    # X-CLIP's tower of frames, which exchange messages; its files have texts, too
+    "xclip": Family(
+        "XCLIPVisionModel",
+        config="vision_config",
+        first=("embeddings", "pre_layernorm"),
+        any=("num_frames",),
+        leading=1,
+        pooled=True,
+        by_frame=True,
+        renames={r"^vision_model\.": ""},
+    ),
 }
 
 
@@ -98,10 +121,11 @@ class HFVideoEncoder(HFEncoder):
     """Read clips by a video model of transformers: VideoMAE, V-JEPA 2 and others.
 
     The models are those of ``FAMILIES``: TimeSformer, VideoMAE, ViViT, V-JEPA 2,
-    VideoPrism, and DINOv3 frame by frame. Tokens are the last hidden state as
-    transformers gives it, ordered by time, then place; a VideoMAE that pools by the
-    mean gives it without a norm. The pixels are those of its processor: ``None`` in a
-    config takes size, frames, mean and deviation from the checkpoint's files.
+    VideoPrism, X-CLIP, and DINOv3 and Hiera frame by frame. Tokens are the last hidden
+    state as transformers gives it, ordered by time, then place; a VideoMAE that pools
+    by the mean, Hiera and X-CLIP give it without a norm. The pixels are those of its
+    processor: ``None`` in a config takes size, frames, mean and deviation from the
+    checkpoint's files.
 
     Args:
         pretrained: a folder that ``save_pretrained`` wrote or a name on the hub, whose
@@ -217,11 +241,14 @@ class HFVideoEncoder(HFEncoder):
         x = x.transpose(1, 2)  # (b, f, 3, h, w)
         if family.by_frame:
             x = x.flatten(0, 1)  # (b f, 3, h, w)
-        out = self.model(x).last_hidden_state  # (b, n + l, d), or (b f, n + p, d)
+        result = self.model(x)
+        out = result.last_hidden_state  # (b, n + l, d), or (b f, n + p, d)
         leading = family.leading
         if isinstance(leading, str):
             leading = 1 + getattr(self.config, leading)
         tokens, cls = out[:, leading:], out[:, 0] if leading else None
+        if family.pooled:
+            cls = result.pooler_output  # (b, d), or (b f, d)
         if family.by_frame:
             tokens = tokens.unflatten(0, (batch, -1)).flatten(1, 2)  # (b, f p, d)
             frames = None if cls is None else cls.unflatten(0, (batch, -1))  # (b, f, d)
@@ -232,8 +259,14 @@ class HFVideoEncoder(HFEncoder):
         return tokens, cls
 
     def _part(self, model: Any) -> Any:
-        """Part of the whole model that is kept."""
-        return model.get_submodule(self.family.part)
+        """Part of the whole model that is kept, its modules in the order they run."""
+        part = model.get_submodule(self.family.part)
+        first = self.family.first
+        for name, child in [*part.named_children()]:
+            if first and name not in first:
+                delattr(part, name)
+                setattr(part, name, child)
+        return part
 
     def _sizes(
         self, told: Mapping[str, int], given: Mapping[str, int | None]
@@ -243,7 +276,7 @@ class HFVideoEncoder(HFEncoder):
         keys = dict(num_frames=family.frames, img_size=family.size)
         for name, value in given.items():
             key = keys.get(name)
-            free = key in family.any or (family.by_frame and name == "num_frames")
+            free = key in family.any or (key is None and name == "num_frames")
             if value in (None, told[name]):
                 continue
             if not free:
@@ -271,6 +304,14 @@ def find_family(
         raise InputError(
             f"{pretrained or 'hf_config'} is of model_type {config.model_type!r},"
             f" expected one of {[*FAMILIES]}"
+        )
+    if family.config:
+        config = getattr(config, family.config)
+    pools = getattr(config, "num_query_pool", None)
+    if pools is not None and pools + 1 != len(config.depths):
+        raise InputError(
+            f"num_query_pool is {pools}, expected {len(config.depths) - 1}: only then"
+            " are Hiera's tokens in the order of their places"
         )
     return family, config
 

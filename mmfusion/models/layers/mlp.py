@@ -5,13 +5,20 @@ from torch import Tensor, nn
 
 
 class Mlp(BaseModule):
-    """Two linear layers, four times as wide inside; by default with GELU."""
+    """Two linear layers, by default four times as wide inside and with GELU."""
 
-    def __init__(self, embed_dims: int, act: type[nn.Module] = nn.GELU) -> None:
+    def __init__(
+        self,
+        embed_dims: int,
+        act: type[nn.Module] = nn.GELU,
+        *,
+        hidden_dims: int | None = None,
+    ) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(embed_dims, 4 * embed_dims)
+        hidden_dims = hidden_dims or 4 * embed_dims
+        self.fc1 = nn.Linear(embed_dims, hidden_dims)
         self.act = act()
-        self.fc2 = nn.Linear(4 * embed_dims, embed_dims)
+        self.fc2 = nn.Linear(hidden_dims, embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., d) -> (..., d)."""

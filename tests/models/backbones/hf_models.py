@@ -36,6 +36,22 @@ TINY = {
     "dinov3_vit": dict(
         _SMALL, image_size=32, num_hidden_layers=2, num_register_tokens=2
     ),
+    "hiera": dict(
+        embed_dim=8, image_size=[32, 32], depths=[1] * 4, num_heads=[1, 1, 2, 2]
+    ),
+    "xclip": dict(
+        text_config=dict(_SMALL, vocab_size=20, num_hidden_layers=1),
+        vision_config=dict(
+            _VIDEO,
+            num_hidden_layers=2,
+            patch_size=16,
+            mit_hidden_size=8,
+            mit_intermediate_size=8,
+            mit_num_attention_heads=2,
+        ),
+        projection_dim=8,
+        prompt_num_attention_heads=2,
+    ),
 }
 PROCESSOR = dict(
     image_processor_type="VideoMAEImageProcessor",

@@ -27,6 +27,14 @@ def own_tokens(model, family, x):
             hidden = model(frames.flatten(0, 1)).last_hidden_state
             hidden = hidden.unflatten(0, (len(x), -1))  # (b, f, 3 + p, d)
             return hidden[:, :, 3:], hidden[:, :, 0].mean(1)
+        if family == "hiera":
+            out = model(frames.flatten(0, 1), output_hidden_states=True)
+            places = out.reshaped_hidden_states[-1]  # (b f, rows, columns, d)
+            return places.flatten(1, 2).unflatten(0, (len(x), -1)), None
+        if family == "xclip":
+            out = model.vision_model(frames.flatten(0, 1))
+            tokens = out.last_hidden_state.unflatten(0, (len(x), -1))[:, :, 1:]
+            return tokens, out.pooler_output.unflatten(0, (len(x), -1)).mean(1)
         hidden = model(frames).last_hidden_state
     if family == "timesformer":
         return hidden[:, 1:].unflatten(1, (4, 4)).transpose(1, 2), hidden[:, 0]
@@ -120,6 +128,15 @@ def test_last_blocks_are_trained_and_saved(tmp_path):
     assert torch.equal(again.eval()(clips()).tokens, ours.eval()(clips()).tokens)
 
 
+def test_last_blocks_of_xclip_are_not_the_norm_before_them():
+    build = dict(mode="tuned", tuning=dict(type="LastBlocks", num_blocks=1))
+    model = HFVideoEncoder(None, hf_config=tiny("xclip"), num_frames=2, **build)
+    model(clips()[:, :, :2]).cls.sum().backward()
+    trained = {n for n, p in model.model.named_parameters() if p.grad is not None}
+    assert "post_layernorm.bias" in trained
+    assert all(name.startswith(("post_", "encoder.layers.1.")) for name in trained)
+
+
 def test_sizes_that_no_weight_depends_on_may_differ():
     model = HFVideoEncoder(
         None, hf_config=tiny("vjepa2"), num_frames=6, img_size=48
@@ -134,6 +151,7 @@ def test_sizes_that_no_weight_depends_on_may_differ():
         (dict(hf_config=tiny("videomae"), num_frames=3), "3, expected a multiple of 2"),
         (dict(hf_config=tiny("videomae"), embed_dims=8), "embed_dims is 8, but a"),
         (dict(hf_config=dict(model_type="vit")), "'vit', expected one of .*'videomae'"),
+        (dict(hf_config=dict(tiny("hiera"), num_query_pool=2)), "is 2, expected 3"),
         (dict(), "pretrained and hf_config are both None"),
         (
             dict(hf_config=tiny("vivit"), tuning=dict(type="LastBlocks")),
