@@ -2,13 +2,16 @@
 
     python tools/export.py work_dirs/NAME --format model
     python tools/export.py work_dirs/NAME --format model --push OWNER/NAME
+    python tools/export.py work_dirs/NAME --merged    # adapters and base as one model
     python tools/export.py work_dirs/NAME --format onnx --out exported/name_onnx
     python tools/export.py CONFIG --checkpoint hf://OWNER/REPOSITORY/FILE --format pt2
 
 RUN is the folder of a run, a checkpoint with its card, a folder that this tool wrote,
-or a config with --checkpoint. mmfusion/apis/README.md says what each format has. Exit
-codes: 0 done, 1 the graph does not give the model's scores, 2 wrong command, 3
-checkpoint unreadable or not of this model.
+or a config with --checkpoint. --merged puts all weights of published encoders into the
+folder, which is then used without their files; adapters of LoRA are folded in.
+mmfusion/apis/README.md says what each format has. Exit codes: 0 done, 1 the graph does
+not give the model's scores, 2 wrong command, 3 checkpoint unreadable or not of this
+model.
 """
 
 import sys
@@ -43,16 +46,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--format", choices=["model", *FORMATS], default="model")
     add("--out", type=Path, help="new folder; exported/<name>_<format> if left")
     add("--license", metavar="ID", help="of the weights, as the hub names it: mit")
+    add("--merged", action="store_true", help="the published weights, too; one model")
     add("--push", metavar="OWNER/NAME", help="put the model folder on the hub")
     add("--private", action="store_true", help="make the pushed repository private")
     args = parser.parse_args(argv)
-    if args.push and args.format != "model":
-        parser.error("--push goes with --format model")
+    for flag, given in (("--push", args.push), ("--merged", args.merged)):
+        if given and args.format != "model":
+            parser.error(f"{flag} goes with --format model")
     name = Path(args.run).resolve().stem
-    out = args.out or Path("exported") / f"{name}_{args.format}"
+    kind = "merged" if args.merged else args.format
+    out = args.out or Path("exported") / f"{name}_{kind}"
     loaded = load_model(args.run, args.checkpoint)
     if args.format == "model":
-        write_model_folder(loaded, out, args.license)
+        write_model_folder(loaded, out, args.license, merged=args.merged)
     else:
         print("tracing and comparing the graph: a minute or some", flush=True)
         real = find_real(args.run, loaded)

@@ -20,8 +20,8 @@ from mmfusion.engine.launch.config_data import (
 )
 from mmfusion.engine.runner.card import check_card
 from mmfusion.models.heads.answer_head import AnswerHead
+from mmfusion.models.layers.hf_encoder import HFEncoder
 from mmfusion.models.protocols import HasEncoders, HasHeads
-from mmfusion.models.text_encoders.text_encoder import TextEncoder
 from mmfusion.utils.errors import CheckpointError, InputError
 from mmfusion.utils.hugging_face import load_tokenizer
 from mmfusion.utils.paths import write_atomic
@@ -38,44 +38,81 @@ WEIGHTS, CONFIG, README, TOKENIZER = (
 
 
 def write_model_folder(
-    loaded: LoadedModel, out: str | os.PathLike, license_id: str | None = None
+    loaded: LoadedModel,
+    out: str | os.PathLike,
+    license_id: str | None = None,
+    *,
+    merged: bool = False,
 ) -> None:
     """Write a model as one folder; ``load_model(out)`` gives the same scores.
 
     Args:
         loaded: the model. out: the folder, new or empty. license_id: of the weights,
             as the hub names licences (``apache-2.0``, ``cc-by-nc-4.0``).
+        merged: put all weights of published encoders in, adapters folded into them
+            (scores to 1e-6; ``loaded.model`` is so, too, then). Without it, those that
+            were not trained are read from where they were published.
 
     Raises:
-        InputError: ``out`` has something in it.
+        InputError: ``out`` has something in it, or there is nothing to merge.
         ConfigError: the model has a part that no registry has.
     """
     card = copy.deepcopy(loaded.card)
     card["classes"] = loaded.classes
     check_model_data(card["model"], loaded.path)
     check_pipeline_data(card["pipeline"], loaded.path)
-    _free_of_files(card["model"], loaded.model)
+    notes = _free_of_files(card["model"], loaded, merged)
     with new_folder(out, KIND) as folder:
         _with_tokenizer(card["pipeline"], folder)
         weights = {k: v.clone() for k, v in loaded.model.state_dict().items()}
         write_atomic(folder / WEIGHTS, tensor_bytes(weights))
         write_json(folder / CONFIG, card)
-        text = model_card(card, Path(out).resolve().name, license_id)
+        text = model_card(card, Path(out).resolve().name, license_id, notes)
         write_atomic(folder / README, text.encode())
 
 
-def _free_of_files(config: dict[str, Any], model: Any) -> None:
-    """Write into the config what the model's parts had read from files."""
-    if isinstance(model, HasEncoders):
-        for name, encoder in model.encoders.items():
-            if isinstance(encoder, TextEncoder):
-                part = config["encoders"][name]
-                part |= {"pretrained": None, "hf_config": encoder.config.to_diff_dict()}
-                part["hf_config"]["model_type"] = encoder.config.model_type
+def _free_of_files(
+    config: dict[str, Any], loaded: LoadedModel, merged: bool
+) -> list[str]:
+    """Write into the config what the model's parts had read from files.
+
+    Returns:
+        What the card says of published weights, in the folder or elsewhere.
+    """
+    model = loaded.model
+    encoders = dict(model.encoders) if isinstance(model, HasEncoders) else {}
+    published = {k: v for k, v in encoders.items() if isinstance(v, HFEncoder)}
+    if merged and not published:
+        raise InputError(
+            f"{loaded.path}: its encoders are {sorted(encoders)}, none of them a"
+            " published model (HFVideoEncoder, TextEncoder); leave --merged out"
+        )
     if isinstance(model, HasHeads):
         for task, head in model.heads.items():
             if isinstance(head, AnswerHead):
                 config["heads"][task]["class_names"] = list(head.class_names)
+    notes = []
+    for name, encoder in published.items():
+        part = config["encoders"][name]
+        source = part.get("pretrained")
+        if merged:
+            encoder.merge()
+            part.pop("tuning", None)
+            if part.get("mode") == "tuned":
+                part["mode"] = "frozen"
+        if not encoder.is_whole:
+            notes.append(
+                f"Beside this folder, `{name}` needs the weights of `{source}`, which"
+                " are read from there; `tools/export.py --merged` puts them in."
+            )
+            continue
+        part |= encoder.config_without_files()
+        if source is not None:
+            notes.append(
+                f"All weights of `{name}` are in this folder. It is made from"
+                f" `{source}`, whose licence holds, too."
+            )
+    return notes
 
 
 def _with_tokenizer(pipeline: list[dict[str, Any]], folder: Path) -> None:

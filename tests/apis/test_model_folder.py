@@ -12,8 +12,18 @@ import torch
 from mmfusion.apis import load_model
 from mmfusion.apis.folder import new_folder
 from mmfusion.apis.model_folder import push_folder, write_model_folder
+from mmfusion.engine.launch.config_data import build_model
+from mmfusion.engine.runner.checkpoints import save_atomic
 from mmfusion.utils.errors import CheckpointError, ConfigError, InputError
-from tests.apis.small import CLASSES, PIPELINE, batch, card, write_checkpoint
+from tests.apis.small import (
+    CLASSES,
+    PIPELINE,
+    batch,
+    card,
+    model_config,
+    write_checkpoint,
+)
+from tests.models.backbones.hf_models import published
 
 
 @pytest.fixture
@@ -45,6 +55,45 @@ def test_the_card_is_one_that_the_hub_reads(exported):
     assert (result.dataset_name, result.metric_value) == ("kitchen", 75.0)
     assert "| action/top1 | 75.00 | 30.1 to 95.4 | 4 | val |" in found.text
     assert "action (3): cut, wash, dry" in found.text
+
+
+def test_a_merged_model_needs_no_base(tmp_path):
+    base = tmp_path / "base"
+    published(base, "videomae")
+    video = dict(type="HFVideoEncoder", pretrained=str(base), mode="tuned")
+    video["tuning"] = dict(type="LoRA", rank=2)
+    probe = dict(type="AttentiveProbe", embed_dims=16, num_heads=2)
+    head = dict(type="ClassificationHead", num_classes=3, in_dims=16)
+    config = model_config(
+        encoders=dict(video=video), neck=probe, heads=dict(action=head)
+    )
+    model = build_model(config, "a test")
+    model.init_weights()
+    for name, value in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(value)  # zero at the start
+    content = {"meta": {"card": card(config)}, "state_dict": model.state_dict()}
+    save_atomic(content, tmp_path / "best.pth")
+    loaded = load_model(tmp_path / "best.pth")
+    clip = {"video": torch.randn(2, 1, 3, 4, 32, 32)}
+    wanted = loaded.model(clip)["action"]
+    write_model_folder(loaded, tmp_path / "needs")
+    assert (
+        f"needs the weights of `{base}`" in (tmp_path / "needs/README.md").read_text()
+    )
+    write_model_folder(loaded, tmp_path / "merged", merged=True)
+    assert "weights of `video` are in" in (tmp_path / "merged/README.md").read_text()
+    base.rename(tmp_path / "gone")
+    again = load_model(tmp_path / "merged")
+    assert not any("lora" in name for name in again.model.state_dict())
+    scores = again.model(clip)["action"]
+    torch.testing.assert_close(scores, wanted, rtol=0, atol=1e-6)
+
+
+def test_nothing_to_merge_is_said(exported):
+    folder, loaded = exported
+    with pytest.raises(InputError, match="none of them a published model"):
+        write_model_folder(loaded, folder.with_name("merged"), merged=True)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "README.md"])

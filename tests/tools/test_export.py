@@ -24,6 +24,7 @@ def test_a_checkpoint_becomes_a_folder(tmp_path):
         (["nothing.pth"], 3, "error: checkpoint nothing.pth does not exist"),
         (["."], 3, "error: . has no checkpoint"),
         (["x", "--format", "onnx", "--push", "a/b"], 2, "--push goes with"),
+        (["x", "--format", "pt2", "--merged"], 2, "--merged goes with"),
         (["x", "--format", "tflite"], 2, "invalid choice"),
     ],
 )

@@ -6,7 +6,7 @@ pixels, p patches of a time, l = t p tokens, d channels.
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -61,6 +61,16 @@ class Family:
     zeros: str = r"(?!)"
 
 
+# X-CLIP's tower of frames, which exchange messages
+_XCLIP_VISION = Family(
+    "XCLIPVisionModel",
+    first=("embeddings", "pre_layernorm"),
+    any=("num_frames",),
+    leading=1,
+    pooled=True,
+    by_frame=True,
+    renames={r"^vision_model\.": ""},
+)
 # by model_type of a config of transformers
 FAMILIES: Mapping[str, Family] = {
     "timesformer": Family(
@@ -102,17 +112,8 @@ FAMILIES: Mapping[str, Family] = {
         by_frame=True,
         layers=("qkv",),
     ),
-    # X-CLIP's tower of frames, which exchange messages; its files have texts, too
-    "xclip": Family(
-        "XCLIPVisionModel",
-        config="vision_config",
-        first=("embeddings", "pre_layernorm"),
-        any=("num_frames",),
-        leading=1,
-        pooled=True,
-        by_frame=True,
-        renames={r"^vision_model\.": ""},
-    ),
+    "xclip": replace(_XCLIP_VISION, config="vision_config"),  # and a model of texts
+    "xclip_vision_model": _XCLIP_VISION,
 }
 
 

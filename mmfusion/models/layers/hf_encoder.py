@@ -14,7 +14,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmfusion.models.layers.tuning import merge_adapters
+from mmfusion.models.layers.tuning import LoRA, merge_adapters
 from mmfusion.registry import MODELS
 from mmfusion.utils.errors import CheckpointError, InputError
 from mmfusion.utils.hugging_face import import_transformers, load_local
@@ -37,9 +37,11 @@ class HFEncoder(BaseModule):
 
     Attributes:
         model: the model of transformers, or the part of it that is used.
+        config: of transformers, of that part.
     """
 
     model: Any
+    config: Any
 
     def __init__(
         self,
@@ -155,13 +157,24 @@ class HFEncoder(BaseModule):
         A checkpoint then holds the whole model, by the names of transformers.
         """
         self.check_has_weights()
-        merge_adapters(self.model)
+        if isinstance(self.tuning, LoRA):
+            merge_adapters(self.model)
         self.model.requires_grad_(False)
         self.tuning, self._resting = None, True
         if self._left_out:
             self._left_out = frozenset()
             del self.base_digest
         self.train(self.training)
+
+    @property
+    def is_whole(self) -> bool:
+        """All weights are in a checkpoint; else some are read again."""
+        return not self._left_out
+
+    def config_without_files(self) -> dict[str, Any]:
+        """Arguments that build this architecture from no file."""
+        told = self.config.to_diff_dict() | {"model_type": self.config.model_type}
+        return {"pretrained": None, "revision": None, "hf_config": told}
 
     def check_has_weights(self) -> None:
         """Raise CheckpointError before the weights of ``pretrained`` are there."""

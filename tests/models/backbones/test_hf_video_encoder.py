@@ -58,6 +58,10 @@ def test_features_are_those_of_the_published_model(tmp_path, family):
         torch.testing.assert_close(feats.cls, cls, rtol=0, atol=1e-6)
     assert feats.tokens.shape[-1] == ours.embed_dims
     assert not any(p.requires_grad for p in ours.parameters())
+    ours.merge()
+    whole = HFVideoEncoder(num_frames=4, **ours.config_without_files())
+    whole.load_state_dict(ours.state_dict())
+    assert torch.equal(whole.eval()(clips()).tokens, feats.tokens)
 
 
 @FAMILIES
