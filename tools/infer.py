@@ -40,7 +40,12 @@ from mmfusion.datasets.error_policy import BROKEN_CLIP_ERRORS
 from mmfusion.engine.launch.config_check import load_config
 from mmfusion.registry import DATASETS
 from mmfusion.structures import main_task
-from mmfusion.utils.commands import command_parser, errors_in_one_line, positive
+from mmfusion.utils.commands import (
+    add_amp_option,
+    command_parser,
+    errors_in_one_line,
+    positive,
+)
 from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.visualization import clock, window_turns
@@ -63,6 +68,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--task", help="the task of table and overlay; action if there is one")
     add("--fps", type=float, help="speed of the overlays; true to life if left")
     add("--batch-size", type=positive, default=8, help="windows at a time")
+    add_amp_option(parser)
     add("--device", help="cuda, cuda:1, cpu; the GPU if there is one, if left")
     add("--strict", action="store_true", help="stop at a video that cannot be read")
     add(
@@ -90,6 +96,10 @@ def options_of(args: argparse.Namespace) -> dict[str, Any]:
         "camera": camera,
         "batch_size": args.batch_size,
     }
+
+
+def inferencer_of(args: argparse.Namespace) -> Inferencer:
+    return Inferencer(args.model, args.checkpoint, device=args.device, amp=args.amp)
 
 
 def sources_of(args: argparse.Namespace) -> list[Source]:
@@ -222,6 +232,8 @@ def live(args: argparse.Namespace) -> int:
     """Label what a camera, a played file or a folder that fills gives."""
     if args.videos or args.test_clip is not None:
         raise InputError("--live is given with videos; expected one of the two")
+    if args.amp != "off":
+        raise InputError("--amp is given with --live, which computes in fp32")
     source = open_source(args.live, args.idle)
     recognizer = StreamingRecognizer(
         args.model, args.checkpoint, device=args.device or "cpu", late=args.limit
@@ -257,13 +269,13 @@ def live(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     if args.serve:
-        serve(Inferencer(args.model, args.checkpoint, device=args.device), args.port)
+        serve(inferencer_of(args), args.port)
         return 0
     if args.live is not None:
         return live(args)
     options_of(args)
     sources = sources_of(args)
-    infer = Inferencer(args.model, args.checkpoint, device=args.device)
+    infer = inferencer_of(args)
     done, skipped, taken = [], [], set()
     for source, found in zip(sources, label(infer, sources, args), strict=True):
         if isinstance(found, dict):

@@ -16,7 +16,7 @@ from mmengine.config import Config
 
 from mmfusion.engine.launch.loggers import log_for_tensorboard, log_for_wandb
 from mmfusion.engine.launch.start import add_run_arguments, prepare_work_dir, run_job
-from mmfusion.utils.commands import command_parser
+from mmfusion.utils.commands import add_amp_option, command_parser
 from mmfusion.utils.errors import ConfigError
 
 
@@ -32,7 +32,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="continue from this checkpoint, or from the newest of the work folder, "
         "even if the config has changed",
     )
-    add("--amp", action="store_true", help="bf16 autocast")
+    add_amp_option(parser)
     add("--no-validate", action="store_true", help="do not validate while training")
     add(
         "--auto-scale-lr",
@@ -63,9 +63,9 @@ def merge_args(config: Config, args: argparse.Namespace) -> None:
     """Put the options of the command line into the config."""
     if args.no_validate:
         config.val_cfg = config.val_dataloader = config.val_evaluator = None
-    if args.amp:
+    if args.amp != "off":
         config.optim_wrapper.type = "mmfusion.FusionOptimWrapper"
-        config.optim_wrapper.dtype = "bfloat16"
+        config.optim_wrapper.dtype = "bfloat16" if args.amp == "force" else "auto"
     if args.auto_scale_lr:
         if not config.get("auto_scale_lr"):
             raise ConfigError(

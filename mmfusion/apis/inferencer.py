@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.infer import BaseInferencer
+from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
@@ -41,6 +42,7 @@ from mmfusion.models.protocols import WeighsSamples
 from mmfusion.registry import TRANSFORMS
 from mmfusion.structures import MASK_SUFFIX
 from mmfusion.utils.errors import InputError, MediaError
+from mmfusion.utils.faster_dtype import autocast_wanted
 
 
 class Inferencer(BaseInferencer):
@@ -55,6 +57,8 @@ class Inferencer(BaseInferencer):
         checkpoint: weights, where ``model`` is a config file.
         device: as torch names it; the GPU if there is one, else the CPU, if None.
         extractor: what finds hands in frames; MediaPipe's models if None.
+        amp: ``"off"``: fp32, the scores of ``tools/test.py``; ``"auto"``: bf16 autocast
+            where the device computes it faster; ``"force"``: in any case.
 
     Example:
         >>> infer = Inferencer("work_dirs/x")  # doctest: +SKIP
@@ -72,6 +76,7 @@ class Inferencer(BaseInferencer):
         *,
         device: str | None = None,
         extractor: HandExtractor | None = None,
+        amp: str = "off",
     ) -> None:
         if not isinstance(model, LoadedModel):
             model = load_model(model, checkpoint)
@@ -82,6 +87,11 @@ class Inferencer(BaseInferencer):
             self.loaded.config, device=device, scope="mmfusion", show_progress=False
         )
         self.beside = ClipInputs(self.loaded, self.transforms, extractor)
+        place = next(self.model.parameters()).device
+        faster = autocast_wanted(amp, place)
+        if amp != "off":
+            print_log(f"precision: {faster.name}, as {faster.reason}", "current")
+        self._bf16 = torch.autocast(place.type, torch.bfloat16, enabled=faster.bfloat16)
 
     @property
     def tasks(self) -> list[str]:
@@ -223,7 +233,7 @@ class Inferencer(BaseInferencer):
         self, batch: dict[str, Any]
     ) -> tuple[list[dict[str, np.ndarray]], list[dict[str, float]]]:
         """Probabilities (k,) by task, and weights by stream, of each sample."""
-        with torch.inference_mode():
+        with torch.inference_mode(), self._bf16:
             samples = self.model.test_step(batch)
         scores = [
             {task: sample.get(f"score_{task}").cpu().numpy() for task in self.tasks}

@@ -12,6 +12,7 @@ from typing import NoReturn
 from mmfusion.utils.errors import MMFusionError, exit_code_of
 
 MOST_SEED = 2**32 - 1  # NumPy's, the narrowest
+AMP = ("off", "auto", "force")  # bf16: never, where it is faster, in any case
 STOPPED = 130  # exit code after Ctrl-C
 SAID = "MMFUSION_SAID"  # file of what the processes of a launcher have said so far
 
@@ -68,6 +69,27 @@ def seed(text: str) -> int:
             f"{text!r}, expected a number of 0 to {MOST_SEED}"
         )
     return number
+
+
+def add_amp_option(parser: argparse.ArgumentParser) -> None:
+    """The option ``--amp [force]``: ``args.amp`` is 'off', 'auto' or 'force'."""
+    parser.add_argument(
+        "--amp",
+        nargs="?",
+        const="auto",
+        default="off",
+        type=_amp,
+        metavar="force",
+        help="bf16 autocast where it is faster on this machine; force: in any case",
+    )
+
+
+def _amp(text: str) -> str:
+    if text not in AMP:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}, expected nothing or force; files stand before --amp"
+        )
+    return text
 
 
 def errors_in_one_line(main: Callable[..., int]) -> Callable[..., int]:

@@ -276,3 +276,11 @@ def test_a_question_is_asked_of_every_task_or_of_one():
             _questions(wrong, tasks)
     with pytest.raises(InputError, match="no generic one"):
         _questions(None, ("tool",))
+
+
+def test_bf16_changes_scores_by_its_rounding(folder, infer):
+    lower = Inferencer(infer.loaded, amp="force")
+    pair = [one.predict(folder / "a.mp4", hands=None) for one in (infer, lower)]
+    full, rounded = (found.scores["action"] for found in pair)
+    assert rounded.dtype == np.float32 and not np.array_equal(full, rounded)
+    np.testing.assert_allclose(rounded, full, atol=0.02)

@@ -86,7 +86,15 @@ def test_flags_reach_the_run(call, tmp_path, monkeypatch):
         return Recorder()
 
     monkeypatch.setattr("mmfusion.registry.RUNNERS.build", build)
-    flags = ["--amp", "--no-validate", "--auto-scale-lr", "--seed", "7", "--compile"]
+    flags = [
+        "--amp",
+        "force",
+        "--no-validate",
+        "--auto-scale-lr",
+        "--seed",
+        "7",
+        "--compile",
+    ]
     more = ["--diff-rank-seed", "--deterministic", "--work-dir", tmp_path]
     scale = ["auto_scale_lr.base_batch_size=8"]
     assert call("train", CONFIG, *flags, *more, options=scale) == 0

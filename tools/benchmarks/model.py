@@ -54,6 +54,7 @@ from mmfusion.ops import available_backends, scan_backend
 from mmfusion.ops.cpu import library
 from mmfusion.utils.allocator import tune_cpu_allocator
 from mmfusion.utils.commands import positive
+from mmfusion.utils.faster_dtype import faster_dtype
 
 MODES = ("inference", "training step")
 ROADS = ("cpu", "cpu, bf16", "torch", "reference")  # backend, autocast
@@ -69,11 +70,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--frames", type=positive, default=8)
     add("--size", type=positive, default=224, help="pixels")
     add("--modes", nargs="+", choices=MODES, default=MODES)
-    add("--roads", nargs="+", choices=ROADS, default=ROADS)
+    add("--roads", nargs="+", choices=ROADS, help="all, bf16 only where it is faster")
     add("--tune", action="store_true", help="keep freed memory, flush denormals to 0")
     add("--limit", type=float, default=2.0, help="seconds; slower steps are timed once")
     add("--no-memory", action="store_true", help="leave the peaks out")
     args = parser.parse_args(argv)
+    if args.roads is None and not args.report:
+        bf16 = faster_dtype("cpu")
+        args.roads = [x for x in ROADS if bf16.bfloat16 or not x.endswith("bf16")]
+        sys.stderr.write(f"--amp would take {bf16.name}: {bf16.reason}\n")
     if args.quick:
         args.arch, args.frames, args.size = "nano", 2, 32
         make_quick(args)

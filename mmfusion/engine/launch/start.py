@@ -17,6 +17,7 @@ from mmfusion.engine.launch.completion import complete_config
 from mmfusion.engine.launch.config_check import load_config
 from mmfusion.engine.launch.config_compare import comparable_config, config_difference
 from mmfusion.engine.launch.loggers import drop_wandb
+from mmfusion.engine.runner.precision import keep_precision
 from mmfusion.engine.runner.work_dir import (
     BEST,
     Checkpoints,
@@ -168,9 +169,13 @@ def prepare_work_dir(config: Config, resume: str | None) -> bool:
     check_overwrites(folder, config, found)
     if resume is not None and resume != "auto":
         config.resume = resume
+        if Path(resume).is_file():
+            keep_precision(config, peek_meta(resume))
         if Path(resume).resolve().parent != folder.resolve():
             _check_same_run(folder, config, found)
         return False
+    newest = found.good[0][1] if found.good else best_meta(folder / BEST)
+    keep_precision(config, newest)
     finished = read_finished(folder)
     if resume is None or not found.good:
         _check_same_run(folder, config, found)

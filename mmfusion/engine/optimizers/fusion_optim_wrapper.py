@@ -32,7 +32,8 @@ class FusionOptimWrapper(OptimWrapper):
         accumulative_counts: steps whose gradients are averaged into one update.
         clip_grad: MMEngine's, for example ``dict(max_norm=1.0)``.
         dtype: ``'bfloat16'`` runs the forward pass under autocast, on CPU and GPU; it
-            needs no loss scaling. None is fp32.
+            needs no loss scaling. None is fp32. In a config also ``'auto'``: bf16 where
+            the machine computes it faster, which the runner finds out.
     """
 
     def __init__(

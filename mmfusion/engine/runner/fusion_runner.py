@@ -33,10 +33,7 @@ from mmfusion.engine.launch.config_check import (
     check_num_classes,
     known_keys,
 )
-from mmfusion.engine.launch.config_compare import (
-    comparable_config,
-    config_edits,
-)
+from mmfusion.engine.launch.config_compare import comparable_config, config_edits
 from mmfusion.engine.launch.config_parts import MMENGINE_HOOKS
 from mmfusion.engine.optimizers.grouped_constructor import check_custom_keys
 from mmfusion.engine.protocols import HidesLabels, StatefulHook
@@ -50,9 +47,8 @@ from mmfusion.engine.runner.distributed import (
     sync_buffers_argument,
     write_on_main,
 )
-from mmfusion.engine.runner.resumable_train_loop import (
-    ResumableTrainLoop,
-)
+from mmfusion.engine.runner.precision import settle_precision
+from mmfusion.engine.runner.resumable_train_loop import ResumableTrainLoop
 from mmfusion.engine.runner.resuming import continue_run
 from mmfusion.engine.runner.saving import collect_state
 from mmfusion.engine.runner.work_dir import (
@@ -211,8 +207,13 @@ class FusionRunner(Runner):
         return build_dataloader(dataloader, self.base_seed)
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
-        """MMEngine's, whose own constructor ignores keys that match no parameter."""
+        """MMEngine's, whose own constructor ignores keys that match no parameter.
+
+        A precision that is left to the machine is chosen here.
+        """
         if isinstance(optim_wrapper, dict):
+            device = next(self.bare_model.parameters()).device
+            optim_wrapper = settle_precision(optim_wrapper, self.cfg, device)
             constructor = str(optim_wrapper.get("constructor", _MMENGINES))
             paramwise = optim_wrapper.get("paramwise_cfg") or {}
             if constructor.endswith(_MMENGINES):
