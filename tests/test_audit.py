@@ -69,6 +69,7 @@ READERS = {
     "mmfusion/engine/runner/work_dir.py": "finished.json of our own run",
     "mmfusion/engine/runner/fusion_runner.py": "settings out of our own checkpoint",
     "mmfusion/engine/launch/start.py": "settings out of our own checkpoint",
+    "mmfusion/engine/runner/precision.py": "settings out of our own checkpoint",
     "mmfusion/engine/launch/config_compare.py": "JSON that it has just made",
     "mmfusion/engine/runner/distributed.py": "JSON from another rank",
     "mmfusion/engine/hooks/atomic_checkpoint_hook.py": "bytes, to check a digest",

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,13 @@ MAY_IMPORT = {
 ON_TOP = {"apis", "tinyego"}
 
 
-def imports() -> Iterator[tuple[str, str, str]]:
+@cache
+def imports() -> list[tuple[str, str, str]]:
     """(package, imported package, place) of each import of ours, in functions too."""
+    return list(_imports())
+
+
+def _imports() -> Iterator[tuple[str, str, str]]:
     for path in sorted(ROOT.rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         for node in ast.walk(ast.parse(path.read_text())):
@@ -70,31 +76,56 @@ def test_no_packages_import_each_other_in_a_circle() -> None:
             del edges[name]
 
 
-def loaded(statement: str) -> list[str]:
-    """Modules that a statement loads beyond torch and mmengine.runner, alone."""
+def loaded(*statements: str) -> list[list[str]]:
+    """Modules beyond torch and mmengine.runner after each statement of one process."""
+    say = "print(json.dumps(sorted(set(sys.modules) - before)))\n"
     code = (
         "import json, sys, torch, mmfusion, mmengine.runner\n"
         "assert 'transformers' not in sys.modules  # seconds of every command\n"
         "before = {name for name in sys.modules if 'mmfusion' not in name}\n"
-        f"{statement}\nprint(json.dumps(sorted(set(sys.modules) - before)))"
+        + "".join(f"{statement}\n{say}" for statement in statements)
     )
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    return json.loads(found.stdout)
+    return [json.loads(line) for line in found.stdout.splitlines()]
+
+
+# from the import of the tool to a step of the optimizer and a checkpoint's card
+TRAINING = """
+import mmfusion.engine.launch.start
+from mmfusion.engine.launch.config_data import registered
+from mmfusion.registry import TRANSFORMS
+from mmfusion.utils.late_compiler import import_compiler_late
+
+import_compiler_late()
+layer = torch.nn.Linear(2, 2)
+optimizer = torch.optim.AdamW(layer.parameters(), fused=True)
+layer(torch.ones(1, 2)).sum().backward()
+optimizer.step()
+optimizer.zero_grad()
+assert registered(TRANSFORMS, "LoadSkeleton")
+assert not registered(TRANSFORMS, "mmfusion.datasets.transforms.X")
+"""
 
 
 @pytest.mark.slow
-def test_models_come_with_little_else() -> None:
-    modules = loaded("import mmfusion.models")
+def test_models_and_a_training_come_with_little_else() -> None:
+    """Counted, as seconds depend on the machine: ``tools/benchmarks/startup.py``."""
+    modules, training = loaded("import mmfusion.models", TRAINING)
     ours = [name for name in modules if name.split(".")[0] == "mmfusion"]
     assert len(ours) <= 95
     packages = {name.split(".")[1] for name in ours if "." in name}
     assert not packages & ABOVE_MODELS
     others = {name.split(".")[0] for name in modules}
     heavy = {"decord", "av", "transformers", "openai", "scipy", "sklearn", "triton"}
+    heavy |= {"sympy", "matplotlib", "yapf", "setuptools", "pandas", "torchvision"}
     assert not others & heavy
-    assert "torch._dynamo" not in modules  # half a second
+    assert not {"torch._dynamo", "torch.distributed.fsdp"} & set(modules)
+    assert not {name.split(".")[0] for name in training} & (heavy - {"av", "decord"})
+    assert "mmaction.datasets" not in training  # scipy, for one transform
+    assert "torch._dynamo.config" not in training  # torch._dynamo is a stand-in of ours
+    assert len(training) <= 700
 
 
 @pytest.mark.slow

@@ -5,11 +5,11 @@ Pure functions on NumPy arrays: ``s`` seeds (trained models of one method), ``n`
 percent or percentage points; p values are probabilities.
 """
 
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from mmfusion.utils.errors import InputError
 
@@ -90,10 +90,20 @@ def wilson_interval(num_correct: int, num_samples: int) -> Interval:
             "wilson_interval: expected 0 <= num_correct <= num_samples and at least "
             f"one sample, got {num_correct} of {num_samples}"
         )
-    result = stats.binomtest(num_correct, num_samples)
-    ends = result.proportion_ci(_CONFIDENCE, method="wilson")
-    mean = 100.0 * num_correct / num_samples
-    return Interval(mean, 100.0 * float(ends.low), 100.0 * float(ends.high))
+    low, high = _wilson_ends(num_correct / num_samples, num_samples, _normal())
+    return Interval(100.0 * num_correct / num_samples, 100.0 * low, 100.0 * high)
+
+
+def _normal(confidence: float = _CONFIDENCE) -> float:
+    """The normal distribution's quantile of a two-sided interval."""
+    return NormalDist().inv_cdf(0.5 + confidence / 2)
+
+
+def _student(freedom: float, confidence: float = _CONFIDENCE) -> float:
+    """Student's."""
+    from scipy import stats  # a second, and a training needs none of it
+
+    return float(stats.t.ppf(0.5 + confidence / 2, freedom))
 
 
 def accuracy_interval(
@@ -115,10 +125,10 @@ def accuracy_interval(
     is_plain = num_seeds == 1 and folds is None
     variance, freedom = (0.0, 1.0) if is_plain else _variance_of_mean(value, folds)
     if variance == 0.0 or p in (0.0, 1.0):
-        size, quantile = float(num_samples), stats.norm.ppf(0.5 + _CONFIDENCE / 2)
+        size, quantile = float(num_samples), _normal()
     else:
         size = min(p * (1 - p) / variance, float(value.size))
-        quantile = stats.t.ppf(0.5 + _CONFIDENCE / 2, freedom)
+        quantile = _student(freedom)
     low, high = _wilson_ends(p, size, quantile)
     return Interval(100.0 * p, 100.0 * low, 100.0 * high)
 
@@ -129,7 +139,8 @@ def _wilson_ends(p: float, size: float, quantile: float) -> tuple[float, float]:
     centre = (p + quantile**2 / (2 * size)) / shrink
     half = np.sqrt(p * (1 - p) / size + quantile**2 / (4 * size**2))
     half *= quantile / shrink
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    low = max(0.0, float(centre - half)) if p > 0 else 0.0  # exactly, at both ends
+    return low, min(1.0, float(centre + half)) if p < 1 else 1.0
 
 
 def bootstrap_interval(
@@ -223,7 +234,7 @@ def difference_interval(
         low, high = _newcombe_ends(a, b, confidence)
         return Interval(100.0 * mean, 100.0 * low, 100.0 * high)
     variance, freedom = _variance_of_mean(difference, folds)
-    half = float(np.sqrt(variance) * stats.t.ppf(0.5 + confidence / 2, freedom))
+    half = float(np.sqrt(variance) * _student(freedom, confidence))
     low, high = max(-1.0, mean - half), min(1.0, mean + half)
     return Interval(100.0 * mean, 100.0 * low, 100.0 * high)
 
@@ -234,7 +245,7 @@ def _newcombe_ends(
     """Newcombe's method 10 for the difference of paired proportions, -1 to 1."""
     n = a.shape[1]
     first, second = float(a.mean()), float(b.mean())
-    quantile = float(stats.norm.ppf(0.5 + confidence / 2))
+    quantile = _normal(confidence)
     low_a, high_a = _wilson_ends(first, n, quantile)
     low_b, high_b = _wilson_ends(second, n, quantile)
     # clips by what both say: (both right) (both wrong) - (only a) (only b)
@@ -281,6 +292,8 @@ def paired_permutation_test(correct_a: ArrayLike, correct_b: ArrayLike) -> float
     differs = a != b  # where both agree, an exchange changes nothing
     if differs.sum() < 2:
         return 1.0
+    from scipy import stats
+
     result = stats.permutation_test(
         (a[differs], b[differs]),
         lambda x, y, axis: np.mean(x - y, axis=axis),
@@ -355,6 +368,8 @@ def smallest_difference(
 
 
 def _mcnemar_p(only_a: int, only_b: int) -> float:
+    from scipy import stats
+
     total = only_a + only_b
     return float(stats.binomtest(only_a, total).pvalue) if total else 1.0
 

@@ -7,10 +7,10 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from mmfusion.evaluation.answers import answers
 from mmfusion.evaluation.functional import (
@@ -256,7 +256,8 @@ def clips_needed(
         return None
     apart = (only_first + only_second) / num_clips
     difference = abs(only_first - only_second) / num_clips
-    level, wanted = stats.norm.ppf(1 - alpha / 2), stats.norm.ppf(power)
+    normal = NormalDist()
+    level, wanted = normal.inv_cdf(1 - alpha / 2), normal.inv_cdf(power)
     spread = level * apart**0.5 + wanted * max(apart - difference**2, 0.0) ** 0.5
     return math.ceil((spread / difference) ** 2)
 

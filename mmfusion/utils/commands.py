@@ -1,8 +1,10 @@
 """Command lines of the tools: parser, numbers, and an error as one line."""
 
 import argparse
+import atexit
 import fcntl
 import functools
+import gc
 import os
 import re
 import sys
@@ -27,7 +29,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def command_parser(doc: str | None) -> argparse.ArgumentParser:
-    """Parser whose help is the tool's docstring as it stands."""
+    """Parser whose help is the tool's docstring as it stands.
+
+    The process of a tool ends without a search for cycles among all that it imported,
+    which takes 0.7 s.
+    """
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)
     return _Parser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -17,7 +17,7 @@ _GAIN = 1.2  # bf16 must be so many times faster to be worth its digits
 
 @dataclass(frozen=True)
 class FasterDtype:
-    """What autocast should use on a device, and why.
+    """The dtype that autocast should use on a device, and why.
 
     Attributes:
         bfloat16: True for bf16 autocast, False for none, which is fp32.
@@ -60,7 +60,7 @@ def faster_dtype(kind: str) -> FasterDtype:
 
 
 def autocast_wanted(amp: str, device: torch.device | str) -> FasterDtype:
-    """Whether to run under bf16 autocast.
+    """Decide whether to run under bf16 autocast.
 
     Args:
         amp: ``'off'``, ``'auto'`` (where bf16 is faster) or ``'force'``.

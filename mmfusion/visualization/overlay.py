@@ -6,7 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont  # matplotlib brings it
 
@@ -311,6 +310,8 @@ def clock(seconds: float, *, short: bool = False) -> str:
 
 @lru_cache(maxsize=32)
 def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+    import matplotlib  # for its fonts; a training imports this file, too
+
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(
         str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), size

@@ -483,8 +483,8 @@ _TABLES = {
         ),
         ("min(p * (1 - p) / variance, float(value.size))", "p * (1 - p) / variance"),
         (
-            "stats.t.ppf(0.5 + _CONFIDENCE / 2, freedom)",
-            "stats.norm.ppf(0.5 + _CONFIDENCE / 2)",
+            "quantile = _student(freedom)",
+            "quantile = _normal()",
         ),
         ("/ present.sum(axis=1)", "/ present.shape[1]"),
         (
@@ -592,6 +592,12 @@ _TABLES = {
             'key=lambda pair: pair[1]["saved_at"]',
         )
     ],
+    "engine/runner/precision.py": [
+        ('wrapper["dtype"] = json.loads(meta["settings"]).get(_KEY)', "pass"),
+        ("faster.reason))[0]", "faster.reason))[-1]"),
+    ],
+    "utils/faster_dtype.py": [("slow > _GAIN * fast", "fast > _GAIN * slow")],
+    "utils/late_compiler.py": [('vars(fn).pop("__dynamo_disable", None)', "pass")],
     "engine/runner/nonfinite.py": [
         ("buffer.copy_(buffers[name])", "pass"),
     ],

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmfusion.engine import FusionRunner
-from mmfusion.engine.runner import fusion_runner
+from mmfusion.engine.runner import environment, fusion_runner
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_denormals_become_zero_where_asked_for(set_up):
 
 
 def test_what_has_no_effect_is_said(set_up, monkeypatch, log_lines):
-    monkeypatch.setattr(fusion_runner, "tune_cpu_allocator", lambda: False)
+    monkeypatch.setattr(environment, "tune_cpu_allocator", lambda: False)
     set_up({"tune_cpu_allocator": True})
     assert any("tune_cpu_allocator" in line for line in log_lines)
 
@@ -43,7 +43,7 @@ def test_the_allocator_is_tuned_where_asked_for(set_up, monkeypatch):
         calls.count += 1
         return True
 
-    monkeypatch.setattr(fusion_runner, "tune_cpu_allocator", tune)
+    monkeypatch.setattr(environment, "tune_cpu_allocator", tune)
     set_up({})
     assert calls.count == 0
     set_up({"tune_cpu_allocator": True})

@@ -7,7 +7,6 @@ from torch.utils.data import Dataset
 from mmfusion.datasets import SampleKey
 from mmfusion.engine import FusionRunner
 from mmfusion.engine.launch.start import prepare_work_dir
-from mmfusion.engine.runner import config_text
 from mmfusion.registry import DATASETS, MODELS
 from mmfusion.structures import ActionDataSample
 from mmfusion.utils.errors import CheckpointError
@@ -91,12 +90,6 @@ def run(work_dir, config_file, stop_at=None):
         runner.register_hook(dict(type="SignalAt", stage="iter", at=stop_at))
     runner.train()
     return runner
-
-
-@pytest.fixture(autouse=True)
-def plain_text(monkeypatch):
-    """Configs that are not laid out, which would take longer than the runs."""
-    monkeypatch.setattr(config_text, "_laid_out", lambda text, style: (text, True))
 
 
 @pytest.fixture

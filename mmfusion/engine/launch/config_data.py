@@ -89,7 +89,7 @@ def _type_name(value: Any, registries: Sequence[Registry]) -> str:
             return value
     for registry in registries:
         for node in _with_parents(registry):
-            for name, known in node.module_dict.items():
+            for name, known in _modules(node).items():
                 if known is value:
                     return name if node.scope == "mmfusion" else f"{node.scope}.{name}"
     return _dotted(value)
@@ -105,21 +105,26 @@ def registered(registry: Registry, name: str) -> Any:
 
     Args:
         registry: where the search begins. name: with a scope (``mmaction.Resize``) or
-            without. Nothing is imported by that name.
+            without. Nothing is imported by that name, and no registry's modules where
+            the scope is another: MMAction2's transforms alone take a second.
     """
     scope, _, key = name.rpartition(".")
     for node in _with_parents(registry):
-        if scope in ("", node.scope) and key in node.module_dict:
+        if scope in ("", node.scope) and key in _modules(node):
             return node.module_dict[key]
     return None
 
 
 def _with_parents(registry: Registry | None) -> Iterator[Registry]:
-    """A registry and those above it, each with its own modules imported."""
     while registry is not None:
-        registry.import_from_location()
         yield registry
         registry = registry.parent
+
+
+def _modules(registry: Registry) -> dict[str, Any]:
+    """Classes of a registry by name, its own modules imported."""
+    registry.import_from_location()
+    return registry.module_dict
 
 
 def check_model_data(model: Any, where: str) -> None:

@@ -15,7 +15,6 @@ from mmengine.config import Config
 from mmengine.device import is_cuda_available
 from mmengine.dist import barrier, is_distributed, is_main_process
 from mmengine.evaluator import Evaluator
-from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
@@ -38,7 +37,6 @@ from mmfusion.engine.launch.config_parts import MMENGINE_HOOKS
 from mmfusion.engine.optimizers.grouped_constructor import check_custom_keys
 from mmfusion.engine.protocols import HidesLabels, StatefulHook
 from mmfusion.engine.runner.checkpoints import check_resumable, save_atomic
-from mmfusion.engine.runner.config_text import format_once
 from mmfusion.engine.runner.dataloader import WatchedLoader, build_dataloader
 from mmfusion.engine.runner.distributed import (
     join_process_group,
@@ -47,6 +45,7 @@ from mmfusion.engine.runner.distributed import (
     sync_buffers_argument,
     write_on_main,
 )
+from mmfusion.engine.runner.environment import is_for_console, set_up_cpu
 from mmfusion.engine.runner.precision import settle_precision
 from mmfusion.engine.runner.resumable_train_loop import ResumableTrainLoop
 from mmfusion.engine.runner.resuming import continue_run
@@ -61,9 +60,9 @@ from mmfusion.engine.runner.work_dir import (
 )
 from mmfusion.evaluation.protocols import ReadsDataset
 from mmfusion.registry import RUNNERS
-from mmfusion.utils.allocator import tune_cpu_allocator
 from mmfusion.utils.compiling import compile_module, parts_of
 from mmfusion.utils.errors import CheckpointError, ConfigError
+from mmfusion.utils.late_compiler import import_compiler_late
 from mmfusion.utils.paths import write_atomic
 from mmfusion.utils.secrets import hide_checkpoints
 from mmfusion.weights import fetch, fit, load_checked
@@ -98,7 +97,6 @@ class FusionRunner(Runner):
     @classmethod
     def from_cfg(cls, cfg: Config | dict) -> "FusionRunner":
         """MMEngine's, after what tools do: check, plugins, completion, scope."""
-        format_once()
         config = cfg if isinstance(cfg, Config) else Config(cfg)
         check_config(config)
         complete_config(config)
@@ -113,7 +111,7 @@ class FusionRunner(Runner):
         """
         for handler in self.logger.handlers:
             if not isinstance(handler, logging.FileHandler):
-                handler.addFilter(_is_for_console)
+                handler.addFilter(is_for_console)
         self.logger.info(
             f"PyTorch {torch.__version__}, seed {self.seed}; environment, config and"
             f" hooks: {self._log_dir}/{self.timestamp}.log"
@@ -131,12 +129,7 @@ class FusionRunner(Runner):
         ``flush_denormals`` makes a CPU take numbers under 1.2e-38 for zero: gradients
         that fade along a scan get there, and such numbers are very slow.
         """
-        if env_cfg.get("flush_denormals") and not torch.set_flush_denormal(True):
-            _log_no_effect("flush_denormals", "this CPU cannot")
-        if env_cfg.get("tune_cpu_allocator") and not tune_cpu_allocator():
-            _log_no_effect("tune_cpu_allocator", "this C library is not glibc")
-        if env_cfg.get("num_threads") is not None:
-            torch.set_num_threads(env_cfg["num_threads"])
+        set_up_cpu(env_cfg)
         if self.distributed and not is_distributed() and not is_cuda_available():
             if self._launcher == "slurm":
                 slurm_to_torchrun_env()
@@ -211,6 +204,8 @@ class FusionRunner(Runner):
 
         A precision that is left to the machine is chosen here.
         """
+        if not self.cfg.get("compile"):
+            import_compiler_late()
         if isinstance(optim_wrapper, dict):
             device = next(self.bare_model.parameters()).device
             optim_wrapper = settle_precision(optim_wrapper, self.cfg, device)
@@ -500,13 +495,3 @@ class FusionRunner(Runner):
         self.logger.info(
             f"resumed {filename}: epoch {self.epoch}, iteration {self.iter}"
         )
-
-
-def _log_no_effect(option: str, reason: str) -> None:
-    print_log(f"env_cfg.{option} is set, but {reason}: it has no effect", "current")
-
-
-def _is_for_console(record: logging.LogRecord) -> bool:
-    """False for the long texts with which MMEngine's runner begins."""
-    long = ("System environment:", "Config:\n", "Hooks will be executed")
-    return not record.getMessage().lstrip("\n-").startswith(long)

@@ -29,7 +29,7 @@ def keep_precision(config: Config, meta: Mapping[str, Any] | None) -> None:
         meta: of the checkpoint to go on from; None leaves the config as it is.
     """
     wrapper = config.get("optim_wrapper") or {}
-    if wrapper.get("dtype") != AUTO or "settings" not in (meta or {}):
+    if wrapper.get("dtype") != AUTO or meta is None or "settings" not in meta:
         return
     wrapper["dtype"] = json.loads(meta["settings"]).get(_KEY)
     print_log(
