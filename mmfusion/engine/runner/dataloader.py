@@ -124,7 +124,7 @@ class WatchedLoader(DataLoader):
         waited for, 10 s.
         """
         if self._iterator is not None:
-            for process in self._iterator._workers:
+            for process in self._iterator._workers:  # type: ignore[attr-defined]
                 process.kill()  # they ignore SIGTERM, and have nothing to lose
             self._end_workers(self._iterator)
 
