@@ -18,9 +18,9 @@ from torch.utils.flop_counter import FlopCounterMode
 import mmfusion.ops.torch_scan  # noqa: F401  registers the operator that is counted
 from mmfusion.analysis.tables import NONE, Grid
 from mmfusion.engine.launch.config_data import without_training
-from mmfusion.models import MultiModalRecognizer, ORViT
+from mmfusion.models import MultiModalRecognizer
 from mmfusion.models.layers import MambaMixer
-from mmfusion.models.protocols import CountsOwnFlops, HasInputShape
+from mmfusion.models.protocols import CountsOwnFlops, HasInputShape, ReadsBoxes
 from mmfusion.ops import scan_backend
 from mmfusion.registry import MODELS
 from mmfusion.utils.errors import ConfigError
@@ -166,8 +166,8 @@ def input_shapes(
             shapes[name] = tuple(encoder.input_shape)
         elif name not in shapes:
             shapes[name] = _from_pipeline(name, config, model)
-        if isinstance(encoder, ORViT):
-            shapes.setdefault("boxes", (shapes[name][1], encoder.num_objects, 4))
+        if isinstance(encoder, ReadsBoxes):
+            shapes.setdefault("boxes", (shapes[name][1], encoder.num_boxes, 4))
     return shapes
 
 

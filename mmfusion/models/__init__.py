@@ -8,6 +8,7 @@ from mmfusion.models.backbones.conv_stem import ConvStem
 from mmfusion.models.backbones.feature_encoder import FeatureEncoder
 from mmfusion.models.backbones.frame_vit import FrameViT
 from mmfusion.models.backbones.hf_video_encoder import HFVideoEncoder
+from mmfusion.models.backbones.inavit import InAViT
 from mmfusion.models.backbones.mmaction_backbone import MMActionBackbone
 from mmfusion.models.backbones.motionformer import Motionformer
 from mmfusion.models.backbones.omnivore import Omnivore
@@ -87,6 +88,7 @@ __all__ = [
     "GatedMix",
     "HFVideoEncoder",
     "HashedWords",
+    "InAViT",
     "LastBlocks",
     "LoRA",
     "LogitsDistillation",

@@ -52,6 +52,17 @@ class ReadsExtraStreams(Protocol):
 
 
 @runtime_checkable
+class ReadsBoxes(Protocol):
+    """An encoder of videos that reads boxes beside them.
+
+    Attributes:
+        num_boxes: of a frame, at most.
+    """
+
+    num_boxes: int
+
+
+@runtime_checkable
 class CountsHands(Protocol):
     """An encoder that takes the joints of a frame apart into hands.
 

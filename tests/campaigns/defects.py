@@ -17,6 +17,11 @@ class Defect(NamedTuple):
 
 _TABLES = {
     # equations and start values
+    "models/backbones/inavit.py": [
+        ("boxes.roll(-self.num_hands, dims=2)", "boxes"),
+        ("torch.cat([hands, objects], dim=1)", "objects"),
+        ("0.5 * (update + context)", "context"),
+    ],
     "ops/reference.py": [
         ("torch.exp(delta_t.unsqueeze(-1) * A)", "(1 + delta_t.unsqueeze(-1) * A)"),
         ("(delta_t * u_t).unsqueeze(-1)", "u_t.unsqueeze(-1)"),

@@ -73,8 +73,13 @@ def shrink(config, root):
                 step.num_frames = {stream: FRAMES for stream in step.num_frames}
             if "scale" in step:
                 step.scale = (-1, SIDE) if step.scale[0] == -1 else (SIDE, SIDE)
-            if "crop_size" in step:
-                step.crop_size = SIDE
+            if "scale_range" in step:
+                step.scale_range = (SIDE + 4, SIDE + 8)
+            for key in ("size", "crop_size"):
+                if key in step:
+                    step[key] = SIDE
+            if "names" in step:  # the kitchen has one object
+                step.names = [None if x == "object 2" else x for x in step.names]
             if "path" in step:
                 step.update(width=WIDTH, path="features/rgb")
     model = config.model

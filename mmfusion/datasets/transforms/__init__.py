@@ -7,7 +7,7 @@ from mmfusion.datasets.transforms.drop_streams import DropStreams
 from mmfusion.datasets.transforms.jitter_skeleton import JitterSkeleton
 from mmfusion.datasets.transforms.label_moments import LabelMoments
 from mmfusion.datasets.transforms.label_observed import LabelObserved
-from mmfusion.datasets.transforms.load_boxes import AlignBoxes, LoadBoxes
+from mmfusion.datasets.transforms.load_boxes import AlignBoxes, ArrangeBoxes, LoadBoxes
 from mmfusion.datasets.transforms.load_features import LoadFeatures
 from mmfusion.datasets.transforms.load_skeleton import LoadSkeleton
 from mmfusion.datasets.transforms.load_tokens import LoadTokens
@@ -26,6 +26,7 @@ from mmfusion.datasets.transforms.tokenize_questions import TokenizeQuestions
 
 __all__ = [
     "AlignBoxes",
+    "ArrangeBoxes",
     "AlignSkeleton",
     "ColorJitter",
     "DecodeVideo",

@@ -1,5 +1,7 @@
 """Boxes of hands and objects at the times of the frames, and as the frames are cut."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
@@ -120,3 +122,49 @@ class AlignBoxes(BaseTransform):
             for place, name in enumerate(names)
         ] + list(range(len(names), boxes.shape[-2]))
         return boxes[..., order, :], valid[..., order]
+
+
+@TRANSFORMS.register_module()
+class ArrangeBoxes(BaseTransform):
+    """Put the boxes that are named into places, for a model that tells them by place.
+
+    Stands after ``AlignBoxes``, so that a mirrored left hand is a right hand.
+
+    Args:
+        names: what each place holds, by the file's names, such as ``("right hand",
+            None, "object")``; None is a place that stays empty.
+        min_side: boxes whose width or height, in fractions of the crop, is not more are
+            not valid.
+
+    Modified keys: boxes (v, t, n, 4), boxes_mask (v, t, n), boxes_names.
+    """
+
+    def __init__(self, names: Sequence[str | None], min_side: float = 0.0) -> None:
+        named = [name for name in names if name is not None]
+        if not named or len({*named}) < len(named):
+            raise InputError(f"names: got {names}; expected different ones")
+        if not 0 <= min_side < 1:
+            raise InputError(f"min_side: got {min_side}; expected 0 or more, below 1")
+        self.names = list(names)
+        self.min_side = min_side
+
+    def transform(self, results: dict) -> dict:
+        has = results["boxes_names"]
+        lacking = [name for name in self.names if name not in (*has, None)]
+        if has and lacking:
+            raise InputError(
+                f"sample {results.get('sample_id')!r} has boxes of {has}; expected"
+                f" {lacking} too: make boxes with them, or change names"
+            )
+        lead = results["boxes_mask"].shape[:2]  # (v, t)
+        boxes = np.zeros((*lead, len(self.names), 4), np.float32)
+        valid = np.zeros((*lead, len(self.names)), bool)
+        for place, name in enumerate(self.names):
+            if name in has:
+                boxes[:, :, place] = results["boxes"][:, :, has.index(name)]
+                valid[:, :, place] = results["boxes_mask"][:, :, has.index(name)]
+        valid &= (boxes[..., 2:] - boxes[..., :2] > self.min_side).all(axis=-1)
+        results["boxes"] = np.where(valid[..., None], boxes, 0).astype(np.float32)
+        results["boxes_mask"] = valid
+        results["boxes_names"] = [name or "" for name in self.names]
+        return results

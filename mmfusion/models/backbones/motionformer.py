@@ -60,7 +60,19 @@ class TrajectoryAttention(BaseModule):
 
     def forward(self, x: Tensor, times: int) -> Tensor:
         """(b, 1 + t p, d) -> the same; the CLS token is in front. times: t."""
-        q, k, v = (self._heads(y).transpose(1, 2) for y in self.qkv(x).chunk(3, -1))
+        q, k, v = self.qkv(x).chunk(3, -1)
+        return self.follow(q, k, v, times)
+
+    def follow(self, q: Tensor, k: Tensor, v: Tensor, times: int) -> Tensor:
+        """Attend to each time, then along the paths; the CLS token in front of each.
+
+        Args:
+            q: (b, 1 + l, d), l = t p tokens by time. k, v: (b, 1 + t n, d).
+
+        Returns:
+            (b, 1 + l, d).
+        """
+        q, k, v = (self._heads(y).transpose(1, 2) for y in (q, k, v))
         cls = F.scaled_dot_product_attention(q[:, :, :1], k, v)  # (b, heads, 1, e)
         cls = cls.transpose(1, 2).flatten(2)  # (b, 1, d)
         k, v = (y[:, :, 1:].unflatten(2, (times, -1)) for y in (k, v))

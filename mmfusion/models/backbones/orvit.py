@@ -76,7 +76,8 @@ def coverage(boxes: Tensor, height: int, width: int) -> Tensor:
     return axes[1].unsqueeze(-1) * axes[0].unsqueeze(-2)
 
 
-def _box_mlp(in_dims: int, embed_dims: int) -> nn.Sequential:
+def box_mlp(in_dims: int, embed_dims: int) -> nn.Sequential:
+    """Two layers without bias, of a box's patches or of its four numbers."""
     return nn.Sequential(
         nn.Linear(in_dims, embed_dims // 2, bias=False),
         nn.ReLU(),
@@ -126,12 +127,12 @@ class MotionStream(BaseModule):
     ) -> None:
         super().__init__()
         self.box_categories = nn.Parameter(torch.zeros(times, num_objects, embed_dims))
-        self.c_coord_to_feature = _box_mlp(4, embed_dims)
+        self.c_coord_to_feature = box_mlp(4, embed_dims)
         self.attn = JointBlock(embed_dims, num_heads)
 
     def forward(self, boxes: Tensor, grid: int) -> Tensor:
         """Boxes (b, t, o, 4), x1 y1 x2 y2 -> (b, t h w, d)."""
-        x = self.box_categories + self.c_coord_to_feature(_centred(boxes))
+        x = self.box_categories + self.c_coord_to_feature(centred(boxes))
         x = self.attn(x.flatten(1, 2)).view_as(x)  # (b, t, o, d)
         layout = torch.einsum("btohw,btod->bthwd", coverage(boxes, grid, grid), x)
         return layout.flatten(1, 3)
@@ -154,9 +155,9 @@ class ObjectRegionBlock(TrajectoryBlock):
         with_motion: bool,
     ) -> None:
         super().__init__(embed_dims, num_heads, 0.0, published)
-        self.patch_to_d = _box_mlp(embed_dims, embed_dims)
+        self.patch_to_d = box_mlp(embed_dims, embed_dims)
         self.box_categories = nn.Parameter(torch.zeros(times, num_objects, embed_dims))
-        self.c_coord_to_feature = _box_mlp(4, embed_dims)
+        self.c_coord_to_feature = box_mlp(4, embed_dims)
         self.motion_stream: MotionStream | None = None
         if with_motion:
             self.motion_stream = MotionStream(embed_dims, num_heads, times, num_objects)
@@ -167,32 +168,86 @@ class ObjectRegionBlock(TrajectoryBlock):
         if boxes is None:
             return super().forward(x, times)
         patches = x[:, 1:].unflatten(1, (times, -1))  # (b, t, p, d)
-        num_patches = patches.shape[2]
-        objects = self._objects(patches, boxes)  # (b, t, o, d)
-        tokens = torch.cat([patches, objects], dim=2).flatten(1, 2)
-        tokens = self.attn(self.norm1(torch.cat([x[:, :1], tokens], dim=1)), times)
-        cls, tokens = tokens[:, :1], tokens[:, 1:].unflatten(1, (times, -1))
-        update = tokens[:, :, :num_patches].flatten(1, 2)  # (b, t p, d)
+        grid = round(patches.shape[2] ** 0.5)
+        seen = look_into(boxes, patches, self.patch_to_d)  # (b, t, o, d)
+        objects = seen + self.box_categories + self.c_coord_to_feature(centred(boxes))
+        cls, update = attend_jointly(self, x[:, :1], patches, objects)
         if self.motion_stream is not None:
-            grid = round(num_patches**0.5)
             update = update + self.motion_mlp(self.motion_stream(boxes, grid))
         x = x + torch.cat([cls, update], dim=1)
         return x + self.mlp(self.norm2(x))
 
-    def _objects(self, patches: Tensor, boxes: Tensor) -> Tensor:
-        """Patches (b, t, p, d), boxes (b, t, o, 4) -> object tokens (b, t, o, d)."""
-        grid = round(patches.shape[2] ** 0.5)
-        maps = patches.flatten(0, 1).mT.unflatten(2, (grid, grid))  # (b t, d, h, w)
-        crops = roi_align(maps, boxes.flatten(0, 1).to(maps.dtype))
-        crops = self.patch_to_d(crops.flatten(3).mT)  # (b t, o, h w, d)
-        seen = crops.amax(2).unflatten(0, boxes.shape[:2])  # (b, t, o, d)
-        return seen + self.box_categories + self.c_coord_to_feature(_centred(boxes))
+
+def look_into(boxes: Tensor, patches: Tensor, mlp: nn.Module) -> Tensor:
+    """The largest value of each channel in a box, of its patches after ``mlp``.
+
+    Args:
+        boxes: (b, t, o, 4), x1 y1 x2 y2 in 0..1. patches: (b, t, p, d), p a square.
+
+    Returns:
+        (b, t, o, d).
+    """
+    grid = round(patches.shape[2] ** 0.5)
+    maps = patches.flatten(0, 1).mT.unflatten(2, (grid, grid))  # (b t, d, h, w)
+    crops = roi_align(maps, boxes.flatten(0, 1).to(maps.dtype))
+    crops = mlp(crops.flatten(3).mT)  # (b t, o, h w, d)
+    return crops.amax(2).unflatten(0, boxes.shape[:2])
 
 
-def _centred(boxes: Tensor) -> Tensor:
+def attend_jointly(
+    block: TrajectoryBlock, cls: Tensor, patches: Tensor, objects: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Norm and attention of a block over the patches and the objects of each time.
+
+    Args:
+        cls: (b, 1, d). patches: (b, t, p, d). objects: (b, t, o, d).
+
+    Returns:
+        What becomes of the CLS token, (b, 1, d), and of the patches, (b, t p, d).
+    """
+    times, num_patches = patches.shape[1:3]
+    tokens = torch.cat([patches, objects], dim=2).flatten(1, 2)
+    tokens = block.attn(block.norm1(torch.cat([cls, tokens], dim=1)), times)
+    patches = tokens[:, 1:].unflatten(1, (times, -1))[:, :, :num_patches]
+    return tokens[:, :1], patches.flatten(1, 2)
+
+
+def centred(boxes: Tensor) -> Tensor:
     """x1 y1 x2 y2 -> centre x, centre y, width, height; (..., 4)."""
     low, high = boxes[..., :2], boxes[..., 2:]
     return torch.cat([(low + high) / 2, high - low], dim=-1)
+
+
+def boxes_of_times(
+    boxes: Tensor, mask: Tensor | None, clip: Tensor, count: int, times: int
+) -> Tensor:
+    """The boxes of every second frame's count, ``count`` of each, zeros where none is.
+
+    Args:
+        boxes: (b, frames, o, 4), x1 y1 x2 y2 in 0..1, at most ``count`` a frame.
+        mask: (b, frames, o) bool or None. clip: (b, 3, frames, h, w). times: t.
+
+    Returns:
+        (b, t, count, 4).
+
+    Raises:
+        InputError: boxes of another shape, or outside 0..1.
+    """
+    shape, frames = tuple(boxes.shape), clip.shape[2]
+    fits = boxes.dim() == 4 and shape[:2] == (len(clip), frames) and shape[3] == 4
+    if not fits or shape[2] > count:
+        raise InputError(
+            f"boxes have shape {shape}, expected ({len(clip)}, {frames}, o, 4) with at"
+            f" most o={count}"
+        )
+    if not boxes.is_meta:  # without content where operations are only counted
+        low, high = float(boxes.min()), float(boxes.max())
+        if not (low >= 0 and high <= 1):
+            raise InputError(f"boxes reach from {low} to {high}, expected 0..1")
+    if mask is not None:
+        boxes = boxes * mask.unsqueeze(-1)
+    boxes = F.pad(boxes, (0, 0, 0, count - shape[2]))
+    return boxes[:, :: frames // times]
 
 
 @MODELS.register_module()
@@ -241,7 +296,7 @@ class ORViT(Motionformer):
             with_cp=with_cp,
             init_cfg=init_cfg,
         )
-        self.num_objects = num_objects
+        self.num_boxes = num_objects
         self._warned = False
         for index in OBJECT_LAYERS[arch]:
             self.blocks[index] = ObjectRegionBlock(
@@ -283,28 +338,9 @@ class ORViT(Motionformer):
                 )
                 self._warned = True
             return super().forward(x, mask)
-        boxes = self._checked(boxes, len(x), x.shape[2])
-        if boxes_mask is not None:
-            boxes = boxes * boxes_mask.unsqueeze(-1)
-        step = x.shape[2] // self.times
-        boxes = boxes[:, ::step]  # (b, t, o, 4)
+        boxes = boxes_of_times(boxes, boxes_mask, x, self.num_boxes, self.times)
+        boxes = boxes.to(self.pos_embed.dtype)
         reads_boxes = [isinstance(block, ObjectRegionBlock) for block in self.blocks]
         return self.encode(
             x, mask, [(boxes,) if reads else () for reads in reads_boxes]
         )
-
-    def _checked(self, boxes: Tensor, batch: int, frames: int) -> Tensor:
-        """Exactly ``num_objects`` boxes, zeros added, in the dtype of the weights."""
-        shape = tuple(boxes.shape)
-        fits = boxes.dim() == 4 and shape[:2] == (batch, frames) and shape[3] == 4
-        if not fits or shape[2] > self.num_objects:
-            raise InputError(
-                f"boxes have shape {shape}, expected ({batch}, {frames}, o, 4) with at"
-                f" most o={self.num_objects}"
-            )
-        if not boxes.is_meta:  # without content where operations are only counted
-            low, high = float(boxes.min()), float(boxes.max())
-            if not (low >= 0 and high <= 1):
-                raise InputError(f"boxes reach from {low} to {high}, expected 0..1")
-        missing = self.num_objects - shape[2]
-        return F.pad(boxes.to(self.pos_embed.dtype), (0, 0, 0, missing))

@@ -11,7 +11,12 @@ from mmfusion.datasets.caches.box_cache import (
     take_boxes,
     write_box_cache,
 )
-from mmfusion.datasets.transforms import AlignBoxes, LoadBoxes, PackInputs
+from mmfusion.datasets.transforms import (
+    AlignBoxes,
+    ArrangeBoxes,
+    LoadBoxes,
+    PackInputs,
+)
 from mmfusion.layouts.box_arrays import BoxFile
 from mmfusion.layouts.hand_object_boxes import boxes_of_rows
 from mmfusion.registry import TRANSFORMS
@@ -124,6 +129,25 @@ def test_a_crop_cuts_boxes_and_drops_those_outside(results: dict) -> None:
     np.testing.assert_allclose(found["boxes"][0, 1, 1], [0.4, 0.5, 0.8, 1], atol=1e-6)
     with pytest.raises(ValueError, match="AlignBoxes: found twice"):
         AlignBoxes()(found)
+
+
+def test_named_boxes_are_put_into_places(results: dict) -> None:
+    """After a flip the place of the right hand has what was the left one."""
+    found = {**LoadBoxes()(results), "flip": True, "flip_direction": "horizontal"}
+    names = ("right hand", None, "object")
+    found = ArrangeBoxes(names)(AlignBoxes()(found))
+    assert found["boxes"].shape == (2, 2, 3, 4) and found["boxes"].dtype == np.float32
+    assert found["boxes_mask"][0].tolist() == [[True, False, True], [False] * 3]
+    np.testing.assert_allclose(found["boxes"][0, 0, 0], [0.8, 0.5, 1, 1], atol=1e-6)
+    thin = ArrangeBoxes(("object",), min_side=0.3)({**found})
+    assert not thin["boxes_mask"].any() and not thin["boxes"].any()
+    none = LoadBoxes(num_boxes=3, optional=True)({**results, "boxes_path": None})
+    assert not ArrangeBoxes(names)(none)["boxes_mask"].any()
+    with pytest.raises(ValueError, match=r"expected \['object 2'\] too"):
+        ArrangeBoxes(("object 2",))(LoadBoxes()(results))
+    for wrong in ((), ("object", "object")):
+        with pytest.raises(ValueError, match="expected different ones"):
+            ArrangeBoxes(wrong)
 
 
 def test_a_flip_mirrors_and_swaps_the_hands(results: dict) -> None:
