@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import mmfusion.ops.torch_scan  # noqa: F401  registers the operator that is counted
+from mmfusion.analysis.meta_device import without_content
 from mmfusion.analysis.tables import NONE, Grid
 from mmfusion.engine.launch.config_data import without_training
 from mmfusion.models import MultiModalRecognizer
@@ -132,8 +133,9 @@ def count_config(
         config: complete.
         given: size of one view of a stream, before the config's; see `input_shapes`.
     """
-    with torch.device("meta"):
+    with without_content():
         model = MODELS.build(without_training(config.model)).eval()
+    model.to("meta")
     model.load_state_dict(model.state_dict())  # an encoder may refuse to run unloaded
     shapes = input_shapes(config, model, given)
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
-import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 
+from mmfusion.analysis.meta_device import without_content
 from mmfusion.analysis.tables import Grid
 from mmfusion.registry import MODELS, PARAM_SCHEDULERS
 from mmfusion.utils.errors import ConfigError
@@ -83,7 +83,7 @@ def follow(config: Config, *, steps: int = 20, scale: float = 1.0) -> list[Group
     for key in ("optim_wrapper", "train_cfg"):
         if not config.get(key):
             raise ConfigError(f"the config has no {key}, so nothing is trained")
-    with torch.device("meta"):  # shapes are enough
+    with without_content():
         model = MODELS.build(config.model)
     optimizer = build_optim_wrapper(model, config.optim_wrapper.to_dict()).optimizer
     for group in optimizer.param_groups:

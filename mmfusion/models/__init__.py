@@ -9,6 +9,7 @@ from mmfusion.models.backbones.feature_encoder import FeatureEncoder
 from mmfusion.models.backbones.frame_vit import FrameViT
 from mmfusion.models.backbones.hf_video_encoder import HFVideoEncoder
 from mmfusion.models.backbones.inavit import InAViT
+from mmfusion.models.backbones.memvit import MeMViT
 from mmfusion.models.backbones.mmaction_backbone import MMActionBackbone
 from mmfusion.models.backbones.motionformer import Motionformer
 from mmfusion.models.backbones.omnivore import Omnivore
@@ -93,6 +94,7 @@ __all__ = [
     "LoRA",
     "LogitsDistillation",
     "MLPFusion",
+    "MeMViT",
     "MMActionBackbone",
     "MMActionSkeleton",
     "Motionformer",

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from mmfusion.analysis.flops import count_flops, num_parameters, published_flops
-from mmfusion.models import ORViT, VideoMamba
+from mmfusion.analysis.meta_device import without_content
+from mmfusion.models import Omnivore, ORViT, VideoMamba
 from mmfusion.models.layers import MambaMixer
 
 
@@ -14,7 +15,7 @@ def macs(module, *shape):
 
 
 def on_meta(build):
-    with torch.device("meta"):
+    with without_content():
         return build().eval()
 
 
@@ -52,6 +53,14 @@ def test_a_module_may_give_its_parameter_back():
 
     module = on_meta(lambda: nn.Sequential(Token(), nn.Linear(4, 2)))
     assert macs(module, 1, 4)[""] == 8
+
+
+@pytest.mark.filterwarnings("ignore:torch.meshgrid")
+def test_a_swin_of_mmaction_is_built_without_content():
+    model = on_meta(lambda: Omnivore("nano", img_size=32, num_frames=2))
+    counts = macs(model, 1, 3, 2, 32, 32)
+    assert counts["backbone.patch_embed"] == 64 * 16 * (3 * 2 * 4 * 4)
+    assert counts[""] > 10 * counts["backbone.patch_embed"]
 
 
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["one", "both"])

@@ -336,7 +336,20 @@ _TABLES = {
         ("np.maximum(begin, before), 0)", "begin, 0)"),
         ("(gap < TAU_A - _SLACK)", "(gap <= TAU_A + _SLACK)"),
     ],
+    "models/backbones/memvit.py": [
+        ("(times - 1 - torch", "(times - torch"),
+        (
+            "len(past_keys) - self.memory_clips + 1",
+            "len(past_keys) - self.memory_clips",
+        ),
+        ("y + F.pad(q[:, :, 1:], (0, 0, 1, 0))", "y + q"),
+        (
+            "masked_fill(~there[:, None, None, :, None]",
+            "masked_fill(there.new_zeros(1)",
+        ),
+    ],
     "datasets/transforms/sample_observed_frames.py": [
+        ("there[:, -1] = True", "there[:, -1] = there[:, -1]"),
         ("latest = max(first, last - TIME_EPS)", "latest = max(first, last)"),
         (
             "self.window(record)[0] < _begin_of(record)",

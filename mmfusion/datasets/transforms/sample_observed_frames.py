@@ -49,6 +49,9 @@ class SampleObservedFrames(BaseTransform):
             window (training), ``uniform`` their middles (testing), ``ends`` their ends.
         num_views: v: the window is cut into so many parts, the first the oldest, each
             with ``num_frames``; for a longer tau_o.
+        num_clips: c: clips in a row that an encoder with a memory reads of each view,
+            such as :class:`MeMViT`. One of which nothing exists is marked as not there,
+            but the last.
         drop: which clips the dataset drops, with a count in the log: ``none``,
             ``empty`` (nothing can be observed), ``padded`` (those, and all that lack a
             part of the window).
@@ -63,7 +66,8 @@ class SampleObservedFrames(BaseTransform):
     a legacy sampling start_frame, end_frame, index_fps. Modified keys: start_sec,
     end_sec. Added keys: times, observed_times (the same, for the metainfo), dicts of
     float64 seconds (v, n) by stream; tau_a, tau_o (None in a legacy mode), padded,
-    sampling (``legacy_inavit``, ``legacy_vjepa2`` or None).
+    sampling (``legacy_inavit``, ``legacy_vjepa2`` or None); with ``num_clips``
+    times_mask, bool (v, n) by stream.
 
     Example:
         >>> sampler = SampleObservedFrames(dict(video=4), tau_o=2.0, mode="uniform")
@@ -79,6 +83,7 @@ class SampleObservedFrames(BaseTransform):
         tau_o: float = TAU_O,
         mode: str = "random",
         num_views: int = 1,
+        num_clips: int = 1,
         drop: str = "none",
         allow_action: bool = False,
         legacy_inavit: bool = False,
@@ -93,6 +98,12 @@ class SampleObservedFrames(BaseTransform):
             raise InputError(f"tau_o: got {tau_o}; expected more than 0 seconds")
         if num_views < 1:
             raise InputError(f"num_views: got {num_views}; expected 1 or more")
+        frames = dict(video=16) if num_frames is None else dict(num_frames)
+        if num_clips < 1 or any(count % num_clips for count in frames.values()):
+            raise InputError(
+                f"num_clips: got {num_clips}; expected 1 or more, and num_frames,"
+                f" {frames}, multiples of it"
+            )
         if drop not in DROP:
             raise InputError(f"drop: got {drop!r}; expected one of {DROP}")
         if legacy_vjepa2 and (legacy_inavit or num_views > 1):
@@ -100,11 +111,10 @@ class SampleObservedFrames(BaseTransform):
                 "legacy_vjepa2: that loader shows one view; expected num_views=1, and"
                 " not legacy_inavit at once"
             )
-        frames = dict(video=16) if num_frames is None else dict(num_frames)
         self.sampler = SampleTimes(frames, mode=mode)
         self.tau_a = float(tau_a)
         self.tau_o = float(tau_o)
-        self.num_views = num_views
+        self.num_views, self.num_clips = num_views, num_clips
         self.drop = drop
         self.sampling: str | None = None
         if legacy_inavit or legacy_vjepa2:
@@ -196,17 +206,30 @@ class SampleObservedFrames(BaseTransform):
         first, last = _begin_of(results), end
         if self.tau_a < 0 and results.get("end_sec") is not None:
             last = min(last, float(results["end_sec"]))  # the source may end there
+        chosen = {
+            stream: np.concatenate([clip[stream] for clip in clips])
+            for stream in self.sampler.num_frames
+        }  # (v, n) each
+        if self.num_clips > 1:
+            results["times_mask"] = {
+                stream: self._clips_there(seconds, first)
+                for stream, seconds in chosen.items()
+            }
         # a reader takes a frame that appears TIME_EPS later for the one asked for
         latest = max(first, last - TIME_EPS)
         times = {
-            stream: _at_frames(
-                results,
-                np.clip(np.concatenate([c[stream] for c in clips]), first, latest),
-            )
-            for stream in self.sampler.num_frames
+            stream: _at_frames(results, np.clip(seconds, first, latest))
+            for stream, seconds in chosen.items()
         }
         low = max(begin, first)
         return times, (low, max(low, last))
+
+    def _clips_there(self, seconds: np.ndarray, first: float) -> np.ndarray:
+        """Mask of times (v, n): all of a clip, or none."""
+        newest = seconds.reshape(self.num_views, self.num_clips, -1)[:, :, -1]
+        there = newest >= first  # (v, c)
+        there[:, -1] = True
+        return there.repeat(seconds.shape[1] // self.num_clips, axis=1)
 
     def _inavit_times(
         self, results: dict, first: int, last: int, fps: float

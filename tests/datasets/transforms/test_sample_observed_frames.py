@@ -46,6 +46,16 @@ def test_middles_in_test_and_one_random_time_in_each_part_in_training():
     assert len(np.unique(drawn)) == 200
 
 
+@pytest.mark.parametrize(("start", "there"), [(0.5, 0), (3.5, 1), (5.5, 2)])
+def test_clips_before_the_source_are_marked_but_the_last(start, there):
+    out = sample(start, frames=6, tau_o=6.0, num_clips=3, mode="uniform")
+    clips = out["times_mask"]["video"].reshape(3, 2)
+    np.testing.assert_array_equal(clips[:, 0], np.arange(3) >= min(2, 2 - there))
+    np.testing.assert_array_equal(clips[:, 0], clips[:, 1])
+    with pytest.raises(ValueError, match="multiples"):
+        sample(start, frames=6, num_clips=4)
+
+
 def test_streams_share_a_warp_and_clips_follow_each_other():
     frames = dict(video=4, skeleton=4, gaze=12)
     np.random.seed(0)
