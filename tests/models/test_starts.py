@@ -12,6 +12,7 @@ from mmfusion.models import (
     CLIPTimeSformer,
     CLIPViT,
     CLSMixFusion,
+    InAViT,
     MLPFusion,
     Motionformer,
     ORViT,
@@ -143,6 +144,10 @@ CLS_MIX = mamba(D, 8, r"layers\.0\.mixer") | {
     r"modality_embed": normal(0.02),
     r"layers\.0\.norm\.weight|norm_f\.weight": ONE,
 }
+BOXES = {
+    r".*box_categories": ZERO,
+    r".*(patch_to_d|c_coord_to_feature)\.[02]\.weight": normal(0.02),
+}
 STARTS = {
     "VideoMamba": (lambda: VideoMamba(**NANO), vision_mamba(4) | VIDEO),
     "VideoMamba, Mamba's delta": (
@@ -182,12 +187,11 @@ STARTS = {
         | LINEAR,
     ),
     "Motionformer": (lambda: Motionformer(**NANO), MOTION | LINEAR),
-    "ORViT": (
-        lambda: ORViT(**NANO),
-        {
-            r".*box_categories": ZERO,
-            r".*(patch_to_d|c_coord_to_feature)\.[02]\.weight": normal(0.02),
-        }
+    "ORViT": (lambda: ORViT(**NANO), BOXES | MOTION | LINEAR),
+    "InAViT": (
+        lambda: InAViT(**NANO, with_motion=True, infuse_context=True),
+        {r".*(q|kv)\.weight": normal(0.02), r".*(q|kv)\.bias": ZERO}
+        | BOXES
         | MOTION
         | LINEAR,
     ),
