@@ -4,7 +4,8 @@ Shapes: b moments of a batch, d channels.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,16 @@ from mmfusion.apis.token_files import (
     Written,
     _batches,
     _begin,
+    _cut,
 )
 from mmfusion.datasets.annotation import write_annotation
 from mmfusion.datasets.clip_extent import known_duration
 from mmfusion.datasets.error_policy import BadSample
 from mmfusion.datasets.media.feature_files import import_lmdb
+from mmfusion.datasets.media.sequential_video import open_for_windows
+from mmfusion.datasets.transforms.decode_video import open_source
 from mmfusion.datasets.transforms.load_features import RULSTM_KEY
+from mmfusion.datasets.transforms.sample_observed_frames import TAU_O
 from mmfusion.engine.launch.argument_check import class_name
 from mmfusion.engine.launch.config_features import datasets_of, frame_steps
 from mmfusion.registry import DATASETS
@@ -83,7 +88,8 @@ def write_lmdb(
         waiting = [index for index in range(total) if not known[index]]
         done.present = total - len(waiting)
         workers = config[path.split(".")[0]].get("num_workers") or 0
-        for samples in _batches(data, waiting, batch, workers):
+        batches = _by_video(data, waiting, batch, workers)
+        for samples in _batches(data, batches, workers):
             good = [one for one in samples if not isinstance(one, BadSample)]
             bad = [one for one in samples if isinstance(one, BadSample)]
             done.broken.update({one.sample_id: one.message for one in bad})
@@ -97,6 +103,55 @@ def write_lmdb(
                 done.num_bytes += values.nbytes
             tell("moments", done.present + samples.end, total)
     return done
+
+
+class _OneReader:
+    """Give all moments of a video one reader, which reads it from begin to end.
+
+    Args:
+        spans: begin and end in seconds of what each moment asks for, by video.
+    """
+
+    def __init__(self, spans: Mapping[str, Sequence[tuple[float, float]]]) -> None:
+        self.spans = spans
+        self.source: str | None = None
+        self.reader: Any = None
+
+    def __call__(self, results: dict) -> dict:
+        source = _source_of(results)
+        if source != self.source:
+            self.source = self.reader = None  # where it cannot be opened
+            chunks = (results.get("extra") or {}).get("chunk_seconds")
+            if results.get("video_path") and not chunks:
+                path = results["video_path"]
+                self.reader = open_for_windows(path, self.spans[source])
+            else:
+                self.reader = open_source(results)
+            self.source = source
+        results["video_data"] = self.reader
+        return results
+
+
+def _source_of(record: Mapping[str, Any]) -> str:
+    """The video, or the folder of frames, of a record."""
+    return str(record.get("video") or record["frame_dir"])
+
+
+def _by_video(
+    data: Any, waiting: Iterable[int], batch: int, workers: int
+) -> list[list[int]]:
+    """Batches of one video each, in such an order that a worker gets whole videos.
+
+    A loader gives batches to its workers in turn.
+    """
+    videos: dict[str, list[int]] = {}
+    for index in waiting:
+        videos.setdefault(_source_of(data.get_record(index)), []).append(index)
+    queues: list[list[list[int]]] = [[] for _ in range(max(workers, 1))]
+    for places in sorted(videos.values(), key=len, reverse=True):
+        min(queues, key=len).extend(_cut(places, batch))
+    turns = zip_longest(*queues)
+    return [one for turn in turns for one in turn if one is not None]
 
 
 def _vectors(encode: FrozenEncoder, good: list[dict], batch: int) -> np.ndarray:
@@ -136,9 +191,11 @@ def _moments(
             for index in range(len(data)):
                 record = data.get_record(index)
                 if record["video"] or record["frame_dir"]:
-                    records.setdefault(record["video"] or record["frame_dir"], record)
+                    records.setdefault(_source_of(record), record)
     moments = []
-    for record in records.values():
+    spans: dict[str, list[tuple[float, float]]] = {}
+    past = float(sampler.get("tau_o", TAU_O))
+    for source, record in records.items():
         seconds = known_duration(record)
         if seconds is None:
             raise InputError(
@@ -149,6 +206,7 @@ def _moments(
         name = extra.get("video_id") or record["group"] or record["id"]
         for number in range(math.floor(seconds * rate)):
             moment = number / rate
+            spans.setdefault(source, []).append((max(moment - past, 0.0), moment))
             moments.append(
                 {
                     "id": f"{name}@{moment:.3f}",
@@ -165,7 +223,7 @@ def _moments(
     pack = dict(type="PackInputs", streams=[STREAM], meta_keys=["video_id", "moment"])
     first = dict(type="SampleObservedFrames", **sampler, drop="none")
     with DefaultScope.overwrite_default_scope("mmfusion"):
-        return DATASETS.build(
+        data = DATASETS.build(
             dict(
                 type="MultiModalDataset",
                 ann_file=str((out / MOMENTS).resolve()),
@@ -176,6 +234,9 @@ def _moments(
                 on_error=dict(policy="skip", max_bad=1.0),
             )
         )
+    if not steps[0].get("keep"):  # which reads small frames in place of the video
+        data.pipeline.insert(1, _OneReader(spans))
+    return data
 
 
 def _key(meta: Mapping[str, Any], fps: float) -> bytes:

@@ -160,7 +160,7 @@ def write_features(
         waiting = _waiting(data, out, made, done)
         total = len(data)
         tell(split, total - len(waiting), total)
-        for samples in _batches(data, waiting, batch, workers):
+        for samples in _batches(data, _cut(waiting, batch), workers):
             _write_batch(encode, samples, batch, out, made, done)
             tell(split, total - len(waiting) + samples.end, total)
     return done
@@ -254,14 +254,16 @@ class _Samples(list):
     end = 0
 
 
-def _batches(
-    data: Any, places: list[int], batch: int, workers: int
-) -> Iterator[_Samples]:
-    keys = [SampleKey(place) for place in places]
+def _cut(places: list[int], batch: int) -> list[list[int]]:
+    """Batches of places in turn."""
+    return [places[at : at + batch] for at in range(0, len(places), batch)]
+
+
+def _batches(data: Any, batches: list[list[int]], workers: int) -> Iterator[_Samples]:
+    keys = [[SampleKey(place) for place in places] for places in batches]
     loader = DataLoader(
         data,
-        sampler=keys,  # type: ignore[arg-type]
-        batch_size=batch,
+        batch_sampler=keys,  # type: ignore[arg-type]
         num_workers=workers,
         collate_fn=_Samples,
     )

@@ -10,18 +10,21 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 
+from mmfusion.apis import frame_features
 from mmfusion.apis.frame_features import write_lmdb
 from mmfusion.apis.loaded import put_in
 from mmfusion.apis.token_files import write_features
 from mmfusion.datasets.annotation import write_annotation
 from mmfusion.datasets.caches.token_cache import file_of, read_tokens
 from mmfusion.datasets.collate import fusion_collate
+from mmfusion.datasets.media.sequential_video import open_for_windows
 from mmfusion.datasets.transforms import LoadFeatures
 from mmfusion.engine.launch.completion import complete_config
 from mmfusion.models.layers.hf_encoder import digest_of
 from mmfusion.registry import DATASETS, MODELS
 from mmfusion.utils.errors import CheckpointError, ConfigError, FeatureError, InputError
 from tests.tools.command import run_tool
+from tests.video_files import write_video
 
 NAMES = ("a/1", "b", "c", "broken", "d")
 
@@ -262,3 +265,38 @@ def test_the_command_writes_an_lmdb_of_the_past(world: Path, tmp_path: Path) -> 
     assert (found[0, 0] != found[0, 1]).any() and (found[0, 1] == found[0, 2]).all()
     weights = bytes(digest_of(MODELS.build(config.model).state_dict()).tolist()).hex()
     assert json.loads((out / "features.json").read_text())["weights"] != weights
+
+
+def test_a_video_is_read_once_for_all_its_moments(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lmdb = pytest.importorskip("lmdb")
+    clip = dict(split="train", start_sec=0.0, end_sec=1.2, label={"action": 0})
+    names = ("one", "two", "two again")
+    records = [
+        dict(clip, id=n, video=f"{n.split()[0]}.mp4", duration_sec=1.2) for n in names
+    ]
+    for record in records[:2]:
+        write_video(tmp_path / record["video"], size=(32, 24))
+    records[2] |= dict(split="val", start_sec=0.4)
+    meta = {"version": 1, "dataset": "small", "classes": {"action": ["x", "y"]}}
+    write_annotation(tmp_path / "annotation.json", meta, records)
+    config = config_of(world)
+    config.model.encoders.video.init_cfg = None
+    sampler = dict(type="SampleObservedFrames", num_frames=dict(video=4), tau_o=0.8)
+    for name in ("train", "val"):
+        dataset = config[f"{name}_dataloader"].dataset
+        dataset.data_root = str(tmp_path)
+        dataset.pipeline[0] = dict(sampler, mode="uniform")
+
+    def counted(path: str, spans: list) -> object:
+        with open(tmp_path / "opened", "a") as file:  # of another process
+            file.write(f"{Path(path).name} {spans[0]} {spans[-1]}\n")
+        return open_for_windows(path, spans)
+
+    monkeypatch.setattr(frame_features, "open_for_windows", counted)
+    assert write_lmdb(config, tmp_path / "out").written == 12
+    with lmdb.open(str(tmp_path / "out"), readonly=True) as env, env.begin() as all_:
+        assert len({value for _, value in all_.cursor()}) == 6  # of two equal videos
+    opened = (tmp_path / "opened").read_text().splitlines()
+    assert opened == [f"{n}.mp4 (0.0, 0.0) {(1 - 0.8, 1.0)}" for n in ("one", "two")]

@@ -378,6 +378,9 @@ _TABLES = {
         ),
         ("if first and name not in first", "if False"),
     ],
+    "apis/frame_features.py": [
+        ("if source != self.source:", "if True:"),
+    ],
     "apis/model_folder.py": [
         ("            encoder.merge()\n", ""),
         ("        if not encoder.is_whole:", "        if False:"),

@@ -109,7 +109,8 @@ def describe(config: Config, stream: str) -> dict[str, Any]:
     if encoder is None or stream != "video":
         raise InputError(
             f"the stream is {stream!r}, and the encoders are"
-            f" {sorted(model.get('encoders') or {})}; expected 'video' among them"
+            f" {sorted(model.get('encoders') or {})}; expected 'video' among them: only"
+            " tokens of video are kept, as other streams cost a run little"
         )
     published = class_name(encoder.get("type")) == "HFVideoEncoder"
     frozen = published and encoder.get("mode", "frozen") == "frozen"
