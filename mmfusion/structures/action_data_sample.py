@@ -3,11 +3,15 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from mmengine.structures import BaseDataElement
+from torch import Tensor
 
 # fields of MMAction2's data samples, which its metrics read
 MMACTION_LABEL = "gt_label"
 _SCORE, _MAIN = "score_", "action"
+_SHARED_KINDS = (torch.int64, torch.float32, torch.float64, torch.bool)
+_SMALL = 512  # numbers
 POINTS = ("start", "end")  # of an action, where a moment stands for it
 
 
@@ -28,6 +32,24 @@ class ActionDataSample(BaseDataElement):
         >>> sample.tasks()
         ['verb']
     """
+
+    def __getstate__(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Small tensors as arrays, which travel between processes by value.
+
+        PyTorch would make shared memory and a file descriptor of each label.
+        """
+        values = dict(self.__dict__)
+        plain = {
+            name: values.pop(name).numpy()
+            for name, value in self.__dict__.items()
+            if isinstance(value, Tensor) and _is_small(value)
+        }
+        return values, plain
+
+    def __setstate__(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        values, plain = state
+        self.__dict__.update(values)
+        self.__dict__.update({k: torch.from_numpy(v) for k, v in plain.items()})
 
     def tasks(self) -> list[str]:
         """The tasks that have a label, sorted."""
@@ -50,6 +72,16 @@ class ActionDataSample(BaseDataElement):
         if f"gt_{task}" in fields:
             fields[MMACTION_LABEL] = fields[f"gt_{task}"].reshape(1)
         return fields
+
+
+def _is_small(value: Tensor) -> bool:
+    """Tell whether a tensor is one that NumPy has, too, and below a page of memory."""
+    return (
+        value.dtype in _SHARED_KINDS
+        and value.device.type == "cpu"
+        and not value.requires_grad
+        and value.numel() <= _SMALL
+    )
 
 
 def of_moments(sample: Mapping[str, Any]) -> bool:

@@ -84,6 +84,15 @@ def resolve_inside(
         raise UnsafePathError(
             f"{what} is {shown!r}: {reason}; expected a relative path inside {root!r}"
         )
+    real_root = os.path.realpath(root)
+    place = real_root
+    for name in path.split("/"):
+        if name not in ("", "."):
+            place = os.path.join(place, name)
+            if os.path.islink(place):
+                break
+    else:
+        return place  # without links: it is inside
     real = os.path.realpath(os.path.join(root, path))
     _check_inside(real, (root, *link_roots), f"{what} is {path!r}")
     return real

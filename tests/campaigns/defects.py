@@ -255,6 +255,9 @@ _TABLES = {
         ("self.teacher._apply(fn)\n", "pass\n"),
         ("self.teacher.init_weights()\n", "pass\n"),
     ],
+    "structures/action_data_sample.py": [
+        ("and value.numel() <= _SMALL", ""),
+    ],
     "structures/token_features.py": [
         ("[self.present.unsqueeze(1), self.mask]", "[self.mask[:, :1], self.mask]"),
         ("self.cls.repeat_interleave(times, 0)", "self.cls.repeat(times, 1)"),
@@ -669,6 +672,7 @@ _TABLES = {
     "utils/paths.py": [
         ("os.fsync(file.fileno())", "pass"),
         ('if ".." in names:', 'if names[0] == "..":'),
+        ("            if os.path.islink(place):\n                break\n", ""),
         ("real_root.rstrip(os.sep) + os.sep", "real_root"),
         ("os.chmod(temporary, 0o666 & ~_umask())", "pass"),
     ],

@@ -116,8 +116,9 @@ def _warp(place: np.ndarray, count: int) -> np.ndarray:
     The warp takes each segment's centre to the chosen place in it, 0 to 0, 1 to 1.
     """
     num = len(place)
-    centres = np.r_[0.0, (np.arange(num) + 0.5) / num, 1.0]
-    chosen = np.r_[0.0, (np.arange(num) + place) / num, 1.0]
+    centres, chosen = np.zeros((2, num + 2))
+    centres[1:-1], centres[-1] = (np.arange(num) + 0.5) / num, 1.0
+    chosen[1:-1], chosen[-1] = (np.arange(num) + place) / num, 1.0
     return np.interp((np.arange(count) + 0.5) / count, centres, chosen)
 
 
