@@ -469,6 +469,10 @@ _TABLES = {
             "reader.frames_at(seconds[places])",
         ),
     ],
+    "datasets/media/spare_packets.py": [
+        ("and not head & _NEEDED", ""),
+        ("slices > 0 and place == end", "slices > 0"),
+    ],
     "datasets/media/video_index.py": [
         ("packet.size == 0 or packet.is_discard", "packet.size == 0"),
         ("duration = float(times[-1]) + step", "duration = float(times[-1])"),

@@ -59,6 +59,9 @@ class VideoIndex:
             versions, PyAV's and decord's, guess differently.
         coded_size: (height, width) as stored.
         display: how a stored picture is shown.
+        reorder_depth: frames that the decoder holds back to put them in order.
+        nal_length_size: bytes of the length before each unit of an H.264 packet; 0
+            for other codecs, and where units are told apart otherwise.
     """
 
     path: str
@@ -72,6 +75,8 @@ class VideoIndex:
     stamped: bool
     coded_size: tuple[int, int]
     display: Display
+    reorder_depth: int = 0
+    nal_length_size: int = 0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -101,10 +106,17 @@ def local_path(path: str | os.PathLike) -> str:
     return os.path.realpath(text)
 
 
-def open_container(path: str) -> "av.container.InputContainer":
-    """Open an absolute local path with PyAV: one file, known containers only."""
+def open_container(path: str, *, probe: bool = True) -> "av.container.InputContainer":
+    """Open an absolute local path with PyAV: one file, known containers only.
+
+    Args:
+        path: of the file.
+        probe: decode the first pictures to learn what the header leaves open, as the
+            ``reorder_depth``. It takes as long as opening, decoding and closing them.
+    """
     return av.open(
         f"file:{path}",
+        options={} if probe else {"skip_frame": "all"},
         container_options={"protocol_whitelist": "file", "format_whitelist": _FORMATS},
         metadata_errors="ignore",
     )
@@ -184,15 +196,19 @@ def _is_stamped(
 
 
 def _read_packets(
-    path: str,
-    container: "av.container.InputContainer",
-    stream: "av.video.stream.VideoStream",
-) -> tuple[list[int | None], list[bool], list[int]]:
-    """Time stamp, keyframe mark and place of every packet that is shown."""
+    path: str, stream: "av.video.stream.VideoStream"
+) -> tuple[list[int | None], list[bool], list[int], "av.VideoFrame"]:
+    """Time stamp, keyframe mark and place of every packet that is shown; first frame.
+
+    Some of what says how pictures are shown comes with the first one.
+    """
     stamps: list[int | None] = []
     keys: list[bool] = []
     positions: list[int] = []
-    for packet in container.demux(stream):
+    first: av.VideoFrame | None = None
+    for packet in stream.container.demux(stream):
+        if first is None:
+            first = next(iter(packet.decode()), None)  # type: ignore[assignment]
         # an edit list hides packets (discard); the last one only flushes (size 0)
         if packet.size == 0 or packet.is_discard:
             continue
@@ -201,20 +217,17 @@ def _read_packets(
         positions.append(-1 if packet.pos is None else packet.pos)
         if len(stamps) > MAX_FRAMES:
             raise VideoDecodeError(path, "pyav", f"more than {MAX_FRAMES} frames")
-    return stamps, keys, positions
+    if first is None or not stamps:
+        raise VideoDecodeError(path, "pyav", "the video has 0 frames")
+    return stamps, keys, positions, first
 
 
-def _read_display(path: str, place: int, size: tuple[int, int]) -> Display:
-    """Display of a stream's pictures; some of it comes with the first one."""
-    with open_container(path) as container:
-        stream = container.streams.video[place]
-        crop = read_crop(
-            path, container.format.name, track=stream.id, order=place, size=size
-        )
-        aspect = pixel_aspect(stream.sample_aspect_ratio)
-        for frame in container.decode(stream):
-            return _display_of(path, frame, crop, aspect)
-    raise VideoDecodeError(path, "pyav", "the video has 0 frames")
+def _nal_length_size(context: Any) -> int:
+    """Bytes of a unit's length, by the avcC record; 0 where there is none."""
+    head = context.extradata or b""
+    if context.name != "h264" or len(head) < 7 or head[0] != 1:
+        return 0
+    return (head[4] & 3) + 1
 
 
 def _display_of(
@@ -246,14 +259,19 @@ def _make_index(path: str, container: "av.container.InputContainer") -> VideoInd
     place = _choose_stream(path, container)
     stream = container.streams.video[place]
     size = _check_stream(path, stream)
-    stamps, keys, found = _read_packets(path, container, stream)
+    context = stream.codec_context
+    context.thread_count = 1  # for one frame
+    reorder_depth = context.reorder_depth  # decoding may raise it
+    aspect = pixel_aspect(stream.sample_aspect_ratio)
+    stamps, keys, found, first = _read_packets(path, stream)
+    crop = read_crop(
+        path, container.format.name, track=stream.id, order=place, size=size
+    )
     rate = float(stream.average_rate or 0) or 25.0
     unit = float(stream.time_base or 0)
     stamped = _is_stamped(container, stream)
-    display = _read_display(path, place, size)
+    display = _display_of(path, first, crop, aspect)
     _check_size(path, *display.scaled_size(size))
-    if not stamps:
-        raise VideoDecodeError(path, "pyav", "the video has 0 frames")
     num, positions = len(stamps), np.asarray(found, dtype=np.int64)
     usable = unit > 0 and None not in stamps and len(set(stamps)) == num
     if usable:
@@ -282,6 +300,8 @@ def _make_index(path: str, container: "av.container.InputContainer") -> VideoInd
         stamped,
         size,
         display,
+        reorder_depth,
+        _nal_length_size(context),
     )
 
 

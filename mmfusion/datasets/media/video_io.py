@@ -7,7 +7,7 @@ uses it: it is checked against PyAV, since it tells neither damage nor a wrong s
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import av
@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from mmfusion.datasets.media.frame_folder import open_frames
+from mmfusion.datasets.media.spare_packets import is_spare
 from mmfusion.datasets.media.video_index import (
     VideoIndex,
     check_frame,
@@ -54,6 +55,58 @@ class _StampMismatch(Exception):
     """The container's stamps or keyframes are not the decoder's: count frames."""
 
 
+class _Decoded:
+    """Frames of a stream by their number, without those that nobody needs.
+
+    Args:
+        index: of the video. pts: (n,) time stamps of all frames.
+        wanted: numbers of the frames that are asked for.
+    """
+
+    def __init__(self, index: VideoIndex, pts: np.ndarray, wanted: set[int]) -> None:
+        self._index, self._pts, self._wanted = index, pts, wanted
+        self._passed: set[int] = set()
+
+    def number_of(self, stamp: int | None) -> int:
+        """Number of the frame with that time stamp; -1 where there is none."""
+        if stamp is None:
+            return -1
+        place = int(self._pts.searchsorted(stamp))
+        return place if place < len(self._pts) and self._pts[place] == stamp else -1
+
+    def follows(self, position: int, number: int) -> bool:
+        """True if no frame is lost between these two, in the order shown."""
+        return number > position and self._passed.issuperset(
+            range(position + 1, number)
+        )
+
+    def frames(
+        self,
+        container: "av.container.InputContainer",
+        stream: "av.video.stream.VideoStream",
+    ) -> Iterator[tuple[int, "av.VideoFrame"]]:
+        """Frames from here on, while each packet lies where the index found it.
+
+        Without a table (AVI without idx1) a seek may land on a neighbour and give it
+        the time stamp that was asked for.
+        """
+        index, context = self._index, stream.codec_context
+        if index.stamped:
+            context.reorder_depth = index.reorder_depth  # a seek may forget it
+        for packet in container.demux(stream):
+            number = self.number_of(packet.pts)
+            if number >= 0:
+                if packet.pos not in (None, index.positions[number]):
+                    raise _StampMismatch
+                if number not in self._wanted and is_spare(
+                    packet, index.nal_length_size
+                ):
+                    self._passed.add(number)
+                    continue
+            for frame in packet.decode():
+                yield self.number_of(frame.pts), frame
+
+
 class PyAVReader(_IndexedReader):
     """Decode with PyAV, from the nearest keyframe before each wanted frame."""
 
@@ -79,27 +132,28 @@ class PyAVReader(_IndexedReader):
         self, index: np.ndarray, pts: np.ndarray
     ) -> dict[int, np.ndarray]:
         """Seek, and know each frame by its time stamp; ``pts`` (n,) of all frames."""
-        number_of = {int(stamp): number for number, stamp in enumerate(pts)}
         frames: dict[int, np.ndarray] = {}
         key, position = 0, -1  # where decoding began, the frame decoded last
-        with open_container(self.path) as container:
+        with open_container(self.path, probe=not self._index.stamped) as container:
             stream = container.streams.video[self._index.stream]
             stream.codec_context.thread_count = self._num_threads
-            shown = self._decode(container, stream, number_of)
+            decoded = _Decoded(self._index, pts, set(index.tolist()))
+            shown = decoded.frames(container, stream)
             for wanted in index.tolist():
                 nearest = self._keyframe_before(wanted)
                 if nearest > position + 1:
-                    self._check_pending(stream, position)
+                    self._check_pending(stream, position, decoded)
                     key, position = nearest, -1
                     container.seek(int(pts[key]), stream=stream)
-                    shown = self._decode(container, stream, number_of)
+                    shown = decoded.frames(container, stream)
                 while position < wanted:
-                    frame = next(shown, None)
+                    number, frame = next(shown, (-1, None))
                     if frame is None:
                         raise _StampMismatch
-                    number = -1 if frame.pts is None else number_of.get(frame.pts, -1)
                     # some may lack before the keyframe; after it every one follows
-                    if not (number == position + 1 or position < number <= key):
+                    if not (
+                        decoded.follows(position, number) or position < number <= key
+                    ):
                         raise _StampMismatch
                     if number == key > 0 and not frame.key_frame:
                         raise _StampMismatch
@@ -108,11 +162,14 @@ class PyAVReader(_IndexedReader):
                     position = number
                     if position == wanted:
                         frames[wanted] = self._to_rgb(frame)
-            self._check_pending(stream, position)
+            self._check_pending(stream, position, decoded)
         return frames
 
     def _check_pending(
-        self, stream: "av.video.stream.VideoStream", position: int
+        self,
+        stream: "av.video.stream.VideoStream",
+        position: int,
+        decoded: "_Decoded",
     ) -> None:
         """Refuse a frame made from one that is shown after it and is damaged.
 
@@ -121,6 +178,7 @@ class PyAVReader(_IndexedReader):
 
         Args:
             stream: that decodes. position: number of the frame; -1: none.
+            decoded: of the stream.
         """
         if position < 0:
             return
@@ -128,28 +186,10 @@ class PyAVReader(_IndexedReader):
         with contextlib.suppress(av.FFmpegError):  # the file had ended
             pending = stream.codec_context.decode(None)
         stored = self._index.positions
-        following = range(position + 1, self.num_frames)
-        for number, frame in zip(following, pending, strict=False):
-            if stored[number] <= stored[position]:  # decoded before it
-                check_frame(self._index, frame)
-
-    def _decode(
-        self,
-        container: "av.container.InputContainer",
-        stream: "av.video.stream.VideoStream",
-        number_of: Mapping[int, int],
-    ) -> Iterator["av.VideoFrame"]:
-        """Frames from here on, while each packet lies where the index found it.
-
-        Without a table (AVI without idx1) a seek may land on a neighbour and give it
-        the time stamp that was asked for.
-        """
-        for packet in container.demux(stream):
-            number = None if packet.pts is None else number_of.get(packet.pts)
-            found = packet.pos if number is None else self._index.positions[number]
-            if packet.pos not in (None, found):
-                raise _StampMismatch
-            yield from packet.decode()
+        for frame in pending:
+            number = decoded.number_of(frame.pts)
+            if number > position and stored[number] <= stored[position]:
+                check_frame(self._index, frame)  # decoded before it
 
     def _keyframe_before(self, number: int) -> int:
         place = np.searchsorted(self._index.keyframes, number, side="right") - 1
