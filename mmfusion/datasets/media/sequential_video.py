@@ -6,7 +6,12 @@ from collections.abc import Iterator, Sequence
 import av
 import numpy as np
 
-from mmfusion.datasets.media.video_index import VideoIndex, decode_all, read_index
+from mmfusion.datasets.media.video_index import (
+    ToRGB,
+    VideoIndex,
+    decode_all,
+    read_index,
+)
 from mmfusion.datasets.media.video_io import VideoReader, open_video
 from mmfusion.utils.errors import VideoDecodeError
 
@@ -32,6 +37,7 @@ class SequentialVideo(VideoReader):
         self.path, self.times, self.duration = index.path, index.times, index.duration
         self._index = index
         self._num_threads = num_threads
+        self._to_rgb = ToRGB(index.display)
         self._kept: dict[int, av.VideoFrame] = {}
         self._decoded: Iterator[tuple[int, av.VideoFrame]] | None = None
         self._position = -1  # of the frame decoded last
@@ -46,11 +52,7 @@ class SequentialVideo(VideoReader):
             self._kept, self._decoded = {}, None
             self._other = open_video(self.path, num_threads=self._num_threads)
             return self._other._read(index)
-        show = self._index.display.show
-        return {
-            number: show(self._kept[number].to_ndarray(format="rgb24"))
-            for number in index.tolist()
-        }
+        return {number: self._to_rgb(self._kept[number]) for number in index.tolist()}
 
     def _decode_until(self, first: int, last: int) -> None:
         """Have the frames ``first`` to ``last``, and none before."""

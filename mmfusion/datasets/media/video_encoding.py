@@ -187,7 +187,12 @@ class Encoder:
         if display.transposed:
             height, width = width, height
         frame = self._cut(frame).reformat(
-            width, height, "yuv420p", interpolation="BICUBIC", dst_color_range="MPEG"
+            width,
+            height,
+            "yuv420p",
+            interpolation="BICUBIC",
+            dst_color_range="MPEG",
+            threads=1,
         )
         if not display.transposed and not any(display.flips):
             return frame

@@ -15,6 +15,7 @@ from typing import Any
 import av
 import numpy as np
 from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
 
 from mmfusion.datasets.media.container_crop import read_crop
 from mmfusion.datasets.media.display import Display, orientation, pixel_aspect
@@ -196,7 +197,9 @@ def _is_stamped(
 
 
 def _read_packets(
-    path: str, stream: "av.video.stream.VideoStream"
+    path: str,
+    container: "av.container.InputContainer",
+    stream: "av.video.stream.VideoStream",
 ) -> tuple[list[int | None], list[bool], list[int], "av.VideoFrame"]:
     """Time stamp, keyframe mark and place of every packet that is shown; first frame.
 
@@ -206,7 +209,7 @@ def _read_packets(
     keys: list[bool] = []
     positions: list[int] = []
     first: av.VideoFrame | None = None
-    for packet in stream.container.demux(stream):
+    for packet in container.demux(stream):
         if first is None:
             first = next(iter(packet.decode()), None)  # type: ignore[assignment]
         # an edit list hides packets (discard); the last one only flushes (size 0)
@@ -263,7 +266,7 @@ def _make_index(path: str, container: "av.container.InputContainer") -> VideoInd
     context.thread_count = 1  # for one frame
     reorder_depth = context.reorder_depth  # decoding may raise it
     aspect = pixel_aspect(stream.sample_aspect_ratio)
-    stamps, keys, found, first = _read_packets(path, stream)
+    stamps, keys, found, first = _read_packets(path, container, stream)
     crop = read_crop(
         path, container.format.name, track=stream.id, order=place, size=size
     )
@@ -347,6 +350,25 @@ def _is_another(index: VideoIndex, number: int, frame: "av.VideoFrame") -> bool:
     if not index.stamped or index.pts is None or frame.pts is None:
         return False
     return number >= len(index.pts) or frame.pts != index.pts[number]
+
+
+class ToRGB:
+    """Conversion of the decoded frames of one video to pictures as players show them.
+
+    One thread and one table for all frames: left to itself, FFmpeg starts a thread for
+    each core of the machine, anew for each frame.
+
+    Args:
+        display: of the video.
+    """
+
+    def __init__(self, display: Display) -> None:
+        self._display, self._reformatter = display, VideoReformatter()
+
+    def __call__(self, frame: "av.VideoFrame") -> np.ndarray:
+        """(h, w, 3) uint8."""
+        frame = self._reformatter.reformat(frame, format="rgb24", threads=1)
+        return self._display.show(frame.to_ndarray())
 
 
 def check_frame(index: VideoIndex, frame: "av.VideoFrame") -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from mmfusion.datasets.media.frame_folder import open_frames
 from mmfusion.datasets.media.spare_packets import is_spare
 from mmfusion.datasets.media.video_index import (
+    ToRGB,
     VideoIndex,
     check_frame,
     decode_all,
@@ -43,6 +44,7 @@ class _IndexedReader(VideoReader):
         self.height, self.width = index.size
         self._index = index
         self._num_threads = num_threads
+        self._to_rgb = ToRGB(index.display)
 
     def _check_bytes(self, num_frames: int) -> None:
         need = num_frames * self.height * self.width * 3
@@ -203,10 +205,6 @@ class PyAVReader(_IndexedReader):
             for number, frame in decode_all(self._index, self._num_threads)
             if number in wanted
         }
-
-    def _to_rgb(self, frame: "av.VideoFrame") -> np.ndarray:
-        """(h, w, 3) uint8, as players show it."""
-        return self._index.display.show(frame.to_ndarray(format="rgb24"))
 
 
 class DecordReader(_IndexedReader):
