@@ -36,8 +36,14 @@ _LOOK = 0.05  # seconds over which others are watched
 Variants = Mapping[str, Callable[[], object]]
 
 
-def bench_parser(doc: str | None, name: str) -> argparse.ArgumentParser:
-    """Parser with the options of every benchmark; ``name`` is that of its results."""
+def bench_parser(
+    doc: str | None, name: str, folder: Path = ROOT / "mmfusion" / "ops"
+) -> argparse.ArgumentParser:
+    """Parser with the options of every benchmark.
+
+    Args:
+        doc: of its tool. name: of its results. folder: of the README of its tables.
+    """
     parser = command_parser(doc)
     add = parser.add_argument
     add("--batch", type=positive, default=1)
@@ -50,7 +56,7 @@ def bench_parser(doc: str | None, name: str) -> argparse.ArgumentParser:
         "--report",
         type=Path,
         nargs="?",
-        const=ROOT / "mmfusion" / "ops",
+        const=folder,
         metavar="FOLDER",
         help="write the tables of --out into FOLDER/README.md, time nothing",
     )
