@@ -100,6 +100,7 @@ _TABLES = {
         ("nn.RMSNorm(d_model, eps=1e-5)", "nn.RMSNorm(d_model, eps=1e-2)"),
     ],
     "models/layers/causal.py": [
+        ("if not seen.is_cpu:", "if False:"),
         ("torch.where(known, held, torch.zeros_like(held))", "held"),
         ("keep**step * shifted", "keep * shifted"),
         ('keep * state["mean.weight"] + 1', 'state["mean.weight"] + 1'),
@@ -226,6 +227,8 @@ _TABLES = {
         ),
     ],
     "models/recognizers/multimodal_preprocessor.py": [
+        ('self.cast_data(data["inputs"]).items()', 'data["inputs"].items()'),
+        ('[sample.to("cpu") for', "[sample.to(self.device) for"),
         ("(value.float() - self.mean) / self.std", "(value.float() - self.mean) / 255"),
         ("if training and self.batch_mix", "if self.batch_mix"),
     ],

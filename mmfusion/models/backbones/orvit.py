@@ -4,6 +4,8 @@ Shapes: b clips, t times (frames / 2), p = h w patches of a time, l = t p tokens
 o boxes of a time, d channels.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmengine.logging import MMLogger
@@ -33,9 +35,10 @@ def roi_align(features: Tensor, boxes: Tensor) -> Tensor:
         (m, o, d, h, w).
     """
     height, width = features.shape[-2:]
-    size = boxes.new_tensor([width, height])
+    like: dict[str, Any] = dict(dtype=boxes.dtype, device=boxes.device)
+    size = torch.tensor([width, height], **like)
     start, end = boxes[..., :2] * size - 0.5, boxes[..., 2:] * size - 0.5  # (m, o, 2)
-    steps = [(torch.arange(n).to(boxes) + 0.5) / n for n in (width, height)]
+    steps = [(torch.arange(n, **like) + 0.5) / n for n in (width, height)]
     extent = (end - start).unsqueeze(-2)
     x = start[..., :1] + steps[0] * extent[..., 0]  # (m, o, w), in pixels of the map
     y = start[..., 1:] + steps[1] * extent[..., 1]  # (m, o, h)
@@ -231,7 +234,7 @@ def boxes_of_times(
         (b, t, count, 4).
 
     Raises:
-        InputError: boxes of another shape, or outside 0..1.
+        InputError: boxes of another shape, or, on a CPU, outside 0..1.
     """
     shape, frames = tuple(boxes.shape), clip.shape[2]
     fits = boxes.dim() == 4 and shape[:2] == (len(clip), frames) and shape[3] == 4
@@ -240,7 +243,7 @@ def boxes_of_times(
             f"boxes have shape {shape}, expected ({len(clip)}, {frames}, o, 4) with at"
             f" most o={count}"
         )
-    if not boxes.is_meta:  # without content where operations are only counted
+    if boxes.is_cpu:  # a GPU would be waited for
         low, high = float(boxes.min()), float(boxes.max())
         if not (low >= 0 and high <= 1):
             raise InputError(f"boxes reach from {low} to {high}, expected 0..1")

@@ -26,9 +26,12 @@ def pack_frames(seen: Tensor) -> Tensor:
         seen: (b, t) bool, False for a frame that was lost.
 
     Returns:
-        (b, t') int64, t' the most frames that a row has (1 where none has any).
+        (b, t') int64, t' the most frames that a row has (1 where none has any); on a
+        GPU, which would be waited for, t' is t.
     """
     order = torch.argsort(seen.logical_not().to(torch.uint8), dim=1, stable=True)
+    if not seen.is_cpu:
+        return order
     return order[:, : max(1, int(seen.sum(1).amax()))]
 
 

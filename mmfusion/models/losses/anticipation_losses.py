@@ -90,11 +90,11 @@ class PastClassification(BaseModule):
         _foreseen(made)
         losses = {}
         for task, logits in made.past_logits.items():
-            target = _targets(made.samples, task, logits.shape[1]).to(logits.device)
+            target = _targets(made.samples, task, logits.shape[1])
             target = target.repeat_interleave(made.views, 0)  # (b, t)
             loss = F.cross_entropy(
                 logits.flatten(0, 1).float(),
-                target.flatten(),
+                target.flatten().to(logits.device),  # counted on the CPU, below
                 ignore_index=_NONE,
                 label_smoothing=self.label_smoothing,
                 reduction="sum",

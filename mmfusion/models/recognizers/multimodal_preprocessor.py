@@ -41,6 +41,9 @@ class MultiModalPreprocessor(BaseDataPreprocessor):
     def forward(self, data: dict, training: bool = False) -> dict:
         """Video (b, v, 3, t, h, w) uint8 -> normalised floats; the rest as it is.
 
+        Data samples stay on the CPU, where their labels are read one by one: from a GPU
+        each would be waited for.
+
         Another stream of uint8 and that form is a video, too; tokens (b, v, l, d) in
         its place stay as they are. Floats of all streams are
         float32, or float64 in a model of float64.
@@ -48,13 +51,14 @@ class MultiModalPreprocessor(BaseDataPreprocessor):
         Raises:
             ValueError: the video is not uint8.
         """
-        data = self.cast_data(data)
         precision = torch.promote_types(torch.float32, self.mean.dtype)
         inputs = {
             name: value.to(precision) if value.is_floating_point() else value
-            for name, value in data["inputs"].items()
+            for name, value in self.cast_data(data["inputs"]).items()
         }
         data = {**data, "inputs": inputs}
+        if data.get("data_samples"):  # others, to which labels and scores are added
+            data["data_samples"] = [sample.to("cpu") for sample in data["data_samples"]]
         video: Tensor | None = inputs.get("video")
         if video is None or video.ndim == _CACHED:
             return data
