@@ -24,9 +24,10 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.overrides import TorchFunctionMode
 
+from mmfusion.analysis.meta_device import without_content
 from mmfusion.engine.launch.completion import complete_config
 from mmfusion.models import MultiModalRecognizer
-from mmfusion.models.protocols import ReadsFrameByFrame
+from mmfusion.models.protocols import ReadsBoxes, ReadsFrameByFrame
 from mmfusion.ops import backends
 from mmfusion.registry import MODELS
 from mmfusion.structures import ActionDataSample
@@ -184,10 +185,6 @@ def completed(name: str, folder: Path) -> Any:
             for step in config[f"{part}_dataloader"].dataset.pipeline:
                 known = {"size": 36, "resample": "bilinear", "crop_size": 32}
                 step.update({key: x for key, x in known.items() if key in step})
-    if "omnivore" in name:
-        video.arch = "nano"  # MMAction2's is not made without content
-        for head in config.model.heads.values():
-            head.in_dims = 128
     dataset = config.train_dataloader.dataset
     if dataset.get("ann_file", "").endswith(".json") and _needs_data(config):
         write_custom(folder, TWO21 | {"hands": ["hand"]}, by_joint=False, video="a.mp4")
@@ -204,14 +201,15 @@ def _needs_data(config: Any) -> bool:
 
 def empty_model(config: Any) -> MultiModalRecognizer:
     """The model without content; of its deep stacks of equal blocks two are left."""
-    real = any("Omnivore" in str(x.type) for x in config.model.encoders.values())
-    with torch.device("cpu" if real else "meta"):
+    with without_content():
         model = MODELS.build(config.model)
     taught = [x.teacher for x in model.auxiliary.values() if hasattr(x, "teacher")]
     for whole in (model, *taught):
         for name, part in [*whole.named_modules()]:
-            if name.rpartition(".")[2] in STACKS and len(part) > 3 and not real:
-                del part[2:]
+            if name.rpartition(".")[2] in STACKS and len(part) > 3:
+                sizes = [[p.shape for p in one.parameters()] for one in part]
+                if all(one == sizes[0] for one in sizes):
+                    del part[2:]
         whole.load_state_dict(whole.state_dict())  # one may refuse to run unloaded
     return model
 
@@ -228,9 +226,9 @@ def made_batch(model: MultiModalRecognizer) -> dict[str, Any]:
             mask = torch.ones_like(x, dtype=torch.bool) if name == "text" else mask
             name = names.get(name, name)
             inputs |= {name: x, f"{name}_mask": mask}
-            if "boxes" in getattr(encoder, "extra_streams", ()):
-                frames = x.shape[3]
-                inputs["boxes"] = torch.rand(SIZE, 1, frames, encoder.num_objects, 4)
+            if isinstance(encoder, ReadsBoxes):
+                boxes = (SIZE, 1, x.shape[3], encoder.num_boxes, 4)
+                inputs["boxes"] = torch.rand(boxes)
     samples = [ActionDataSample(metainfo=dict(sample_id=str(i))) for i in range(SIZE)]
     return dict(inputs=inputs, data_samples=samples)
 

@@ -13,7 +13,8 @@ from mmfusion.engine.launch.config_check import load_config
 from mmfusion.registry import MODELS
 from mmfusion.utils.errors import ConfigError
 from tests.configs.custom_files import BODY15, write_custom
-from tests.configs.test_configs import CONFIGS, ROOT
+from tests.configs.loaded import ROOT, load
+from tests.configs.test_configs import CONFIGS
 from tests.configs.test_custom_configs import QUICK, derive
 from tests.tools.command import run_tool
 
@@ -30,10 +31,9 @@ LOGITS = "distill/distill_logits_nano_tinyego_96.py"
 
 @pytest.mark.parametrize("name", [x for x in STUDENTS if not x.startswith(NEED_DATA)])
 def test_a_student_has_a_teacher_of_another_config(name):
-    path = ROOT / name
-    *_, student = plan([path])
+    *_, student = plan([ROOT / name])
     assert "model.auxiliary.distill.teacher.init_cfg.checkpoint" in student.stage1
-    config = load_config(path)
+    config = load(name)
     complete_config(config)
     with torch.device("meta"):
         model = MODELS.build(config.model)

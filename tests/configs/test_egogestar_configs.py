@@ -9,7 +9,8 @@ from mmfusion.engine.launch.completion import complete_config
 from mmfusion.engine.launch.config_check import load_config
 from mmfusion.registry import MODELS
 from tests.configs.custom_files import TWO21, write_custom
-from tests.configs.test_configs import CONFIGS, ROOT, batch_for
+from tests.configs.loaded import ROOT
+from tests.configs.test_configs import CONFIGS, batch_for
 
 EGOGESTAR = [  # those with a teacher: test_distill_configs.py
     name

@@ -4,16 +4,16 @@ import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
 
-from mmfusion.engine.launch.config_check import load_config
 from mmfusion.registry import MODELS
-from tests.configs.test_configs import CONFIGS, ROOT
+from tests.configs.loaded import load
+from tests.configs.test_configs import CONFIGS
 
 FEATURES = [name for name in CONFIGS if name.startswith("features/")]
 
 
 @pytest.mark.parametrize("name", FEATURES)
 def test_training_draws_nothing_or_reads_features(name: str) -> None:
-    config = load_config(ROOT / name)
+    config = load(name)
     pipelines = [
         config[f"{part}_dataloader"].dataset.pipeline for part in ("train", "val")
     ]

@@ -6,10 +6,9 @@ import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
 
-from mmfusion.engine.launch.config_check import load_config
 from mmfusion.registry import MODELS
+from tests.configs.loaded import ROOT, load
 
-ROOT = Path(__file__).parents[2] / "configs"
 CONFIGS = sorted(f"mambavl/{path.name}" for path in (ROOT / "mambavl").glob("*.py"))
 PARTS = ("train", "val", "test")
 # of the fusers, the text's MLP included; paper B's Table 4 has 157 M for the third
@@ -24,7 +23,7 @@ PARAMETERS = {
 
 @pytest.fixture(scope="module", params=CONFIGS)
 def built(request):
-    config = load_config(ROOT / request.param)
+    config = load(request.param)
     with torch.device("meta"):
         model = MODELS.build(config.model)
     return request.param, config, model

@@ -6,11 +6,11 @@ from mmengine.optim import build_optim_wrapper
 
 from mmfusion.analysis.flops import count_config
 from mmfusion.engine.launch.completion import complete_config
-from mmfusion.engine.launch.config_check import load_config
 from mmfusion.registry import MODELS
 from mmfusion.utils.errors import ConfigError
 from tests.configs.custom_files import write_custom
-from tests.configs.test_configs import CONFIGS, ROOT
+from tests.configs.loaded import load
+from tests.configs.test_configs import CONFIGS
 from tests.models.backbones.hf_models import published
 
 PRETRAINED = [name for name in CONFIGS if name.startswith("pretrained/")]
@@ -18,7 +18,7 @@ PRETRAINED = [name for name in CONFIGS if name.startswith("pretrained/")]
 
 def loaded(folder, name, **encoder):
     write_custom(folder, video="a.mp4")
-    config = load_config(ROOT / name)
+    config = load(name)
     config.train_dataloader.dataset.data_root = str(folder)
     config.model.encoders.video.update(encoder)
     return config

@@ -12,14 +12,14 @@ from mmengine.optim import build_optim_wrapper
 
 from mmfusion.datasets import SampleKey, fusion_collate
 from mmfusion.datasets.media.video_io import open_video
-from mmfusion.engine.launch.config_check import load_config
 from mmfusion.registry import DATASETS, MODELS
 from mmfusion.tinyego import WorldConfig, generate
+from tests.configs.loaded import ROOT
+from tests.configs.loaded import load as load_config
 from tools.data.ek100 import prepare as prepare_ek100
 from tools.data.video_lists import prepare as prepare_list
 
-ROOT = Path(__file__).parents[2] / "configs" / "recognition"
-CONFIGS = sorted(path.stem for path in ROOT.glob("*.py"))
+CONFIGS = sorted(path.stem for path in (ROOT / "recognition").glob("*.py"))
 VIDEO_MAMBA = [name for name in CONFIGS if name.startswith("video_mamba")]
 SMALL = WorldConfig(seed=5, num_train=12, num_val=12, num_test=0, height=72)
 SIDE, FRAMES = 32, 4
@@ -45,7 +45,7 @@ SCRIPTS = {
 
 
 def load(name):
-    return load_config(ROOT / f"{name}.py")
+    return load_config(f"recognition/{name}.py")
 
 
 def by_peak(groups):

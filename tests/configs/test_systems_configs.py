@@ -13,13 +13,12 @@ from mmengine.optim import build_optim_wrapper
 from mmfusion.analysis.meta_device import without_content
 from mmfusion.datasets import fusion_collate
 from mmfusion.datasets.transforms.load_features import RULSTM_KEY
-from mmfusion.engine.launch.config_check import load_config
 from mmfusion.registry import DATASETS, MODELS
 from mmfusion.tinyego import WorldConfig, generate
+from tests.configs.loaded import ROOT, load
 from tools.data.ek100 import prepare
 
-ROOT = Path(__file__).parents[2] / "configs" / "systems"
-CONFIGS = sorted(path.stem for path in ROOT.glob("*.py"))
+CONFIGS = sorted(path.stem for path in (ROOT / "systems").glob("*.py"))
 SMALL = WorldConfig(seed=5, num_train=12, num_val=12, num_test=0, height=72)
 SIDE, FRAMES, WIDTH = 32, 4, 8
 MEMORY = dict(num_frames=8, num_clips=2)  # of each clip, for MeMViT
@@ -44,7 +43,7 @@ def kitchen(tmp_path_factory):
 @pytest.mark.filterwarnings("ignore:torch.meshgrid")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_builds_with_an_optimizer_for_every_parameter(name):
-    config = load_config(ROOT / f"{name}.py")
+    config = load(f"systems/{name}.py")
     with without_content():
         model = MODELS.build(config.model)
     groups = build_optim_wrapper(model, config.optim_wrapper).optimizer.param_groups
@@ -112,7 +111,7 @@ def shrink(config, root):
 @pytest.mark.filterwarnings("ignore:torch.meshgrid")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_real_step_on_generated_clips(name, kitchen):
-    config = load_config(ROOT / f"{name}.py")
+    config = load(f"systems/{name}.py")
     shrink(config, kitchen)
     torch.manual_seed(0)
     train = DATASETS.build(config.train_dataloader.dataset)
