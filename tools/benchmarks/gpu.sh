@@ -70,7 +70,10 @@ chmod +x "$SCRATCH/bin/python"
 export PATH="$SCRATCH/bin:$PATH"
 
 # into a folder of its own: the environment that is there stays as it is
-if ! "$PYTHON" -c 'import mmengine, mmcv, mmaction, decord, av, pydantic' 2>/dev/null; then
+NEEDED="mmengine mmcv mmaction decord av pydantic"
+FIND='import sys, importlib.util as u; sys.exit(None in map(u.find_spec, sys.argv[1:]))'
+# shellcheck disable=SC2086  # its words are the arguments
+if ! "$PYTHON" -c "$FIND" $NEEDED; then # found, not imported: that takes seconds
     shopt -s nullglob
     wheels=()
     for wheel in "$WHEELS"/*.whl; do # gpu_build.py installs those two where they fit

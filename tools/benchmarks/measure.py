@@ -20,7 +20,6 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -239,6 +238,8 @@ def machine() -> dict[str, Any]:
     known = Path("/proc/cpuinfo")
     text = known.read_text() if known.is_file() else ""
     name = re.search(r"model name\s*: (.*)", text)
+    import torch  # takes seconds, which who writes tables alone does not wait for
+
     facts = dict(
         cpu=name[1] if name else platform.processor() or platform.machine(),
         cores=os.cpu_count(),

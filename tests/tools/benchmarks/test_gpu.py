@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gpu
 import pytest
 import torch
 from gpu_build import cut_kernels, cut_setup, edit
@@ -54,10 +55,30 @@ def test_wrong_values_of_the_run(option, value, message):
     assert done.returncode == 2 and message in done.stderr
 
 
-@pytest.mark.slow
-def test_scans_at_toy_size(tmp_path):
-    done = run("gpu.sh", "--device", "cpu", "--out", tmp_path, "--parts", "scans")
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_a_dry_run_leaves_out_what_has_no_time(tmp_path):
+    options = ("--device", "cpu", "--out", tmp_path, "--parts", "scans")
+    done = run("gpu.sh", *options, "--budget", "6")
+    assert done.returncode == 1, done.stdout + done.stderr
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["scans"] == dict(state="left out: no time left")
+    assert results["build"]["state"] == "skipped"
+
+
+class Here:
+    """A part in this process, in place of one of its own."""
+
+    def __init__(self, command, **options):
+        self.code = gpu.main(command[2:])
+
+    def wait(self, timeout):
+        return self.code
+
+
+def test_scans_at_toy_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu.subprocess, "Popen", Here)
+    monkeypatch.setattr(gpu, "end_group", lambda process: None)
+    options = ["--device", "cpu", "--parts", "scans", "--scratch", str(tmp_path)]
+    assert gpu.main([*options, "--out", str(tmp_path)]) == 0
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["scans"]["state"] == "done"
     points = results["scans"]["points"]
