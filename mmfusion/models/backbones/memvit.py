@@ -369,7 +369,8 @@ class MeMViT(BaseModule):
 
         Args:
             x: (b, 3, frames, h, w), normalised, of ``clip_shape``. mask: (b, frames)
-                bool or None. memory: after the clip before; None at a video's start.
+                bool, of every clip of the videos or of none. memory: after the clip
+                before; None at a video's start.
 
         Returns:
             tokens (b, l, d), cls (b, d) and mask (b, l), and the memory after it.
