@@ -180,18 +180,11 @@ class _Pickler(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
         if type(value) is not torch.Tensor or value.layout != torch.strided:
             return NotImplemented
-        return tensor_by_value(value)
-
-
-def tensor_by_value(tensor: torch.Tensor) -> tuple[Callable, tuple]:
-    """A strided tensor of a CPU as pickle's function and arguments to make it again."""
-    content = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return _tensor, (content, tensor.dtype, tensor.shape)
+        content = value.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
+        return _tensor, (content, value.dtype, value.shape)
 
 
 def _tensor(content: np.ndarray, dtype: torch.dtype, shape: torch.Size) -> torch.Tensor:
-    if not content.size:  # no view of another type is there
-        return torch.empty(shape, dtype=dtype)
     return torch.from_numpy(content).view(dtype).reshape(shape)
 
 

@@ -50,12 +50,10 @@ def faster_dtype(kind: str) -> FasterDtype:
     if kind != "cpu":
         return FasterDtype(False, f"bf16 is not measured on {kind}")
     slow, fast = _seconds(torch.float32), _seconds(torch.bfloat16)
-    times = (
-        f"{slow / fast:.2g} times as fast"
-        if fast < slow
-        else (f"{fast / slow:.2g} times slower")
-    )
-    reason = f"bf16 products are {times} as fp32's on this CPU"
+    much = f"{slow / fast:.2g} times as fast as"
+    if fast > slow:
+        much = f"slower, by {fast / slow:.2g} times, than"
+    reason = f"bf16 products are {much} fp32's on this CPU"
     return FasterDtype(slow > _GAIN * fast, reason)
 
 

@@ -623,9 +623,6 @@ _TABLES = {
             'key=lambda pair: pair[1]["saved_at"]',
         )
     ],
-    "engine/runner/dataloader.py": [
-        ("plain and not tensor.requires_grad", "plain"),
-    ],
     "engine/runner/precision.py": [
         ('wrapper["dtype"] = json.loads(meta["settings"]).get(_KEY)', "pass"),
         ("faster.reason))[0]", "faster.reason))[-1]"),

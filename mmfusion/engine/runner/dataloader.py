@@ -8,26 +8,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import torch
 from mmengine.runner import Runner
-from torch.multiprocessing.reductions import reduce_tensor
 from torch.utils.data import DataLoader
 
 from mmfusion.datasets import MultiModalDataset
-from mmfusion.datasets.clip_process import (
-    describe_end,
-    end_with_parent,
-    tensor_by_value,
-)
+from mmfusion.datasets.clip_process import describe_end, end_with_parent
 from mmfusion.datasets.loader_watch import LoaderWatch
 from mmfusion.engine.hooks.graceful_stop_hook import SIGNALS
 from mmfusion.registry import FUNCTION
 from mmfusion.utils.errors import ConfigError, LostProcessError, TrainingStopped
-
-_SMALL = 16384  # bytes of a tensor that is copied rather than shared
 
 
 def build_dataloader(dataloader: DataLoader | dict, seed: int) -> DataLoader:
@@ -185,17 +177,6 @@ def _with_collate(dataloader: dict) -> dict:
     return {**dataloader, "collate_fn": {**collate, "type": function}}
 
 
-def _reduce(tensor: torch.Tensor) -> tuple[Callable, tuple]:
-    """Send a small tensor within its batch; torch's way is a file and a socket each.
-
-    Each label of each sample is one: 57 tensors in a batch of 16, 10 ms to receive.
-    """
-    plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
-    if plain and not tensor.requires_grad and tensor.nbytes <= _SMALL:
-        return tensor_by_value(tensor)
-    return reduce_tensor(tensor)
-
-
 def _init_worker(worker_id: int, inner: Callable | None, watch: LoaderWatch) -> None:
     """Leave signals to the run, which stops gracefully and ends its workers itself.
 
@@ -207,6 +188,5 @@ def _init_worker(worker_id: int, inner: Callable | None, watch: LoaderWatch) -> 
     for signum in SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
     end_with_parent()
-    ForkingPickler.register(torch.Tensor, _reduce)
     if inner is not None:
         inner(worker_id)
