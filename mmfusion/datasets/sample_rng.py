@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch.utils.data import get_worker_info
 
 
 def sample_digest(seed: int, epoch: int, *keys: str | int) -> bytes:
@@ -26,10 +27,14 @@ def sample_digest(seed: int, epoch: int, *keys: str | int) -> bytes:
 def sample_rng(seed: int, epoch: int, sample_id: str) -> Iterator[None]:
     """Seed the global CPU generators for one sample, and put them back after.
 
+    A loader's worker does nothing but samples: there nobody misses what was before.
     The generators of a GPU are left alone: a sample is made on the CPU, and
     ``torch.manual_seed`` would reset the GPU's without a way back.
     """
-    states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
+    if get_worker_info() is None:
+        states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
+    else:
+        states = None
     digest = sample_digest(seed, epoch, sample_id)
     random.seed(digest)
     np.random.seed(np.frombuffer(digest, dtype=np.uint32))
@@ -37,6 +42,7 @@ def sample_rng(seed: int, epoch: int, sample_id: str) -> Iterator[None]:
     try:
         yield
     finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.random.set_rng_state(states[2])
+        if states is not None:
+            random.setstate(states[0])
+            np.random.set_state(states[1])
+            torch.random.set_rng_state(states[2])
