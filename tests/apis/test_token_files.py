@@ -15,14 +15,17 @@ from mmfusion.apis.frame_features import write_lmdb
 from mmfusion.apis.loaded import put_in
 from mmfusion.apis.token_files import write_features
 from mmfusion.datasets.annotation import write_annotation
-from mmfusion.datasets.caches.token_cache import file_of, read_tokens
+from mmfusion.datasets.caches.token_cache import file_of, read_tokens, write_about
 from mmfusion.datasets.collate import fusion_collate
 from mmfusion.datasets.media.sequential_video import open_for_windows
 from mmfusion.datasets.transforms import LoadFeatures
 from mmfusion.engine.launch.completion import complete_config
+from mmfusion.engine.launch.config_features import datasets_of, describe, steps_of
+from mmfusion.engine.launch.config_parts import check_parts
 from mmfusion.models.layers.hf_encoder import digest_of
 from mmfusion.registry import DATASETS, MODELS
 from mmfusion.utils.errors import CheckpointError, ConfigError, FeatureError, InputError
+from tests.models.backbones.hf_models import tiny
 from tests.tools.command import run_tool
 from tests.video_files import write_video
 
@@ -202,6 +205,25 @@ def test_what_changed_is_named_before_a_run(world, kept, change, told) -> None:
     change(config)
     with pytest.raises(ConfigError, match=told):
         complete_config(config)
+
+
+def test_a_published_encoder_is_no_part_of_the_description(
+    world: Path, tmp_path: Path
+) -> None:
+    """Its config lacks ``pretrained`` there, which building one needs."""
+    video = dict(type="HFVideoEncoder", pretrained="nobody/nothing", num_frames=4)
+    video |= dict(hf_config=tiny("videomae"), img_size=32, embed_dims=16)
+    config = config_of(world)
+    config.model.encoders.video = video
+    config.model.neck.embed_dims = 16
+    config.model.heads.action.in_dims = 16
+    about = {**describe(config, "video"), "weights": "0" * 64}
+    pairs = [*datasets_of(config)]
+    about["steps"] = {one.split: steps_of(path, one) for path, one in pairs}
+    write_about(tmp_path, about)
+    config.features = dict(video=str(tmp_path))
+    complete_config(config)
+    check_parts(config.to_dict())
 
 
 def test_other_weights_or_times_are_refused(world: Path, kept: str) -> None:

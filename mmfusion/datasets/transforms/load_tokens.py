@@ -32,7 +32,8 @@ class LoadTokens(BaseTransform):
     Args:
         stream: name of the stream.
         folder: of the files.
-        made: description that each file must have, see ``caches/token_cache.py``.
+        made: description that each file must have, see ``caches/token_cache.py``; as
+            JSON in a config, in which nothing takes it for parts to be built.
         instead_of: configs of the transforms that it stands for.
 
     Required keys: times, sample_id. Added keys: <stream> (v, l, d) float32, the CLS
@@ -45,11 +46,11 @@ class LoadTokens(BaseTransform):
         stream: str,
         folder: str,
         *,
-        made: Mapping[str, Any],
+        made: Mapping[str, Any] | str,
         instead_of: Sequence[Mapping] = (),
     ) -> None:
         self.stream, self.folder = stream, folder
-        self._wanted, self.made = dict(made), canonical(made)
+        self.made = made if isinstance(made, str) else canonical(made)
         self.instead_of = tuple(instead_of)
 
     def transform(self, results: dict) -> dict:
@@ -77,7 +78,8 @@ class LoadTokens(BaseTransform):
 
     def _check_made(self, path: str, made: str) -> None:
         if made != self.made:
-            told = differences(parse_json(made.encode(), path), self._wanted)
+            wanted = parse_json(self.made.encode(), "made of LoadTokens")
+            told = differences(parse_json(made.encode(), path), wanted)
             raise InputError(f"{path} is out of date: {'; '.join(told)}; {_AGAIN}")
 
     def _check_times(self, path: str, made: np.ndarray, wanted: np.ndarray) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from mmfusion.datasets.caches.token_cache import differences, read_about
+from mmfusion.datasets.caches.token_cache import canonical, differences, read_about
 from mmfusion.engine.launch.argument_check import class_name
 from mmfusion.engine.launch.config_data import as_data
 from mmfusion.models.recognizers.multimodal_preprocessor import (
@@ -88,7 +88,9 @@ def _read_stream(config: Config, stream: str, folder: str) -> None:
             type="mmfusion.LoadTokens",
             stream=stream,
             folder=folder,
-            made={**about, "steps": {str(dataset.get("split")): steps_there}},
+            made=canonical(
+                {**about, "steps": {str(dataset.get("split")): steps_there}}
+            ),
             instead_of=[dataset["pipeline"][number] for number in own],
         )
         dataset["pipeline"] = [
