@@ -24,7 +24,10 @@ from mmfusion.ops import causal_conv1d
 PLANS: dict[str, dict[str, int]] = {
     "as it is": {},
     "2 tokens read ahead": dict(ahead=2),
-    "8 tokens read ahead": dict(ahead=8),
+    "forward: 4 tokens read ahead": dict(forward_ahead=4),
+    "forward: 4 tokens read ahead, any registers": dict(
+        forward_ahead=4, forward_registers=0
+    ),
     "1056 programs": dict(programs=1056),
     "1584 programs": dict(programs=1584),
     "3168 programs": dict(programs=3168),

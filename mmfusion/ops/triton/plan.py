@@ -26,6 +26,8 @@ class Tuning:
             is what its registers allow (compiled for sm_90: 4 spilled words).
         ahead: tokens that a loop reads before it computes the first of them, so that a
             trip to memory is waited for once; it divides chunk.
+        forward_ahead: the same of the kernel that writes y: with 4 it needs more than
+            its registers (Triton 3.8: 340 bytes a thread spill on sm_90).
         forward_registers, backward_registers: most that a thread of these kernels may
             have; 0 leaves it to the assembler. Fewer let more programs run at once: 16
             on an SM of an H100 with 128.
@@ -43,6 +45,7 @@ class Tuning:
     chunk: int = 64
     block: int = 4
     ahead: int = 4
+    forward_ahead: int = 2
     forward_registers: int = 128
     backward_registers: int = 0
     programs: int = 2112

@@ -206,7 +206,7 @@ def forward_op(
             *inputs, _rows(C), D, delta_bias, None if two else gate, segments, states,
             parts, None if two else ungated, last if want_last else None, launch.sizes,
             0, plan.chunk, len(plan.sequences), **launch.constants, STARTS=starts,
-            SAVE=save, AHEAD=plans.TUNING.ahead, **_registers("forward"),
+            SAVE=save, AHEAD=plans.TUNING.forward_ahead, **_registers("forward"),
         )  # fmt: skip
         if two:
             _merge(parts, gate, y, ungated)

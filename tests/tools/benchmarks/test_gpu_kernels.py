@@ -23,7 +23,7 @@ def test_every_kernel_compiles_and_is_in_the_table(monkeypatch) -> None:
     from mmfusion.ops.triton import plan
 
     small = dataclasses.replace(  # less is unrolled
-        plan.TUNING, block=1, ahead=1, conv_tokens=4, conv_channels=32
+        plan.TUNING, block=1, ahead=1, forward_ahead=1, conv_tokens=4, conv_channels=32
     )
     monkeypatch.setattr(plan, "TUNING", small)
     kernels = gpu_kernels.compile_layer(90, gpu_kernels.Layer(states=4))
