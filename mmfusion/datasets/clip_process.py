@@ -145,7 +145,8 @@ class ClipProcess:
         else:
             ends = list(itertools.accumulate(sizes, initial=0))
             places = itertools.pairwise(ends)
-            buffers = [bytearray(self._memory[start:end]) for start, end in places]
+            with memoryview(self._memory) as memory:  # a slice of it is no copy
+                buffers = [bytearray(memory[start:end]) for start, end in places]
         return pickle.loads(head, buffers=buffers)
 
     def _explain(self, code: int) -> Exception:
