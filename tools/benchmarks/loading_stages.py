@@ -19,7 +19,7 @@ OPEN, COLOUR = "open", "colour"
 def stages_of(
     road: Road, film: Film, clips: Sequence[tuple[int, int]], plan: Plan
 ) -> dict[str, float]:
-    """Median seconds of each stage of a clip; those of ours look inside decoding."""
+    """Median CPU seconds of each stage of a clip; of ours, of what decoding does, too."""
     transforms = road.transforms(plan)
     totals: dict[str, list[float]] = defaultdict(list)
     for clip in clips:
@@ -27,10 +27,10 @@ def stages_of(
         inside: dict[str, float] = defaultdict(float)
         with _watched(inside):
             for transform in transforms:
-                begin = time.perf_counter()
+                begin = time.process_time()
                 before = sum(inside.values())
                 results = transform(results)
-                took = time.perf_counter() - begin
+                took = time.process_time() - begin
                 took -= sum(inside.values()) - before
                 inside_name = _stage(transform)
                 totals[inside_name].append(took)
@@ -68,11 +68,11 @@ def _watched(seconds: dict[str, float]) -> Iterator[None]:
 
     def timed(name: str, function: Callable) -> Callable:
         def call(*args: Any, **options: Any) -> Any:
-            begin = time.perf_counter()
+            begin = time.process_time()
             try:
                 return function(*args, **options)
             finally:
-                seconds[name] += time.perf_counter() - begin
+                seconds[name] += time.process_time() - begin
 
         return call
 

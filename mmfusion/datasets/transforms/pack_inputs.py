@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -97,8 +98,11 @@ def _pack_video(results: dict) -> dict[str, torch.Tensor]:
             f"imgs: got {len(frames)} frames, {frames[0].dtype}, of shapes {shapes};"
             f" expected a multiple of {count}, uint8, all of one shape (h, w, 3)"
         )
-    video = np.stack(frames).reshape(-1, count, *frames[0].shape)  # (v, t, h, w, 3)
-    video = np.ascontiguousarray(video.transpose(0, 4, 1, 2, 3))  # (v, 3, t, h, w)
+    height, width, channels = frames[0].shape
+    video = np.empty((len(frames) // count, channels, count, height, width), np.uint8)
+    for number, frame in enumerate(frames):  # 2 to 3 times as fast as to transpose
+        planes = cv2.split(np.ascontiguousarray(frame))  # of (h, w)
+        video[number // count, :, number % count] = planes
     mask = results.get("imgs_mask")
     if mask is None:
         return {"video": torch.from_numpy(video)}
