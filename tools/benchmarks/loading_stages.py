@@ -19,7 +19,7 @@ OPEN, COLOUR = "open", "colour"
 def stages_of(
     road: Road, film: Film, clips: Sequence[tuple[int, int]], plan: Plan
 ) -> dict[str, float]:
-    """Median CPU seconds of each stage of a clip; of ours, of what decoding does, too."""
+    """Median CPU seconds of each stage of a clip; our decoding is told in parts."""
     transforms = road.transforms(plan)
     totals: dict[str, list[float]] = defaultdict(list)
     for clip in clips:
