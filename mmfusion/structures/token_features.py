@@ -84,8 +84,10 @@ def row_repeats(rows: Mapping[str, int]) -> dict[str, int]:
         ValueError: the rows of a stream do not divide the most.
     """
     most = max(rows.values())
-    if any(most % count for count in rows.values()):
-        raise InputError(f"streams have {dict(rows)} rows, expected divisors of {most}")
+    if any(count < 1 or most % count for count in rows.values()):
+        raise InputError(
+            f"streams have {dict(rows)} rows, expected divisors of {most}, none 0"
+        )
     return {name: most // count for name, count in rows.items()}
 
 

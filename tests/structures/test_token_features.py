@@ -33,3 +33,5 @@ def test_rows_are_repeated_in_place():
 def test_rows_that_do_not_fit_raise():
     with pytest.raises(ValueError, match=r"\{'video': 2, 'text': 3\}"):
         row_repeats(dict(video=2, text=3))
+    with pytest.raises(ValueError, match="expected divisors of 2, none 0"):
+        row_repeats(dict(video=2, text=0))

@@ -5,7 +5,7 @@ patches of a time, l = 1 + t h w tokens of a clip with its CLS token, n of a rem
 one, d channels, e channels of a head.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -385,12 +385,21 @@ class MeMViT(BaseModule):
         for block, own in zip(self.blocks, old, strict=True):
             x, size, new = run_block(block, self.with_cp, x, size, own, there)
             kept.append(new)
-        if mask is not None:
-            seen = mask.any(1, keepdim=True)  # (b, 1)
-            seen = seen if there is None else torch.cat([there, seen], dim=1)
-            there = seen[:, -self.memory_clips :]
+        if mask is not None or there is not None:
+            if there is None:  # so far all were
+                there = x.new_ones(len(x), _num_clips(old), dtype=torch.bool)
+            if mask is None:
+                seen = x.new_ones(len(x), 1, dtype=torch.bool)
+            else:
+                seen = mask.any(1, keepdim=True)  # (b, 1)
+            there = torch.cat([there, seen], dim=1)[:, -self.memory_clips :]
         features = clip_features(self.norm(x), mask, size[0])
         return features, ClipMemory(tuple(kept), there)
+
+
+def _num_clips(memory: Sequence[BlockMemory | None]) -> int:
+    """Clips that blocks remember."""
+    return max((len(one.old_keys) + 1 for one in memory if one is not None), default=0)
 
 
 def _depthwise(width: int, kernel: Size, stride: Size) -> nn.Conv3d:

@@ -238,17 +238,22 @@ def boxes_of_times(
     """
     shape, frames = tuple(boxes.shape), clip.shape[2]
     fits = boxes.dim() == 4 and shape[:2] == (len(clip), frames) and shape[3] == 4
-    if not fits or shape[2] > count:
+    if not fits or not boxes.numel() or shape[2] > count:
         raise InputError(
             f"boxes have shape {shape}, expected ({len(clip)}, {frames}, o, 4) with at"
-            f" most o={count}"
+            f" most o={count}, none 0"
         )
     if boxes.is_cpu:  # a GPU would be waited for
         low, high = float(boxes.min()), float(boxes.max())
         if not (low >= 0 and high <= 1):
             raise InputError(f"boxes reach from {low} to {high}, expected 0..1")
     if mask is not None:
-        boxes = boxes * mask.unsqueeze(-1)
+        if mask.dtype != torch.bool or mask.shape != shape[:3]:
+            raise InputError(
+                f"boxes_mask is {mask.dtype} {tuple(mask.shape)}, expected bool"
+                f" {shape[:3]}"
+            )
+        boxes = boxes.masked_fill(~mask.unsqueeze(-1), 0)
     boxes = F.pad(boxes, (0, 0, 0, count - shape[2]))
     return boxes[:, :: frames // times]
 

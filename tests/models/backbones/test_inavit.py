@@ -138,3 +138,9 @@ def test_wrong_arguments_raise():
         nano()(CLIP)
     with pytest.raises(ValueError, match="at most o=5"):
         nano()(CLIP, boxes=torch.zeros(2, FRAMES, 6, 4))
+    boxes = torch.zeros(2, FRAMES, 5, 4)
+    for wrong in (torch.ones(2, FRAMES, 2).bool(), torch.ones(2, FRAMES, 5)):
+        with pytest.raises(ValueError, match="boxes_mask is .*expected bool .*5"):
+            nano()(CLIP, boxes=boxes, boxes_mask=wrong)
+    with pytest.raises(ValueError, match="none 0"):
+        nano()(CLIP, boxes=boxes[:, :, :0])

@@ -68,6 +68,20 @@ def test_clips_before_a_videos_start_are_no_memory(model):
     torch.testing.assert_close(out.cls, torch.cat([alone.cls, all_there.cls]))
 
 
+def test_a_clip_without_a_mask_is_there(model):
+    clips = drawn("video", (2, 3, 32, 32, 32)).chunk(4, dim=2)
+    there, absent = torch.ones(2, 8, dtype=torch.bool), torch.zeros(2, 8).bool()
+
+    def read(*masks):
+        memory = None
+        with torch.no_grad():
+            for clip, mask in zip(clips, masks, strict=True):
+                out, memory = model.read_clip(clip, mask, memory)
+        return out.cls
+
+    assert torch.equal(read(None, absent, None, None), read(there, absent, there, None))
+
+
 def authors_file(model, classes: int) -> dict[str, torch.Tensor]:
     """Their model of boxes: memory in every block, though half of them use none."""
     state = {key: value.clone() for key, value in model.state_dict().items()}
