@@ -7,6 +7,7 @@ the factor (less 1 for ViViT), minus the mean, divided by the deviation. The cla
 need torchvision.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -127,7 +128,7 @@ def parse_preprocessing(content: Any, place: str) -> Preprocessing:
     kind = _kind(content)
     known = {**_ALL, **_DEFAULTS.get(kind, {})}
     told = known | {key: value for key, value in content.items() if value is not None}
-    if told["resample"] not in _FILTERS:
+    if not isinstance(told["resample"], int) or told["resample"] not in _FILTERS:
         raise InputError(
             f"{place}: resample is {told['resample']}, expected one of {_FILTERS}"
         )
@@ -139,6 +140,8 @@ def parse_preprocessing(content: Any, place: str) -> Preprocessing:
     size = _size(told.get("size"), place) if told["do_resize"] else None
     mean, std = _scale(told, place)
     frames = told.get("num_frames") if told.get("do_sample_frames") else None
+    if frames is not None and not (type(frames) is int and frames > 0):
+        raise InputError(f"{place}: num_frames is {frames!r}, expected 1 or more")
     return Preprocessing(size, crop, _FILTERS[told["resample"]], mean, std, frames)
 
 
@@ -182,6 +185,10 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, Mapping)
 
 
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
 def _scale(
     told: Mapping[str, Any], place: str
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -192,14 +199,12 @@ def _scale(
     for key, idle in (("image_mean", 0.0), ("image_std", 1.0)):
         value = told[key] if told["do_normalize"] else idle
         values[key] = list(value) if isinstance(value, list | tuple) else [value] * 3
-        if len(values[key]) != 3 or not all(
-            isinstance(number, int | float) for number in values[key]
-        ):
+        if len(values[key]) != 3 or not all(map(_is_number, values[key])):
             raise InputError(f"{place}: {key} is {value!r}, expected 3 numbers")
-    if not factor or not all(values["image_std"]):
+    if not _is_number(factor) or factor <= 0 or min(values["image_std"]) <= 0:
         raise InputError(
-            f"{place}: rescale_factor is {factor}, image_std {values['image_std']},"
-            " expected no zero"
+            f"{place}: rescale_factor is {factor!r}, image_std {values['image_std']},"
+            " expected numbers above 0"
         )
     mean = tuple((m + offset) / factor for m in values["image_mean"])
     return mean, tuple(s / factor for s in values["image_std"])

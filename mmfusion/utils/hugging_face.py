@@ -42,7 +42,10 @@ def find_file(source: str, name: str, revision: str | None = None) -> Path | Non
         return None
     from huggingface_hub import try_to_load_from_cache  # slow to import
 
-    found = try_to_load_from_cache(source, name, revision=revision)
+    try:
+        found = try_to_load_from_cache(source, name, revision=revision)
+    except ValueError:  # no name of the hub
+        return None
     return Path(found) if isinstance(found, str) else None
 
 
@@ -68,8 +71,38 @@ def load_local(
                 trust_remote_code=False,
                 **options,
             )
-    except (OSError, ValueError) as error:
-        raise OSError(_message(source, revision, str(error))) from error
+    except _unreadable() as error:
+        reason = f"{_damaged_file(source)}{' '.join(str(error).split()):.300}"
+        is_tokenizer = "Tokenizer" in kind.__name__
+        raise OSError(_message(source, revision, reason, is_tokenizer)) from error
+
+
+def value_errors() -> tuple[type[Exception], ...]:
+    """Errors that transformers raises for wrong values of a config."""
+    errors = import_optional("huggingface_hub.errors", "models of transformers")
+    found = getattr(errors, "StrictDataclassError", None)  # since huggingface_hub 0.31
+    plain = (TypeError, ValueError)
+    return plain if found is None else (*plain, found)
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
+    """Errors that transformers raises for files that are missing or damaged."""
+    from safetensors import SafetensorError
+
+    return (KeyError, OSError, SafetensorError, *value_errors())
+
+
+def _damaged_file(source: str) -> str:
+    """The first file of weights in a folder that cannot be opened, or nothing."""
+    from safetensors import SafetensorError, safe_open
+
+    for path in sorted(Path(source).glob("*.safetensors")):
+        try:
+            with safe_open(path, "numpy"):
+                pass
+        except (OSError, SafetensorError):
+            return f"{path.name} is damaged: "
+    return ""
 
 
 @contextmanager
@@ -88,13 +121,19 @@ def _silence() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _message(source: str, revision: str | None, reason: str) -> str:
+def _message(source: str, revision: str | None, reason: str, is_tokenizer: bool) -> str:
+    if find_file(source, "config.json", revision) and not Path(source).is_dir():
+        return f"{source} is in the cache of the hub, but cannot be read: {reason}"
     if Path(source).is_dir():
         return f"folder {source} cannot be read by transformers: {reason}"
     if source.count("/") > 1:  # names on the hub have one
+        text = (
+            f"there is no folder {source!r}, which save_pretrained would have written"
+        )
+        if not is_tokenizer:
+            return f"{text}; correct the path, or give a name on the hub"
         return (
-            f"there is no folder {source!r}, which save_pretrained would have written;"
-            " a data set's tokenizer comes with the data: TinyEgo's by\n"
+            f"{text}; a data set's tokenizer comes with the data: TinyEgo's by\n"
             "    python tools/data/tinyego/generate.py --layout ek100 --num-train 1440"
             f" --out {Path(source).parent}\n"
             f"    python tools/data/ek100/prepare.py --root {Path(source).parent}"

@@ -114,7 +114,12 @@ def test_the_file_that_transformers_would_read(tmp_path):
         (dict(resample=1), "resample is 1, expected one of"),
         (dict(size={"longest_edge": 3}), "size: it is .*expected pixels"),
         (dict(crop_size="x"), "crop_size: it is 'x', expected pixels"),
-        (dict(image_std=0), r".* image_std \[0, 0, 0\], expected no zero"),
+        (dict(image_std=0), r".* image_std \[0, 0, 0\], expected numbers above 0"),
+        (dict(image_std=[1, -1, 1]), "rescale_factor is .* expected numbers above 0"),
+        (dict(image_mean=float("nan")), "image_mean is nan, expected 3 numbers"),
+        (dict(rescale_factor="1/255"), "rescale_factor is '1/255'"),
+        (dict(resample=[2]), r"resample is \[2\], expected one of"),
+        (dict(do_sample_frames=True, num_frames="16"), "num_frames is '16', expected"),
         (dict(image_mean=[1]), r"image_mean is \[1\], expected 3 numbers"),
     ],
 )

@@ -280,6 +280,8 @@ class HFVideoEncoder(HFEncoder):
             free = key in family.any or (key is None and name == "num_frames")
             if value in (None, told[name]):
                 continue
+            if type(value) is not int or value < 1:
+                raise InputError(f"{name} is {value!r}, expected 1 or more")
             if not free:
                 raise InputError(
                     f"{name} is {value}, but a {self.config.model_type} of these"

@@ -17,7 +17,11 @@ from torch import Tensor, nn
 from mmfusion.models.layers.tuning import LoRA, merge_adapters
 from mmfusion.registry import MODELS
 from mmfusion.utils.errors import CheckpointError, InputError
-from mmfusion.utils.hugging_face import import_transformers, load_local
+from mmfusion.utils.hugging_face import (
+    import_transformers,
+    load_local,
+    value_errors,
+)
 
 DIGEST = "base_digest"  # key of the sha256 of weights that a checkpoint leaves out
 
@@ -134,9 +138,11 @@ class HFEncoder(BaseModule):
         """
         model, lacking = self.read_pretrained()
         if lacking:
+            first = ", ".join(sorted(lacking)[:3])
             raise CheckpointError(
                 f"{self.pretrained} does not fit {type(model).__name__}: it lacks, or"
-                f" has in another shape, {sorted(lacking)}; is hf_config its own?"
+                f" has in another shape, {first} ({len(lacking)} in all); is hf_config"
+                " its own?"
             )
         published = model.state_dict()
         own = self.model.state_dict()
@@ -253,7 +259,16 @@ def find_config(
     """
     configs = import_transformers().AutoConfig
     if hf_config is not None:
-        config = configs.for_model(**hf_config)
+        if "model_type" not in hf_config:
+            raise InputError(
+                "hf_config has no model_type, expected the name of an architecture of"
+                " transformers, such as 'videomae'"
+            )
+        try:
+            config = configs.for_model(**hf_config)
+        except value_errors() as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"hf_config: {reason:.300}") from error
         _check_hf_keys(hf_config, type(config)().to_dict())
         return config
     if pretrained is None:
@@ -282,7 +297,15 @@ def read_model(
         revision,
         use_safetensors=True,
         dtype=torch.float32,
+        ignore_mismatched_sizes=True,
         output_loading_info=True,
         **options,
     )
-    return model, [*report["missing_keys"], *report["mismatched_keys"]]
+    others = [key for key, *_ in report["mismatched_keys"]]
+    unused = sorted(report["unexpected_keys"])
+    if unused:  # heads, or blocks that its config does not have
+        MMLogger.get_current_instance().info(
+            f"{source}: {len(unused)} tensors of the file are not used, such as"
+            f" {unused[0]}"
+        )
+    return model, [*report["missing_keys"], *others]

@@ -1,5 +1,6 @@
 """Parts of a pretrained model that are trained: last blocks, or low-rank adapters."""
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -97,7 +98,7 @@ class LoRA:
             None takes those of the attention that the encoder or peft names.
 
     Raises:
-        ValueError: the model has no such layer.
+        ValueError: a wrong value, or a name that no layer of the model has.
     """
 
     def __init__(
@@ -108,6 +109,15 @@ class LoRA:
         dropout: float = 0.0,
         layers: Sequence[str] | None = None,
     ) -> None:
+        if type(rank) is not int or rank < 1 or not 0 < alpha < math.inf:
+            raise InputError(
+                f"rank is {rank} and alpha {alpha} of LoRA, expected an integer of 1 or"
+                " more and a number above 0"
+            )
+        if layers is not None and (
+            isinstance(layers, str) or not all(isinstance(one, str) for one in layers)
+        ):
+            raise InputError(f"layers is {layers!r} of LoRA, expected a list of names")
         self.rank, self.alpha, self.dropout = rank, alpha, dropout
         self.layers = None if layers is None else list(layers)
 
@@ -125,11 +135,27 @@ class LoRA:
             peft.inject_adapter_in_model(config, model)
         except ValueError as error:
             reason = " ".join(str(error).split())
-            raise InputError(f"layers is {names} of LoRA: {reason}") from None
+            raise InputError(f"layers is {names} of LoRA: {reason:.300}") from None
+        tuner = import_optional("peft.tuners.tuners_utils", "adapters by LoRA")
+        adapted = [
+            f".{name}"
+            for name, module in model.named_modules()
+            if isinstance(module, tuner.BaseTunerLayer)
+        ]
+        lost = [one for one in names or () if not _ends_one(one, adapted)]
+        if lost:  # peft says so only where none is found
+            raise InputError(
+                f"layers is {names} of LoRA, but {type(model).__name__} has no layer"
+                f" {lost}"
+            )
 
     def train(self, model: nn.Module, mode: bool) -> None:
         """The whole model, as its dropout acts on what the adapters learn."""
         model.train(mode)
+
+
+def _ends_one(name: str, layers: Sequence[str]) -> bool:
+    return any(layer.endswith(f".{name}") for layer in layers)
 
 
 def merge_adapters(model: nn.Module) -> None:

@@ -156,6 +156,9 @@ def test_sizes_that_no_weight_depends_on_may_differ():
         (dict(hf_config=tiny("videomae"), embed_dims=8), "embed_dims is 8, but a"),
         (dict(hf_config=dict(model_type="vit")), "'vit', expected one of .*'videomae'"),
         (dict(hf_config=dict(tiny("hiera"), num_query_pool=2)), "is 2, expected 3"),
+        (dict(hf_config=tiny("videomae"), num_frames=0), "num_frames is 0, expected 1"),
+        (dict(hf_config=dict(hidden_size=8)), "hf_config has no model_type"),
+        (dict(hf_config=dict(tiny("vivit"), hidden_size="8")), "hf_config: .*'8'"),
         (dict(), "pretrained and hf_config are both None"),
         (
             dict(hf_config=tiny("vivit"), tuning=dict(type="LastBlocks")),
@@ -187,6 +190,22 @@ def test_what_is_not_here_names_the_command(tmp_path):
     model = HFVideoEncoder(str(tmp_path), hf_config=other)
     with pytest.raises(CheckpointError, match=r"does not fit VivitModel: .*layers\.2"):
         model.init_weights()
+    wider = dict(tiny("vivit"), intermediate_size=32)
+    model = HFVideoEncoder(str(tmp_path), hf_config=wider)
+    with pytest.raises(CheckpointError, match="in another shape, .* is hf_config its"):
+        model.init_weights()
+
+
+def test_damaged_files_are_named(tmp_path):
+    published(tmp_path, "vivit")
+    model = HFVideoEncoder(str(tmp_path))
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-64])
+    with pytest.raises(OSError, match=rf"{tmp_path} .*model.safetensors is damaged"):
+        model.init_weights()
+    (tmp_path / "config.json").write_text("[1]")
+    with pytest.raises(OSError, match=rf"{tmp_path} cannot be read"):
+        HFVideoEncoder(str(tmp_path))
 
 
 class Probed(torch.nn.Module):

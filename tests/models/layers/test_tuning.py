@@ -111,18 +111,26 @@ def test_adapters_are_small(kind, config, least):
 
 
 def test_layers_are_named_or_an_error():
-    model = build(
-        "videomae", tuning=dict(type="LoRA", rank=2, layers=["key", "0.query"])
-    )
+    names = ["key", "0.attention.attention.query"]
+    model = build("videomae", tuning=dict(type="LoRA", rank=2, layers=names))
     adapted = {name.split(".lora_")[0] for name in dict(model.named_parameters())}
     adapted = sorted(name for name in adapted if name.endswith(("key", "query")))
     start = "model.encoder.layer"
     assert adapted == [
         f"{start}.0.attention.attention.key",
+        f"{start}.0.attention.attention.query",
         f"{start}.1.attention.attention.key",
     ]
     with pytest.raises(InputError, match=r"layers is \['nose'\] of LoRA: .*not found"):
         build("videomae", tuning=dict(type="LoRA", layers=["nose"]))
+    for wrong, told in (
+        (dict(layers=["key", "0.query"]), r"has no layer \['0.query'\]"),
+        (dict(layers="query"), "expected a list of names"),
+        (dict(rank=2.5), "rank is 2.5"),
+        (dict(alpha=float("nan")), "alpha nan"),
+    ):
+        with pytest.raises(InputError, match=told):
+            build("videomae", tuning=dict(type="LoRA", **wrong))
 
 
 def test_peft_is_imported_by_one_door(monkeypatch):
