@@ -22,11 +22,13 @@ from mmfusion.apis.token_files import (
     _batches,
     _begin,
     _cut,
+    differences_text,
 )
 from mmfusion.datasets.annotation import write_annotation
+from mmfusion.datasets.caches.token_cache import ABOUT, read_about
 from mmfusion.datasets.clip_extent import known_duration
 from mmfusion.datasets.error_policy import BadSample
-from mmfusion.datasets.media.feature_files import import_lmdb
+from mmfusion.datasets.media.feature_files import import_lmdb, open_lmdb
 from mmfusion.datasets.media.sequential_video import open_for_windows
 from mmfusion.datasets.transforms.decode_video import open_source
 from mmfusion.datasets.transforms.load_features import RULSTM_KEY
@@ -36,7 +38,7 @@ from mmfusion.engine.launch.config_features import datasets_of, frame_steps
 from mmfusion.registry import DATASETS
 from mmfusion.utils.errors import ConfigError, InputError
 
-MOMENTS = "moments.jsonl"
+MOMENTS, DATA = "moments.jsonl", "data.mdb"
 _SOURCE = ("video", "frame_dir", "filename_tmpl", "start_index", "index_fps")
 _PAGE = 4096  # bytes of an LMDB that a value may take beside its own
 
@@ -69,11 +71,12 @@ def write_lmdb(
     """
     if not 0 < rate <= fps:
         raise InputError(f"rate is {rate} and fps {fps}; expected 0 < rate <= fps")
-    lmdb = import_lmdb()
+    import_lmdb()  # before the work begins
     encode = FrozenEncoder(config, checkpoint)
     path, settings = [*datasets_of(config)][-1]
     sampler = _sampler(path, settings["pipeline"])
     about = {**encode.about, "rate": rate, "fps": fps, "sampler": sampler}
+    _clear(out, about, overwrite)
     _begin(out, about, overwrite)
     data = _moments(config, out, path, settings, rate)
     batch = config[path.split(".")[0]].get("batch_size") or 1
@@ -82,9 +85,11 @@ def write_lmdb(
     width = int(getattr(encode.encoder, "embed_dims"))  # noqa: B009
     size = 2**20 + 2 * total * (4 * width + _PAGE)
     keys = [_key(data.get_record(index), fps) for index in range(total)]
-    with lmdb.open(str(out), map_size=size) as env:
+    if (out / DATA).exists():  # of fewer clips, perhaps
+        size += (out / DATA).stat().st_size
+    with open_lmdb(str(out), map_size=size) as env:
         with env.begin() as there:
-            known = [there.get(key) is not None and not overwrite for key in keys]
+            known = [there.get(key) is not None for key in keys]
         waiting = [index for index in range(total) if not known[index]]
         done.present = total - len(waiting)
         workers = config[path.split(".")[0]].get("num_workers") or 0
@@ -103,6 +108,28 @@ def write_lmdb(
                 done.num_bytes += values.nbytes
             tell("moments", done.present + samples.end, total)
     return done
+
+
+def _clear(out: Path, about: Mapping[str, Any], overwrite: bool) -> None:
+    """Remove the LMDB of something else: what it has under other keys would stay.
+
+    Raises:
+        InputError: it is not one of ours.
+    """
+    if not (out / DATA).exists():
+        return
+    if not (out / ABOUT).exists():
+        raise InputError(
+            f"{out} has an LMDB that tools/features.py did not write; give another"
+            " --out"
+        )
+    if overwrite:
+        try:
+            same = not differences_text(read_about(out), about)
+        except InputError:  # damaged
+            same = False
+        if not same:
+            (out / DATA).unlink()
 
 
 class _OneReader:
@@ -158,6 +185,8 @@ def _vectors(encode: FrozenEncoder, good: list[dict], batch: int) -> np.ndarray:
     inputs = {k: torch.stack([x["inputs"][k] for x in good]) for k in good[0]["inputs"]}
     views = inputs[STREAM].shape[1]
     summary = encode(inputs, batch * views).summary  # (b v, d)
+    if not summary.isfinite().all():
+        raise InputError("the encoder gives NaN or infinity; look at its weights")
     return summary.unflatten(0, (-1, views)).mean(1).float().numpy()
 
 

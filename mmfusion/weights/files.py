@@ -155,7 +155,7 @@ def load_checked(
     except CheckpointError:
         raise
     except Exception as error:
-        raise CheckpointError(_refusal(file, error)) from error
+        raise CheckpointError(f"checkpoint {file} {why_refused(error)}") from error
     if not isinstance(loaded, dict):
         raise CheckpointError(
             f"checkpoint {file} holds a {type(loaded).__qualname__}, expected a dict"
@@ -310,20 +310,22 @@ def _hash(file: BinaryIO, place: int) -> bytes:
     return digest.hexdigest().encode()
 
 
-def _refusal(path: Path, error: Exception) -> str:
-    """One line for a file that torch or safetensors did not read."""
+def why_refused(error: Exception) -> str:
+    """Reason why torch or safetensors refused a file, as the end of a line.
+
+    Without torch's own text, which advises to read such a file without safety.
+    """
     reason = " ".join(str(error).split()) or type(error).__name__
     for marker in ("Unsupported global: ", "Unsupported class ", "Trying to "):
         if marker in reason:
             what = reason[reason.index(marker) :].split(". ")[0].split(" was not")[0]
             return (
-                f"checkpoint {path} is refused, nothing in it was run: it asks for "
-                f"more than tensors and plain values ({what[:160]})"
+                "is refused, nothing in it was run: it asks for more than tensors and"
+                f" plain values ({what[:160]})"
             )
-    # torch's own text begins with the advice to read such a file without safety
     reason = reason.rpartition("WeightsUnpickler error: ")[2].split(" Check the ")[0]
     kind = type(error).__name__
-    return f"checkpoint {path} is damaged or not a checkpoint: {kind}: {reason[:200]}"
+    return f"is damaged or not a checkpoint: {kind}: {reason[:200]}"
 
 
 def peek_meta(path: str | os.PathLike) -> dict[str, Any] | None:
@@ -340,7 +342,7 @@ def peek_meta(path: str | os.PathLike) -> dict[str, Any] | None:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
-        raise CheckpointError(_refusal(Path(path), error)) from error
+        raise CheckpointError(f"checkpoint {path} {why_refused(error)}") from error
     meta = loaded.get("meta") if has_digest and isinstance(loaded, dict) else None
     return meta if isinstance(meta, dict) else None
 

@@ -15,7 +15,12 @@ from mmfusion.apis.frame_features import write_lmdb
 from mmfusion.apis.loaded import put_in
 from mmfusion.apis.token_files import write_features
 from mmfusion.datasets.annotation import write_annotation
-from mmfusion.datasets.caches.token_cache import file_of, read_tokens, write_about
+from mmfusion.datasets.caches.token_cache import (
+    file_of,
+    read_tokens,
+    write_about,
+    write_tokens,
+)
 from mmfusion.datasets.collate import fusion_collate
 from mmfusion.datasets.media.sequential_video import open_for_windows
 from mmfusion.datasets.transforms import LoadFeatures
@@ -261,6 +266,15 @@ def test_files_are_checked(world: Path, kept: str, tmp_path: Path) -> None:
     file_of(kept, "c").write_bytes(file_of(kept, "b").read_bytes())
     with pytest.raises(FeatureError, match=r"it is of 'b'; expected 'c'"):
         data[2]
+    arrays, metadata = read_tokens(file_of(kept, "b"))
+    for change, told in (
+        (dict(cls=arrays["cls"] * np.nan), "cls has NaN"),
+        (dict(cls=arrays["cls"][:, :3]), r"cls is float32 \(1, 3\); expected .*64"),
+        (dict(mask=np.ones((1, 2), bool)), r"mask is bool \(1, 2\); expected"),
+    ):
+        write_tokens(file_of(kept, "b"), "b", {**arrays, **change}, made)
+        with pytest.raises(FeatureError, match=told):
+            data[1]
 
 
 def test_the_command_writes_an_lmdb_of_the_past(world: Path, tmp_path: Path) -> None:
@@ -280,6 +294,12 @@ def test_the_command_writes_an_lmdb_of_the_past(world: Path, tmp_path: Path) -> 
     assert "16 written" in done.stdout and "broken" in done.stdout
     again = write_lmdb(config, out, rate=5.0)
     assert (again.written, again.present) == (0, 16)
+    with pytest.raises(InputError, match="rate was 5.0, is 2.0; give another --out"):
+        write_lmdb(config, out, rate=2.0)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/data.mdb").write_bytes(b"of another")
+    with pytest.raises(InputError, match="did not write; give another"):
+        write_lmdb(config, tmp_path / "own", overwrite=True)
     load = LoadFeatures("rgb", "rgb", width=64, max_age=0.2)
     record = dict(id="b", extra=dict(video_id="b"), path_roots=(str(tmp_path),))
     times = np.array([[0.0, 0.4, 0.5]])
@@ -322,3 +342,6 @@ def test_a_video_is_read_once_for_all_its_moments(
         assert len({value for _, value in all_.cursor()}) == 6  # of two equal videos
     opened = (tmp_path / "opened").read_text().splitlines()
     assert opened == [f"{n}.mp4 (0.0, 0.0) {(1 - 0.8, 1.0)}" for n in ("one", "two")]
+    done = write_lmdb(config, tmp_path / "out", rate=2.0, overwrite=True)
+    with lmdb.open(str(tmp_path / "out"), readonly=True) as env:
+        assert env.stat()["entries"] == done.written < 12  # none of rate 5

@@ -73,7 +73,7 @@ def read_tokens(
             metadata = file.metadata() or {}
             keys = [] if head_only else [*file.keys()]
             arrays = {key: file.get_tensor(key) for key in keys}
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
         raise FeatureError(
             name, f"damaged ({error}); remove it and run tools/features.py again"
         ) from error

@@ -20,9 +20,10 @@ import torch
 from mmfusion.utils.errors import CheckpointError, FeatureError
 from mmfusion.utils.npz_file import read_npy, read_npz, read_remembered
 from mmfusion.utils.optional import import_optional
-from mmfusion.weights.files import check_archive
+from mmfusion.weights.files import check_archive, why_refused
 
 MAX_BYTES = 4 * 2**30  # of one file of one video
+_FLOATS = (torch.float16, torch.float32, torch.float64)  # that NumPy has, too
 SUFFIXES = (".npy", ".npz", ".pt", ".pth", ".safetensors")
 FEATURES, TIMES = "features", "times"  # names of arrays in a file of several
 
@@ -83,7 +84,7 @@ def _parse(path: str, width: int, key: str | None) -> VideoFeatures:
     if values.dtype.kind != "f":
         raise FeatureError(path, f"{name!r} holds {values.dtype}; expected floats")
     shape = values.shape
-    if values.ndim == 1 or (values.ndim == 3 and 1 in shape[:2]):
+    if values.size and (values.ndim == 1 or (values.ndim == 3 and 1 in shape[:2])):
         values = values.reshape(-1, shape[-1])  # (t, d)
     if values.ndim != 2 or values.shape[1] != width or not len(values):
         raise FeatureError(
@@ -92,9 +93,10 @@ def _parse(path: str, width: int, key: str | None) -> VideoFeatures:
             f" width is {width}",
         )
     if times is not None and not (
-        times.shape == (len(values),)
+        times.dtype.kind in "iuf"
+        and times.shape == (len(values),)
         and np.isfinite(times).all()
-        and (np.diff(times) > 0).all()
+        and (times[1:] > times[:-1]).all()
     ):
         raise FeatureError(
             path, f"{TIMES!r} is no row of {len(values)} rising seconds, one a feature"
@@ -115,10 +117,22 @@ def _arrays(path: str) -> dict[str, np.ndarray]:
     content = _tensors(path)
     tensors = content if isinstance(content, Mapping) else {FEATURES: content}
     return {
-        str(key): (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+        str(key): _array(path, str(key), value)
         for key, value in tensors.items()
         if isinstance(value, torch.Tensor)
     }
+
+
+def _array(path: str, key: str, value: torch.Tensor) -> np.ndarray:
+    if value.is_floating_point() and value.dtype not in _FLOATS:
+        value = value.float()  # such as bfloat16
+    try:
+        return value.detach().numpy()  # saved where gradients were on
+    except (RuntimeError, TypeError) as error:
+        told = str(error).partition(".")[0]
+        raise FeatureError(
+            path, f"{key!r} is no plain tensor ({told:.100}); expected a dense one"
+        ) from error
 
 
 def _tensors(path: str) -> Any:
@@ -132,10 +146,8 @@ def _tensors(path: str) -> Any:
     except CheckpointError as error:
         raise FeatureError(path, f"damaged, or no file of torch: {error}") from error
     except Exception as error:  # whatever zip, pickle or safetensors find in it
-        told = str(error).partition("\n")[0] or type(error).__name__
-        raise FeatureError(
-            path, f"not a readable file of tensors ({told:.200})"
-        ) from error
+        told = f"the file {why_refused(error)}"
+        raise FeatureError(path, f"{told}; expected torch.save(tensor)") from error
 
 
 def read_lmdb(path: str, keys: list[str], width: int) -> tuple[str, np.ndarray] | None:
@@ -151,11 +163,14 @@ def read_lmdb(path: str, keys: list[str], width: int) -> tuple[str, np.ndarray] 
         MissingPackageError: the package lmdb is not installed.
     """
     env = _open_lmdb(path, os.getpid())
-    with env.begin() as transaction:
-        for key in keys:
-            data = transaction.get(key.encode())
-            if data is not None:
-                return key, _vector(path, key, data, width)
+    try:
+        with env.begin() as transaction:
+            for key in keys:
+                data = transaction.get(key.encode())
+                if data is not None:
+                    return key, _vector(path, key, data, width)
+    except import_lmdb().Error as error:
+        raise FeatureError(path, f"damaged: {error}") from error
     return None
 
 
@@ -175,16 +190,28 @@ def _vector(path: str, key: str, data: bytes, width: int) -> np.ndarray:
 @lru_cache(maxsize=16)
 def _open_lmdb(path: str, process: int) -> Any:
     """One environment a path and process: a fork may not share it."""
+    return open_lmdb(
+        path,
+        subdir=os.path.isdir(path),
+        readonly=True,
+        create=False,
+        lock=False,
+        readahead=False,
+    )
+
+
+def open_lmdb(path: str, **options: Any) -> Any:
+    """An environment of the package lmdb, all of whose pages are there.
+
+    Args:
+        path: of its folder or file. options: of ``lmdb.open``.
+
+    Raises:
+        FeatureError: no such LMDB, or it is damaged.
+    """
     lmdb = import_lmdb()
     try:
-        env = lmdb.open(
-            path,
-            subdir=os.path.isdir(path),
-            readonly=True,
-            create=False,
-            lock=False,
-            readahead=False,
-        )
+        env = lmdb.open(path, **options)
     except (lmdb.Error, OSError) as error:
         raise FeatureError(
             path, f"not a readable LMDB ({error}); expected a folder with data.mdb"

@@ -26,12 +26,13 @@ class LoadFeatures(BaseTransform):
     time gets the last one that may be known, not older than ``max_age``. So the gap of
     ``SampleObservedFrames`` holds for features as for frames.
 
-    A ``path`` without a suffix is an LMDB of RULSTM's layout (Furnari and Farinella,
-    fpv-iplab/rulstm): TSN's rgb and flow with 1,024 numbers a frame, obj with 352, 30
-    frames a second, images numbered from 1. Its own loader reads the number floor(30 t)
-    at t, one frame earlier than is shown then: ``first=0`` does the same. With a suffix
-    (npy, npz, pt, safetensors) it is a file a video, (t, d), whose rows count from 0;
-    of a file with an array ``times``, these are the seconds from which rows are known.
+    A ``path`` without a suffix, or with ``.lmdb``, is an LMDB of RULSTM's layout
+    (Furnari and Farinella, fpv-iplab/rulstm): TSN's rgb and flow with 1,024 numbers a
+    frame, obj with 352, 30 frames a second, images numbered from 1. Its own loader
+    reads the number floor(30 t) at t, one frame earlier than is shown then: ``first=0``
+    does the same. With another suffix (npy, npz, pt, safetensors) it is a file a video,
+    (t, d), whose rows count from 0; of a file with an array ``times``, these are the
+    seconds from which rows are known.
 
     Args:
         stream: name of the stream, as in the sampler and in PackInputs.
@@ -78,7 +79,9 @@ class LoadFeatures(BaseTransform):
                 " expected 1 or more, above 0, 0 or more, above 0"
             )
         self.stream, self.path, self.width = stream, path, width
-        self.is_lmdb = "." not in path.rpartition("/")[2] or path.endswith(".mdb")
+        self.is_lmdb = "." not in path.rpartition("/")[2] or path.endswith(
+            (".mdb", ".lmdb")
+        )
         self.first = int(self.is_lmdb) if first is None else first
         self.fps, self.reach = float(fps), float(reach)
         self.key = key or (RULSTM_KEY if self.is_lmdb else None)
@@ -178,8 +181,11 @@ def _fields(results: dict) -> dict[str, str]:
 def _check_fields(name: str, template: str, known: tuple[str, ...]) -> set[str]:
     """The fields of a template, which are plain names."""
     try:
-        found = {field for _, field, *_ in string.Formatter().parse(template) if field}
-    except ValueError as error:
+        parts = [*string.Formatter().parse(template)]
+        found = {field for _, field, *_ in parts if field is not None}
+        if found <= {*known}:
+            template.format(**{key: 1 if key == "frame" else "" for key in known})
+    except (LookupError, ValueError) as error:  # such as {:zz}
         raise InputError(f"{name} is {template!r}: {error}") from None
     if not found <= {*known}:
         raise InputError(

@@ -51,6 +51,7 @@ class LoadTokens(BaseTransform):
     ) -> None:
         self.stream, self.folder = stream, folder
         self.made = made if isinstance(made, str) else canonical(made)
+        self.with_cls = bool(parse_json(self.made.encode(), _MADE).get("with_cls"))
         self.instead_of = tuple(instead_of)
 
     def transform(self, results: dict) -> dict:
@@ -61,11 +62,8 @@ class LoadTokens(BaseTransform):
             raise FeatureError(path, f"it is of {metadata['id']!r}; expected {name!r}")
         self._check_made(path, metadata["made"])
         self._check_times(path, arrays["times"], times_of(results, self.stream))
+        self._check_arrays(path, arrays)
         tokens, mask = arrays["tokens"], arrays.get("mask")  # (v, l, d), (v, l)
-        if tokens.ndim != 3 or not tokens.size or not np.isfinite(tokens).all():
-            raise FeatureError(
-                path, f"tokens {tokens.shape} are none, or have NaN or infinity"
-            )
         if "cls" in arrays:
             tokens = np.concatenate([arrays["cls"][:, None], tokens], axis=1)
             if mask is not None:
@@ -76,9 +74,29 @@ class LoadTokens(BaseTransform):
             results[self.stream + MASK_SUFFIX] = mask
         return results
 
+    def _check_arrays(self, path: str, arrays: Mapping[str, np.ndarray]) -> None:
+        shape = arrays["tokens"].shape
+        if len(shape) != 3 or 0 in shape:
+            raise FeatureError(
+                path, f"tokens have the shape {shape}; expected (v, l, d)"
+            )
+        wanted: dict[str, tuple] = {"tokens": ("f", shape)}
+        if self.with_cls or "cls" in arrays:
+            wanted["cls"] = ("f", (shape[0], shape[2]))
+        if "mask" in arrays:
+            wanted["mask"] = ("b", shape[:2])
+        for key, (kind, size) in wanted.items():
+            value = arrays.get(key)
+            if value is None or value.dtype.kind != kind or value.shape != size:
+                found = "not there" if value is None else f"{value.dtype} {value.shape}"
+                name = "floats" if kind == "f" else "bool"
+                raise FeatureError(path, f"{key} is {found}; expected {name} {size}")
+            if not np.isfinite(value).all():
+                raise FeatureError(path, f"{key} has NaN or infinity")
+
     def _check_made(self, path: str, made: str) -> None:
         if made != self.made:
-            wanted = parse_json(self.made.encode(), "made of LoadTokens")
+            wanted = parse_json(self.made.encode(), _MADE)
             told = differences(parse_json(made.encode(), path), wanted)
             raise InputError(f"{path} is out of date: {'; '.join(told)}; {_AGAIN}")
 
@@ -92,6 +110,7 @@ class LoadTokens(BaseTransform):
         )
 
 
+_MADE = "made of LoadTokens"
 _AGAIN = "make the features again with tools/features.py --overwrite"
 
 

@@ -128,8 +128,19 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path: Path) -> None:
     assert "cut.safetensors" in told("cut.safetensors")
     assert "object.pt" in told("object.pt")
     assert "before 9.000 s" in told("good.npy", 9.0)
-    with pytest.raises(InputError, match="fields"):
-        LoadFeatures("rgb", "{0.__class__}.npy", width=WIDTH)
+    np.save(tmp_path / "flat.npy", np.zeros(0, np.float32))
+    assert "(0,)" in told("flat.npy")
+    np.savez(tmp_path / "text.npz", features=frames()[:1], times=np.array(["0"]))
+    assert "no row of 1 rising seconds" in told("text.npz")
+    torch.save(torch.from_numpy(frames()).to_sparse(), tmp_path / "sparse.pt")
+    assert "no plain tensor" in told("sparse.pt")
+    assert "nothing in it was run" in told("object.pt")
+    torch.save(torch.nn.Parameter(torch.from_numpy(frames())), tmp_path / "grad.pt")
+    found = LoadFeatures("rgb", "grad.pt", width=WIDTH)(at(tmp_path, 1.0))
+    assert found["rgb"][0, 0, 0] == 30
+    for wrong in ("{0.__class__}.npy", "{}.npy", "{video_id:03d}.npy"):
+        with pytest.raises(InputError, match=r"^path is '\{"):
+            LoadFeatures("rgb", wrong, width=WIDTH)
 
 
 def test_what_is_wrong_with_an_lmdb_is_named(tmp_path: Path) -> None:
