@@ -343,6 +343,7 @@ _TABLES = {
         ("(gap < TAU_A - _SLACK)", "(gap <= TAU_A + _SLACK)"),
     ],
     "models/backbones/memvit.py": [
+        ("if mask is not None or there is not None:", "if mask is not None:"),
         ("(times - 1 - torch", "(times - torch"),
         (
             "len(past_keys) - self.memory_clips + 1",
@@ -375,6 +376,7 @@ _TABLES = {
         ("frozenset(model.state_dict().keys() - trained)", "frozenset()"),
     ],
     "models/layers/tuning.py": [
+        ("if lost:  #", "if False:  #"),
         ("        model.eval()\n        for part", "        for part"),
     ],
     "models/backbones/hf_video_encoder.py": [
@@ -385,6 +387,7 @@ _TABLES = {
         ("if first and name not in first", "if False"),
     ],
     "apis/frame_features.py": [
+        ("(out / DATA).unlink()", "pass"),
         ("if source != self.source:", "if True:"),
     ],
     "apis/model_folder.py": [
