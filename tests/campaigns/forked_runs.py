@@ -20,7 +20,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot  # noqa: F401 (before the fork: each child would load it)
 import mmengine.runner.runner
 import torch
 import torch._dynamo
