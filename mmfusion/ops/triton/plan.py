@@ -23,7 +23,8 @@ class Tuning:
         chunk: tokens between two states that the forward saves; 64 costs n / 64 of u.
         block: tokens whose states the backward keeps in registers at a time, between
             scratch states; at 4 a thread holds 4 x 16 states and as many decays, which
-            is what its registers allow (compiled for sm_90: 4 spilled words).
+            is what its registers allow (sm_90: 4 words spill by the assembler
+            of an earlier Triton, 269 by that of 3.8).
         ahead: tokens that a loop reads before it computes the first of them, so that a
             trip to memory is waited for once; it divides chunk.
         forward_ahead: the same of the kernel that writes y: with 4 it needs more than
