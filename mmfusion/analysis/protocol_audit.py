@@ -36,6 +36,8 @@ def read_split(root: Path, split: str = "val") -> Segments:
     classes = epic.read_classes(root)
     path = root / epic.SEGMENT_FILES[split]
     found = epic.read_segments(path, classes)
+    if not found:
+        raise AnnotationError(f"{path}: it has no segments below its header")
     rates = epic.read_rates(root / epic.VIDEO_FILE)
     seconds = epic.read_durations(root / epic.VIDEO_FILE)
     for one in found:

@@ -145,6 +145,12 @@ class HFEncoder(BaseModule):
                 " its own?"
             )
         published = model.state_dict()
+        odd = [key for key, value in published.items() if not value.isfinite().all()]
+        if odd:
+            raise CheckpointError(
+                f"{self.pretrained}: {odd[0]} has NaN or infinity, as"
+                f" {len(odd)} of its tensors have; fetch it again"
+            )
         own = self.model.state_dict()
         for key, value in own.items():
             plain = key.replace(".base_layer.", ".")  # peft's name for what it adapts

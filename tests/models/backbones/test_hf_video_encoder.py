@@ -200,6 +200,10 @@ def test_damaged_files_are_named(tmp_path):
     published(tmp_path, "vivit")
     model = HFVideoEncoder(str(tmp_path))
     path = tmp_path / "model.safetensors"
+    tensors = load_file(path)
+    save_file({k: v * float("nan") for k, v in tensors.items()}, path)
+    with pytest.raises(CheckpointError, match=rf"{tmp_path}: .* has NaN or infinity"):
+        model.init_weights()
     path.write_bytes(path.read_bytes()[:-64])
     with pytest.raises(OSError, match=rf"{tmp_path} .*model.safetensors is damaged"):
         model.init_weights()

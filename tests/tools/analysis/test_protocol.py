@@ -21,3 +21,7 @@ def test_a_missing_file_is_one_line(tmp_path, capsys):
     assert main(["--root", str(tmp_path)]) == 2
     error = capsys.readouterr().err.strip()
     assert "there is no such file" in error and "\n" not in error
+    path = make_ek100(tmp_path / "ek100") / "EPIC_100_validation.csv"
+    path.write_text(path.read_text().partition("\n")[0] + "\n")
+    assert main(["--root", str(path.parent)]) == 2
+    assert f"{path}: it has no segments" in capsys.readouterr().err
