@@ -454,6 +454,7 @@ _TABLES = {
         ("np.where(mask[..., None], joints, np.nan_to_num(joints))", "joints"),
     ],
     "datasets/transforms/load_features.py": [
+        ("told is not None and told != fps", "False"),
         ("+ TIME_EPS - self.reach)", "+ TIME_EPS)"),
         ("np.floor(shown).astype(int)", "np.ceil(shown).astype(int)"),
     ],

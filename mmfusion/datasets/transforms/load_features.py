@@ -1,10 +1,13 @@
 """Features of a video, computed by others, at the times of a stream."""
 
 import string
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmfusion.datasets.caches.token_cache import ABOUT, read_about
 from mmfusion.datasets.media.feature_files import read_lmdb, read_video_features
 from mmfusion.datasets.media.video_reader import TIME_EPS
 from mmfusion.datasets.transforms.sample_times import mark_absent, times_of
@@ -136,6 +139,7 @@ class LoadFeatures(BaseTransform):
         self, path: str, seconds: np.ndarray, fields: dict
     ) -> tuple[np.ndarray, np.ndarray]:
         """(n, d) float32 and whether each is there, (n,)."""
+        _check_rate(path, self.fps)
         values = np.zeros((len(seconds), self.width), np.float32)
         there = np.zeros(len(seconds), bool)
         for place, time in enumerate(seconds):
@@ -169,6 +173,21 @@ class LoadFeatures(BaseTransform):
                 f"{name} is {template!r}, and sample {fields.get('id')!r} has no"
                 f" {error}; it has {sorted(fields)}"
             ) from None
+
+
+@lru_cache(maxsize=16)
+def _check_rate(path: str, fps: float) -> None:
+    """Compare the numbers a second with those that tools/features.py wrote.
+
+    Raises:
+        InputError: others, so that a number would be of another, even a later, time.
+    """
+    told = read_about(path).get("fps") if Path(path, ABOUT).is_file() else None
+    if told is not None and told != fps:
+        raise InputError(
+            f"fps is {fps:g}, but the keys of {path} count {told:g} a second ({ABOUT});"
+            f" give LoadFeatures fps={told:g}"
+        )
 
 
 def _fields(results: dict) -> dict[str, str]:

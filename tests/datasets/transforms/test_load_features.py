@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
+from mmfusion.datasets.caches.token_cache import write_about
 from mmfusion.datasets.transforms import (
     LoadFeatures,
     PackInputs,
@@ -159,6 +160,10 @@ def test_what_is_wrong_with_an_lmdb_is_named(tmp_path: Path) -> None:
         load(at(tmp_path, 9.0))
     with pytest.raises(FeatureError, match="not a readable LMDB"):
         LoadFeatures("rgb", "flow", width=WIDTH)(at(tmp_path, 2.0))
+    (tmp_path / "slow").mkdir()
+    write_about(tmp_path / "slow", dict(encoder={}, weights="", fps=10.0))
+    with pytest.raises(InputError, match=r"fps is 30, .*slow count 10 a second"):
+        LoadFeatures("rgb", "slow", width=WIDTH)(at(tmp_path, 2.0))
     (tmp_path / "cut").mkdir()
     data = (tmp_path / "rgb" / "data.mdb").read_bytes()
     (tmp_path / "cut" / "data.mdb").write_bytes(data[: 3 * 4096])
