@@ -110,7 +110,7 @@ PUBLISHED = PublishedWeights(
 
 def num_patches(img_size: int, patch_size: int) -> int:
     """Patches of a square frame; ValueError where they do not fill it."""
-    if img_size % patch_size:
+    if img_size % patch_size or img_size < 1:
         raise InputError(
             f"img_size is {img_size}, expected a multiple of {patch_size}, the side of"
             " a patch"

@@ -302,7 +302,8 @@ class MeMViT(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         check_choice("arch", arch, ARCHITECTURES)
-        if img_size % 32 or num_frames % 8 or num_clips < 1 or memory_clips < 0:
+        sizes = min(img_size, num_frames, num_clips)
+        if img_size % 32 or num_frames % 8 or sizes < 1 or memory_clips < 0:
             raise InputError(
                 f"img_size={img_size} must be a multiple of 32, num_frames={num_frames}"
                 f" of 8, num_clips={num_clips} 1 or more and"

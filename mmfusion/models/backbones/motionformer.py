@@ -167,7 +167,8 @@ class Motionformer(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         check_choice("arch", arch, ARCHITECTURES)
-        if img_size % PATCH_SIZE or num_frames % TUBELET_SIZE:
+        fits = img_size % PATCH_SIZE == 0 == num_frames % TUBELET_SIZE
+        if not fits or min(img_size, num_frames) < 1:
             raise InputError(
                 f"img_size={img_size} must be a multiple of {PATCH_SIZE}, and"
                 f" num_frames={num_frames} of {TUBELET_SIZE}"

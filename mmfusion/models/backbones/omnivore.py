@@ -12,7 +12,7 @@ from mmfusion.models.backbones.mmaction_backbone import MMActionBackbone
 from mmfusion.models.layers import check_clip
 from mmfusion.registry import MODELS
 from mmfusion.structures import TokenFeatures
-from mmfusion.utils.errors import check_choice
+from mmfusion.utils.errors import InputError, check_choice
 from mmfusion.weights import PublishedWeights
 
 ARCHITECTURES: Mapping[str, Mapping[str, Any]] = {
@@ -50,7 +50,7 @@ class Omnivore(MMActionBackbone):
         with_cp: recompute each block in the backward: less memory, more time.
 
     Raises:
-        ValueError: an unknown ``arch``.
+        ValueError: an unknown ``arch``, or a size below 1.
     """
 
     published_weights = PUBLISHED
@@ -66,6 +66,11 @@ class Omnivore(MMActionBackbone):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         check_choice("arch", arch, ARCHITECTURES)
+        if min(img_size, num_frames) < 1:
+            raise InputError(
+                f"img_size is {img_size} and num_frames {num_frames}, expected 1 or"
+                " more of each"
+            )
         backbone = dict(
             type="mmaction.SwinTransformer3D",
             arch=dict(ARCHITECTURES[arch]),

@@ -38,3 +38,5 @@ def test_wrong_arguments_raise():
         FrameViT("huge")
     with pytest.raises(ValueError, match="multiple of 16"):
         FrameViT("nano", img_size=30)
+    with pytest.raises(ValueError, match="multiple of 16"):
+        FrameViT("nano", img_size=0)

@@ -134,6 +134,8 @@ def test_a_whole_published_file_loads():
 def test_wrong_arguments_raise():
     with pytest.raises(ValueError, match="num_hands=0"):
         nano(num_hands=0)
+    with pytest.raises(ValueError, match="num_frames=0"):
+        nano(num_frames=0)
     with pytest.raises(ValueError, match="InAViT got no boxes"):
         nano()(CLIP)
     with pytest.raises(ValueError, match="at most o=5"):

@@ -113,7 +113,7 @@ def test_published_files_fit_key_by_key(model):
 
 
 def test_wrong_sizes_raise(model):
-    for wrong in (dict(img_size=48), dict(num_frames=12), dict(num_clips=0)):
+    for wrong in (dict(img_size=48), dict(num_frames=12), dict(num_frames=0)):
         with pytest.raises(ValueError, match="multiple of 32"):
             MeMViT("nano", **wrong)
     with pytest.raises(ValueError, match=r"expected \(b, 3, 24, 32, 32\)"):
