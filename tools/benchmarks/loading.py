@@ -294,11 +294,13 @@ def _stage_table(points: Sequence[Mapping[str, Any]]) -> tuple[list[str], list]:
 
 
 def _step_table(steps: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    head = ["training", "step, s", "waiting, %", "transforms of a clip, ms"]
-    head += ["of a step's clip, %"]
+    head = ["training", "batch", "workers", "step, s", "waiting, %"]
+    head += ["transforms of a clip, ms of CPU", "of the CPU time of a step, %"]
     lines = [
         [
             name,
+            str(s["batch"]),
+            str(s["workers"]),
             f"{s['step']:.3g}",
             f"{100 * s['waiting']:.1f}",
             f"{1e3 * s['transforms']:.3g}",
