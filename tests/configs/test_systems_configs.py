@@ -25,7 +25,9 @@ MEMORY = dict(num_frames=8, num_clips=2)  # of each clip, for MeMViT
 PARAMETERS = {
     "avt_base_ek100_anticipation": 396_122_078,
     "inavit_ek100_anticipation": 118_389_901,
+    "memvit_16_ek100": 34_937_821,
     "memvit_16_ek100_anticipation": 34_937_821,
+    "memvit_24_ek100": 51_904_957,
     "memvit_24_ek100_anticipation": 51_904_957,
     "omnivore_base_ek100": 92_556_838,
 }

@@ -18,7 +18,10 @@ from mmfusion.datasets.transforms.rand_augment import RandAugment
 from mmfusion.datasets.transforms.repeat_augment import RepeatAugment
 from mmfusion.datasets.transforms.resize_frames import ResizeFrames
 from mmfusion.datasets.transforms.sample_clock import SampleClock
-from mmfusion.datasets.transforms.sample_observed_frames import SampleObservedFrames
+from mmfusion.datasets.transforms.sample_observed_frames import (
+    SampleClipsBefore,
+    SampleObservedFrames,
+)
 from mmfusion.datasets.transforms.sample_rates import SampleRates
 from mmfusion.datasets.transforms.sample_segments import SampleSegments, SampleWindow
 from mmfusion.datasets.transforms.sample_times import SampleTimes
@@ -45,6 +48,7 @@ __all__ = [
     "RandAugment",
     "RepeatAugment",
     "ResizeFrames",
+    "SampleClipsBefore",
     "SampleClock",
     "SampleObservedFrames",
     "SampleRates",

@@ -1,4 +1,4 @@
-"""Choice of the times before an action begins, with a real gap."""
+"""Choice of the times before an action begins: with a real gap, or for a memory."""
 
 from collections.abc import Iterable, Mapping
 
@@ -99,11 +99,7 @@ class SampleObservedFrames(BaseTransform):
         if num_views < 1:
             raise InputError(f"num_views: got {num_views}; expected 1 or more")
         frames = dict(video=16) if num_frames is None else dict(num_frames)
-        if num_clips < 1 or any(count % num_clips for count in frames.values()):
-            raise InputError(
-                f"num_clips: got {num_clips}; expected 1 or more, and num_frames,"
-                f" {frames}, multiples of it"
-            )
+        _check_clips(num_clips, frames)
         if drop not in DROP:
             raise InputError(f"drop: got {drop!r}; expected one of {DROP}")
         if legacy_vjepa2 and (legacy_inavit or num_views > 1):
@@ -266,6 +262,79 @@ class SampleObservedFrames(BaseTransform):
             else:
                 times[stream] = index.times[np.minimum(number, len(index.times) - 1)]
         return times
+
+
+@TRANSFORMS.register_module()
+class SampleClipsBefore(BaseTransform):
+    """Choose times of an action, as :class:`SampleTimes`, and of the clips before it.
+
+    For recognition by an encoder with a memory, such as :class:`MeMViT`: the last clip
+    is the action's own, those before it end where it starts, one after the other. A
+    clip of which nothing exists is marked as not there.
+
+    Args:
+        num_frames: frames of all clips per stream, as ``dict(video=80)``.
+        num_clips: c, the action's own among them. clip_seconds: of each one before it.
+        mode: as of :class:`SampleTimes`, in every clip.
+
+    Required keys: start_sec, end_sec; frame_ids and index_fps where only some frames
+    exist. Added keys: times, dict of float64 seconds (1, n), times_mask, bool (1, n).
+
+    Example:
+        >>> sampler = SampleClipsBefore(dict(video=4), 2, clip_seconds=2.0, mode="ends")
+        >>> sampler(dict(start_sec=5.0, end_sec=6.0))["times"]["video"]
+        array([[4.   , 4.999, 5.5  , 6.   ]])
+    """
+
+    def __init__(
+        self,
+        num_frames: Mapping[str, int],
+        num_clips: int,
+        *,
+        clip_seconds: float = TAU_O,
+        mode: str = "random",
+    ) -> None:
+        _check_clips(num_clips, num_frames)
+        if not clip_seconds > 0:
+            raise InputError(
+                f"clip_seconds: got {clip_seconds}; expected more than 0 seconds"
+            )
+        self.num_clips, self.clip_seconds = num_clips, float(clip_seconds)
+        frames = {stream: count // num_clips for stream, count in num_frames.items()}
+        self.sampler = SampleTimes(frames, mode=mode)
+
+    def transform(self, results: dict) -> dict:
+        own = self.sampler.transform(results)["times"]
+        first, start = _begin_of(results), float(results.get("start_sec") or 0.0)
+        clips = []
+        for before in range(self.num_clips - 1, 0, -1):
+            low = start - before * self.clip_seconds
+            span = dict(start_sec=low, end_sec=low + self.clip_seconds)
+            clips.append(self.sampler.transform(span)["times"])
+        results["times"], results["times_mask"] = {}, {}
+        for stream, times in own.items():
+            past = np.array([clip[stream][0] for clip in clips])  # (c - 1, n / c)
+            past = past.reshape(len(clips), times.shape[1])
+            there = np.repeat(past[:, -1:] >= first, times.shape[1], axis=1)
+            # a reader takes a frame that appears TIME_EPS later for the one asked for
+            past = np.clip(past, first, max(first, start - TIME_EPS)).reshape(1, -1)
+            chosen = np.concatenate([_at_frames(results, past), times], axis=1)
+            mask = np.concatenate([there.reshape(1, -1), np.full(times.shape, True)], 1)
+            results["times"][stream], results["times_mask"][stream] = chosen, mask
+        return results
+
+
+def _check_clips(num_clips: int, frames: Mapping[str, int]) -> None:
+    """Check that every stream's frames are so many clips.
+
+    Raises:
+        InputError: they are not.
+    """
+    if num_clips < 1 or any(count % num_clips for count in frames.values()):
+        raise InputError(
+            f"num_clips: got {num_clips}; expected 1 or more, and num_frames,"
+            f" {dict(frames)}, multiples of it"
+        )
 
 
 def _numbers_of(record: Mapping) -> tuple[int, int, float]:

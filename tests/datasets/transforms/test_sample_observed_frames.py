@@ -12,6 +12,7 @@ from mmfusion.datasets.transforms import (
     DecodeVideo,
     LoadSkeleton,
     PackInputs,
+    SampleClipsBefore,
     SampleObservedFrames,
 )
 from mmfusion.engine import ObservedWindowHook
@@ -54,6 +55,19 @@ def test_clips_before_the_source_are_marked_but_the_last(start, there):
     np.testing.assert_array_equal(clips[:, 0], clips[:, 1])
     with pytest.raises(ValueError, match="multiples"):
         sample(start, frames=6, num_clips=4)
+
+
+@pytest.mark.parametrize(("start", "there"), [(0.4, 0), (2.4, 1), (3.0, 2)])
+def test_clips_before_an_action_end_where_it_starts(start, there):
+    sampler = SampleClipsBefore(dict(video=6), 3, clip_seconds=2.0, mode="uniform")
+    out = sampler(dict(start_sec=start, end_sec=start + 1))
+    times, mask = (out[key]["video"] for key in ("times", "times_mask"))
+    expected = start + np.array([[-3.5, -2.5, -1.5, -0.5, 0.25, 0.75]])
+    np.testing.assert_allclose(times[mask], np.maximum(expected[mask], 0))
+    np.testing.assert_array_equal(mask, [np.repeat([there > 1, there > 0, True], 2)])
+    assert (times >= 0).all() and (times[:, :4] < start).all()
+    with pytest.raises(ValueError, match="multiples"):
+        SampleClipsBefore(dict(video=5), 3)
 
 
 def test_streams_share_a_warp_and_clips_follow_each_other():
