@@ -44,7 +44,8 @@ class Film:
     def clips(self, number: int, length: int) -> list[tuple[int, int]]:
         """First frame and count of clips at equal distances."""
         length = min(length, self.num_frames)
-        starts = np.linspace(0, self.num_frames - length, number).astype(int)
+        middles = (np.arange(number) + 0.5) / number
+        starts = (middles * (self.num_frames - length)).astype(int)
         return [(start, length) for start in starts.tolist()]
 
 
