@@ -36,6 +36,7 @@ from mmfusion.engine.launch.config_features import (
     frame_steps,
     steps_of,
 )
+from mmfusion.engine.runner.dataloader import build_dataloader
 from mmfusion.models.layers.hf_encoder import digest_of
 from mmfusion.registry import DATASETS, MODELS
 from mmfusion.structures import TokenFeatures
@@ -261,11 +262,14 @@ def _cut(places: list[int], batch: int) -> list[list[int]]:
 
 def _batches(data: Any, batches: list[list[int]], workers: int) -> Iterator[_Samples]:
     keys = [[SampleKey(place) for place in places] for places in batches]
-    loader = DataLoader(
-        data,
-        batch_sampler=keys,  # type: ignore[arg-type]
-        num_workers=workers,
-        collate_fn=_Samples,
+    loader = build_dataloader(
+        DataLoader(
+            data,
+            batch_sampler=keys,  # type: ignore[arg-type]
+            num_workers=workers,
+            collate_fn=_Samples,
+        ),
+        seed=0,
     )
     end = 0
     try:

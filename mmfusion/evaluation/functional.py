@@ -157,7 +157,9 @@ def bootstrap_interval(
         values: (n,), 0 or 1.
         groups: (n,), such as the video of each clip.
         classes: (n,) integers; with them, the mean over the classes that have clips of
-            the mean in each, in every resample.
+            the mean in each, in every resample. Rare classes are hard, and lack in
+            more of the resamples, whose means are therefore higher by some points: the
+            interval is moved by that bias, the mean of the resamples less the value.
     """
     value = np.asarray(values, dtype=np.float64)
     _, group = np.unique(np.asarray(groups), return_inverse=True)
@@ -186,8 +188,11 @@ def bootstrap_interval(
     rng = np.random.default_rng(0)
     draws = rng.multinomial(shape[0], np.full(shape[0], 1 / shape[0]), _NUM_DRAWS)
     tail = (1.0 - _CONFIDENCE) / 2
-    low, high = np.quantile(mean(draws.astype(np.float64)), (tail, 1.0 - tail))
-    return Interval(estimate, 100.0 * float(low), 100.0 * float(high))
+    means = 100.0 * mean(draws.astype(np.float64))
+    ends = np.quantile(means, (tail, 1.0 - tail))
+    if classes is not None:
+        ends = np.clip(ends - (means.mean() - estimate), 0.0, 100.0)
+    return Interval(estimate, float(ends[0]), float(ends[1]))
 
 
 def difference_interval(

@@ -269,6 +269,15 @@ def test_bootstrap_of_a_class_mean_is_over_present_classes():
     assert found == again
 
 
+def test_a_class_means_interval_holds_it_where_rare_classes_are_hard():
+    """20 classes of one clip each are wrong, and a third of them lacks in a draw."""
+    found = bootstrap_interval(
+        [1] * 40 + [0] * 20, np.arange(60), classes=[0] * 40 + list(range(1, 21))
+    )
+    assert found.mean == pytest.approx(100 / 21)
+    assert found.low < found.mean < found.high
+
+
 def test_a_class_that_a_draw_lacks_does_not_count_in_it():
     """All is right, whichever of the two videos is drawn twice."""
     found = bootstrap_interval([1, 1], list("ab"), classes=[0, 1])

@@ -1,6 +1,7 @@
 """MMEngine's dataloader, apart from the global random generator and from signals."""
 
 import atexit
+import gc
 import multiprocessing
 import os
 import signal
@@ -183,6 +184,7 @@ def _init_worker(worker_id: int, inner: Callable | None, watch: LoaderWatch) -> 
     A signal to the group (Ctrl-C) does not reach a worker, and one to all processes of
     a job (slurm) has no effect. A worker ends with the run, even if that is killed.
     """
+    gc.freeze()  # garbage of the run may wait for threads that are not here
     watch.enter(worker_id)
     os.setpgrp()
     for signum in SIGNALS:
