@@ -157,7 +157,8 @@ def input_shapes(
     """Size of one view of each stream: given, or the encoder's or test pipeline's.
 
     Returns:
-        video (3, t, h, w), skeleton (t, j, c), text (q, l), boxes (t, o, 4).
+        video (3, t, h, w), skeleton (t, j, c), text (q, l), boxes (t, o, 4), features
+        from files (t, c).
 
     Raises:
         ConfigError: the size of a stream is found nowhere.
@@ -180,12 +181,20 @@ def _from_pipeline(
     loader = config.get("test_dataloader") or {}
     steps = (loader.get("dataset") or {}).get("pipeline") or []
     pipeline = {_class_name(step["type"]): step for step in steps}
+    sampler = pipeline.get("SampleTimes") or pipeline.get("SampleObservedFrames") or {}
+    frames = (sampler.get("num_frames") or {}).get(name)
+    widths = {
+        step["stream"]: int(step["width"])
+        for step in steps
+        if _class_name(step["type"]) == "LoadFeatures"
+    }
+    if name in widths and frames:
+        return frames, widths[name]
     if name == "text":
         length = pipeline.get("TokenizeQuestions", {}).get("max_length")
         if length:
             return len(model.question_tasks), int(length)
-    if name == "video" and "SampleTimes" in pipeline:
-        frames = pipeline["SampleTimes"]["num_frames"][name]
+    if name == "video" and frames:
         sizes = {"CenterCrop": "crop_size", "ThreeCrop": "crop_size", "Resize": "scale"}
         for step, key in sizes.items():
             size = pipeline.get(step, {}).get(key)

@@ -12,6 +12,7 @@ from mmfusion.apis.windows import is_number
 from mmfusion.datasets.transforms import (
     DecodeVideo,
     LoadBoxes,
+    LoadFeatures,
     LoadSkeleton,
     ProjectSkeleton,
     TokenizeQuestions,
@@ -69,11 +70,7 @@ class ClipInputs:
             return None
         skeleton = self.loaded.card.get("skeleton")
         clip.record["ann_meta"] = {"skeleton": skeleton, "extra": None}
-        if self.reads(LoadBoxes):
-            raise InputError(
-                "the model reads boxes of hands and objects, which a new video has not;"
-                " expected a clip of a dataset"
-            )
+        self._check_streams()
         is_file = clip.path is None and clip.array is None
         if not self.reads(LoadSkeleton):
             if is_file:
@@ -109,6 +106,21 @@ class ClipInputs:
             clip.record["index_fps"] = data.fps or rate_of(clip)
         clip.record.update(skeleton_path=None, skeleton_data=data)
         return found
+
+    def _check_streams(self) -> None:
+        """Refuse a new video to a model of streams that only a dataset has."""
+        steps = self.transforms
+        streams = [step.stream for step in steps if isinstance(step, LoadFeatures)]
+        lacking = []
+        if self.reads(LoadBoxes):
+            lacking.append("boxes of hands and objects")
+        if streams:
+            lacking.append(f"features from files ({', '.join(streams)})")
+        if lacking:
+            raise InputError(
+                f"the model reads {' and '.join(lacking)}, which a new video has not;"
+                " expected a clip of a dataset: tools/infer.py --test-clip N"
+            )
 
     def put_question(self, clip: Clip, question: Question) -> dict[str, str] | None:
         """Put questions into a clip's record, where the model reads them."""

@@ -1,10 +1,18 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
+from mmengine.config import Config
 from torch import nn
 
-from mmfusion.analysis.flops import count_flops, num_parameters, published_flops
+from mmfusion.analysis.flops import (
+    count_flops,
+    input_shapes,
+    num_parameters,
+    published_flops,
+)
 from mmfusion.analysis.meta_device import without_content
-from mmfusion.models import Omnivore, ORViT, VideoMamba
+from mmfusion.models import FeatureEncoder, Omnivore, ORViT, VideoMamba
 from mmfusion.models.layers import MambaMixer
 
 
@@ -111,3 +119,14 @@ def test_boxes_of_a_config_are_counted():
     with torch.device("meta"):
         plain, full = (count_flops(model, lambda k=k: call(k))[""] for k in (0, 1))
     assert full > plain
+
+
+def test_sizes_of_features_are_in_the_pipeline():
+    model = SimpleNamespace(encoders=dict(rgb=FeatureEncoder(8), obj=FeatureEncoder(5)))
+    pipeline = [
+        dict(type="SampleObservedFrames", num_frames=dict(rgb=3, obj=4)),
+        dict(type="LoadFeatures", stream="rgb", path="rgb", width=8),
+        dict(type="LoadFeatures", stream="obj", path="obj", width=5),
+    ]
+    config = Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
+    assert input_shapes(config, model, {}) == {"rgb": (3, 8), "obj": (4, 5)}

@@ -1,6 +1,7 @@
 """Labels of new videos: equal to a test's, in windows, and what is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -264,6 +265,13 @@ def test_what_is_no_video_is_one_line(infer, inputs, options, match):
 def test_a_folder_without_videos_is_named(infer, tmp_path):
     with pytest.raises(InputError, match="has no video in it"):
         infer(tmp_path)
+
+
+def test_features_from_files_are_no_part_of_a_new_video(folder, infer):
+    load = dict(type="LoadFeatures", stream="rgb", path="features/rgb", width=8)
+    model = replace(infer.loaded, pipeline=[*infer.loaded.pipeline, load])
+    with pytest.raises(InputError, match=r"features from files \(rgb\), .*--test-clip"):
+        Inferencer(model)(folder / "a.mp4")
 
 
 def test_a_question_is_asked_of_every_task_or_of_one():

@@ -54,7 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("configs", nargs="+", type=Path, metavar="CONFIG")
     add("--depth", type=int, default=2, help="of the table of modules (%(default)s)")
-    add("--shape", nargs="+", type=_shape, default=[], metavar="STREAM=AxB")
+    add(
+        "--shape",
+        nargs="+",
+        action="extend",
+        type=_shape,
+        default=[],
+        metavar="STREAM=AxB",
+    )
     add("--json", type=Path, metavar="FILE", help="write the numbers there too")
     add("--cfg-options", nargs="+", action=OptionsAction, default={}, help="key=value")
     args = parser.parse_args(argv)

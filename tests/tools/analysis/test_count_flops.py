@@ -37,7 +37,8 @@ def test_the_command(tmp_path, capsys):
     parts = sum(by_module[k] for k in ("encoders.video", "neck", "heads.verb"))
     assert by_module[""] == found["macs"] == pytest.approx(parts)
     assert found["inputs"]["text"] == [2, 7]
-    assert main([str(config), "--shape", "video=3x4x32x32"]) == 2
+    shapes = ["--shape", "video=3x4x32x32", "--shape", "text=2x7"]
+    assert main([str(config), *shapes]) == 2
     assert "(1, 3, 4, 32, 32), expected (b, 3, 2, 32, 32)" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([str(config), "--shape", "video=3xlarge"])
