@@ -59,9 +59,7 @@ def random_inputs(model: nn.Module, count: int, seed: int = 0) -> dict[str, Tens
     generator = torch.Generator().manual_seed(seed)
     inputs = {}
     for name, encoder in model.encoders.items():
-        if not isinstance(encoder, HasInputShape) or (
-            isinstance(encoder, ReadsExtraStreams) and encoder.extra_streams
-        ):
+        if not isinstance(encoder, HasInputShape):
             raise ExportError(
                 f"the encoder of {name!r}, a {type(encoder).__name__}, does not say the"
                 " size of all its inputs; export it where its test clips are, so that"
@@ -73,6 +71,21 @@ def random_inputs(model: nn.Module, count: int, seed: int = 0) -> dict[str, Tens
             seen = torch.rand(shape[:-1], generator=generator) > 0.2
             inputs[name + MASK_SUFFIX] = seen
     return inputs
+
+
+def check_streams(model: nn.Module) -> None:
+    """Refuse a model whose encoder reads other streams beside its own.
+
+    Raises:
+        ExportError: so; it looks at their values, which no graph can.
+    """
+    for name, encoder in getattr(model, "encoders", {}).items():
+        if isinstance(encoder, ReadsExtraStreams) and encoder.extra_streams:
+            raise ExportError(
+                f"the encoder of {name!r}, a {type(encoder).__name__}, reads"
+                f" {[*encoder.extra_streams]} too, which a graph does not take; export"
+                " it with --format model"
+            )
 
 
 def export_program(

@@ -15,6 +15,7 @@ from torch import Tensor
 from mmfusion.apis.folder import check_new, new_folder, write_json
 from mmfusion.apis.graph import (
     ScoreGraph,
+    check_streams,
     export_program,
     quiet,
     random_inputs,
@@ -62,6 +63,7 @@ def write_graph_folder(
         ExportError: the model has no such form, or its scores differ.
     """
     check_new(out)
+    check_streams(loaded.model)
     if kind == "onnx":
         import_optional("onnxruntime", "checks of an export")
     example = dict(real) if real else random_inputs(loaded.model, 2)

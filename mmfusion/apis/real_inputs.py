@@ -12,6 +12,7 @@ from mmfusion.analysis.trained_runs import read_runs
 from mmfusion.apis.folder import MANIFEST
 from mmfusion.datasets import fusion_collate
 from mmfusion.engine.launch.config_check import load_config
+from mmfusion.engine.launch.config_features import live_form
 from mmfusion.registry import DATASETS
 from mmfusion.structures import MASK_SUFFIX
 from mmfusion.utils.errors import InputError
@@ -51,8 +52,9 @@ def real_inputs(
 
 
 def _test_set(config: Config) -> Any:
+    live = live_form(config)  # frames where a run read kept tokens: models read them
     for key in ("test_dataloader", "val_dataloader"):
-        if (config.get(key) or {}).get("dataset"):
+        if (live.get(key) or {}).get("dataset"):
             with DefaultScope.overwrite_default_scope("mmfusion"):
-                return DATASETS.build(config[key].dataset)
+                return DATASETS.build(live[key]["dataset"])
     raise InputError(f"{config.filename} has no test_dataloader")

@@ -8,11 +8,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from torch.export import Dim
 
 from mmfusion.apis import graph_folder, load_model
 from mmfusion.apis.graph import export_program
 from mmfusion.apis.graph_folder import TOLERANCE, write_graph_folder
+from mmfusion.models import SAFuser
 from mmfusion.models.backbones.video_mamba import ARCHITECTURES
+from mmfusion.structures import TokenFeatures
 from mmfusion.utils.errors import ExportError, InputError
 from tests.apis.small import CLASSES, batch, write_checkpoint
 
@@ -127,6 +130,32 @@ def test_what_cannot_be_traced_is_one_line(loaded, tmp_path, monkeypatch):
     with pytest.raises(ExportError, match="cannot be traced: RuntimeError: data") as e:
         write_graph_folder(loaded, tmp_path / "graph", "pt2")
     assert "\n" not in str(e.value)
+
+
+def test_a_model_of_boxes_is_refused(loaded, tmp_path, monkeypatch):
+    video = loaded.model.encoders["video"]
+    monkeypatch.setattr(video, "extra_streams", ("boxes",), raising=False)
+    with pytest.raises(ExportError, match=r"reads \['boxes'\] too, .*--format model"):
+        write_graph_folder(loaded, tmp_path / "graph", "onnx")
+
+
+def test_moments_are_fused_in_a_graph_of_any_number_of_clips():
+    fuser = SAFuser(dict(rgb=8), 8, depth=1).eval()
+    graph = Moments(fuser)
+    dims = (dict.fromkeys(range(2), Dim.AUTO),)
+    program = torch.export.export(
+        graph, (torch.zeros(2, 3, 8),), dynamic_shapes=dims
+    ).module()
+    assert program(torch.zeros(4, 5, 8)).shape == (4, 5, 8)
+
+
+class Moments(torch.nn.Module):
+    def __init__(self, fuser):
+        super().__init__()
+        self.fuser = fuser
+
+    def forward(self, x):
+        return self.fuser({"rgb": TokenFeatures(x)}).tokens
 
 
 def test_an_output_folder_with_files_is_refused_first(loaded, tmp_path):

@@ -159,14 +159,16 @@ class SAFuser(BaseModule):
             self.mapping[name](x.tokens) if name in self.mapping else x.tokens
             for name, x in chosen.items()
         ]
-        if len({x.shape for x in tokens}) > 1:
+        if any(x.shape != tokens[0].shape for x in tokens):  # a graph hashes none
             moments = {name: x.tokens.shape[1] for name, x in chosen.items()}
             raise InputError(
                 f"streams have {moments} moments, expected the same of each: give"
                 " SampleObservedFrames(num_frames=...) one number"
             )
         x = torch.stack(tokens, dim=2).flatten(0, 1)  # (b t, m, d)
-        x = torch.cat([self.modal_token.expand(len(x), -1, -1).to(x.dtype), x], dim=1)
+        x = torch.cat(
+            [self.modal_token.expand(x.shape[0], -1, -1).to(x.dtype), x], dim=1
+        )
         seen = _seen(chosen)  # (b, t, m) or None
         mask = None
         if seen is not None:
