@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmfusion.datasets.transforms.sample_observed_frames import TAU_A
+from mmfusion.engine.runner.card import is_of_subset
+
 _LOADED = """\
 ```python
 from mmfusion.apis import load_model
@@ -103,7 +106,12 @@ def model_card(
 
 def _intro(card: Mapping[str, Any], script: str | None) -> str:
     streams = " and ".join(card["streams"])
-    text = f"Recognises actions from {streams}. Made with mmfusion {card['mmfusion']}."
+    ahead = 0.0
+    for step in card["pipeline"]:
+        if step["type"].rpartition(".")[2] == "SampleObservedFrames":
+            ahead = step.get("tau_a", TAU_A)
+    does = f"Anticipates actions {ahead:g} s ahead" if ahead else "Recognises actions"
+    text = f"{does} from {streams}. Made with mmfusion {card['mmfusion']}."
     if script is None:
         text += " `config.json` is data: loading this folder runs no code of it."
     return f"{text} `manifest.json` has the sha256 of every file."
@@ -123,17 +131,21 @@ def _scores(card: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 def _results(card: Mapping[str, Any]) -> str:
     rows = [
-        f"| {name} | {score['value']:.2f} | {_interval(score)} | {score['n']} |"
-        f" {score['split']} |"
+        f"| {name} | {score['value']:.2f} | {_interval(name, score)} |"
+        f" {'-' if is_of_subset(name) else score['n']} | {score['split']} |"
         for name, score in _scores(card).items()
     ]
     if not rows:
         return "No scores are in the checkpoint."
     head = ["| metric | % | 95 % interval | clips | split |", "|---|---|---|---|---|"]
-    chance = "; ".join(
-        f"{task} {100 / len(names):.1f} %" for task, names in card["classes"].items()
-    )
-    lines = [*head, *rows, "", f"A guess is right by chance in: {chance}."]
+    lines = [*head, *rows, ""]
+    chance = [
+        f"{task} {100 / len(names):.1f} %"
+        for task, names in card["classes"].items()
+        if any(f"/{name}".endswith(f"/{task}/top1") for name in card["metrics"])
+    ]
+    if chance:
+        lines.append(f"A guess is right by chance, in top1: {'; '.join(chance)}.")
     if any("/leak/" in name for name in card["metrics"]):
         lines.append(
             "A line with `leak` is the accuracy of a reader of the questions alone."
@@ -145,8 +157,8 @@ def _results(card: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _interval(score: Mapping[str, Any]) -> str:
-    if score["low"] is None:
+def _interval(name: str, score: Mapping[str, Any]) -> str:
+    if score["low"] is None or is_of_subset(name):  # older cards have one of all clips
         return "-"
     return f"{score['low']:.1f} to {score['high']:.1f}"
 

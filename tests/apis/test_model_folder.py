@@ -11,6 +11,7 @@ import torch
 
 from mmfusion.apis import load_model
 from mmfusion.apis.folder import new_folder
+from mmfusion.apis.model_card import model_card
 from mmfusion.apis.model_folder import push_folder, write_model_folder
 from mmfusion.engine.launch.config_data import build_model
 from mmfusion.engine.runner.checkpoints import save_atomic
@@ -55,6 +56,19 @@ def test_the_card_is_one_that_the_hub_reads(exported):
     assert (result.dataset_name, result.metric_value) == ("kitchen", 75.0)
     assert "| action/top1 | 75.00 | 30.1 to 95.4 | 4 | val |" in found.text
     assert "action (3): cut, wash, dry" in found.text
+    assert "by chance, in top1: action 33.3 %." in found.text
+
+
+def test_the_card_of_an_anticipation_says_so():
+    metrics = {
+        "unseen/action/top1": dict(value=20.0, low=15.4, high=25.5, n=240, split="val"),
+        "action/recall5": dict(value=30.0, low=None, high=None, n=240, split="val"),
+    }
+    sampler = dict(type="mmfusion.SampleObservedFrames", tau_a=0.5)
+    text = model_card(card(metrics=metrics, pipeline=[sampler]), "x")
+    assert "Anticipates actions 0.5 s ahead from" in text
+    assert "| unseen/action/top1 | 20.00 | - | - | val |" in text
+    assert "action/recall5 | 30.00 | - | 240" in text
 
 
 def test_a_merged_model_needs_no_base(tmp_path):

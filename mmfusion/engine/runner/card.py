@@ -18,6 +18,7 @@ from mmfusion.utils.schema import STRICT, Schema
 
 CARD_FORMAT = 1
 _COUNTED = ("top1", "top5")  # last names of the metrics that count clips
+_SUBSETS = {"unseen", "tail"}  # parts of the names of metrics of a part of the clips
 _Share = Annotated[float | None, Field(description="percent, or null")]
 
 
@@ -28,7 +29,7 @@ class Score(BaseModel):
     value: float = Field(description="a number")
     low: _Share
     high: _Share
-    n: int = Field(ge=1, description="the number of clips")
+    n: int | None = Field(ge=1, description="the number of clips, or null")
     split: str = Field(description="the name of a split")
 
 
@@ -147,6 +148,7 @@ def scored(metrics: Mapping[str, Any], dataset: Any) -> dict[str, dict[str, Any]
     Returns:
         By name ``value``, ``low`` and ``high`` (Wilson's interval; None for what is no
         share of the clips, such as a mean over classes), ``n`` clips and ``split``.
+        Of a subset, whose size no metric tells, interval and ``n`` are None.
     """
     split, count = _split(dataset, "val")
     found = {}
@@ -154,12 +156,20 @@ def scored(metrics: Mapping[str, Any], dataset: Any) -> dict[str, dict[str, Any]
         if not isinstance(value, int | float) or not math.isfinite(value):
             continue
         low = high = None
+        if is_of_subset(name):
+            found[name] = dict(value=value, low=None, high=None, n=None, split=split)
+            continue
         if name.rpartition("/")[2] in _COUNTED and 0 <= value <= 100:
             right = round(value * count / 100)
             if abs(100 * right / count - value) < 1e-6:  # else of a part of the clips
                 _, low, high = wilson_interval(right, count)
         found[name] = dict(value=value, low=low, high=high, n=count, split=split)
     return found
+
+
+def is_of_subset(metric: str) -> bool:
+    """Tell whether a metric counts a part of the clips: ``unseen/verb/top1``."""
+    return not _SUBSETS.isdisjoint(metric.split("/"))
 
 
 def _metainfo(dataset: Any) -> Mapping[str, Any]:

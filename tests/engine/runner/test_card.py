@@ -34,3 +34,8 @@ def test_only_shares_of_all_clips_have_an_interval():
     )
     assert found["action/mean_class"]["low"] is None
     assert scored({"action/top1": 51.0}, ToyDataset(22))["action/top1"]["low"] is None
+
+
+def test_a_part_of_the_clips_has_no_size():
+    (found,) = scored({"p/unseen/verb/top1": 50.0}, ToyDataset(22)).values()
+    assert found["n"] is found["low"] is found["high"] is None
