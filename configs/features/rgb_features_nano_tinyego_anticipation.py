@@ -1,10 +1,11 @@
 """Features of TinyEgo's kitchen in RULSTM's layout, and what comes 1 s later.
 
     python tools/train.py configs/mambavl/video_only_nano_tinyego.py
-    python tools/train.py configs/mambavl/video_only_nano_tinyego_anticipation.py
+    python tools/train.py configs/mambavl/video_only_nano_tinyego_anticipation.py \\
+        --work-dir work_dirs/cls --cfg-options model.neck=None
     python tools/features.py configs/mambavl/video_only_nano_tinyego_anticipation.py \\
-        --checkpoint work_dirs/video_only_nano_tinyego_anticipation/best.pth \\
-        --lmdb --out data/tinyego_ek100/features/rgb
+        --cfg-options model.neck=None --checkpoint work_dirs/cls/best.pth \\
+        --lmdb --rate 2 --out data/tinyego_ek100/features/rgb
     python tools/train.py configs/features/rgb_features_nano_tinyego_anticipation.py
 
 No paper has this data set. Ours: configs/features/README.md.

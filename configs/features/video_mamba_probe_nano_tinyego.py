@@ -16,6 +16,6 @@ with read_base():
     from .._base_.models.video_mamba_probe_nano import *
     from .._base_.schedules.adamw_nano import *
 
-train_pipeline = val_pipeline  # nothing at random: a clip has one set of tokens
-train_dataloader.dataset.pipeline = train_pipeline
+# nothing at random: a clip has one set of tokens
+train_dataloader.dataset.pipeline = val_dataloader.dataset.pipeline
 features = dict(video="work_dirs/features/video_mamba_nano_tinyego")

@@ -75,6 +75,11 @@ def test_table_2_is_complete():
     assert len(TABLE_2) == 24
 
 
+def test_no_two_configs_share_a_work_folder():
+    names = [name.rpartition("/")[2] for name in CONFIGS]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_opens_with_its_command_and_is_short(name):
     text = (ROOT / name).read_text()

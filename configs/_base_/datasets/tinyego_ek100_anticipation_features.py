@@ -1,6 +1,7 @@
 """TinyEgo's kitchen, anticipation: 3 features of the 0.6 s that end 1 s before.
 
-Features are in RULSTM's layout, 5 a second, each of what the pixel model sees of 1.6 s.
+Features are in RULSTM's layout, each of what the pixel model sees of 1.6 s; how many a
+second is the writer's choice, and a time gets the last one known by then.
 """
 
 from mmengine.config import read_base
