@@ -159,6 +159,8 @@ def label(
 def table_of(found: VideoPrediction, task: str, top: int) -> str:
     """The best classes of a video, and which is best when."""
     lines = [f"{found.name}  {clock(found.start)} to {clock(found.end)}"]
+    if found.ahead is not None:
+        lines[0] += f", what begins {found.ahead:g} s later"
     if found.window is not None and len(found.spans) > 1:
         lines[0] += (
             f", mean of {len(found.spans)} windows of {found.window:g} s"

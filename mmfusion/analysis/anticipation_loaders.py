@@ -217,7 +217,7 @@ LOADERS = (
         NONE_USED,
     ),
     Loader(
-        "InAViT",
+        f"InAViT, {INAVIT_VIEWS} views",
         partial(_inavit, num_views=INAVIT_VIEWS),
         "LAHAproject/InAViT @a699dc8, slowfast/datasets/ek_MF/frame_loader.py:29-31,"
         "48-65, datasets/decoder.py:53-68, configs/INAVIT/EK_INAVIT_MF_ant.yaml:85:"
@@ -226,7 +226,7 @@ LOADERS = (
         _INAVIT_LABELS,
     ),
     Loader(
-        "MambaVL",
+        f"MambaVL, {MAMBAVL_VIEWS} view",
         partial(_inavit, num_views=MAMBAVL_VIEWS),
         "Dongzhikang/MambaVL @601b789, slowfast/datasets/ek_MF/frame_loader.py,"
         " InAViT's function, configs/ORViT/EK_ORVIT_MF_HR_AVION_ANT_cosine.yaml,"

@@ -8,6 +8,7 @@ from mmfusion.analysis.protocol_audit import ProtocolReport, audit, read_split, 
 from tests.ek100_files import edit, make_ek100, write_csv
 
 BY_NAME = {loader.name: loader for loader in LOADERS}
+INAVIT, MAMBAVL = "InAViT, 10 views", "MambaVL, 1 view"  # as in PROTOCOLS.md
 
 
 def segments(*rows, fps=60.0, trained=None):
@@ -59,7 +60,7 @@ def test_vjepa2_on_four_segments():
 def test_views_of_a_long_action_reach_deep():
     """600 frames at 60, a room of 472: the tenth view ends 0.9 of it, less 2, in."""
     rows = segments((10, 20))
-    ten, one = (audit(BY_NAME[name], rows) for name in ("InAViT", "MambaVL"))
+    ten, one = (audit(BY_NAME[name], rows) for name in (INAVIT, MAMBAVL))
     # number 423.8 from its first one, which is shown 1 / 60 s before it starts
     assert ten.gap == pytest.approx(-422 / 60) and one.gap == pytest.approx(0)
     assert ten.share == pytest.approx(100 * 422 / 600)  # all of it, the views joined
@@ -85,8 +86,8 @@ def test_a_wrong_rate_moves_the_window_or_drops_it():
         ("AVT", 1.0, 1),
         ("AFFT", 31 / 30, 1),  # image n is shown at (n - 1) / 30 s
         ("RULSTM", (31 / 30 + 0.9 - 3 / 30) / 2, 2),
-        ("InAViT", 0.0, 2),
-        ("MambaVL", 0.0, 2),
+        (INAVIT, 0.0, 2),
+        (MAMBAVL, 0.0, 2),
         ("ours", (1 + 2 / 30 + 0.9) / 2, 2),
     ],
 )
@@ -94,7 +95,7 @@ def test_a_segment_that_begins_before_a_second(name, gap, kept):
     """One at 50 s and one at 0.9 s, 1 s long each."""
     found = audit(BY_NAME[name], segments((50, 51), (0.9, 1.9)))
     assert found.kept == kept and sum(found.dropped.values()) == 2 - kept
-    late = dict.fromkeys(("RULSTM", "ours"), 50) | {"InAViT": 100, "MambaVL": 100}
+    late = dict.fromkeys(("RULSTM", "ours"), 50) | {INAVIT: 100, MAMBAVL: 100}
     assert found.short == late.get(name, 0)
     assert found.gap == pytest.approx(gap, abs=1e-3 if name == "ours" else 1e-9)
 
@@ -131,13 +132,13 @@ def test_the_real_segments(shared_data):
         "RULSTM": 9_658,
         "AVT": 9_638,
         "AFFT": 9_638,
-        "InAViT": 9_668,
-        "MambaVL": 9_668,
+        INAVIT: 9_668,
+        MAMBAVL: 9_668,
         "V-JEPA 2": 9_260,
         "JFAA": 9_296,
         "ours": 9_668,
     }
-    vjepa2, inavit = rows["V-JEPA 2"], rows["InAViT"]
+    vjepa2, inavit = rows["V-JEPA 2"], rows[INAVIT]
     assert [*vjepa2.dropped.values()] == [372, 43] and vjepa2.wrong_rate == 94
     assert [round(value, 1) for value in (vjepa2.sees, vjepa2.share)] == [88.6, 47.8]
     assert [round(value, 1) for value in (inavit.short, inavit.share)] == [100.0, 19.3]

@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 
+from mmfusion.apis.predictions import VideoPrediction
 from mmfusion.apis.streaming import StreamingRecognizer
 from mmfusion.apis.windows import Span
 from mmfusion.engine.runner.checkpoints import save_atomic
@@ -49,6 +50,13 @@ def test_a_table_is_printed_and_files_are_written(folder, tmp_path, capsys):
     with av.open(str(out / "a.overlay.mp4")) as container:
         stream = container.streams.video[0]
         assert (stream.width, stream.height, stream.frames) == (1360, 856, 8)
+
+
+def test_the_table_says_how_far_ahead_it_is():
+    found = VideoPrediction("a", 0.0, 2.0, {"action": ["cut"]}, [Span(0, 2)], ahead=1.0)
+    found.scores["action"] = np.ones((1, 1))
+    first = infer.table_of(found, "action", 1).splitlines()[0]
+    assert first == "a  0:00.0 to 0:02.0, what begins 1 s later"
 
 
 def test_lines_of_the_timeline_meet_where_windows_overlap():
