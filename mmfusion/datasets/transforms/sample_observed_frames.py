@@ -211,10 +211,8 @@ class SampleObservedFrames(BaseTransform):
                 stream: self._clips_there(seconds, first)
                 for stream, seconds in chosen.items()
             }
-        # a reader takes a frame that appears TIME_EPS later for the one asked for
-        latest = max(first, last - TIME_EPS)
         times = {
-            stream: _at_frames(results, np.clip(seconds, first, latest))
+            stream: _between(results, seconds, first, last)
             for stream, seconds in chosen.items()
         }
         low = max(begin, first)
@@ -316,9 +314,8 @@ class SampleClipsBefore(BaseTransform):
             past = np.array([clip[stream][0] for clip in clips])  # (c - 1, n / c)
             past = past.reshape(len(clips), times.shape[1])
             there = np.repeat(past[:, -1:] >= first, times.shape[1], axis=1)
-            # a reader takes a frame that appears TIME_EPS later for the one asked for
-            past = np.clip(past, first, max(first, start - TIME_EPS)).reshape(1, -1)
-            chosen = np.concatenate([_at_frames(results, past), times], axis=1)
+            past = _between(results, past.reshape(1, -1), first, start)
+            chosen = np.concatenate([past, times], axis=1)
             mask = np.concatenate([there.reshape(1, -1), np.full(times.shape, True)], 1)
             results["times"][stream], results["times_mask"][stream] = chosen, mask
         return results
@@ -366,6 +363,13 @@ def _frame_ids(record: Mapping) -> np.ndarray | None:
     if ids is None or record.get("video") or not len(ids):
         return None
     return np.asarray(ids)
+
+
+def _between(results: dict, times: np.ndarray, first: float, last: float) -> np.ndarray:
+    """Times of frames from ``first``, none of which is later than ``last``."""
+    # a reader takes a frame that appears TIME_EPS later for the one asked for
+    latest = max(first, last - TIME_EPS)
+    return _at_frames(results, np.clip(times, first, latest))
 
 
 def _at_frames(results: dict, times: np.ndarray) -> np.ndarray:
