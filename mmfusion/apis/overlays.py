@@ -11,8 +11,8 @@ from mmfusion.apis.predictions import VideoPrediction
 from mmfusion.apis.sources import Clip
 from mmfusion.datasets.caches.skeleton_cache import load_skeleton_file
 from mmfusion.datasets.clip_extent import open_folder
+from mmfusion.datasets.media.index_cache import read_index
 from mmfusion.datasets.media.sequential_video import SequentialVideo
-from mmfusion.datasets.media.video_index import read_index
 from mmfusion.datasets.media.video_reader import VideoReader
 from mmfusion.datasets.transforms.load_skeleton import MAX_GAP_SECONDS, take_joints
 from mmfusion.layouts.camera import project

@@ -13,8 +13,8 @@ from mmfusion.datasets.annotation_schema import RECORD
 from mmfusion.datasets.caches.skeleton_cache import load_skeleton_file
 from mmfusion.datasets.clip_extent import clip_span
 from mmfusion.datasets.media.array_video import ArrayVideo
+from mmfusion.datasets.media.index_cache import read_index
 from mmfusion.datasets.media.video_files import find_videos
-from mmfusion.datasets.media.video_index import read_index
 from mmfusion.utils.errors import InputError, MediaError
 
 HANDS_SUFFIX = ".npz"

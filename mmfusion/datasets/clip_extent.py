@@ -10,7 +10,8 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-from mmfusion.datasets.media.video_index import VideoIndex, read_index
+from mmfusion.datasets.media.index_cache import read_index
+from mmfusion.datasets.media.video_index import VideoIndex
 from mmfusion.datasets.media.video_io import VideoReader, open_frames
 from mmfusion.layouts.clip_extent import outside_video
 from mmfusion.utils.errors import (

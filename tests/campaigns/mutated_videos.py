@@ -23,7 +23,8 @@ from typing import Any
 import av
 import numpy as np
 
-from mmfusion.datasets.media.video_index import VideoIndex, read_index
+from mmfusion.datasets.media.index_cache import read_index
+from mmfusion.datasets.media.video_index import VideoIndex
 from mmfusion.datasets.media.video_io import open_video
 from mmfusion.utils.errors import VideoDecodeError
 from tests.campaigns.campaign import main

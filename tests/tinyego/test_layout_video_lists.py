@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmfusion.datasets.media.video_index import read_index
+from mmfusion.datasets.media.index_cache import read_index
 from mmfusion.tinyego import CEILINGS, WorldConfig, generate
 
 SMALL = WorldConfig(seed=3, num_train=7, num_val=12, num_test=12, height=72)

@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 
 from mmfusion.datasets.annotation import write_annotation
+from mmfusion.datasets.media.index_cache import read_index
 from mmfusion.datasets.media.video_encoding import (
     Encoder,
     EncodeSettings,
     segments_of,
 )
-from mmfusion.datasets.media.video_index import read_index
 from mmfusion.utils.paths import write_atomic
 
 CHUNK_SECONDS = 15.0

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import mmfusion.models  # noqa: F401  registers what MMAction2 has
 from mmfusion.datasets import MultiModalDataset, fusion_collate
-from mmfusion.datasets.media import video_index
+from mmfusion.datasets.media import index_cache
 from mmfusion.datasets.transforms import DecodeVideo, PackInputs, SampleSegments
 from mmfusion.registry import TRANSFORMS
 
@@ -140,7 +140,7 @@ def _our_reading(backend: str, plan: Plan, forget: bool = False) -> list[Transfo
 
 def _forget_videos(results: dict) -> dict:
     """Let each clip be the first of its video, as in a set of many videos."""
-    video_index._read_index.cache_clear()
+    index_cache.memory.clear()
     return results
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmfusion.datasets.media.video_index import read_index
+from mmfusion.datasets.media.index_cache import read_index
 from mmfusion.layouts.clip_extent import SLACK_SECONDS
 from mmfusion.layouts.landmarks import LandmarkOptions, Landmarks, read_landmarks
 from mmfusion.utils.errors import InputError, SkeletonError

@@ -98,7 +98,7 @@ def orientation(matrix: np.ndarray) -> tuple[bool, tuple[bool, bool]] | None:
     None where it is none of the eight. One that maps all to a line is no direction, to
     players neither: pictures stay as they are.
     """
-    a, b, _, c, d = matrix[:5].astype(float)  # x' = a x + c y, y' = b x + d y
+    a, b, _, c, d = matrix[:5].astype(float).tolist()  # x' = a x + c y, y' = b x + d y
     if abs(a * d - b * c) < 1:
         return False, (False, False)
     if max(abs(b), abs(c)) <= _SLANT * min(abs(a), abs(d)):

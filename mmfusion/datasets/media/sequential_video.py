@@ -6,12 +6,8 @@ from collections.abc import Iterator, Sequence
 import av
 import numpy as np
 
-from mmfusion.datasets.media.video_index import (
-    ToRGB,
-    VideoIndex,
-    decode_all,
-    read_index,
-)
+from mmfusion.datasets.media.index_cache import read_index
+from mmfusion.datasets.media.video_index import ToRGB, VideoIndex, decode_all
 from mmfusion.datasets.media.video_io import VideoReader, open_video
 from mmfusion.utils.errors import VideoDecodeError
 

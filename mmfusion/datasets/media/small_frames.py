@@ -6,23 +6,21 @@ They may be deleted at any time, and are made anew where a video has changed.
 """
 
 import contextlib
-import hashlib
-import logging
 import os
 
 import cv2
 import numpy as np
-from mmengine.logging import print_log
 
+from mmfusion.datasets.media.kept_files import KeptFiles, kept_name
 from mmfusion.datasets.media.video_reader import VideoReader
 from mmfusion.utils.errors import MediaError, VideoDecodeError
 from mmfusion.utils.npz_file import read_npy
-from mmfusion.utils.paths import write_atomic
 
 FOLDER = "small_frames"
 MOST_VIDEO_BYTES = 2**26  # of one video; longer ones are decoded where they are read
 MOST_BYTES = 2**33  # of the folder
 _FORMAT = 1  # of the files
+_kept = KeptFiles("small frames are not kept, so each epoch decodes the videos")
 
 
 class SmallFrames(VideoReader):
@@ -71,16 +69,16 @@ def kept_small(
     if int(np.prod(shape)) > MOST_VIDEO_BYTES:
         return None
     try:
-        path = os.path.join(root, FOLDER, _name(source.path, scale))
+        name = kept_name(source.path, _FORMAT, f"-{width}x{height}")
     except OSError:  # the video was deleted meanwhile
         return None
+    path = os.path.join(root, FOLDER, f"{name}.npy")
     if os.path.isfile(path):
         with contextlib.suppress(MediaError):  # damaged: made anew
             frames = read_npy(path, max_bytes=2 * MOST_VIDEO_BYTES, error=_unreadable)
             if frames.shape == shape and frames.dtype == np.uint8:
                 return SmallFrames(source, frames)
-    if _bytes_in(os.path.dirname(path)) > MOST_BYTES:
-        _tell(f"{os.path.dirname(path)} holds over {MOST_BYTES >> 30} GiB")
+    if not _kept.has_room(os.path.dirname(path), MOST_BYTES):
         return None
     try:
         frames = np.stack([shrink(frame, scale) for frame in source.stream()])
@@ -88,46 +86,9 @@ def kept_small(
         return None
     if frames.shape != shape:
         return None
-    try:
-        # once in a process the folder is swept of what killed ones left
-        sweep = os.path.dirname(path) not in _swept
-        _swept.add(os.path.dirname(path))
-        write_atomic(path, lambda file: np.save(file, frames), sweep=sweep)
-    except OSError as error:
-        _tell(f"cannot write {os.path.dirname(path)} ({error})")
+    _kept.write(path, lambda file: np.save(file, frames))
     return SmallFrames(source, frames)
-
-
-def _name(path: str, scale: tuple[int, int]) -> str:
-    """Name of the file, which is another one when the video changes."""
-    stat = os.stat(path)
-    told = f"{os.path.realpath(path)}\n{stat.st_mtime_ns} {stat.st_size} {_FORMAT}"
-    digest = hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    stem = os.path.splitext(os.path.basename(path))[0][:100]
-    return f"{stem}-{scale[0]}x{scale[1]}-{digest}.npy"
-
-
-def _bytes_in(folder: str) -> int:
-    try:
-        return sum(entry.stat().st_size for entry in os.scandir(folder))
-    except OSError:
-        return 0
 
 
 def _unreadable(path: str, reason: str) -> MediaError:
     return VideoDecodeError(path, SmallFrames.backend, reason)
-
-
-_swept: set[str] = set()
-_told: set[str] = set()
-
-
-def _tell(why: str) -> None:
-    """Say once in a process that small frames are not kept."""
-    if why not in _told:
-        _told.add(why)
-        print_log(
-            f"small frames are not kept, so each epoch decodes the videos: {why}",
-            "current",
-            logging.WARNING,
-        )

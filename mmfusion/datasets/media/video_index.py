@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any
 
 import av
@@ -79,6 +78,11 @@ class VideoIndex:
     reorder_depth: int = 0
     nal_length_size: int = 0
 
+    def __post_init__(self) -> None:
+        for array in (self.times, self.pts, self.positions, self.keyframes):
+            if array is not None:
+                array.flags.writeable = False  # it is shared
+
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of a frame as shown."""
@@ -123,21 +127,13 @@ def open_container(path: str, *, probe: bool = True) -> "av.container.InputConta
     )
 
 
-def read_index(path: str | os.PathLike) -> VideoIndex:
-    """The index of a local video; the last 256 files are remembered.
+def make_index(path: str) -> VideoIndex:
+    """Read the index of the video at an absolute path: all of its packets.
 
     Raises:
         VideoDecodeError: not a video, no frames, or a size beyond the caps.
     """
-    real = local_path(path)
-    stat = os.stat(real)
-    return _read_index(real, stat.st_mtime_ns, stat.st_size)
-
-
-@lru_cache(maxsize=256)
-def _read_index(path: str, mtime_ns: int, num_bytes: int) -> VideoIndex:
-    """A changed file has another ``mtime_ns`` or ``num_bytes`` and is read anew."""
-    if num_bytes == 0:
+    if os.path.getsize(path) == 0:
         raise VideoDecodeError(path, "pyav", "the file is empty")
     try:
         with open_container(path) as container:
@@ -289,7 +285,6 @@ def _make_index(path: str, container: "av.container.InputContainer") -> VideoInd
         pts, step, closed = None, 1 / rate, False
         times = np.arange(num) * step
         keyframes = np.zeros(1, dtype=np.int64)
-    times.flags.writeable = False
     duration = float(times[-1]) + step
     return VideoIndex(
         path,

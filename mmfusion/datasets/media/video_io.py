@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from mmfusion.datasets.media.frame_folder import open_frames
+from mmfusion.datasets.media.index_cache import read_index
 from mmfusion.datasets.media.spare_packets import is_spare
 from mmfusion.datasets.media.video_index import (
     ToRGB,
@@ -23,7 +24,6 @@ from mmfusion.datasets.media.video_index import (
     decode_all,
     first_line,
     open_container,
-    read_index,
 )
 from mmfusion.datasets.media.video_reader import VideoReader
 from mmfusion.utils.errors import InputError, MediaError

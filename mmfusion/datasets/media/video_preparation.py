@@ -23,13 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from mmfusion.datasets.conversion import clear_temporaries
+from mmfusion.datasets.media.index_cache import read_index
 from mmfusion.datasets.media.video_encoding import (
     Encoder,
     EncodeSettings,
     read_comment,
     segments_of,
 )
-from mmfusion.datasets.media.video_index import VideoIndex, decode_all, read_index
+from mmfusion.datasets.media.video_index import VideoIndex, decode_all
 from mmfusion.utils.errors import InputError, MediaError, MMFusionError
 from mmfusion.utils.paths import write_atomic
 from mmfusion.utils.schema import shown

@@ -4,7 +4,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmfusion.datasets.clip_extent import clip_span
-from mmfusion.datasets.media.video_index import read_index
+from mmfusion.datasets.media.index_cache import read_index
 from mmfusion.datasets.media.video_reader import TIME_EPS
 from mmfusion.datasets.transforms.sample_times import MODES
 from mmfusion.registry import TRANSFORMS

@@ -277,15 +277,24 @@ def _load(path: Path) -> tuple[ctypes.CDLL | None, str]:
         return None, str(error)
 
 
-def _cache_folder(say: Say) -> Path:
-    """Folder of the libraries built at first use; it need not exist."""
+def cache_folder() -> Path:
+    """Folder of what mmfusion keeps for itself to save time; it need not exist.
+
+    Raises:
+        RuntimeError: no variable names it, and nobody's home is known.
+    """
     if os.environ.get(CACHE_VARIABLE):
         return Path(os.environ[CACHE_VARIABLE])
     if os.environ.get("XDG_CACHE_HOME"):
         return Path(os.environ["XDG_CACHE_HOME"], "mmfusion")
+    return Path("~/.cache/mmfusion").expanduser()
+
+
+def _cache_folder(say: Say) -> Path:
+    """The same, of libraries built at first use; a private one where there is none."""
     try:
-        return Path("~/.cache/mmfusion").expanduser()
-    except RuntimeError as error:  # nobody's home
+        return cache_folder()
+    except RuntimeError as error:
         return _private_folder(error, say)
 
 

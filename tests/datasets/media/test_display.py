@@ -12,8 +12,8 @@ from av.stream import Disposition
 
 from mmfusion.datasets.media.container_crop import read_crop
 from mmfusion.datasets.media.display import orientation, pixel_aspect
+from mmfusion.datasets.media.index_cache import read_index
 from mmfusion.datasets.media.video_encoding import EncodeSettings
-from mmfusion.datasets.media.video_index import read_index
 from mmfusion.datasets.media.video_io import open_video
 from mmfusion.datasets.media.video_preparation import Job, process
 from mmfusion.utils.errors import MediaError, VideoDecodeError

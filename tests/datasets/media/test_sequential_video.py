@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from mmfusion.datasets.media.array_video import ArrayVideo
+from mmfusion.datasets.media.index_cache import read_index
 from mmfusion.datasets.media.sequential_video import SequentialVideo, open_for_windows
-from mmfusion.datasets.media.video_index import decode_all, read_index
+from mmfusion.datasets.media.video_index import decode_all
 from mmfusion.datasets.media.video_io import open_video
 from mmfusion.utils.errors import InputError
 from tests.video_files import number_of, write_video

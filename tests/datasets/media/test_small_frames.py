@@ -90,7 +90,7 @@ def test_wrong_arguments(options):
 
 
 def test_what_a_killed_process_left_is_swept(video, monkeypatch):
-    monkeypatch.setattr(small_frames, "_swept", set())
+    monkeypatch.setattr(small_frames._kept, "_swept", set())
     folder = video.parent / small_frames.FOLDER
     folder.mkdir()
     left = folder / f".a.npy.{socket.gethostname()}.{2**22 + 1}.x.tmp"

@@ -4,8 +4,9 @@ import av
 import numpy as np
 import pytest
 
+from mmfusion.datasets.media.index_cache import read_index
 from mmfusion.datasets.media.spare_packets import is_spare
-from mmfusion.datasets.media.video_index import decode_all, read_index
+from mmfusion.datasets.media.video_index import decode_all
 from mmfusion.datasets.media.video_io import open_video
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from mmfusion.datasets.media.video_chunks import ChunkedVideo
 from mmfusion.datasets.media.video_encoding import EncodeSettings, segments_of
-from mmfusion.datasets.media.video_index import read_index
+from mmfusion.datasets.media.index_cache import read_index
 from mmfusion.datasets.media.video_io import open_video
 from mmfusion.datasets.media.video_preparation import Job, OutputFolder, process, run_jobs
 from tests.video_files import number_of, set_rotation, write_video
