@@ -13,6 +13,7 @@ from mmfusion.ops.coupled_scan import (
     coupled_scan_flops,
     coupled_scan_reference,
 )
+from mmfusion.ops.linear import linear
 from mmfusion.ops.mamba_inner import mamba_inner, project
 from mmfusion.ops.precision import full_precision
 from mmfusion.ops.selective_scan import (
@@ -35,6 +36,7 @@ __all__ = [
     "coupled_scan_flops",
     "coupled_scan_reference",
     "full_precision",
+    "linear",
     "mamba_inner",
     "project",
     "scan_backend",

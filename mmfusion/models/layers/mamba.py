@@ -19,6 +19,7 @@ from mmfusion.ops import (
     add_rms_norm,
     causal_conv1d,
     causal_conv1d_update,
+    linear,
     mamba_inner,
     project,
     selective_state_update,
@@ -39,6 +40,17 @@ class MixerState(NamedTuple):
 
     conv: Tensor
     scan: Tensor
+
+
+class Linear(nn.Linear):
+    """``nn.Linear`` without a bias, by :func:`mmfusion.ops.linear`."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(in_features, out_features, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in_features) -> (..., out_features)."""
+        return linear(x, self.weight)
 
 
 class MambaMixer(BaseModule):
@@ -88,8 +100,8 @@ class MambaMixer(BaseModule):
         self.divide_out = divide_out
         self.with_A, self.with_gate = with_A, with_gate
         parts = 2 if with_gate else 1
-        self.in_proj = nn.Linear(d_model, parts * self.d_inner, bias=False)
-        self.out_proj = nn.Linear(self.d_inner, d_model, bias=False)
+        self.in_proj = Linear(d_model, parts * self.d_inner)
+        self.out_proj = Linear(self.d_inner, d_model)
         for suffix in self._suffixes():
             self._add_direction(suffix, d_conv)
 

@@ -10,6 +10,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmfusion.models.layers.mamba import (
+    Linear,
     MambaMixer,
     MixerState,
     new_dt_bias,
@@ -79,7 +80,7 @@ class Mamba2Mixer(BaseModule):
         self.num_heads, self.head_dims = self.d_inner // head_dims, head_dims
         self.bidirectional, self.with_A, self.chunk = bidirectional, with_A, chunk
         inner, heads = self.d_inner, self.num_heads
-        self.in_proj = nn.Linear(d_model, 2 * inner + 2 * d_state + heads, bias=False)
+        self.in_proj = Linear(d_model, 2 * inner + 2 * d_state + heads)
         for suffix in ("", "_b") if bidirectional else ("",):
             width = inner + 2 * d_state
             conv1d = nn.Conv1d(width, width, d_conv, groups=width)
@@ -89,7 +90,7 @@ class Mamba2Mixer(BaseModule):
                 setattr(self, f"A{suffix}_log", new_head_A_log(heads))
             setattr(self, f"D{suffix}", nn.Parameter(torch.ones(heads)))
         self.norm = nn.RMSNorm(inner, eps=1e-5)
-        self.out_proj = nn.Linear(inner, d_model, bias=False)
+        self.out_proj = Linear(inner, d_model)
 
     def forward(
         self, x: Tensor, A_log: Tensor | None = None, mask: Tensor | None = None

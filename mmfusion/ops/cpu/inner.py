@@ -41,6 +41,7 @@ from mmfusion.ops.cpu.scan import (
     set_checkpoints,
     set_gradients,
 )
+from mmfusion.ops.linear import product
 from mmfusion.ops.precision import full_precision
 
 _PER_DIRECTION = 7  # tensors of InnerParameters
@@ -68,7 +69,7 @@ def _inner(*args) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     _convolve(x, u, directions)
     with full_precision(xz):
         for one, tokens, out in zip(directions, u, projected, strict=True):
-            torch.mm(_rows(tokens), one.x_proj.t(), out=_rows(out))
+            out.copy_(product(tokens, one.x_proj))
     call = _scan_arguments(directions, u, projected, z)
     call.y = tensor_argument(y)
     if keep:
@@ -142,7 +143,7 @@ def _project_backward(
 
     u reaches y by itself, which is in grad_u already, and through dt, B and C.
     """
-    grad_projected[:, : dt.shape[1]].copy_(grad_delta @ one.dt_proj)
+    grad_projected[:, : dt.shape[1]].copy_(product(grad_delta, one.dt_proj.t()))
     grad_u.addmm_(grad_projected, one.x_proj)
     if grad.dt_proj is not None:  # MKL is four times faster this way round
         grad.dt_proj.copy_((dt.t() @ grad_delta).t())

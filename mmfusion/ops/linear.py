@@ -1,0 +1,108 @@
+"""Products of tokens with a weight, by the faster of the libraries that PyTorch has."""
+
+import functools
+from contextlib import suppress
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+_WORTH = 1 << 23  # multiply-adds, below which oneDNN's start takes what it wins
+
+
+def linear(x: Tensor, weight: Tensor) -> Tensor:
+    """``F.linear`` without a bias, but by oneDNN where MKL is slow (:func:`product`).
+
+    Its gradients are differentiable again. Whatever looks at PyTorch's operators (a
+    compiler, a tracer, autocast, a counter of operations, forward mode) gets
+    ``F.linear``.
+
+    Args:
+        x: (..., i). weight: (o, i).
+
+    Returns:
+        (..., o).
+    """
+    if not _prefers_onednn(x, weight) or _is_watched(x, weight):
+        return F.linear(x, weight)
+    if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
+        return _Linear.apply(x, weight)
+    return product(x, weight)
+
+
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """x weight^T, for kernels: autograd does not see it.
+
+    On CPUs with AVX-512 that are not Intel's, MKL keeps to kernels for AVX2, which
+    oneDNN's outrun; elsewhere both are as fast, and it is PyTorch's own choice.
+
+    Args:
+        x: (..., i). weight: (o, i), also a transposed view.
+
+    Returns:
+        (..., o).
+    """
+    if _prefers_onednn(x, weight):
+        return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], None)
+    return x @ weight.t()
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, weight):
+        ctx.save_for_backward(x, weight)
+        return product(x, weight)
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, weight = ctx.saved_tensors
+        grad_x = grad_weight = None
+        if ctx.needs_input_grad[0]:
+            grad_x = linear(grad, weight.t())
+        if ctx.needs_input_grad[1]:
+            grad_weight = grad.flatten(0, -2).t() @ x.flatten(0, -2)  # MKL is as fast
+        return grad_x, grad_weight
+
+
+def _prefers_onednn(x: Tensor, weight: Tensor) -> bool:
+    return (
+        x.device.type == "cpu"
+        and x.dtype == weight.dtype == torch.float32
+        and x.dim() > 1
+        and x.numel() * weight.shape[0] >= _WORTH
+        and _has_slow_mkl()
+    )
+
+
+def _is_watched(x: Tensor, weight: Tensor) -> bool:
+    return (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or torch.is_autocast_enabled("cpu")
+        or _get_current_dispatch_mode() is not None
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or any(forward_ad.unpack_dual(y).tangent is not None for y in (x, weight))
+    )
+
+
+@functools.cache
+def _has_slow_mkl() -> bool:
+    """Whether PyTorch's products are MKL's, on a CPU whose AVX-512 MKL leaves alone."""
+    return (
+        torch.backends.cpu.get_cpu_capability() == "AVX512"
+        and torch.backends.mkl.is_available()
+        and torch.backends.mkldnn.is_available()
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+        and _vendor() not in ("GenuineIntel", "")
+    )
+
+
+def _vendor() -> str:
+    """As the CPU names its maker; empty where /proc does not tell."""
+    with suppress(OSError), open("/proc/cpuinfo") as lines:
+        for line in lines:
+            if line.startswith("vendor_id"):
+                return line.partition(":")[2].strip()
+    return ""

@@ -1,0 +1,156 @@
+"""``linear``: equal to F.linear by either library, and F.linear for whoever watches."""
+
+import importlib
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.autograd import forward_ad
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmfusion.models.layers.mamba import MambaMixer
+from mmfusion.ops import linear
+
+MODULE = importlib.import_module("mmfusion.ops.linear")  # not the function
+SHAPE, OUT = (2, 700, 96), 128  # enough multiply-adds to be worth the choice
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(torch.ops.mkldnn, "_linear_pointwise"), reason="PyTorch has no oneDNN"
+)
+
+
+@pytest.fixture
+def by_onednn(monkeypatch):
+    """As if on a CPU where MKL is slow; a list of the shapes that went to oneDNN."""
+    served, product = [], MODULE.product
+
+    def recorded(x, weight):
+        served.append((*x.shape, weight.shape[0]))
+        return product(x, weight)
+
+    monkeypatch.setattr(MODULE, "_has_slow_mkl", lambda: True)
+    monkeypatch.setattr(MODULE, "product", recorded)
+    return served
+
+
+def tokens_and_weight(**options):
+    x = torch.randn(SHAPE, **options)
+    return x, torch.randn(OUT, SHAPE[-1], **options)
+
+
+def test_values_and_gradients_equal_those_of_pytorch(by_onednn):
+    x, weight = tokens_and_weight(requires_grad=True)
+    upstream = torch.randn(*SHAPE[:2], OUT)
+    found = torch.autograd.grad(linear(x, weight), (x, weight), upstream)
+    expected = torch.autograd.grad(F.linear(x, weight), (x, weight), upstream)
+    assert by_onednn == [(*SHAPE, OUT), (*SHAPE[:2], OUT, SHAPE[-1])]
+    with torch.no_grad():
+        torch.testing.assert_close(linear(x, weight), F.linear(x, weight))
+    for one, other in zip(found, expected, strict=True):
+        assert (one - other).abs().max() < 1e-5 * other.abs().max()
+
+
+@pytest.mark.parametrize("wanted", [0, 1])
+def test_one_gradient_alone(by_onednn, wanted):
+    given = tokens_and_weight()
+    given[wanted].requires_grad_()
+    (found,) = torch.autograd.grad(linear(*given).square().sum(), given[wanted])
+    (expected,) = torch.autograd.grad(F.linear(*given).square().sum(), given[wanted])
+    assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+def test_gradients_are_differentiable_again(by_onednn):
+    x, weight = tokens_and_weight(requires_grad=True)
+    second = []
+    for function in (linear, F.linear):
+        y = function(x, weight).square().mean()
+        (grad,) = torch.autograd.grad(y, x, create_graph=True)
+        second.append(torch.autograd.grad(grad.square().sum(), weight)[0])
+    assert (second[0] - second[1]).abs().max() < 1e-5 * second[1].abs().max()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        dict(x=lambda x: x.double(), weight=lambda w: w.double()),
+        dict(x=lambda x: x.bfloat16(), weight=lambda w: w.bfloat16()),
+        dict(x=lambda x: x[:, :4]),  # small
+        dict(x=lambda x: x[0, 0]),  # one token
+        dict(x=lambda x: x.to("meta"), weight=lambda w: w.to("meta")),
+    ],
+    ids=["float64", "bfloat16", "small", "one token", "meta"],
+)
+def test_what_onednn_does_not_serve_is_pytorchs(by_onednn, change):
+    x, weight = tokens_and_weight()
+    x, weight = change["x"](x), change.get("weight", lambda w: w)(weight)
+    y, expected = linear(x, weight), F.linear(x, weight)
+    assert not by_onednn
+    assert y.dtype == expected.dtype and y.shape == expected.shape
+    assert y.is_meta or torch.equal(y, expected)
+
+
+def test_autocast_lowers_it(by_onednn):
+    with torch.autocast("cpu", torch.bfloat16):
+        assert linear(*tokens_and_weight()).dtype == torch.bfloat16
+    assert not by_onednn
+
+
+def test_counters_of_operations_see_it(by_onednn):
+    x, weight = tokens_and_weight()
+    with FlopCounterMode(display=False) as counter:
+        linear(x, weight)
+    assert counter.get_total_flops() == 2 * x.numel() * OUT
+    assert not by_onednn
+
+
+def test_transforms_of_functions_go_through_it(by_onednn):
+    x, weight = tokens_and_weight()
+    together = torch.func.vmap(linear, in_dims=(0, None))(x, weight)
+    torch.testing.assert_close(together, F.linear(x, weight))
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(x, torch.ones_like(x))
+        tangent = forward_ad.unpack_dual(linear(dual, weight)).tangent
+    torch.testing.assert_close(tangent, F.linear(torch.ones_like(x), weight))
+    assert not by_onednn
+
+
+def test_an_exported_layer_has_pytorchs_product(by_onednn):
+    class Layer(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mixer = MambaMixer(32)
+
+        def forward(self, x):
+            return self.mixer(x)
+
+    graph = torch.export.export(Layer().eval(), (torch.randn(1, 512, 32),)).graph
+    names = {str(node.target) for node in graph.nodes}
+    assert "aten.linear.default" in names
+    assert not any("mkldnn" in name for name in names)
+
+
+def test_a_layer_is_the_same_by_either(by_onednn):
+    torch.manual_seed(0)
+    mixer, x = MambaMixer(96, bidirectional=True), torch.randn(SHAPE)
+    found = mixer(x)
+    assert (*SHAPE, 384) in by_onednn and (*SHAPE[:2], 192, 96) in by_onednn
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MODULE, "_has_slow_mkl", lambda: False)
+        expected = mixer(x)
+    assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("vendor", "capability", "slow"),
+    [
+        ("AuthenticAMD", "AVX512", True),
+        ("AuthenticAMD", "AVX2", False),
+        ("GenuineIntel", "AVX512", False),
+        ("", "AVX512", False),  # unknown: PyTorch's own choice
+    ],
+)
+def test_where_mkl_is_slow(monkeypatch, vendor, capability, slow):
+    monkeypatch.setattr(MODULE, "_vendor", lambda: vendor)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
+    assert MODULE._has_slow_mkl.__wrapped__() is slow
