@@ -12,7 +12,7 @@ import importlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import NamedTuple, cast
@@ -313,6 +313,15 @@ def scan_backend(name: str) -> Iterator[None]:
         yield
     finally:
         _override.reset(token)
+
+
+def same_scan_backend() -> tuple[AbstractContextManager, AbstractContextManager]:
+    """Contexts for a forward and for its recomputation in the backward.
+
+    The second one has the backend of now, which the block around the forward, left by
+    then, may have set; it is ``context_fn`` of torch.utils.checkpoint.
+    """
+    return nullcontext(), scan_backend(_override.get() or "auto")
 
 
 @constant_for_compiler

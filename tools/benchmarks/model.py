@@ -3,8 +3,13 @@
     python tools/benchmarks/model.py                   # Tiny, 8 x 224 x 224, one clip
     python tools/benchmarks/model.py --batch 8 --roads cpu "cpu, bf16"
     python tools/benchmarks/model.py --tune            # allocator and denormals
+    python tools/benchmarks/model.py --arch small --batch 8 --with-cp  # less memory
     python tools/benchmarks/model.py --quick           # a nano model: does it run
     python tools/benchmarks/model.py --report          # into mmfusion/ops/README.md
+
+MMFUSION_CPU_ISA=avx2 (and, for PyTorch's own products, MKL_ENABLE_INSTRUCTIONS=AVX2
+ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2) tells what a CPU without AVX-512 would
+have; such points stand beside the others.
 
 The same weights and clips for every road; logits are compared first. A training step
 is forward, cross-entropy on the CLS token, backward and AdamW (fused). Samples are
@@ -16,6 +21,7 @@ Exit codes: 0 done, 1 a road gives other logits, 2 wrong command.
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -72,6 +78,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--modes", nargs="+", choices=MODES, default=MODES)
     add("--roads", nargs="+", choices=ROADS, help="all, bf16 only where it is faster")
     add("--tune", action="store_true", help="keep freed memory, flush denormals to 0")
+    add("--with-cp", action="store_true", help="recompute blocks in the backward")
     add("--limit", type=float, default=2.0, help="seconds; slower steps are timed once")
     add("--no-memory", action="store_true", help="leave the peaks out")
     args = parser.parse_args(argv)
@@ -88,9 +95,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 class Classifier(nn.Module):
     """VideoMamba and a linear head on its CLS token."""
 
-    def __init__(self, arch: str, frames: int, size: int) -> None:
+    def __init__(self, arch: str, frames: int, size: int, with_cp: bool) -> None:
         super().__init__()
-        self.backbone = VideoMamba(arch, num_frames=frames, img_size=size)
+        self.backbone = VideoMamba(
+            arch, num_frames=frames, img_size=size, with_cp=with_cp
+        )
         self.head = nn.Linear(self.backbone.embed_dims, CLASSES)
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -103,7 +112,7 @@ class Work:
 
     def __init__(self, args: argparse.Namespace) -> None:
         torch.manual_seed(0)
-        self.model = Classifier(args.arch, args.frames, args.size)
+        self.model = Classifier(args.arch, args.frames, args.size, args.with_cp)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-5, fused=True)
         shape = (args.batch, 3, args.frames, args.size, args.size)
         self.clips = torch.randn(shape)
@@ -216,8 +225,8 @@ def measure_all(args: argparse.Namespace, console: Console) -> None:
     off = right_roads(work, args.roads)
     said = ", ".join(f"{road} {error:.1e}" for road, error in off.items())
     console.print(f"logits against torch's: {said}")
-    names = ("arch", "frames", "size", "batch", "tune")
-    shape = {name: vars(args)[name] for name in names}
+    names = ("arch", "frames", "size", "batch", "tune", "with_cp")
+    shape = {name: vars(args)[name] for name in names} | dict(isa=forced_isa())
     with Progress(console=console, transient=True) as progress:
         for mode in args.modes:
             key = key_of(args, mode)
@@ -249,12 +258,13 @@ def floors(
     """The floor with float32 and with bfloat16 products; None without a compiler."""
     if args.quick or "cpu" not in available_backends():
         return None
-    if "rates" not in results:
-        isa, threads = library.instruction_set(), torch.get_num_threads()
-        results["rates"] = floor_rates(isa, threads)
+    isa = library.instruction_set()
+    if isa not in results.setdefault("rates", {}):
+        rates = floor_rates(isa, torch.get_num_threads())
         for dtype in (torch.float32, torch.bfloat16):
-            results["rates"][str(dtype)] = matmul_rate(dtype)
-    rates = results["rates"]
+            rates[str(dtype)] = matmul_rate(dtype)
+        results["rates"][isa] = rates
+    rates = results["rates"][isa]
     return {
         str(dtype): floor_of(work.model, args, rates, rates[str(dtype)])
         for dtype in (torch.float32, torch.bfloat16)
@@ -263,8 +273,22 @@ def floors(
 
 def key_of(args: argparse.Namespace, mode: str) -> str:
     """Name of a point in the results."""
-    tuned = " tuned" if args.tune else ""
-    return f"{args.arch} {args.frames}x{args.size} b{args.batch} {mode}{tuned}"
+    words = [f"{args.arch} {args.frames}x{args.size} b{args.batch} {mode}"]
+    return " ".join([*words, *said(dict(vars(args), isa=forced_isa()))])
+
+
+def said(point: dict[str, Any]) -> list[str]:
+    """What a point has beside its mode, in words."""
+    options = [name for name in ("tune", "with_cp") if point[name]]
+    return [
+        *(x.replace("tune", "tuned") for x in options),
+        *filter(None, [point["isa"]]),
+    ]
+
+
+def forced_isa() -> str:
+    """The instruction set that the environment asks for; empty for the best one."""
+    return os.environ.get("MMFUSION_CPU_ISA", "")
 
 
 def add_peaks(
@@ -277,10 +301,28 @@ def add_peaks(
                 peaks[road] = in_fresh_process(peak_of, args, road, mode)
 
 
-def peak_of(args: argparse.Namespace, road: str, mode: str) -> int:
-    """In a fresh process: bytes of one step beyond the model and its clips."""
+def peak_of(args: argparse.Namespace, road: str, mode: str) -> dict[str, int]:
+    """In a fresh process: bytes of one step beyond the model and its clips.
+
+    ``saved`` is what autograd keeps from the forward for the backward, each storage
+    once; the peak has the gradients and AdamW's moments beside it.
+    """
     tune(args)
-    return peak_memory(Work(args).call(road, mode))
+    work = Work(args)
+    own = {
+        x.untyped_storage().data_ptr() for x in [*work.model.parameters(), work.clips]
+    }
+    saved: dict[int, int] = {}
+
+    def keep(x: Tensor) -> Tensor:
+        storage = x.untyped_storage()
+        if storage.data_ptr() not in own:
+            saved[storage.data_ptr()] = storage.nbytes()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        peak = peak_memory(work.call(road, mode))
+    return dict(peak=peak, saved=sum(saved.values()))
 
 
 def tune(args: argparse.Namespace) -> None:
@@ -303,29 +345,38 @@ def write_report(results: dict[str, Any], folder: Path) -> None:
             if "reference" in point["timed"]:
                 against = f"{ratio(point['timed']['reference'], timed)[0]:.3g}"
             floor = "-"
+            spent = median(timed) * 1e3
             if point["floor"]:
                 least = floor_for(point, road)
-                floor = f"{least * 1e3:.0f} ({median(timed) / least:.2f})"
-            peak = point["peaks"].get(road)
+                floor = f"{least * 1e3:.0f} ({spent / least / 1e3:.2f})"
             rows.append(
                 [
                     f"{point['arch']}, {point['frames']} x {point['size']}",
                     str(point["batch"]),
-                    point["mode"] + (", tuned" if point["tune"] else ""),
+                    ", ".join([point["mode"], *said(point)]),
                     road,
-                    f"{median(timed) * 1e3:.0f}",
+                    f"{spent:.0f}",
+                    f"{spent / point['batch']:.0f}",
                     str(len(timed["seconds"])),
                     against,
                     floor,
-                    "-" if peak is None else f"{peak / 1e6:.0f}",
+                    memory_cell(point["peaks"].get(road)),
                 ]
             )
-    header = "model, batch, step, road, ms, n, times faster than the loop"
-    header += ", floor in ms (times), peak MB"
+    header = "model, batch, step, road, ms, ms a clip, n, times faster than the loop"
+    header += ", floor in ms (times), peak MB (times what is saved)"
     text = (
         f"{describe(results['machine'])}\n\n{markdown_table(header.split(', '), rows)}"
     )
     write_section(folder / "README.md", SECTION, text)
+
+
+def memory_cell(found: dict[str, int] | None) -> str:
+    """The peak in MB, and in brackets its multiple of what a backward needs."""
+    if found is None:
+        return "-"
+    times = f" ({found['peak'] / found['saved']:.2f})" if found["saved"] else ""
+    return f"{found['peak'] / 1e6:.0f}{times}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

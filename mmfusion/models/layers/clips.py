@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmfusion.ops.backends import same_scan_backend
 from mmfusion.structures import TokenFeatures
 from mmfusion.utils.errors import InputError
 
@@ -33,7 +34,10 @@ def check_clip(x: Tensor, shape: Sequence[int]) -> None:
 def run_block(block: nn.Module, with_cp: bool, x: Tensor, *more: Any) -> Any:
     """Run ``block(x, *more)``; with ``with_cp`` recompute it in the backward."""
     if with_cp and torch.is_grad_enabled():
-        return checkpoint(block, x, *more, use_reentrant=False)
+        options: dict[str, Any] = dict(use_reentrant=False)
+        if not torch.compiler.is_compiling():  # it chose the backend when it traced
+            options["context_fn"] = same_scan_backend
+        return checkpoint(block, x, *more, **options)
     return block(x, *more)
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mmfusion.models import VideoMamba
+from mmfusion.ops import scan_backend
 from tests.models.backbones.generated_weights import drawn, fill_by_rule
 from tests.models.recomputing import assert_recomputes
 from tests.tolerances import FORWARD
@@ -157,3 +158,11 @@ def test_a_clip_of_another_kind_is_told_in_words() -> None:
         model(torch.zeros(1, 3, 2, 16, 16))
     with pytest.raises(ValueError, match="torch.uint8, expected floats; MultiModalPre"):
         model(torch.zeros(1, 3, 2, 32, 32, dtype=torch.uint8))
+
+
+def test_blocks_are_recomputed_by_the_backend_of_their_forward(model):
+    model.train().with_cp = True
+    with scan_backend("torch"):
+        loss = model(torch.randn(1, 3, 4, 32, 32)).cls.square().sum()
+    loss.backward()  # where the block is left
+    assert all(p.grad is not None for p in model.layers.parameters())

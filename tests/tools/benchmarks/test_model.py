@@ -3,7 +3,8 @@ from subprocess import CompletedProcess
 
 import pytest
 import torch
-from model import Classifier, floor_of, parse_args
+from measure import in_fresh_process
+from model import Classifier, floor_of, memory_cell, parse_args, peak_of
 
 from tests.tools.command import run_tool
 
@@ -31,10 +32,27 @@ def test_a_quick_run_and_its_report(tmp_path):
 def test_floor_of_tiny_counts_ten_giga_multiply_adds():
     args = parse_args([])
     with torch.device("meta"):
-        model = Classifier("tiny", 8, 224)
+        model = Classifier("tiny", 8, 224, False)
     rates = dict.fromkeys(
         ("exp2_glanes", "fma_glanes", "copy_10mb_gb", "copy_512mb_gb"), 1e30
     )
     floor = floor_of(model, args, rates, 1e9)
     assert floor["inference"] == pytest.approx(10.2, abs=0.1)
     assert floor["training step"] == pytest.approx(3 * floor["inference"])
+
+
+@pytest.mark.slow
+def test_a_step_that_recomputes_saves_less():
+    shape = ["--quick", "--frames", "4", "--batch", "4"]
+    kept = [
+        in_fresh_process(peak_of, parse_args([*shape, *more]), "torch", "training step")
+        for more in ([], ["--with-cp"])
+    ]
+    assert 0 < kept[1]["saved"] < kept[0]["saved"] / 2
+    assert kept[0]["peak"] > 0
+
+
+def test_memory_is_told_beside_what_a_backward_needs():
+    assert memory_cell(dict(peak=1_500_000, saved=1_000_000)) == "2 (1.50)"
+    assert memory_cell(dict(peak=1_000_000, saved=0)) == "1"
+    assert memory_cell(None) == "-"
