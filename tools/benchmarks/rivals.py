@@ -11,7 +11,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from importlib import metadata
 
+import ggml_scan
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,6 +34,7 @@ class Road:
     Attributes:
         name: in tables. run: inputs in its layout -> y in its layout.
         layout: ``bld`` or ``bdl``. ours: whether it is a backend of mmfusion.
+        backward: whether it has gradients.
         around: entered for each call, its backward included.
     """
 
@@ -39,6 +42,7 @@ class Road:
     run: Callable[[Inputs], Tensor]
     layout: str = "bld"
     ours: bool = False
+    backward: bool = True
     around: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def prepare(self, inputs: Inputs) -> Inputs:
@@ -109,6 +113,14 @@ def roads(device: str) -> tuple[list[Road], dict[str, str]]:
             avx2 = partial(library.forced_instruction_set, "avx2")
             run = partial(_ours, "cpu")
             found.insert(1, Road("cpu, avx2", run, ours=True, around=avx2))
+    if device == "cpu":
+        reason = ggml_scan.missing()
+        if reason is None:
+            label = f"ggml, {ggml_scan.instruction_set()}"
+            place = sum(road.name.startswith("cpu") for road in found)  # beside them
+            found.insert(place, Road(label, ggml_scan.scan, backward=False))
+        else:
+            absent["ggml"] = reason
     if device == "cuda":
         reason = missing_reason("mamba_ssm")
         if reason is None:
@@ -125,6 +137,15 @@ def roads(device: str) -> tuple[list[Road], dict[str, str]]:
     else:
         absent["mamba.py's pscan"] = "`pip install mambapy`"
     return found, absent
+
+
+def versions(device: str) -> dict[str, str]:
+    """Of the rivals' packages that are here."""
+    names = [x for x in ("transformers", "mambapy") if importlib.util.find_spec(x)]
+    found = {name: metadata.version(name) for name in names}
+    if device == "cpu" and ggml_scan.missing() is None:
+        found["ggml"] = ggml_scan.version()
+    return found
 
 
 def _ours(backend: str, inputs: Inputs) -> Tensor:
@@ -197,16 +218,18 @@ def errors(road: Road, inputs: Inputs, truth: dict[str, Tensor]) -> dict[str, fl
     """Largest error of what ``truth`` has, each against its largest value.
 
     Args:
-        truth: float64 tensors in our layout: ``y``, and gradients by input.
+        truth: float64 tensors in our layout: ``y``, and gradients by input, which a
+            road without a backward is not asked for.
     """
     leaves = road.prepare(inputs)
     values = {"y": forward(road, leaves)}
-    if len(truth) > 1:
+    if len(truth) > 1 and road.backward:
         grad = road.transposed("y", torch.ones_like(inputs["u"]))
         grads = forward_backward(road, leaves, grad)
         values |= dict(zip(leaves, grads, strict=True))
     found = {}
-    for name, expected in truth.items():
+    for name in values.keys() & truth.keys():
+        expected = truth[name]
         value = road.transposed(name, values[name].detach()).double()
         if not bool(value.isfinite().all()):
             found[name] = math.inf

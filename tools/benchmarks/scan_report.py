@@ -1,10 +1,11 @@
-"""The floor under a scan, and the figure and tables of mmfusion/ops/README.md."""
+"""The floor under a scan, and the tables of mmfusion/ops/README.md."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from measure import describe, markdown_table, median, ratio, write_section
+from scan_figure import draw
 
 SECTION = "scan benchmark"
 FIGURE = "benchmark.png"
@@ -45,57 +46,51 @@ def floor_seconds(
 def write_report(results: Mapping[str, Any], folder: Path) -> None:
     """Draw ``benchmark.png`` and fill the section of the folder's README."""
     points = [p for p in results["points"].values() if p.get("device") == "cpu"]
+    rates = results.get("floor")
+    parts = [describe(results["machine"]), *_versions(results)]
     scans = sorted(
         (p for p in points if p["part"] == "scan" and p["batch"] == 1),
         key=lambda p: p["length"],
     )
-    draw(scans, results.get("floor"), folder / FIGURE)
-    parts = [
-        describe(results["machine"]),
-        f"![Time of one scan against its length]({FIGURE})",
-        *_scan_tables(points, results.get("floor")),
+    scans = [p for p in scans if _shape(p) == _shape(scans[0])]
+    if scans:
+        draw(scans, _floors(scans, rates), _place(results["machine"]), folder / FIGURE)
+        parts.append(f"![Time of one scan against its length]({FIGURE})")
+    parts += [
+        *_scan_tables(points, rates),
         *_memory_tables(results["points"].values()),
         *_ratio_tables(points),
     ]
     write_section(folder / "README.md", SECTION, "\n\n".join(parts))
 
 
-def draw(
-    scans: list[Mapping[str, Any]], rates: Mapping[str, float] | None, path: Path
-) -> None:
-    """Time against length, log-log, forward beside forward + backward."""
-    import matplotlib
+def _versions(results: Mapping[str, Any]) -> Iterable[str]:
+    """A line of the rivals' packages."""
+    found = results.get("versions")
+    if found:
+        yield "Rivals: " + ", ".join(f"{name} {x}" for name, x in found.items())
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
 
-    modes = list(dict.fromkeys(p["mode"] for p in scans))
-    with plt.rc_context({"font.size": 9}):
-        figure, axes = plt.subplots(
-            1, len(modes), figsize=(10, 3.9), sharey=True, squeeze=False
-        )
-        for axis, mode in zip(axes[0], modes, strict=True):
-            chosen = [p for p in scans if p["mode"] == mode]
-            names = dict.fromkeys(name for p in chosen for name in p["timed"])
-            for name in names:
-                line = [
-                    (p["length"], median(p["timed"][name]) * 1e3)
-                    for p in chosen
-                    if name in p["timed"]
-                ]
-                axis.plot(
-                    *zip(*line, strict=True), marker="o", ms=3, lw=1.2, label=name
-                )
-            if rates:
-                floor = [(p["length"], floor_seconds(p, rates) * 1e3) for p in chosen]
-                axis.plot(*zip(*floor, strict=True), "k--", lw=1, label="floor")
-            axis.set(xscale="log", yscale="log", xlabel="tokens", title=mode)
-            axis.grid(alpha=0.3)
-        axes[0, 0].set_ylabel("ms")
-        axes[0, -1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
-        figure.tight_layout()
-        figure.savefig(path, dpi=100)
-        plt.close(figure)
+def _shape(point: Mapping[str, Any]) -> tuple[int, int]:
+    return point["channels"], point["states"]
+
+
+def _floors(
+    scans: Iterable[Mapping[str, Any]], rates: Mapping[str, float] | None
+) -> dict[str, list[tuple[int, float]]]:
+    """By mode: tokens and least seconds."""
+    floors: dict[str, list[tuple[int, float]]] = {}
+    for p in scans:
+        seconds = floor_seconds(p, rates)
+        if seconds is not None:
+            floors.setdefault(p["mode"], []).append((p["length"], seconds))
+    return floors
+
+
+def _place(machine: Mapping[str, Any]) -> str:
+    """Processor, threads and date: what a figure's reader must know."""
+    threads = machine["threads"]
+    return f"{machine['cpu']}, {threads} thread{'s' * (threads > 1)}, {machine['date']}"
 
 
 def _scan_tables(
