@@ -17,7 +17,7 @@ with read_base():
 
 train_cfg.max_epochs = 50
 optim_wrapper.optimizer = dict(
-    type=AdamW, lr=2e-4, betas=(0.9, 0.999), weight_decay=0.05
+    type=AdamW, lr=2e-4, betas=(0.9, 0.999), weight_decay=0.05, fused=True
 )
 optim_wrapper.clip_grad = dict(max_norm=1.0)
 optim_wrapper.paramwise_cfg.custom_keys = {

@@ -11,7 +11,9 @@ with read_base():
     from .warm_up_cosine_100e import *
 
 train_cfg.val_interval = 5
-optim_wrapper.optimizer = dict(type=SGD, lr=1.2e-2, momentum=0.9, weight_decay=4e-5)
+optim_wrapper.optimizer = dict(
+    type=SGD, lr=1.2e-2, momentum=0.9, weight_decay=4e-5, fused=True
+)
 optim_wrapper.paramwise_cfg.custom_keys = {
     "positional_embedding": dict(decay_mult=0.0),
     "class_embedding": dict(decay_mult=0.0),

@@ -12,7 +12,7 @@ with read_base():
 train_cfg.max_epochs = 50
 optim_wrapper.paramwise_cfg = dict()
 optim_wrapper.optimizer = dict(
-    type=SGD, lr=1e-3, momentum=0.9, nesterov=True, weight_decay=1e-6
+    type=SGD, lr=1e-3, momentum=0.9, nesterov=True, weight_decay=1e-6, fused=True
 )
 param_scheduler[0].update(start_factor=1e-4, end=20)
 param_scheduler[1].update(eta_min_ratio=0.0, T_max=30, begin=20, end=50)

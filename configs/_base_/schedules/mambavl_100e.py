@@ -16,7 +16,9 @@ from torch.optim import SGD
 with read_base():
     from .warm_up_cosine_100e import *
 
-optim_wrapper.optimizer = dict(type=SGD, lr=1e-3, momentum=0.9, weight_decay=4e-5)
+optim_wrapper.optimizer = dict(
+    type=SGD, lr=1e-3, momentum=0.9, weight_decay=4e-5, fused=True
+)
 optim_wrapper.paramwise_cfg.custom_keys = {
     "neck.": dict(lr_mult=3.0),
     ".A_log": dict(decay_mult=0.0),

@@ -15,7 +15,7 @@ with read_base():
 
 train_cfg.max_epochs = 50
 optim_wrapper.optimizer = dict(
-    type=AdamW, lr=2e-5, betas=(0.9, 0.999), weight_decay=0.05
+    type=AdamW, lr=2e-5, betas=(0.9, 0.999), weight_decay=0.05, fused=True
 )
 optim_wrapper.paramwise_cfg.custom_keys["neck."] = dict(lr_mult=10.0)
 optim_wrapper.paramwise_cfg.custom_keys["encoders.video."] = dict(lr_mult=0.5)

@@ -12,7 +12,7 @@ with read_base():
 
 train_cfg.update(max_epochs=50, val_interval=5)
 optim_wrapper.optimizer = dict(
-    type=AdamW, lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05
+    type=AdamW, lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05, fused=True
 )
 optim_wrapper.paramwise_cfg = dict(custom_keys={})
 param_scheduler = [

@@ -18,7 +18,7 @@ with read_base():
 train_cfg.max_epochs = 30
 optim_wrapper.dtype = "bfloat16"
 optim_wrapper.optimizer = dict(
-    type=AdamW, lr=1.6e-3, betas=(0.9, 0.999), weight_decay=0.05
+    type=AdamW, lr=1.6e-3, betas=(0.9, 0.999), weight_decay=0.05, fused=True
 )
 optim_wrapper.paramwise_cfg.custom_keys = {
     ".D": dict(decay_mult=0.0),  # and D_b
