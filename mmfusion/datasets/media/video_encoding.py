@@ -1,8 +1,10 @@
 """Videos made small and quick to seek: short side, closed groups, chunks.
 
-H.264 without B-frames, so that frames are stored in the order in which they are shown
-and every keyframe can be decoded from. Sound is left out. Each file says in its
-``comment`` what it was made of, by which an unfinished run knows its own files.
+H.264 that can be decoded from every keyframe. Between two pictures that others are made
+from lie two that no other one needs (``spare_packets.py``), and the bits are packed in
+the simpler of the two ways (CAVLC): a clip takes about half the time to decode that it
+takes without either. Sound is left out. Each file says in its ``comment`` what it was
+made of, by which an unfinished run knows its own files.
 """
 
 import hashlib
@@ -170,7 +172,10 @@ class Encoder:
                 "crf": str(settings.crf),
                 "preset": settings.preset,
                 "g": str(settings.keyframe_interval),
-                "bf": "0",
+                "bf": "2",
+                "b_strategy": "0",  # always two
+                "b-pyramid": "none",  # and none that another is made from
+                "coder": "cavlc",
                 "flags": "+cgop",
                 "threads": "1",  # the same bytes on every machine with this x264
             },

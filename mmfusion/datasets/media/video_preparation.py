@@ -37,7 +37,7 @@ from mmfusion.utils.schema import shown
 from mmfusion.utils.text_files import decode_json, read_bytes, read_json
 
 MANIFEST, SETTINGS, LOCK = "manifest.jsonl", "settings.json", ".lock"
-_FORMAT = 2  # of the outputs: their pictures are as players show them
+_FORMAT = 3  # of the outputs: three pictures of five need not be decoded
 Record = dict[str, Any]
 
 

@@ -10,7 +10,7 @@
 INPUT is a folder, read with all below it (files of other kinds are counted), or a list: one path a line, relative to
 --root, with or without a label behind it. Outputs are H.264 in mp4 without sound, whose
 short side is --short-side pixels (never enlarged), upright, with a keyframe at least
-every --keyframe-interval frames and no B-frames. `a/b.webm` becomes `OUT/a/b.mp4`; with
+every --keyframe-interval frames. `a/b.webm` becomes `OUT/a/b.mp4`; with
 --chunk-seconds, `P01/videos/P01_01.MP4` becomes `OUT/P01/P01_01.MP4/{0,15,...}.MP4`.
 
 The same command continues a run that was stopped or killed: what is done (same source,

@@ -10,12 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import av
 import numpy as np
 import pytest
 
+from mmfusion.datasets.media.index_cache import read_index
+from mmfusion.datasets.media.spare_packets import is_spare
 from mmfusion.datasets.media.video_chunks import ChunkedVideo
 from mmfusion.datasets.media.video_encoding import EncodeSettings, segments_of
-from mmfusion.datasets.media.index_cache import read_index
+from mmfusion.datasets.media.video_index import open_container
 from mmfusion.datasets.media.video_io import open_video
 from mmfusion.datasets.media.video_preparation import Job, OutputFolder, process, run_jobs
 from tests.video_files import number_of, set_rotation, write_video
@@ -74,6 +77,27 @@ def test_frames_times_size_and_keyframes(tmp_path):
     for backend in ("pyav", "decord"):
         frames = open_video(tmp_path / "o.mp4", backend).frames_at_index(range(10))
         assert [number_of(frame) for frame in frames] == list(range(10))
+
+
+def test_most_pictures_need_not_be_decoded(tmp_path):
+    pattern = np.random.default_rng(0).integers(0, 256, (32, 122, 3), np.uint8)
+    with av.open(str(tmp_path / "a.mp4"), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width = stream.height = 32
+        for place in range(45):
+            picture = np.ascontiguousarray(pattern[:, 2 * place : 2 * place + 32])
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        out.mux(stream.encode())
+    process(job(tmp_path / "a.mp4", tmp_path / "o"), EncodeSettings())
+    index = read_index(tmp_path / "o")
+    with open_container(index.path) as container:
+        needed = [
+            int(np.searchsorted(index.pts, packet.pts))
+            for packet in container.demux(video=0)
+            if packet.size and not is_spare(packet, index.nal_length_size)
+        ]
+    # two of three are left out, but where a scene changes
+    assert len(needed) < 25 and np.diff(sorted(needed)).max() == 3
 
 
 @pytest.mark.parametrize("angle", [90, 180, 270])
@@ -262,7 +286,7 @@ def test_outputs_of_an_earlier_form_are_not_taken_over(tmp_path: Path) -> None:
     OutputFolder(tmp_path / "out", settings).close()
     file = tmp_path / "out" / "settings.json"
     found = json.loads(file.read_text())
-    assert found.pop("format") == 2
+    assert found.pop("format") == 3
     file.write_text(json.dumps(found))
-    with pytest.raises(ValueError, match="format None -> 2.*another --out"):
+    with pytest.raises(ValueError, match="format None -> 3.*another --out"):
         OutputFolder(tmp_path / "out", settings)
