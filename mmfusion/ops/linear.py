@@ -13,7 +13,10 @@ _WORTH = 1 << 23  # multiply-adds, below which oneDNN's start takes what it wins
 
 
 def linear(x: Tensor, weight: Tensor) -> Tensor:
-    """``F.linear`` without a bias, but by oneDNN where MKL is slow (:func:`product`).
+    """``F.linear`` without a bias, by the faster of PyTorch's two libraries.
+
+    On CPUs with AVX-512 that are not Intel's, MKL keeps to kernels for AVX2, which
+    oneDNN's outrun; elsewhere both are as fast, and it is PyTorch's own choice.
 
     Its gradients are differentiable again. Whatever looks at PyTorch's operators (a
     compiler, a tracer, autocast, a counter of operations, forward mode) gets
@@ -29,31 +32,18 @@ def linear(x: Tensor, weight: Tensor) -> Tensor:
         return F.linear(x, weight)
     if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
         return _Linear.apply(x, weight)
-    return product(x, weight)
+    return _product(x, weight)
 
 
-def product(x: Tensor, weight: Tensor) -> Tensor:
-    """x weight^T, for kernels: autograd does not see it.
-
-    On CPUs with AVX-512 that are not Intel's, MKL keeps to kernels for AVX2, which
-    oneDNN's outrun; elsewhere both are as fast, and it is PyTorch's own choice.
-
-    Args:
-        x: (..., i). weight: (o, i), also a transposed view.
-
-    Returns:
-        (..., o).
-    """
-    if _prefers_onednn(x, weight):
-        return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], None)
-    return x @ weight.t()
+def _product(x: Tensor, weight: Tensor) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], None)
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight):
         ctx.save_for_backward(x, weight)
-        return product(x, weight)
+        return _product(x, weight)
 
     @staticmethod
     def backward(ctx, grad):
@@ -89,7 +79,7 @@ def _is_watched(x: Tensor, weight: Tensor) -> bool:
 
 @functools.cache
 def _has_slow_mkl() -> bool:
-    """Whether PyTorch's products are MKL's, on a CPU whose AVX-512 MKL leaves alone."""
+    """True where PyTorch's products are MKL's, on a CPU whose AVX-512 MKL leaves."""
     return (
         torch.backends.cpu.get_cpu_capability() == "AVX512"
         and torch.backends.mkl.is_available()

@@ -278,7 +278,7 @@ def key_of(args: argparse.Namespace, mode: str) -> str:
 
 
 def said(point: dict[str, Any]) -> list[str]:
-    """What a point has beside its mode, in words."""
+    """Words for what a point has beside its mode."""
     options = [name for name in ("tune", "with_cp") if point[name]]
     return [
         *(x.replace("tune", "tuned") for x in options),

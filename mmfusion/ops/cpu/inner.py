@@ -41,7 +41,6 @@ from mmfusion.ops.cpu.scan import (
     set_checkpoints,
     set_gradients,
 )
-from mmfusion.ops.linear import product
 from mmfusion.ops.precision import full_precision
 
 _PER_DIRECTION = 7  # tensors of InnerParameters
@@ -68,8 +67,7 @@ def _inner(*args) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     x, z = _halves(xz, gated)  # views: the kernels take rows 2e apart, no copy is made
     _convolve(x, u, directions)
     with full_precision(xz):
-        for one, tokens, out in zip(directions, u, projected, strict=True):
-            out.copy_(product(tokens, one.x_proj))
+        _project(directions, u, projected)
     call = _scan_arguments(directions, u, projected, z)
     call.y = tensor_argument(y)
     if keep:
@@ -121,34 +119,76 @@ def _inner_backward(*args) -> list[Tensor]:
             targets += [*parts[:2], grad.A_log, B, C, grad.D, grad.dt_bias]
         set_gradients(call, [*targets, *[None] * (14 - len(targets)), grad_z, None])
         library.call("mmf_scan_backward", call)
-        for index, (one, grad) in enumerate(zip(directions, into, strict=True)):
-            parts = [_rows(x[index]) for x in (u, grad_u, grad_delta, grad_projected)]
-            dt = as_float(_rows(_split(one, projected[index])[0]))
-            _project_backward(one, grad, dt, *parts)
+        parts = u, projected, grad_u, grad_delta, grad_projected
+        _project_backward(directions, into, *parts)
     _convolve_backward(x, grad_x, grad_u, directions, into)
     return outputs
 
 
+def _project(
+    directions: Sequence[InnerParameters], u: Tensor, projected: Tensor
+) -> None:
+    """Fill projected (k, b, l, r + 2n) from u (k, b, l, e) by x_proj."""
+    if u.dtype == torch.float32:
+        call = _project_arguments(directions, u, projected)
+        return library.call("mmf_project_forward", call)
+    for one, tokens, out in zip(directions, u, projected, strict=True):
+        torch.mm(_rows(tokens), one.x_proj.t(), out=_rows(out))
+
+
 def _project_backward(
-    one: InnerParameters,
-    grad: InnerParameters,
-    dt: Tensor,
+    directions: Sequence[InnerParameters],
+    into: Sequence[InnerParameters],
     u: Tensor,
+    projected: Tensor,
     grad_u: Tensor,
     grad_delta: Tensor,
     grad_projected: Tensor,
 ) -> None:
-    """Through dt_proj and x_proj, (b l, ...): adds to grad_u, fills the first r columns
-    of grad_projected and the weights' gradients.
+    """Through dt_proj and x_proj: adds to grad_u, fills the first r columns of
+    grad_projected and the weights' gradients.
 
     u reaches y by itself, which is in grad_u already, and through dt, B and C.
     """
-    grad_projected[:, : dt.shape[1]].copy_(product(grad_delta, one.dt_proj.t()))
-    grad_u.addmm_(grad_projected, one.x_proj)
-    if grad.dt_proj is not None:  # MKL is four times faster this way round
-        grad.dt_proj.copy_((dt.t() @ grad_delta).t())
-    if grad.x_proj is not None:
-        torch.mm(grad_projected.t(), u, out=grad.x_proj)
+    if u.dtype == torch.float32:
+        call = _project_arguments(directions, u, projected)
+        for index, (one, grad) in enumerate(zip(directions, into, strict=True)):
+            to = call.direction[index]
+            to.dt_weight, to.grad_u = pointer(one.dt_proj), pointer(grad_u[index])
+            to.grad_delta = pointer(grad_delta[index])
+            to.grad_projected = pointer(grad_projected[index])
+            to.grad_x_proj = pointer(grad.x_proj)
+            to.grad_dt_weight = pointer(grad.dt_proj)
+        return library.call("mmf_project_backward", call)
+    for index, (one, grad) in enumerate(zip(directions, into, strict=True)):
+        rows = [_rows(x[index]) for x in (u, grad_u, grad_delta, grad_projected)]
+        tokens, grad_tokens, grad_steps, grad_outputs = rows
+        dt = as_float(_rows(_split(one, projected[index])[0]))
+        grad_outputs[:, : dt.shape[1]].copy_(grad_steps @ one.dt_proj)
+        grad_tokens.addmm_(grad_outputs, one.x_proj)
+        if grad.dt_proj is not None:  # four times faster this way round
+            grad.dt_proj.copy_((dt.t() @ grad_steps).t())
+        if grad.x_proj is not None:
+            torch.mm(grad_outputs.t(), tokens, out=grad.x_proj)
+
+
+def _project_arguments(
+    directions: Sequence[InnerParameters], u: Tensor, projected: Tensor
+) -> library.ProjectArguments:
+    rank, outputs = directions[0].dt_proj.shape[1], projected.shape[-1]
+    call = library.ProjectArguments(
+        u[0].shape[:2].numel(),
+        u.shape[-1],
+        outputs,
+        rank,
+        library.num_threads(),
+        len(u),
+    )
+    for index, one in enumerate(directions):
+        to = call.direction[index]
+        to.u, to.x_proj = pointer(u[index]), pointer(one.x_proj)
+        to.projected = pointer(projected[index])
+    return call
 
 
 def _convolve(x: Tensor, u: Tensor, directions: Sequence[InnerParameters]) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from mmfusion.ops.cpu.build import ISA_VARIABLE, BuildError, open_library
 from mmfusion.utils.errors import BackendError
 
-ABI = 6  # MMF_ABI
+ABI = 7  # MMF_ABI
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 MAX_STATES = 256
 MAX_WIDTH = 8  # of the convolution's filter
@@ -83,6 +83,24 @@ class ConvArguments(ctypes.Structure):
     ]
 
 
+class ProjectDirectionArguments(ctypes.Structure):
+    """mmf_project_direction."""
+
+    _fields_ = [
+        *_each(c_void_p, "u x_proj projected dt_weight grad_delta grad_projected"),
+        *_each(c_void_p, "grad_u grad_x_proj grad_dt_weight"),
+    ]
+
+
+class ProjectArguments(ctypes.Structure):
+    """mmf_project."""
+
+    _fields_ = [
+        *_each(c_int64, "tokens d outputs rank num_threads num_directions"),
+        ("direction", ProjectDirectionArguments * 2),
+    ]
+
+
 class NormArguments(ctypes.Structure):
     """mmf_norm."""
 
@@ -103,6 +121,8 @@ _FUNCTIONS = {
     "mmf_scan_backward": ScanArguments,
     "mmf_conv_forward": ConvArguments,
     "mmf_conv_backward": ConvArguments,
+    "mmf_project_forward": ProjectArguments,
+    "mmf_project_backward": ProjectArguments,
     "mmf_norm_forward": NormArguments,
     "mmf_norm_backward": NormArguments,
 }

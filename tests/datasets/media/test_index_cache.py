@@ -14,7 +14,7 @@ from tests.video_files import number_of, set_rotation, write_video
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """Where indices are kept; each video counts as a long one."""
+    """Folder of the indices; each video counts as a long one."""
     monkeypatch.setenv("MMFUSION_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(index_cache, "LONG_FRAMES", 2)
     monkeypatch.setattr(index_cache._kept, "_told", set())

@@ -1,5 +1,5 @@
-/* C interface of mmfusion's CPU kernels: the selective scan, the causal convolution
- * in front of it and the norm between two layers.
+/* C interface of mmfusion's CPU kernels: the selective scan, the causal convolution and
+ * the projections in front of it, and the norm between two layers.
  *
  * Sizes: b batch, l tokens, d channels, n state, w filter width. Plain data only; no
  * globals, no exceptions, callable from several threads at once. Results do not depend on the number
@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a struct or the meaning of an argument changes. */
-#define MMF_ABI 6
+#define MMF_ABI 7
 
 enum mmf_dtype { MMF_F32 = 0, MMF_BF16 = 1, MMF_F16 = 2 };
 
@@ -110,6 +110,31 @@ typedef struct mmf_conv {
 
 int mmf_conv_forward(const mmf_conv* call);
 int mmf_conv_backward(const mmf_conv* call);
+
+/* The projections of one direction, all float32 and contiguous:
+ *   projected = u x_proj^T, whose first `rank` columns make delta with dt_weight.
+ * Backward reads what it gets of delta and of B and C, in grad_projected's other columns. */
+typedef struct mmf_project_direction {
+  const float* u;          /* (tokens, d) */
+  const float* x_proj;     /* (outputs, d) */
+  float* projected;        /* (tokens, outputs), written by forward, read by backward */
+  const float* dt_weight;  /* (d, rank), here and below: backward only */
+  const float* grad_delta; /* (tokens, d) */
+  float* grad_projected;   /* (tokens, outputs): its first `rank` columns are written */
+  float* grad_u;           /* (tokens, d), added to */
+  float* grad_x_proj;      /* (outputs, d); NULL: not wanted */
+  float* grad_dt_weight;   /* (d, rank); NULL: not wanted */
+} mmf_project_direction;
+
+typedef struct mmf_project {
+  int64_t tokens, d, outputs, rank; /* rank <= outputs */
+  int64_t num_threads;
+  int64_t num_directions; /* 1 or 2 */
+  mmf_project_direction direction[2];
+} mmf_project;
+
+int mmf_project_forward(const mmf_project* call);
+int mmf_project_backward(const mmf_project* call);
 
 /* A sum and its RMS norm, row by row:
  *   sum = x + residual      y = weight sum / sqrt(mean(sum^2) + eps)
