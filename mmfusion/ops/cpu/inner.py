@@ -111,12 +111,12 @@ def _inner_backward(*args) -> list[Tensor]:
         call.grad_y = tensor_argument(grad_y)
         set_checkpoints(call, checkpoints)
         targets = []
-        for one, grad, *parts in zip(
+        for one, grad, to_u, to_delta, columns in zip(
             directions, into, grad_u, grad_delta, grad_projected, strict=True
         ):
             # the scan fills the columns of B and C; dt's are left to _project_backward
-            _, B, C = _split(one, parts[2])
-            targets += [*parts[:2], grad.A_log, B, C, grad.D, grad.dt_bias]
+            _, B, C = _split(one, columns)
+            targets += [to_u, to_delta, grad.A_log, B, C, grad.D, grad.dt_bias]
         set_gradients(call, [*targets, *[None] * (14 - len(targets)), grad_z, None])
         library.call("mmf_scan_backward", call)
         parts = u, projected, grad_u, grad_delta, grad_projected
