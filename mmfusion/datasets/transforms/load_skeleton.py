@@ -50,11 +50,13 @@ class LoadSkeleton(BaseTransform):
         self.optional = optional
         self.interpolate = interpolate
         self.hands = None if hands is None else tuple(hands)
+        self._meta: dict | None = None
+        self._kind = SkeletonKind.of(None)
 
     def transform(self, results: dict) -> dict:
         times = times_of(results, "skeleton")
         shape = times.shape  # (v, n)
-        kind = SkeletonKind.of((results.get("ann_meta") or {}).get("skeleton"))
+        kind = self._kind_of(results.get("ann_meta") or {})
         data = self._load(results, kind)
         if data is None:
             shape += self._shape_of(kind, results)  # (v, n, h, j)
@@ -80,6 +82,12 @@ class LoadSkeleton(BaseTransform):
         results["joints_hands"] = list(self.hands or kind.hands or ())
         results["num_hands"] = joints.shape[2]
         return results
+
+    def _kind_of(self, meta: dict) -> SkeletonKind:
+        """The kind that a metainfo describes; all samples of a dataset have one."""
+        if meta is not self._meta:
+            self._meta, self._kind = meta, SkeletonKind.of(meta.get("skeleton"))
+        return self._kind
 
     def _load(self, results: dict, kind: SkeletonKind) -> SkeletonFile | None:
         data = results.get("skeleton_data")

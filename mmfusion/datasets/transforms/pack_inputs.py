@@ -119,12 +119,14 @@ def _pack_skeleton(results: dict) -> dict[str, torch.Tensor]:
     shape = (views, num, hands * per_hand)
     mask = results["joints_mask"].reshape(shape)  # (v, n, J)
     joints = joints.astype(np.float32).reshape(*shape, channels)  # (v, n, J, 3)
-    if not np.isfinite(joints[mask]).all():
-        raise InputError(
-            f"joints of sample {results.get('sample_id')!r}: a valid one is not finite;"
-            " look at the transforms after LoadSkeleton"
-        )
-    joints = np.where(mask[..., None], joints, np.nan_to_num(joints))
+    finite = np.isfinite(joints)
+    if not finite.all():
+        if not finite[mask].all():
+            raise InputError(
+                f"joints of sample {results.get('sample_id')!r}: a valid one is not"
+                " finite; look at the transforms after LoadSkeleton"
+            )
+        joints = np.nan_to_num(joints)
     return {
         "skeleton": torch.from_numpy(joints),
         "skeleton_mask": torch.from_numpy(mask.copy()),

@@ -116,6 +116,8 @@ def _warp(place: np.ndarray, count: int) -> np.ndarray:
     The warp takes each segment's centre to the chosen place in it, 0 to 0, 1 to 1.
     """
     num = len(place)
+    if num == count:
+        return (np.arange(num) + place) / num
     centres, chosen = np.zeros((2, num + 2))
     centres[1:-1], centres[-1] = (np.arange(num) + 0.5) / num, 1.0
     chosen[1:-1], chosen[-1] = (np.arange(num) + place) / num, 1.0
