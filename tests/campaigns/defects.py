@@ -451,7 +451,7 @@ _TABLES = {
         ("np.where(last < 0, seen.argmax(axis=0), last)", "np.maximum(last, 0)"),
     ],
     "datasets/transforms/pack_inputs.py": [
-        ("np.where(mask[..., None], joints, np.nan_to_num(joints))", "joints"),
+        ("np.nan_to_num(joints)", "joints"),
     ],
     "datasets/transforms/load_features.py": [
         ("told is not None and told != fps", "False"),
