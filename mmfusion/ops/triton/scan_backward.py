@@ -12,8 +12,8 @@ from mmfusion.ops.triton.scan_kernels import (
     all_read,
     channels_of,
     delta_of,
-    load_rates,
     place_of,
+    rates_and_bias,
     read_flat,
     read_per_sequence,
     read_token,
@@ -48,12 +48,9 @@ def segment_carries(
     dy_row = rows_of(dy, row, batch, sizes.batch, False)
     if z is not None:
         z_row = rows_of(z, row, batch, sizes.batch, False)
-    rates = load_rates(A, direction, d, live, n, sizes.channels, N)
-    bias = 0.0
-    if delta_bias is not None:
-        bias = read_per_sequence(
-            delta_bias, direction, sequence, d, live, sizes.channels, ROWS
-        )
+    rates, bias = rates_and_bias(
+        A, delta_bias, direction, sequence, d, live, n, sizes.channels, N, ROWS
+    )
 
     g = tl.zeros([BLOCK_N, BLOCK_D], tl.float32)
     total = tl.zeros([BLOCK_D], tl.float32)
@@ -187,12 +184,9 @@ def scan_backward(
         )
         h_1 = tl.load(states + at_chunk, mask=mask_1, other=0.0)
         # loaded here, that they leave their registers to the second loop
-        rates_1 = load_rates(A, direction, d_1, live_1, n, sizes.channels, N)
-        bias_1 = 0.0
-        if delta_bias is not None:
-            bias_1 = read_per_sequence(
-                delta_bias, direction, sequence, d_1, live_1, sizes.channels, ROWS
-            )
+        rates_1, bias_1 = rates_and_bias(
+            A, delta_bias, direction, sequence, d_1, live_1, n, sizes.channels, N, ROWS
+        )
         num_blocks = tl.cdiv(stop - start, BLOCK)
         tl.debug_barrier()  # the chunk before has been read
         for k in range(0, num_blocks):

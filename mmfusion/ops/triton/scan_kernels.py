@@ -161,6 +161,21 @@ def load_rates(A, direction, d, live, n, channels, N: tl.constexpr):
 
 
 @triton.jit
+def rates_and_bias(
+    A, delta_bias, direction, sequence, d, live, n, channels, N: tl.constexpr,
+    ROWS: tl.constexpr,
+):  # fmt: skip
+    """:func:`load_rates`, and the bias of delta (d,), 0 where there is none."""
+    rates = load_rates(A, direction, d, live, n, channels, N)
+    bias = 0.0
+    if delta_bias is not None:
+        bias = read_per_sequence(
+            delta_bias, direction, sequence, d, live, channels, ROWS
+        )
+    return rates, bias
+
+
+@triton.jit
 def tile_at(row, count, index, d, n, channels, N: tl.constexpr):
     """Offsets of tile ``index`` in (rows, count, n, d)."""
     base = (row.to(tl.int64) * count + index) * (N * channels)
@@ -190,12 +205,9 @@ def segment_ends(
     u_row = rows_of(u, row, batch, sizes.batch, TWO)
     delta_row = rows_of(delta, row, batch, sizes.batch, TWO)
     B_row = rows_of(B, row, batch, sizes.batch, TWO) + group * B.group
-    rates = load_rates(A, direction, d, live, n, sizes.channels, N)
-    bias = 0.0
-    if delta_bias is not None:
-        bias = read_per_sequence(
-            delta_bias, direction, sequence, d, live, sizes.channels, ROWS
-        )
+    rates, bias = rates_and_bias(
+        A, delta_bias, direction, sequence, d, live, n, sizes.channels, N, ROWS
+    )
 
     h = tl.zeros([BLOCK_N, BLOCK_D], tl.float32)
     total = tl.zeros([BLOCK_D], tl.float32)
@@ -310,12 +322,9 @@ def scan_forward(
     if ungated is not None:
         ungated_row = ungated + row_tokens
     mask = live[None, :] & (n < N)[:, None]
-    rates = load_rates(A, direction, d, live, n, sizes.channels, N)
-    bias = 0.0
-    if delta_bias is not None:
-        bias = read_per_sequence(
-            delta_bias, direction, sequence, d, live, sizes.channels, ROWS
-        )
+    rates, bias = rates_and_bias(
+        A, delta_bias, direction, sequence, d, live, n, sizes.channels, N, ROWS
+    )
     if D is not None:
         skip = read_per_sequence(D, direction, sequence, d, live, sizes.channels, ROWS)
 
