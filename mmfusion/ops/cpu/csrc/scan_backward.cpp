@@ -106,23 +106,30 @@ vf load_steps(const mmf_scan& call, const Item& item, const mmf_scan_direction& 
   Step* steps = scratch.steps + v * kSteps;
   Edge* edges = scratch.edges + v * kSteps;
   vf largest = {};
+  /* Loops of short chains: the CPU works on several tokens at once, in a long one on two. */
   for (int t = 0; t < chunk.steps; ++t) {
-    vf u_t = u[t], delta_t = delta[t] + bias, grad = grad_y[t];
-    vf slope = splat(1.0f), gate_slope = {};
+    steps[t].delta = delta[t] + bias;
+    edges[t].slope = splat(1.0f);
+    if (call.delta_softplus) edges[t].slope = exponential_of_minus_abs(steps[t].delta);
+  }
+  for (int t = 0; t < chunk.steps; ++t) {
+    vf u_t = u[t], delta_t = steps[t].delta, slope = edges[t].slope;
     if (call.delta_softplus) {
-      vf e = exponential(-absolute(delta_t));
+      vf e = slope; /* e^-|delta| by the loop above */
       slope = sigmoid_of(delta_t, e);
       delta_t = softplus_of(delta_t, e);
     }
-    if (gated) {
-      vf open = sigmoid(z[t]);
-      gate_slope = grad * open * (1.0f + z[t] * (1.0f - open));
-      grad *= z[t] * open;
-    }
-    steps[t] = {delta_t, delta_t * u_t, grad, vf{}, vf{}, vf{}};
-    edges[t] = {u_t, slope, gate_slope};
+    steps[t] = {delta_t, delta_t * u_t, grad_y[t], vf{}, vf{}, vf{}};
+    edges[t] = {u_t, slope, vf{}};
     vf size = absolute(delta_t);
     largest = size <= largest ? largest : size; /* a NaN stays */
+  }
+  if (!gated) return largest;
+  for (int t = 0; t < chunk.steps; ++t) edges[t].gate_slope = exponential_of_minus_abs(z[t]);
+  for (int t = 0; t < chunk.steps; ++t) {
+    vf z_t = z[t], open = sigmoid_of(z_t, edges[t].gate_slope), grad = steps[t].grad_y;
+    edges[t].gate_slope = grad * open * (1.0f + z_t * (1.0f - open));
+    steps[t].grad_y = grad * (z_t * open);
   }
   return largest;
 }

@@ -52,13 +52,19 @@ vf load_steps(const mmf_scan& call, const Item& item, const mmf_scan_direction& 
   const Column u(dir.u, item, chunk, v, scratch.buffers);
   const Column delta = delta_column(item, dir, chunk, v, scratch.dt, scratch.dt_weight,
                                     scratch.buffers + kSteps);
+  Step* steps = scratch.steps;
   const vf D = channels_of(dir.D, item, v, lanes);
   const vf bias = channels_of(dir.delta_bias, item, v, lanes);
   vf largest = {};
+  /* Loops of short chains: the CPU works on several tokens at once, in a long one on two. */
   for (int t = 0; t < chunk.steps; ++t) {
-    vf u_t = u[t], delta_t = delta[t] + bias;
-    if (call.delta_softplus) delta_t = softplus(delta_t);
-    scratch.steps[t] = {delta_t, delta_t * u_t, u_t * D};
+    steps[t].delta = delta[t] + bias;
+    if (call.delta_softplus) steps[t].y = exponential_of_minus_abs(steps[t].delta);
+  }
+  for (int t = 0; t < chunk.steps; ++t) {
+    vf u_t = u[t], delta_t = steps[t].delta;
+    if (call.delta_softplus) delta_t = softplus_of(delta_t, steps[t].y);
+    steps[t] = {delta_t, delta_t * u_t, u_t * D};
     vf size = absolute(delta_t);
     largest = size <= largest ? largest : size; /* a NaN stays */
   }
@@ -109,15 +115,17 @@ void scan_vector(const Layout& w, Step* steps, int num_steps, const float* rows,
 void store_steps(const mmf_scan& call, const Item& item, const Chunk& chunk, int v,
                  const Scratch& scratch, const mmf_tensor* before, const mmf_tensor& to,
                  bool gated) {
-  const Step* steps = scratch.steps;
+  Step* steps = scratch.steps;
   Column z, first;
   if (gated) z = Column(call.z, item, chunk, v, scratch.buffers);
   if (before) first = Column(*before, item, chunk, v, scratch.buffers + kSteps);
   const OutColumn out(to, item, chunk, v, scratch.buffers + 2 * kSteps);
+  if (gated)
+    for (int t = 0; t < chunk.steps; ++t) steps[t].delta = exponential_of_minus_abs(z[t]);
   for (int t = 0; t < chunk.steps; ++t) {
     vf y = steps[t].y;
     if (before) y = first[t] + y;
-    if (gated) y *= z[t] * sigmoid(z[t]);
+    if (gated) y *= z[t] * sigmoid_of(z[t], steps[t].delta);
     out.put(t, y);
   }
   out.finish();

@@ -157,45 +157,43 @@ MMF_INLINE void store_from_float(const mmf_tensor& x, int64_t index, vf value, i
  *
  * e^(delta A) is 2^(delta rate), where rate = A log2(e) is made once for each state: that
  * saves the multiplication by log2(e), and the reduction of the argument needs no ln 2.
- * 2^x = 2^k 2^r with k = round(x) and |r| <= 1/2: 2^k is put into the exponent's bits,
- * 2^r is a polynomial fitted over that range, near the series' ln(2)^i / i!; its constant
- * is 1, so that a delta of 0 leaves the state as it is. AVX-512 has instructions for r and
- * for 2^k, AVX2 a look-up in a register that shortens the polynomial, others neither.
+ * 2^x = 2^k 2^(j/N) 2^r with k + j/N = x rounded to a multiple of 1/N: 2^k is put into the
+ * exponent's bits, 2^(j/N) is looked up in registers (N = 32 with AVX-512, 8 with AVX2, else
+ * 1: no table), 2^r is a polynomial fitted over |r| <= 1/(2N), near the series'
+ * ln(2)^i / i!; its constant is 1, so that a delta of 0 leaves the state as it is. AVX-512's
+ * own instructions for r and for 2^k take twice as long on Zen 4 as a multiply-add.
  */
 
-#if defined(MMF_AVX512)
-
-/* 2^(a b); 0 where that underflows, infinity where it overflows, NaN stays NaN. CLAMP
- * changes nothing here: see the other branch. */
-template <bool CLAMP>
-MMF_INLINE vf exp2_of_product(vf a, vf b) {
-  vf x = a * b;
-  vf r = (vf)_mm512_maskz_reduce_ps(kAll, (__m512)x, 0); /* x - round(x) */
-  vf p = r * 1.327213948e-03f + 9.671265259e-03f; /* 2^r, relative error 1e-7, 1 at 0 */
-  p = p * r + 5.550706759e-02f;
-  p = p * r + 2.402224690e-01f;
-  p = p * r + 6.931470037e-01f;
-  p = p * r + 1.0f;
-  return (vf)_mm512_maskz_scalef_ps(kAll, (__m512)p, (__m512)(x - r));
-}
-
-#else
-
 /* 2^x; t holds x rounded as a multiple of 1 / 2^FRACTION_BITS in the low bits of its
- * mantissa, and r is the rest. Relative error 1e-7, exactly 1 at 0. */
-#if defined(MMF_AVX2)
-/* A table of 2^(j/8) spares two steps of the polynomial, and its look-up runs beside the
- * multiplications on Intel. The entries' bits lack what adding t << 20 brings in. */
+ * mantissa, and r is the rest. Relative error 1e-7, exactly 1 at 0. The entries' bits lack
+ * what adding t, shifted to the exponent, brings in. (power r) p would end earlier than
+ * power (r p), but loses the digits of results under 1e-30, where power r is subnormal. */
+#if defined(MMF_AVX512)
+constexpr int kFractionBits = 5;
+MMF_INLINE vf exp2_from_parts(vf t, vf r) {
+  const vi low = {0x3f800000, 0x3f7ecd87, 0x3f7daac3, 0x3f7c980f, 0x3f7b95c2, 0x3f7aa43a,
+                  0x3f79c3d3, 0x3f78f4f0, 0x3f7837f0, 0x3f778d3a, 0x3f76f532, 0x3f767043,
+                  0x3f75fed7, 0x3f75a15b, 0x3f75583f, 0x3f7523f6};
+  const vi high = {0x3f7504f3, 0x3f74fbaf, 0x3f7508a4, 0x3f752c4d, 0x3f75672a, 0x3f75b9be,
+                   0x3f76248c, 0x3f76a81e, 0x3f7744fd, 0x3f77fbb8, 0x3f78ccdf, 0x3f79b907,
+                   0x3f7ac0c7, 0x3f7be4ba, 0x3f7d257d, 0x3f7e83b3};
+  vi root = (vi)_mm512_permutex2var_epi32((__m512i)low, (__m512i)t, (__m512i)high);
+  vf power = from_bits(root + (bits(t) << 18));
+  vf p = r * 2.402265300e-01f + 6.931573300e-01f;
+  return power * (r * p) + power;
+}
+#elif defined(MMF_AVX2)
 constexpr int kFractionBits = 3;
 MMF_INLINE vf exp2_from_parts(vf t, vf r) {
   const __m256i table = _mm256_setr_epi32(
       0x3f800000, 0x3f8b95c2 - 0x100000, 0x3f9837f0 - 0x200000, 0x3fa5fed7 - 0x300000,
       0x3fb504f3 - 0x400000, 0x3fc5672a - 0x500000, 0x3fd744fd - 0x600000,
       0x3feac0c7 - 0x700000);
-  vi power = (vi)_mm256_permutevar8x32_epi32(table, (__m256i)t) + (bits(t) << 20);
+  vi root = (vi)_mm256_permutevar8x32_epi32(table, (__m256i)t);
+  vf power = from_bits(root + (bits(t) << 20));
   vf p = r * 5.549904704e-02f + 2.402572781e-01f;
   p = p * r + 6.931471825e-01f;
-  return from_bits(power) * (p * r) + from_bits(power);
+  return power * (r * p) + power;
 }
 #else
 constexpr int kFractionBits = 0;
@@ -209,33 +207,41 @@ MMF_INLINE vf exp2_from_parts(vf t, vf r) {
 }
 #endif
 
-/* 2^(a b); below 2^-126 it is 0, from 2^128 on infinity, and NaN stays NaN.
- *
- * With CLAMP false the caller knows that |a b| <= 126, which saves the comparisons: the
- * exponent is put together from integers and would wrap. */
-template <bool CLAMP>
-MMF_INLINE vf exp2_of_product(vf a, vf b) {
+/* 2^(a b) where -127 <= a b <= 127: the exponent is put together from integers and would
+ * wrap. Below 2^-126 it is a subnormal number, not the right one; NaN stays NaN. */
+MMF_INLINE vf exp2_in_range(vf a, vf b) {
   /* Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits. */
   const vf magic = splat(12582912.0f / (1 << kFractionBits));
-  if (!CLAMP) {
-    vf t = a * b + magic;
-    return exp2_from_parts(t, a * b - (t - magic));
-  }
+  vf x = a * b;
+#if defined(MMF_AVX512)
+  asm("" : "+v"(x)); /* no multiply-adds: Zen 4 has other units for sums */
+#endif
+  vf t = x + magic;
+  return exp2_from_parts(t, x - (t - magic));
+}
+
+/* 2^(a b); below 2^-126 it is 0, from 2^128 on infinity, and NaN stays NaN. With CLAMP
+ * false the caller knows that |a b| <= 126, which saves the comparisons. */
+template <bool CLAMP>
+MMF_INLINE vf exp2_of_product(vf a, vf b) {
+  if (!CLAMP) return exp2_in_range(a, b);
   vf x = a * b;
   vf limited = x < -127.0f ? splat(-127.0f) : x;
   limited = limited > 128.0f ? splat(128.0f) : limited;
-  vf t = limited + magic;
-  vf p = exp2_from_parts(t, limited - (t - magic));
-  p = x < -126.0f ? vf{} : p;
-  p = x >= 128.0f ? splat(__builtin_inff()) : p;
-  return x == x ? p : x;
+  vf over = limited > 127.0f ? splat(1.0f) : vf{}; /* may round to 128, which has no bits */
+  vf p = exp2_in_range(limited - over, splat(1.0f)) * (over + 1.0f);
+  return x < -126.0f ? vf{} : p;
 }
-
-#endif
 
 constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
 
 MMF_INLINE vf exponential(vf x) { return exp2_of_product<true>(x, splat(kLog2E)); }
+
+/* e^-|x|; where it leaves the normal numbers, from |x| = 87.3 on, less than 1.2e-38. */
+MMF_INLINE vf exponential_of_minus_abs(vf x) {
+  vf y = absolute(x);
+  return exp2_in_range(y > 88.0f ? splat(88.0f) : y, splat(-kLog2E)); /* NaN stays */
+}
 
 MMF_INLINE vf reciprocal(vf x) {
 #if defined(MMF_AVX512)
@@ -254,25 +260,20 @@ MMF_INLINE vf sigmoid_of(vf x, vf exp_minus_abs) {
   return x < 0.0f ? exp_minus_abs * r : r;
 }
 
-MMF_INLINE vf sigmoid(vf x) { return sigmoid_of(x, exponential(-absolute(x))); }
+MMF_INLINE vf sigmoid(vf x) { return sigmoid_of(x, exponential_of_minus_abs(x)); }
 
 /* log(1 + e^x); e^-|x| is given. max(x, 0) + log1p(e^-|x|) neither overflows nor loses
  * small values, and above x = 20 equals x as torch's threshold has it. */
 MMF_INLINE vf softplus_of(vf x, vf exp_minus_abs) {
-  vf y = exp_minus_abs; /* log1p(y) = y p(y) on 0..1, relative error 3e-8 */
-  vf p = y * 5.232689902e-03f - 2.950521931e-02f;
-  p = p * y + 7.822591811e-02f;
-  p = p * y - 1.366324276e-01f;
-  p = p * y + 1.910600513e-01f;
-  p = p * y - 2.484298199e-01f;
-  p = p * y + 3.331909776e-01f;
-  p = p * y - 4.999949336e-01f;
-  p = p * y + 9.999999404e-01f;
+  vf y = exp_minus_abs, y2 = y * y; /* log1p(y) = y p(y) on 0..1, relative error 3e-8 */
+  vf low = (y * -4.999949336e-01f + 9.999999404e-01f) +
+           (y * -2.484298199e-01f + 3.331909776e-01f) * y2;
+  vf high = (y * -1.366324276e-01f + 1.910600513e-01f) +
+            (y * -2.950521931e-02f + 7.822591811e-02f) * y2;
+  vf p = (high + y2 * y2 * 5.232689902e-03f) * (y2 * y2) + low;
   vf positive = x < 0.0f ? vf{} : x; /* NaN stays */
   return y * p + positive;
 }
-
-MMF_INLINE vf softplus(vf x) { return softplus_of(x, exponential(-absolute(x))); }
 
 /* ---- Across lanes ---- */
 
