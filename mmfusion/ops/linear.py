@@ -1,7 +1,6 @@
 """Products of tokens with a weight, by the faster of the libraries that PyTorch has."""
 
 import functools
-from contextlib import suppress
 
 import torch
 import torch.nn.functional as F
@@ -80,19 +79,12 @@ def _is_watched(x: Tensor, weight: Tensor) -> bool:
 @functools.cache
 def _has_slow_mkl() -> bool:
     """True where PyTorch's products are MKL's, on a CPU whose AVX-512 MKL leaves."""
+    from mmfusion.ops.cpu.build import cpu_fact  # no part of every import
+
     return (
         torch.backends.cpu.get_cpu_capability() == "AVX512"
         and torch.backends.mkl.is_available()
         and torch.backends.mkldnn.is_available()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-        and _vendor() not in ("GenuineIntel", "")
+        and cpu_fact("vendor_id") not in ("GenuineIntel", "")
     )
-
-
-def _vendor() -> str:
-    """As the CPU names its maker; empty where /proc does not tell."""
-    with suppress(OSError), open("/proc/cpuinfo") as lines:
-        for line in lines:
-            if line.startswith("vendor_id"):
-                return line.partition(":")[2].strip()
-    return ""

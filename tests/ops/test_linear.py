@@ -150,7 +150,7 @@ def test_a_layer_is_the_same_by_either(by_onednn):
     ],
 )
 def test_where_mkl_is_slow(monkeypatch, vendor, capability, slow):
-    monkeypatch.setattr(MODULE, "_vendor", lambda: vendor)
+    monkeypatch.setattr("mmfusion.ops.cpu.build.cpu_fact", lambda name: vendor)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
     assert MODULE._has_slow_mkl.__wrapped__() is slow

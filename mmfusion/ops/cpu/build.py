@@ -216,12 +216,16 @@ def _known_isas() -> dict[str, tuple[str, str]]:
 
 
 def _cpu_features() -> set[str]:
-    """Flags of the first core; empty where /proc does not tell."""
+    return set(cpu_fact("flags", "Features").split())
+
+
+def cpu_fact(*names: str) -> str:
+    """The first core's line of one of these names; empty where /proc does not tell."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as lines:
         for line in lines:
-            if line.startswith(("flags", "Features")):
-                return set(line.partition(":")[2].split())
-    return set()
+            if line.startswith(names):
+                return line.partition(":")[2].strip()
+    return ""
 
 
 def compiler_flags(isa: str) -> list[str]:
