@@ -165,7 +165,7 @@ def matmul_rate(dtype: torch.dtype, size: int = 2048) -> float:
     """Multiply-adds a second of a large product, by the faster of the libraries."""
     x = torch.randn(size, size).to(dtype)
     roads = [lambda: x @ x]
-    if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    if dtype == torch.float32 and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         by_onednn = torch.ops.mkldnn._linear_pointwise
         roads.append(lambda: by_onednn(x, x, None, "none", [], None))
     seconds = []
@@ -259,16 +259,16 @@ def floors(
     if args.quick or "cpu" not in available_backends():
         return None
     isa = library.instruction_set()
-    if isa not in results.setdefault("rates", {}):
-        rates = floor_rates(isa, torch.get_num_threads())
-        for dtype in (torch.float32, torch.bfloat16):
+    rates = results.setdefault("rates", {}).setdefault(isa, {})
+    if not rates:
+        rates.update(floor_rates(isa, torch.get_num_threads()))
+    dtypes = [torch.float32]
+    if any(road.endswith("bf16") for road in args.roads):  # minutes, where it is slow
+        dtypes.append(torch.bfloat16)
+    for dtype in dtypes:
+        if str(dtype) not in rates:
             rates[str(dtype)] = matmul_rate(dtype)
-        results["rates"][isa] = rates
-    rates = results["rates"][isa]
-    return {
-        str(dtype): floor_of(work.model, args, rates, rates[str(dtype)])
-        for dtype in (torch.float32, torch.bfloat16)
-    }
+    return {str(x): floor_of(work.model, args, rates, rates[str(x)]) for x in dtypes}
 
 
 def key_of(args: argparse.Namespace, mode: str) -> str:
