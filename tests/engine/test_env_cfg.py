@@ -14,7 +14,7 @@ def set_up(monkeypatch):
     monkeypatch.setattr(fusion_runner.Runner, "setup_env", lambda self, env_cfg: None)
     runner = FusionRunner.__new__(FusionRunner)
     runner._timestamp = "now"
-    runner._distributed = False
+    runner._distributed, runner.cfg = False, {}
     torch.set_flush_denormal(False)  # whatever another test's runner has set
     yield runner.setup_env
     torch.set_flush_denormal(False)
@@ -48,3 +48,16 @@ def test_the_allocator_is_tuned_where_asked_for(set_up, monkeypatch):
     assert calls.count == 0
     set_up({"tune_cpu_allocator": True})
     assert calls.count == 1
+
+
+@pytest.mark.parametrize("with_cp", [False, True])
+def test_a_model_that_recomputes_gets_memory_given_back(
+    monkeypatch, log_lines, with_cp
+):
+    tuned = []
+    monkeypatch.setattr(environment, "tune_cpu_allocator", lambda: not tuned.append(1))
+    encoders = dict(video=dict(type="VideoMamba", with_cp=with_cp))
+    model = dict(type="MultiModalRecognizer", encoders=encoders, neck=[dict(a=1)])
+    environment.set_up_cpu(dict(tune_cpu_allocator=True), model)
+    assert bool(tuned) is not with_cp
+    assert any("with_cp" in line for line in log_lines) is with_cp

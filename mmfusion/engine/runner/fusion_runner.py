@@ -125,11 +125,12 @@ class FusionRunner(Runner):
         gloo is started first where there is no GPU, as MMEngine's own way wants CUDA.
         ``num_threads`` in ``env_cfg`` fixes PyTorch's threads: small models are fastest
         with one, and results then do not depend on the number of cores.
-        ``tune_cpu_allocator`` keeps freed memory for the next tensors of a CPU.
+        ``tune_cpu_allocator`` keeps freed memory for the next tensors of a CPU, unless
+        a part of the model recomputes its blocks (``with_cp``).
         ``flush_denormals`` makes a CPU take numbers under 1.2e-38 for zero: gradients
         that fade along a scan get there, and such numbers are very slow.
         """
-        set_up_cpu(env_cfg)
+        set_up_cpu(env_cfg, self.cfg.get("model"))
         if self.distributed and not is_distributed() and not is_cuda_available():
             if self._launcher == "slurm":
                 slurm_to_torchrun_env()
