@@ -144,6 +144,8 @@ def _steps(content: Mapping[str, Any]) -> str:
                 )
             for road, why in point.get("failed", {}).items():
                 rows.append([name, road, "failed", _one_line(why), "-", "-", "-", "-"])
+        for name, why in content.get(part, {}).get("failed", {}).items():  # not built
+            rows.append([name, "all", "failed", _one_line(why), "-", "-", "-", "-"])
     if not rows:
         return ""
     header = ["training step", "road", "ms", "spread", "ms of Python"]

@@ -95,7 +95,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 class Classifier(nn.Module):
     """VideoMamba and a linear head on its CLS token."""
 
-    def __init__(self, arch: str, frames: int, size: int, with_cp: bool) -> None:
+    def __init__(
+        self, arch: str, frames: int, size: int, *, with_cp: bool = False
+    ) -> None:
         super().__init__()
         self.backbone = VideoMamba(
             arch, num_frames=frames, img_size=size, with_cp=with_cp
@@ -112,7 +114,7 @@ class Work:
 
     def __init__(self, args: argparse.Namespace) -> None:
         torch.manual_seed(0)
-        self.model = Classifier(args.arch, args.frames, args.size, args.with_cp)
+        self.model = Classifier(args.arch, args.frames, args.size, with_cp=args.with_cp)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-5, fused=True)
         shape = (args.batch, 3, args.frames, args.size, args.size)
         self.clips = torch.randn(shape)

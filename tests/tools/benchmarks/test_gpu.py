@@ -11,6 +11,8 @@ import pytest
 import torch
 from gpu_build import cut_kernels, cut_setup, edit
 from gpu_report import Results, render
+from gpu_steps import classifier_step
+from gpu_time import Options
 from published import published, stand_in_kernels
 
 from mmfusion.models import VideoMamba
@@ -89,6 +91,15 @@ def test_scans_at_toy_size(tmp_path, monkeypatch):
     assert "| both directions | 33 | 16 |" in (tmp_path / "results.md").read_text()
 
 
+def test_a_training_step_at_toy_size(tmp_path):
+    options = Options("cpu", out=tmp_path, scratch=tmp_path, deadline=0.0)
+    step = classifier_step("tiny", 32, options)
+    before = [p.detach().clone() for p in step.model.parameters()]
+    step()
+    changed = zip(step.model.parameters(), before, strict=True)
+    assert any(not torch.equal(now, was) for now, was in changed)
+
+
 def test_a_setup_for_one_architecture():
     cut = cut_setup(SETUP, "90")
     assert "cc_flag = ['-gencode', 'arch=compute_90,code=sm_90']" in cut
@@ -132,7 +143,7 @@ def test_a_report_of_stored_results(tmp_path):
     results.update("parity", dict(tests=dict(counts=dict(passed=3), bad=["one"])))
     results.update("scans", dict(points=dict(one=scan), state="done", seconds=3))
     results.update("scans", dict(more=1))  # adds to what is there
-    results.update("models", dict(points=dict(tiny=step)))
+    results.update("models", dict(points=dict(tiny=step), failed=dict(big="no c")))
     text = (tmp_path / "results.md").read_text()
     assert "GPU tests (parity): passed 3.\n- not passed: `one`" in text
     assert (
@@ -142,6 +153,7 @@ def test_a_report_of_stored_results(tmp_path):
         "| tiny | a | 30.00 | 29.90 to 30.10, n=3 | 0.0 | 1.00 | 2.00 | 1e-03 |" in text
     )
     assert "| tiny | b | failed | Error: a / b more |" in text
+    assert "| big | all | failed | no c |" in text
     assert "| scans | done | 3 |" in text and text == render(results.read())
 
 

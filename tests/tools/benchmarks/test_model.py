@@ -31,7 +31,7 @@ def test_a_quick_run_and_its_report(tmp_path):
 def test_floor_of_tiny_counts_ten_giga_multiply_adds():
     args = parse_args([])
     with torch.device("meta"):
-        model = Classifier("tiny", 8, 224, False)
+        model = Classifier("tiny", 8, 224)
     rates = dict.fromkeys(
         ("exp2_glanes", "fma_glanes", "copy_10mb_gb", "copy_512mb_gb"), 1e30
     )
