@@ -1,7 +1,7 @@
 """Time the scans against what a user would take instead, and draw it.
 
     python tools/benchmarks/scan.py             # minutes; continues where it stopped
-    python tools/benchmarks/scan.py --quick     # seconds: does it run at all
+    python tools/benchmarks/scan.py --quick     # a minute or more: does it run at all
     python tools/benchmarks/scan.py --parts scan --lengths 1569 --batch 8
     python tools/benchmarks/scan.py --report              # into mmfusion/ops/README.md
 
