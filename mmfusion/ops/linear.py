@@ -19,7 +19,8 @@ def linear(x: Tensor, weight: Tensor) -> Tensor:
 
     Its gradients are differentiable again. Whatever looks at PyTorch's operators (a
     compiler, a tracer, autocast, a counter of operations, forward mode) gets
-    ``F.linear``.
+    ``F.linear``, and so do tensors of other kinds (quantised, sparse, distributed) and
+    shapes that do not fit.
 
     Args:
         x: (..., i). weight: (o, i).
@@ -27,10 +28,14 @@ def linear(x: Tensor, weight: Tensor) -> Tensor:
     Returns:
         (..., o).
     """
-    if not _prefers_onednn(x, weight) or _is_watched(x, weight):
+    # a size that a tracer sees asked for would become a condition of its graph
+    is_traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    if is_traced or not _prefers_onednn(x, weight) or _is_watched(x, weight):
         return F.linear(x, weight)
     if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
-        return _Linear.apply(x, weight)
+        # the view is made outside: one from inside could not be changed in place
+        y = _Linear.apply(x.reshape(-1, x.shape[-1]), weight)
+        return y.view(*x.shape[:-1], weight.shape[0])
     return _product(x, weight)
 
 
@@ -51,27 +56,39 @@ class _Linear(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_x = linear(grad, weight.t())
         if ctx.needs_input_grad[1]:
-            grad_weight = grad.flatten(0, -2).t() @ x.flatten(0, -2)  # MKL is as fast
+            grad_weight = grad.t() @ x  # MKL is as fast
         return grad_x, grad_weight
 
 
 def _prefers_onednn(x: Tensor, weight: Tensor) -> bool:
     return (
-        x.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.float32
-        and x.dim() > 1
+        x.dim() > 1
+        and weight.dim() == 2
+        and x.shape[-1] == weight.shape[1]
         and x.numel() * weight.shape[0] >= _WORTH
+        and _is_plain(x)
+        and _is_plain(weight)
+        and bool(torch.backends.mkldnn.enabled)
         and _has_slow_mkl()
+    )
+
+
+def _is_plain(x: Tensor) -> bool:
+    """True if oneDNN can read it: no subclass, which has operators of its own."""
+    return (
+        type(x) in (Tensor, torch.nn.Parameter)
+        and x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and x.layout == torch.strided
     )
 
 
 def _is_watched(x: Tensor, weight: Tensor) -> bool:
     return (
-        torch.compiler.is_compiling()
-        or torch.jit.is_tracing()
-        or torch.is_autocast_enabled("cpu")
+        torch.is_autocast_enabled("cpu")
         or _get_current_dispatch_mode() is not None
         or torch._C._functorch.peek_interpreter_stack() is not None
+        or any(torch._C._functorch.is_legacy_batchedtensor(y) for y in (x, weight))
         or any(forward_ad.unpack_dual(y).tangent is not None for y in (x, weight))
     )
 

@@ -43,7 +43,7 @@ def test_values_and_gradients_equal_those_of_pytorch(by_onednn):
     upstream = torch.randn(*SHAPE[:2], OUT)
     found = torch.autograd.grad(linear(x, weight), (x, weight), upstream)
     expected = torch.autograd.grad(F.linear(x, weight), (x, weight), upstream)
-    assert by_onednn == [(*SHAPE, OUT), (*SHAPE[:2], OUT, SHAPE[-1])]
+    assert by_onednn == [(1400, SHAPE[-1], OUT), (1400, OUT, SHAPE[-1])]
     with torch.no_grad():
         torch.testing.assert_close(linear(x, weight), F.linear(x, weight))
     for one, other in zip(found, expected, strict=True):
@@ -129,11 +129,84 @@ def test_an_exported_layer_has_pytorchs_product(by_onednn):
     assert not any("mkldnn" in name for name in names)
 
 
+def test_a_compiler_sees_one_graph_and_no_condition_on_sizes():
+    mixer, dynamic = MambaMixer(96).in_proj, torch.export.Dim.DYNAMIC
+    x = torch.randn(SHAPE)
+    compiled = torch.compile(mixer, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(x), mixer(x))
+    exported = torch.export.export(mixer, (x,), dynamic_shapes=[{1: dynamic}])
+    assert exported.module()(x[:, :5]).shape == (2, 5, 384)
+
+
+@pytest.mark.parametrize("shape", [(OUT, 95), (OUT, 97), (OUT, 96, 1), ()])
+def test_shapes_that_do_not_fit_get_pytorchs_words(by_onednn, shape):
+    x, weight = torch.randn(SHAPE), torch.randn(shape)
+    with pytest.raises(RuntimeError) as expected:
+        F.linear(x, weight)
+    with pytest.raises(RuntimeError) as found:
+        linear(x, weight)
+    assert str(found.value) == str(expected.value)
+
+
+def test_the_output_may_be_changed_in_place(by_onednn):
+    x, weight = tokens_and_weight(requires_grad=True)
+    found = torch.autograd.grad(linear(x, weight).mul_(2).sum(), (x, weight))
+    expected = torch.autograd.grad(2 * F.linear(x, weight).sum(), (x, weight))
+    assert by_onednn
+    torch.testing.assert_close(found, expected)
+
+
+def test_many_gradients_at_once(by_onednn):
+    x, weight = tokens_and_weight(requires_grad=True)
+    upstream = torch.randn(2, *SHAPE[:2], OUT)
+    found, expected = (
+        torch.autograd.grad(f(x, weight), (x, weight), upstream, is_grads_batched=True)
+        for f in (linear, F.linear)
+    )
+    assert by_onednn
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
+
+
+class Quantised(torch.Tensor):
+    """A weight whose one operator is F.linear, as torchao's are."""
+
+    @staticmethod
+    def __new__(cls, stored):
+        return torch.Tensor._make_wrapper_subclass(cls, stored.shape)
+
+    def __init__(self, stored):
+        self.stored = stored
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        if function is F.linear:
+            return F.linear(args[0], args[1].stored)
+        with torch._C.DisableTorchFunctionSubclass():
+            return function(*args, **(kwargs or {}))
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
+        raise NotImplementedError(str(function))
+
+
+@pytest.mark.parametrize("kind", [Quantised, torch.Tensor.to_sparse])
+def test_weights_of_other_kinds(by_onednn, kind):
+    x, weight = tokens_and_weight()
+    torch.testing.assert_close(linear(x, kind(weight)), F.linear(x, weight))
+    assert not by_onednn
+
+
+def test_who_turned_onednn_off_does_not_get_it(by_onednn, monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+    linear(*tokens_and_weight())
+    assert not by_onednn
+
+
 def test_a_layer_is_the_same_by_either(by_onednn):
     torch.manual_seed(0)
     mixer, x = MambaMixer(96, bidirectional=True), torch.randn(SHAPE)
     found = mixer(x)
-    assert by_onednn == [(*SHAPE, 384), (*SHAPE[:2], 192, 96)]
+    assert by_onednn == [(1400, 96, 384), (1400, 192, 96)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MODULE, "_has_slow_mkl", lambda: False)
         expected = mixer(x)
