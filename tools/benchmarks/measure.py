@@ -26,6 +26,7 @@ from rich.table import Table
 from mmfusion.utils.commands import command_parser, positive
 from mmfusion.utils.errors import InputError
 from mmfusion.utils.paths import write_atomic
+from mmfusion.utils.text_files import read_json
 
 ROOT = Path(__file__).resolve().parents[2]
 QUIET = 0.04  # share of the machine that others may use
@@ -70,8 +71,33 @@ def make_quick(args: argparse.Namespace) -> None:
 
 def load_results(path: Path) -> dict[str, Any]:
     """Results that are there, or none; with the machine of now."""
-    found = json.loads(path.read_text()) if path.is_file() else {"points": {}}
+    found = _read_results(path) if path.is_file() else {"points": {}}
     return {**found, "machine": machine()}
+
+
+def report(
+    write: Callable[[dict[str, Any], Path], None], path: Path, folder: Path
+) -> None:
+    """Write the tables of the results in a file into the README of a folder.
+
+    Raises:
+        InputError: the file has no results, or those of another version.
+    """
+    results = _read_results(path)
+    try:
+        write(results, folder)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} holds results of another version of this tool"
+            f" ({type(error).__name__}: {error}); measure into another file (--out)"
+        ) from error
+
+
+def _read_results(path: Path) -> dict[str, Any]:
+    found = read_json(path, error_type=InputError)
+    if not isinstance(found, dict) or not isinstance(found.get("points"), dict):
+        raise InputError(f"{path} holds no results: expected an object with points")
+    return found
 
 
 class Watch:

@@ -20,7 +20,6 @@ Exit codes: 0 done, 1 a road gives other logits, 2 wrong command.
 """
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -46,6 +45,7 @@ from measure import (
     median,
     peak_memory,
     ratio,
+    report,
     save_json,
     show,
     write_section,
@@ -59,7 +59,7 @@ from mmfusion.models import VideoMamba
 from mmfusion.ops import available_backends, scan_backend
 from mmfusion.ops.cpu import library
 from mmfusion.utils.allocator import tune_cpu_allocator
-from mmfusion.utils.commands import positive
+from mmfusion.utils.commands import errors_in_one_line, positive
 from mmfusion.utils.faster_dtype import faster_dtype
 
 MODES = ("inference", "training step")
@@ -381,10 +381,11 @@ def memory_cell(found: dict[str, int] | None) -> str:
     return f"{found['peak'] / 1e6:.0f}{times}"
 
 
+@errors_in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     if args.report:
-        write_report(json.loads(args.out.read_text()), args.report)
+        report(write_report, args.out, args.report)
         return 0
     tune(args)
     if args.threads:

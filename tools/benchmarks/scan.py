@@ -17,7 +17,6 @@ Exit codes: 0 done, 1 a backend of mmfusion is wrong, 2 wrong command.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -38,6 +37,7 @@ from measure import (
     make_quick,
     median,
     peak_memory,
+    report,
     save_json,
     show,
 )
@@ -60,7 +60,7 @@ from torch import Tensor
 from mmfusion.ops import ScanInputs, bidirectional_scan, causal_conv1d, selective_scan
 from mmfusion.ops.backends import missing_reason
 from mmfusion.ops.cpu import library
-from mmfusion.utils.commands import positive
+from mmfusion.utils.commands import errors_in_one_line, positive
 
 LENGTHS = (64, 256, 1024, 1569, 4096, 16384)
 MODES = ("forward", "forward + backward")
@@ -417,12 +417,13 @@ def show_points(results: dict[str, Any], keys: Sequence[str], console: Console) 
             show(key, point["timed"], floors, console)
 
 
+@errors_in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     if args.threads:
         torch.set_num_threads(args.threads)
     if args.report:
-        write_report(json.loads(args.out.read_text()), args.report)
+        report(write_report, args.out, args.report)
         return 0
     console = Console()
     console.print(describe(machine()))

@@ -53,3 +53,32 @@ def test_memory_is_told_beside_what_a_backward_needs():
     assert memory_cell(dict(peak=1_500_000, saved=1_000_000)) == "2 (1.50)"
     assert memory_cell(dict(peak=1_000_000, saved=0)) == "1"
     assert memory_cell(None) == "-"
+
+
+@pytest.mark.parametrize("tool", ["model", "scan"])
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "No such file"),
+        ('{"points": {', "out.json"),
+        ("[]", "holds no results"),
+        ('{"points": {"a": {"device": "cpu"}}, "machine": {}}', "another version"),
+    ],
+)
+def test_results_that_cannot_be_reported(tmp_path, tool, content, told):
+    out = tmp_path / "out.json"
+    if content is not None:
+        out.write_text(content)
+    done = run_tool(f"benchmarks/{tool}", "--report", tmp_path, "--out", out)
+    assert done.returncode != 0
+    assert done.stderr.startswith("error: ") and told in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_readme_without_the_section(tmp_path):
+    facts = dict(cpu="x", threads=1, cores=1, torch="2", python="3", date="today")
+    out = tmp_path / "out.json"
+    out.write_text(json.dumps(dict(points={}, machine=facts)))
+    (tmp_path / "README.md").write_text("# Title\n")
+    done = run("--report", tmp_path, "--out", out)
+    assert done.returncode == 2 and "needs one line <!-- model" in done.stderr
