@@ -1,8 +1,8 @@
 """Time the scans against what a user would take instead, and draw it.
 
     python tools/benchmarks/scan.py             # minutes; continues where it stopped
-    python tools/benchmarks/scan.py --quick     # a minute or more: does it run at all
-    python tools/benchmarks/scan.py --parts scan --lengths 1569 --batch 8
+    python tools/benchmarks/scan.py --quick     # some minutes: does it run at all
+    python tools/benchmarks/scan.py --parts scan --lengths 256 1024 1569 --batch 8
     python tools/benchmarks/scan.py --report              # into mmfusion/ops/README.md
 
 A rival that is not installed is left out, with the reason; all of them, ggml by the
@@ -13,6 +13,7 @@ libraries in pywhispercpp's wheel (MMFUSION_GGML names the folder of another bui
 Every road is proved right first, on the same numbers in float64; one that is wrong is
 named and left out. Then samples are interleaved (measure.py) and ratios are formed pair
 by pair. Results are kept in --out point by point: what is there is not measured again.
+Whether a call takes over --skip seconds is told by the next shorter length in --out.
 Exit codes: 0 done, 1 a backend of mmfusion is wrong, 2 wrong command.
 """
 
