@@ -207,9 +207,10 @@ class OutputFolder:
             if before.get(key) != value
         ]
         if changed:
+            same_format = before.get("format") == _FORMAT
             raise InputError(
                 f"{self.path} was prepared with other settings ({', '.join(changed)});"
-                " give them again, or another --out"
+                f" give {'them again, or ' if same_format else ''}another --out"
             )
 
     def _read(self) -> dict[str, Record]:

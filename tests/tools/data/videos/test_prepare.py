@@ -288,5 +288,5 @@ def test_outputs_of_an_earlier_form_are_not_taken_over(tmp_path: Path) -> None:
     found = json.loads(file.read_text())
     assert found.pop("format") == 3
     file.write_text(json.dumps(found))
-    with pytest.raises(ValueError, match="format None -> 3.*another --out"):
+    with pytest.raises(ValueError, match="format None -> 3.*; give another --out"):
         OutputFolder(tmp_path / "out", settings)
