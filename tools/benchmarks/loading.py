@@ -36,6 +36,7 @@ from measure import (
     markdown_table,
     median,
     ratio,
+    report,
     save_json,
     show,
     write_section,
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.torchcodec:
         use_torchcodec(args.torchcodec)
     if args.report:
-        write_report(load_results(args.out), args.report)
+        report(write_report, args.out, args.report)
         return 0
     console = Console()
     results = load_results(args.out)

@@ -55,7 +55,7 @@ def test_memory_is_told_beside_what_a_backward_needs():
     assert memory_cell(None) == "-"
 
 
-@pytest.mark.parametrize("tool", ["model", "scan"])
+@pytest.mark.parametrize("tool", ["loading", "model", "scan"])
 @pytest.mark.parametrize(
     ("content", "told"),
     [
