@@ -52,7 +52,7 @@ def test_a_process_takes_its_gpu_before_it_joins_by_nccl(launcher, calls, monkey
     for key in {"RANK", "LOCAL_RANK", "WORLD_SIZE"} - {*PLACES[launcher]}:
         monkeypatch.setenv(key, "")
     runner = FusionRunner.__new__(FusionRunner)
-    runner._launcher, runner._distributed = launcher, True
+    runner._launcher, runner._distributed, runner.cfg = launcher, True, Config()
     runner.setup_env({"dist_cfg": ENV.dist_cfg})
     names = [name for name, _, _ in calls]
     assert names == ["set_device", "init_process_group"]
