@@ -66,6 +66,17 @@ def test_a_dry_run_leaves_out_what_has_no_time(tmp_path):
     assert results["build"]["state"] == "skipped"
 
 
+@pytest.mark.slow
+def test_a_dry_run_of_the_models(tmp_path):
+    """The whole script; its other parts have tests in one process."""
+    parts = ("chip", "models", "compile")
+    done = run("gpu.sh", "--device", "cpu", "--out", tmp_path, "--parts", *parts)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert {results[part]["state"] for part in parts} == {"done"}
+    assert "VideoMamba" in (tmp_path / "results.md").read_text()
+
+
 class Here:
     """A part in this process, in place of one of its own."""
 
