@@ -308,6 +308,13 @@ def scan_backend(name: str) -> Iterator[None]:
     """
     if name != "auto":
         get_backend(name)
+    with _overridden(name):
+        yield
+
+
+@contextmanager
+def _overridden(name: str | None) -> Iterator[None]:
+    """None: as outside of every block, so that the environment variable decides."""
     token = _override.set(name)
     try:
         yield
@@ -321,7 +328,7 @@ def same_scan_backend() -> tuple[AbstractContextManager, AbstractContextManager]
     The second one has the backend of now, which the block around the forward, left by
     then, may have set; it is ``context_fn`` of torch.utils.checkpoint.
     """
-    return nullcontext(), scan_backend(_override.get() or "auto")
+    return nullcontext(), _overridden(_override.get())
 
 
 @constant_for_compiler

@@ -281,11 +281,8 @@ def key_of(args: argparse.Namespace, mode: str) -> str:
 
 def said(point: dict[str, Any]) -> list[str]:
     """Words for what a point has beside its mode."""
-    options = [name for name in ("tune", "with_cp") if point[name]]
-    return [
-        *(x.replace("tune", "tuned") for x in options),
-        *filter(None, [point["isa"]]),
-    ]
+    words = {"tuned": point["tune"], "with_cp": point["with_cp"], point["isa"]: True}
+    return [word for word, holds in words.items() if word and holds]
 
 
 def forced_isa() -> str:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mmfusion.models import VideoMamba
-from mmfusion.ops import scan_backend
+from mmfusion.ops import available_backends, scan_backend
 from tests.models.backbones.generated_weights import drawn, fill_by_rule
 from tests.models.recomputing import assert_recomputes
 from tests.tolerances import FORWARD
@@ -165,4 +165,13 @@ def test_blocks_are_recomputed_by_the_backend_of_their_forward(model):
     with scan_backend("torch"):
         loss = model(torch.randn(1, 3, 4, 32, 32)).cls.square().sum()
     loss.backward()  # where the block is left
+    assert all(p.grad is not None for p in model.layers.parameters())
+
+
+def test_blocks_are_recomputed_by_the_backend_of_the_environment(model, monkeypatch):
+    monkeypatch.setenv("MMFUSION_SCAN_BACKEND", "torch")
+    model.train().with_cp = True
+    loss = model(torch.randn(1, 3, 4, 32, 32)).cls.square().sum()
+    with scan_backend("cpu" if "cpu" in available_backends() else "reference"):
+        loss.backward()
     assert all(p.grad is not None for p in model.layers.parameters())
